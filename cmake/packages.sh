@@ -26,7 +26,7 @@ trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086 # lists of words
 install_missing() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=300 $missing >"$log" 2>&1 </dev/null
+        --no-remove -o DPkg::Lock::Timeout=300 $missing >"$log" 2>&1 </dev/null
 }
 
 # The first try fails where the package lists are absent or old.
