@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+#
+# Libraries, headers, a pkg-config file and a CMake package.
+
+include(CMakePackageConfigHelpers)
+
+set(focalghm_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/focalghm)
+
+install(TARGETS ${focalghm_libraries} EXPORT focalghm-targets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/focalghm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.h")
+
+# CMake package: find_package(focalghm).  A 0.x release may break with each minor
+# number, later ones with the major number only.
+set(compatibility SameMajorVersion)
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(compatibility SameMinorVersion)
+endif()
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/focalghm-config-version.cmake
+  COMPATIBILITY ${compatibility})
+configure_package_config_file(cmake/focalghm-config.cmake.in
+  ${PROJECT_BINARY_DIR}/focalghm-config.cmake
+  INSTALL_DESTINATION ${focalghm_package_dir}
+  NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+install(EXPORT focalghm-targets NAMESPACE focalghm:: DESTINATION ${focalghm_package_dir})
+install(FILES
+  ${PROJECT_BINARY_DIR}/focalghm-config.cmake
+  ${PROJECT_BINARY_DIR}/focalghm-config-version.cmake
+  DESTINATION ${focalghm_package_dir})
+
+# pkg-config file.  The install directories may be absolute; those that are not
+# stay below ${prefix}, so that the tree can be moved.
+function(focalghm_pc_path variable dir)
+  if(NOT IS_ABSOLUTE "${dir}")
+    string(PREPEND dir "\${prefix}/")
+  endif()
+  set(${variable} "${dir}" PARENT_SCOPE)
+endfunction()
+focalghm_pc_path(pc_libdir "${CMAKE_INSTALL_LIBDIR}")
+focalghm_pc_path(pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
+string(REPLACE ";" " " pc_libraries "${focalghm_pc_libraries}")
+if(FOCALGHM_BUILD_SHARED)
+  set(pc_libs "-L\${libdir} -lfocalghm")
+  set(pc_libs_private "${pc_libraries}")
+else()
+  # With a static library alone, nobody can do without what it needs.
+  set(pc_libs "-L\${libdir} -lfocalghm ${pc_libraries}")
+  set(pc_libs_private "")
+endif()
+
+# The prefix is filled in last: `cmake --install --prefix` may still change it.
+set(pc_prefix "@CMAKE_INSTALL_PREFIX@")
+configure_file(cmake/focalghm.pc.in ${PROJECT_BINARY_DIR}/focalghm.pc.in @ONLY)
+install(CODE "configure_file(\"${PROJECT_BINARY_DIR}/focalghm.pc.in\"
+  \"${PROJECT_BINARY_DIR}/focalghm.pc\" @ONLY)")
+install(FILES ${PROJECT_BINARY_DIR}/focalghm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

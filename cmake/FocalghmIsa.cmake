@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+#
+# The only place where flags of an instruction set are handled.
+
+include(CheckCCompilerFlag)
+include(CheckCSourceCompiles)
+
+# Asked of the compiler: CMAKE_SYSTEM_PROCESSOR names the machine, which is
+# another thing under -m32 or in a 32-bit container.
+check_c_source_compiles("
+#ifndef __x86_64__
+#error
+#endif
+int main(void) { return 0; }" FOCALGHM_ARCH_X86_64)
+check_c_source_compiles("
+#ifndef __aarch64__
+#error
+#endif
+int main(void) { return 0; }" FOCALGHM_ARCH_AARCH64)
+if(FOCALGHM_ARCH_X86_64)
+  set(focalghm_arch x86_64)
+elseif(FOCALGHM_ARCH_AARCH64)
+  set(focalghm_arch aarch64)
+else()
+  set(focalghm_arch other)
+endif()
+
+# focalghm_add_isa(name flags...): adds src/isa/isa_<name>_f32.c and _f64.c with
+# these flags, and tells src/dispatch.c by FGHM_HAVE_<NAME>.  Leaves the row out
+# where the compiler does not know the flags.  Source properties hold for the
+# directory that sets them, so call it where focalghm_objects is made.
+#
+# focalghm_isas collects the names, focalghm_isa_flags_<name> the flags.
+function(focalghm_add_isa name)
+  string(TOUPPER ${name} upper)
+  string(REPLACE ";" " " flags "${ARGN}")
+  set(usable ON)
+  if(flags)
+    check_c_compiler_flag("${flags}" FOCALGHM_FLAGS_${upper})
+    set(usable ${FOCALGHM_FLAGS_${upper}})
+  endif()
+  add_feature_info(${name} "${usable}" "kernels for this instruction set")
+  if(NOT usable)
+    return()
+  endif()
+
+  foreach(real f32 f64)
+    set(source src/isa/isa_${name}_${real}.c)
+    target_sources(focalghm_objects PRIVATE ${source})
+    # Link-time optimization would let code for this instruction set into
+    # functions that run on every processor.
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS
+      ${ARGN} -fno-lto $<$<NOT:$<CONFIG:Debug>>:-O3>)
+  endforeach()
+  set_property(SOURCE src/dispatch.c APPEND PROPERTY COMPILE_DEFINITIONS FGHM_HAVE_${upper}=1)
+  set(focalghm_isas ${focalghm_isas} ${name} PARENT_SCOPE)
+  set(focalghm_isa_flags_${name} "${ARGN}" PARENT_SCOPE)
+endfunction()
