@@ -18,16 +18,16 @@
 #define ROW(isa, usable, has_fma)                                                                  \
     {#isa, usable, has_fma, &fghm_kernels_##isa##_f32, &fghm_kernels_##isa##_f64}
 
-#if FGHM_HAVE_AVX512
+#ifdef FGHM_HAVE_AVX512
 DECLARE(avx512)
 #endif
-#if FGHM_HAVE_AVX2
+#ifdef FGHM_HAVE_AVX2
 DECLARE(avx2)
 #endif
-#if FGHM_HAVE_SSE2
+#ifdef FGHM_HAVE_SSE2
 DECLARE(sse2)
 #endif
-#if FGHM_HAVE_NEON
+#ifdef FGHM_HAVE_NEON
 DECLARE(neon)
 #endif
 DECLARE(scalar)
@@ -37,16 +37,16 @@ static bool always(void) {
 }
 
 const struct fghm_row fghm_rows[] = {
-#if FGHM_HAVE_AVX512
+#ifdef FGHM_HAVE_AVX512
     ROW(avx512, fghm_cpu_has_avx512, true),
 #endif
-#if FGHM_HAVE_AVX2
+#ifdef FGHM_HAVE_AVX2
     ROW(avx2, fghm_cpu_has_avx2_fma, true),
 #endif
-#if FGHM_HAVE_SSE2
+#ifdef FGHM_HAVE_SSE2
     ROW(sse2, always, false),
 #endif
-#if FGHM_HAVE_NEON
+#ifdef FGHM_HAVE_NEON
     ROW(neon, always, true),
 #endif
     ROW(scalar, always, true),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "drive.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 
@@ -48,7 +49,7 @@ bool fghm_is_reduction(fghm_reduction reduction) {
 }
 
 bool fghm_is_normalizer(double normalizer) {
-    return normalizer > 0 && normalizer < INFINITY;
+    return normalizer > 0 && normalizer <= DBL_MAX;
 }
 
 double fghm_scale(fghm_reduction reduction, double normalizer, double count) {

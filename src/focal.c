@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "focalghm/focal.h"
 
-#include <math.h>
+#include <float.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -38,7 +38,7 @@ void fghm_focal_destroy(fghm_focal *focal) {
 
 fghm_status fghm_focal_set_gamma(fghm_focal *focal, double gamma) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(gamma >= 0 && gamma < INFINITY, FGHM_ERROR_GAMMA);
+    FGHM_REQUIRE(gamma >= 0 && gamma <= DBL_MAX, FGHM_ERROR_GAMMA);
     focal->gamma = gamma;
     return FGHM_OK;
 }

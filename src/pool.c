@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L /* getpid */
+#endif
+
 #include "focalghm/pool.h"
 
 #include <stdlib.h>
@@ -6,10 +10,11 @@
 #include "check.h"
 #include "drive.h"
 
-#if FGHM_HAVE_PTHREADPOOL
+#ifdef FGHM_HAVE_PTHREADPOOL
 
 #include <pthreadpool.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 struct fghm_pool {

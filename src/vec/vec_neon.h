@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_VEC_NEON_H
+#define FGHM_VEC_NEON_H
+
+/* The operations of vec_scalar.h in the Advanced SIMD of AArch64: one 128-bit
+ * register.  v_min and v_max are written as comparisons, since the instructions
+ * treat NaN otherwise. */
+
+#if !defined(__aarch64__)
+#error "vec_neon.h needs AArch64"
+#endif
+
+#include <arm_neon.h>
+#include <stdbool.h>
+
+#include "vec/real.h"
+
+#if FGHM_REAL_BITS == 32
+#define V_LANES 4
+#define V_OP(name) name##q_f32
+#define V_INT(name) name##q_u32
+#define V_AS_INT vreinterpretq_u32_f32
+#define V_AS_REAL vreinterpretq_f32_u32
+#define V_SET_INT(x) vdupq_n_u32((uint32_t)(x))
+typedef float32x4_t vreal;
+typedef uint32x4_t vmask;
+typedef uint32x4_t vbits;
+#else
+#define V_LANES 2
+#define V_OP(name) name##q_f64
+#define V_INT(name) name##q_u64
+#define V_AS_INT vreinterpretq_u64_f64
+#define V_AS_REAL vreinterpretq_f64_u64
+#define V_SET_INT(x) vdupq_n_u64((uint64_t)(x))
+typedef float64x2_t vreal;
+typedef uint64x2_t vmask;
+typedef uint64x2_t vbits;
+#endif
+
+static inline vreal v_set(real x) {
+#if FGHM_REAL_BITS == 32
+    return vdupq_n_f32(x);
+#else
+    return vdupq_n_f64(x);
+#endif
+}
+
+static inline vreal v_load(const real *from) {
+    return V_OP(vld1)(from);
+}
+
+static inline void v_store(real *to, vreal a) {
+    V_OP(vst1)(to, a);
+}
+
+static inline vreal v_add(vreal a, vreal b) {
+    return V_OP(vadd)(a, b);
+}
+
+static inline vreal v_sub(vreal a, vreal b) {
+    return V_OP(vsub)(a, b);
+}
+
+static inline vreal v_mul(vreal a, vreal b) {
+    return V_OP(vmul)(a, b);
+}
+
+static inline vreal v_div(vreal a, vreal b) {
+    return V_OP(vdiv)(a, b);
+}
+
+static inline vreal v_sqrt(vreal a) {
+    return V_OP(vsqrt)(a);
+}
+
+static inline vreal v_product_minus(vreal a, vreal b, vreal c) {
+    return V_OP(vfma)(V_OP(vneg)(c), a, b);
+}
+
+static inline vreal v_muladd(vreal a, vreal b, vreal c) {
+    return V_OP(vfma)(c, a, b);
+}
+
+static inline vreal v_mulsub(vreal a, vreal b, vreal c) {
+    return V_OP(vfma)(V_OP(vneg)(c), a, b);
+}
+
+static inline vreal v_nmuladd(vreal a, vreal b, vreal c) {
+    return V_OP(vfms)(c, a, b);
+}
+
+static inline vreal v_select(vmask m, vreal a, vreal b) {
+    return V_OP(vbsl)(m, a, b);
+}
+
+static inline vmask v_eq(vreal a, vreal b) {
+    return V_OP(vceq)(a, b);
+}
+
+static inline vmask v_gt(vreal a, vreal b) {
+    return V_OP(vcgt)(a, b);
+}
+
+static inline vmask v_le(vreal a, vreal b) {
+    return V_OP(vcle)(a, b);
+}
+
+static inline vreal v_min(vreal a, vreal b) {
+    return v_select(V_OP(vclt)(a, b), a, b);
+}
+
+static inline vreal v_max(vreal a, vreal b) {
+    return v_select(V_OP(vcgt)(a, b), a, b);
+}
+
+static inline vreal v_abs(vreal a) {
+    return V_OP(vabs)(a);
+}
+
+static inline vmask m_and(vmask a, vmask b) {
+    return V_INT(vand)(a, b);
+}
+
+static inline vmask m_or(vmask a, vmask b) {
+    return V_INT(vorr)(a, b);
+}
+
+static inline vmask m_not(vmask a) {
+    return V_INT(veor)(a, V_SET_INT(-1));
+}
+
+static inline bool m_all(vmask m) {
+#if FGHM_REAL_BITS == 32
+    return vminvq_u32(m) == UINT32_MAX;
+#else
+    return vminvq_u32(vreinterpretq_u32_u64(m)) == UINT32_MAX;
+#endif
+}
+
+static inline vreal v_keep(vmask m, vreal a) {
+    return V_AS_REAL(m_and(m, V_AS_INT(a)));
+}
+
+static inline vreal v_drop(vmask m, vreal a) {
+    return V_AS_REAL(V_INT(vbic)(V_AS_INT(a), m));
+}
+
+static inline vreal v_negate_where(vmask m, vreal a) {
+    const vbits sign = V_AS_INT(v_set((real)-0.0));
+    return V_AS_REAL(V_INT(veor)(V_AS_INT(a), m_and(m, sign)));
+}
+
+static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
+    return v_select(m, a, v_add(a, b));
+}
+
+static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
+    return v_select(m, a, v_mul(a, b));
+}
+
+static inline vbits shift_up(vbits a) {
+#if FGHM_REAL_BITS == 32
+    return vshlq_n_u32(a, REAL_EXPONENT_SHIFT);
+#else
+    return vshlq_n_u64(a, REAL_EXPONENT_SHIFT);
+#endif
+}
+
+static inline vbits shift_down(vbits a) {
+#if FGHM_REAL_BITS == 32
+    return vshrq_n_u32(a, REAL_EXPONENT_SHIFT);
+#else
+    return vshrq_n_u64(a, REAL_EXPONENT_SHIFT);
+#endif
+}
+
+static inline vreal v_fraction(vreal a, vreal *exponent) {
+    const vbits one = V_SET_INT((uint64_t)REAL_EXPONENT_BIAS << REAL_EXPONENT_SHIFT);
+    const vbits integer =
+        V_SET_INT((uint64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_SHIFT) << REAL_EXPONENT_SHIFT);
+    const vbits biased = shift_down(V_AS_INT(a));
+    const vreal offset = v_add(V_AS_REAL(integer), v_set(REAL_EXPONENT_BIAS));
+    *exponent = v_sub(V_AS_REAL(m_or(integer, biased)), offset);
+    return V_AS_REAL(V_INT(vadd)(V_INT(vsub)(V_AS_INT(a), shift_up(biased)), one));
+}
+
+static inline vreal v_exponent(vreal rounded) {
+    const vbits one = V_SET_INT((uint64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_OFFSET)
+                                << REAL_EXPONENT_SHIFT);
+    const vbits down = V_SET_INT((uint64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET)
+                                 << REAL_EXPONENT_SHIFT);
+    return v_mul(V_AS_REAL(V_INT(vadd)(shift_up(V_AS_INT(rounded)), one)), V_AS_REAL(down));
+}
+
+static inline void v_store_index(int32_t *to, vreal index) {
+#if FGHM_REAL_BITS == 32
+    vst1q_s32(to, vcvtq_s32_f32(index));
+#else
+    vst1_s32(to, vmovn_s64(vcvtq_s64_f64(index)));
+#endif
+}
+
+static inline vreal v_lookup(const real *table, vreal index) {
+    int32_t indices[V_LANES];
+    real values[V_LANES];
+    v_store_index(indices, index);
+    for (int lane = 0; lane < V_LANES; lane++) {
+        values[lane] = table[indices[lane]];
+    }
+    return v_load(values);
+}
+
+static inline vreal v_lookup16(const real *table, vreal index) {
+    return v_lookup(table, index);
+}
+
+typedef struct {
+    float64x2_t lanes[8];
+} vsum;
+
+static inline void v_sum_zero(vsum *sum) {
+    for (int i = 0; i < 8; i++) {
+        sum->lanes[i] = vdupq_n_f64(0);
+    }
+}
+
+static inline void v_sum_add(vsum *sum, int part, vreal a) {
+#if FGHM_REAL_BITS == 32
+    float64x2_t *const lanes = sum->lanes + 2 * part;
+    lanes[0] = vaddq_f64(lanes[0], vcvt_f64_f32(vget_low_f32(a)));
+    lanes[1] = vaddq_f64(lanes[1], vcvt_high_f64_f32(a));
+#else
+    sum->lanes[part] = vaddq_f64(sum->lanes[part], a);
+#endif
+}
+
+static inline void v_sum_store(double *to, const vsum *sum) {
+    for (int i = 0; i < 8; i++) {
+        vst1q_f64(to + 2 * i, sum->lanes[i]);
+    }
+}
+
+/* A set lane is -1, so subtracting it counts up. */
+typedef struct {
+    vbits lanes;
+} vtally;
+
+static inline vtally v_tally_zero(void) {
+    return (vtally){V_SET_INT(0)};
+}
+
+static inline vtally v_tally_add(vtally tally, vmask m) {
+    return (vtally){V_INT(vsub)(tally.lanes, m)};
+}
+
+static inline uint32_t v_tally_total(vtally tally) {
+    return (uint32_t)V_INT(vaddv)(tally.lanes);
+}
+
+#endif
