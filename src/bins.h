@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_BINS_H
+#define FGHM_BINS_H
+
+/* The bins of GHM-C as the kernels want them, in both floating-point types. */
+
+#include <stddef.h>
+
+#include "kernels/kernels.h"
+
+struct fghm_bin_tables {
+    struct fghm_bins f32;
+    struct fghm_bins f64;
+    void *memory_f32;
+    void *memory_f64;
+};
+
+/* Tables for `bins` bins of equal width; 0 for success, -1 without memory. */
+int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins);
+
+void fghm_bin_tables_free(struct fghm_bin_tables *tables);
+
+#endif

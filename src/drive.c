@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "drive.h"
+
+#include <math.h>
+#include <stdint.h>
+
+#include "check.h"
+
+/* Below this, a segment is not worth handing to a thread. */
+#define SEGMENT_MIN ((size_t)4096)
+
+/* Segments are whole blocks of the kernels' sums. */
+#define SEGMENT_STEP ((size_t)256)
+
+static bool overlap(const void *a, const void *b, size_t bytes) {
+    const uintptr_t first = (uintptr_t)a;
+    const uintptr_t second = (uintptr_t)b;
+    return first < second ? second - first < bytes : first - second < bytes;
+}
+
+fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size) {
+    if (span->n == 0) {
+        return FGHM_OK;
+    }
+    FGHM_REQUIRE(span->logits != NULL && span->targets != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(span->n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
+    const size_t bytes = span->n * real_size;
+    const void *const inputs[] = {span->logits, span->targets, span->weights};
+    const void *const outputs[] = {span->element_loss, span->gradient, span->hessian};
+    for (size_t i = 0; i < 3; i++) {
+        if (outputs[i] == NULL) {
+            continue;
+        }
+        for (size_t j = 0; j < 3; j++) {
+            FGHM_REQUIRE(inputs[j] == NULL || inputs[j] == outputs[i] ||
+                             !overlap(inputs[j], outputs[i], bytes),
+                         FGHM_ERROR_ALIASING);
+            FGHM_REQUIRE(j <= i || outputs[j] == NULL || !overlap(outputs[j], outputs[i], bytes),
+                         FGHM_ERROR_ALIASING);
+        }
+    }
+    return FGHM_OK;
+}
+
+bool fghm_is_reduction(fghm_reduction reduction) {
+    return reduction == FGHM_REDUCTION_SUM || reduction == FGHM_REDUCTION_MEAN ||
+           reduction == FGHM_REDUCTION_NORMALIZER;
+}
+
+bool fghm_is_normalizer(double normalizer) {
+    return normalizer > 0 && normalizer < INFINITY;
+}
+
+double fghm_scale(fghm_reduction reduction, double normalizer, double count) {
+    switch (reduction) {
+    case FGHM_REDUCTION_MEAN:
+        return 1 / count;
+    case FGHM_REDUCTION_NORMALIZER:
+        return 1 / normalizer;
+    default:
+        return 1;
+    }
+}
+
+struct drive {
+    const struct fghm_span *span;
+    size_t real_size;
+    size_t segment_length;
+    fghm_segment_work *work;
+    void *context;
+};
+
+static const void *offset_const(const void *array, size_t bytes) {
+    return array == NULL ? NULL : (const char *)array + bytes;
+}
+
+static void *offset(void *array, size_t bytes) {
+    return array == NULL ? NULL : (char *)array + bytes;
+}
+
+static void drive_segment(void *context, size_t segment) {
+    const struct drive *const drive = context;
+    const struct fghm_span *const span = drive->span;
+    const size_t first = segment * drive->segment_length;
+    const size_t left = span->n - first;
+    const size_t bytes = first * drive->real_size;
+    const struct fghm_span part = {
+        .n = left < drive->segment_length ? left : drive->segment_length,
+        .logits = offset_const(span->logits, bytes),
+        .targets = offset_const(span->targets, bytes),
+        .weights = offset_const(span->weights, bytes),
+        .element_loss = offset(span->element_loss, bytes),
+        .gradient = offset(span->gradient, bytes),
+        .hessian = offset(span->hessian, bytes),
+    };
+    drive->work(drive->context, segment, &part);
+}
+
+/* SEGMENT_MIN, or what cuts n into FGHM_SEGMENTS_MAX. */
+static size_t segment_length(size_t n) {
+    if (n <= SEGMENT_MIN * FGHM_SEGMENTS_MAX) {
+        return SEGMENT_MIN;
+    }
+    const size_t length = (n - 1) / FGHM_SEGMENTS_MAX + 1;
+    return (length + SEGMENT_STEP - 1) / SEGMENT_STEP * SEGMENT_STEP;
+}
+
+size_t fghm_drive(fghm_pool *pool, const struct fghm_span *span, size_t real_size,
+                  fghm_segment_work *work, void *context) {
+    if (span->n == 0) {
+        return 0;
+    }
+    struct drive drive = {span, real_size, segment_length(span->n), work, context};
+    const size_t segments = (span->n - 1) / drive.segment_length + 1;
+    if (segments == 1) {
+        work(context, 0, span);
+    } else {
+        fghm_pool_run(pool, segments, drive_segment, &drive);
+    }
+    return segments;
+}
+
+/* Neumaier's summation: exact to an ulp, whatever the number of segments. */
+double fghm_sum_segments(const double *sums, size_t segments) {
+    double sum = 0;
+    double error = 0;
+    for (size_t i = 0; i < segments; i++) {
+        const double added = sum + sums[i];
+        error += fabs(sum) >= fabs(sums[i]) ? (sum - added) + sums[i] : (sums[i] - added) + sum;
+        sum = added;
+    }
+    /* The error is NaN once the sum is infinite. */
+    return error == error ? sum + error : sum;
+}

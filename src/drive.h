@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_DRIVE_H
+#define FGHM_DRIVE_H
+
+/* What every call over elements has in common: the check of its arrays, the cut
+ * into segments, and the way the segments' results become one. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "focalghm/pool.h"
+#include "focalghm/reduction.h"
+#include "focalghm/status.h"
+#include "kernels/kernels.h"
+
+/* The most segments of a call: enough to keep many threads busy, few enough for
+ * their results to live on the stack. */
+#define FGHM_SEGMENTS_MAX 128
+
+/* Checks the arrays of a call: that what is needed is there, that it fits in
+ * memory, and that outputs overlap nothing but, exactly, an input. */
+fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size);
+
+/* Whether `reduction` and `normalizer` are ones. */
+bool fghm_is_reduction(fghm_reduction reduction);
+bool fghm_is_normalizer(double normalizer);
+
+/* 1 / D for a mean over `count` elements. */
+double fghm_scale(fghm_reduction reduction, double normalizer, double count);
+
+/* Calls work(context, segment, part) for each segment of the span, on the
+ * threads of the pool.  The cut depends on the number of elements alone.  Returns
+ * the number of segments. */
+typedef void fghm_segment_work(void *context, size_t segment, const struct fghm_span *part);
+size_t fghm_drive(fghm_pool *pool, const struct fghm_span *span, size_t real_size,
+                  fghm_segment_work *work, void *context);
+
+/* The sum of the segments' sums, in their order. */
+double fghm_sum_segments(const double *sums, size_t segments);
+
+/* Runs task(context, 0 ... tasks - 1), each once, on the threads of the pool or,
+ * with NULL, here.  Returns when all are done, with their writes visible. */
+typedef void fghm_task(void *context, size_t index);
+void fghm_pool_run(fghm_pool *pool, size_t tasks, fghm_task *task, void *context);
+
+#endif

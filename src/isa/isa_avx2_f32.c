@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+#define FGHM_REAL_BITS 32
+#define FGHM_KERNELS fghm_kernels_avx2_f32
+#include "vec/vec_avx2.h"
+#include "kernels/row.h"

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_KERNELS_FOCAL_KERNEL_H
+#define FGHM_KERNELS_FOCAL_KERNEL_H
+
+/* Focal loss over contiguous elements.
+ *
+ * A target of exactly 0 or 1 turns the logit x into the margin z = -x or x, and
+ * with e = exp(-|z|), p = sigmoid(z), q = sigmoid(-z) all is
+ *
+ *     loss      a q^gamma L,   L = softplus(-z) = max(-z, 0) + log1p(e)
+ *     d / dz   -a q^gamma (q + gamma p L)
+ *     d2 / dz2  a q^gamma (p q + gamma p (2 q - L + (p + gamma p) L))
+ *
+ * without a cancellation but that of the Hessian's own root.  Registers with
+ * other targets take a detour through soft_values(); a lane's result does not
+ * depend on its neighbours.
+ *
+ * The work goes in two sweeps over CHUNK elements: first the exponentials into
+ * an array in the level 1 cache, then the rest.  In one sweep the chain of
+ * dependent operations of an element is about 120 cycles long, more than
+ * out-of-order execution overlaps: it ran 1.3 times longer. */
+
+#include "kernels/kernels.h"
+#include "kernels/lane_sum.h"
+#include "kernels/math_kernel.h"
+#include "kernels/span_walk.h"
+
+#define KERNEL_INLINE static inline __attribute__((always_inline))
+
+/* The outputs of a call, each set with those before it. */
+enum { WANT_LOSS, WANT_GRADIENT, WANT_HESSIAN };
+
+struct focal_factors {
+    vreal gamma;
+    vreal positive, negative;             /* a_t */
+    vreal positive_scaled, negative_scaled; /* a_t / D */
+};
+
+/* What sets one instantiation of the kernel apart: constants at compile time. */
+struct focal_kind {
+    int gamma;
+    int want;
+};
+
+/* Results of a register before a_t, weights and 1 / D. */
+struct focal_values {
+    vreal loss;
+    vreal gradient;
+    vreal hessian;
+};
+
+KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants) {
+    /* A gamma beyond 2^100 would overflow in products with it, and all that it
+     * could still change are results that are 0 by then. */
+    const double gamma = constants->gamma < 0x1p100 ? constants->gamma : 0x1p100;
+    return (struct focal_factors){
+        .gamma = v_set((real)gamma),
+        .positive = v_set((real)constants->positive),
+        .negative = v_set((real)constants->negative),
+        .positive_scaled = v_set((real)(constants->positive * constants->scale)),
+        .negative_scaled = v_set((real)(constants->negative * constants->scale)),
+    };
+}
+
+/* -log q = softplus(z), as a pair. */
+KERNEL_INLINE struct pair softplus_pair(vreal magnitude, vmask easy, vreal power, vreal tail) {
+    const vreal high = v_add(power, tail);
+    const vreal low = v_sub(tail, v_sub(high, power));
+    const vreal bounded = v_min(v_set(EXP_ZERO), magnitude);
+    struct pair sum = exact_sum(v_keep(easy, bounded), high);
+    sum.low = v_add(sum.low, low);
+    return sum;
+}
+
+/* exp(-gamma a). */
+KERNEL_INLINE vreal exp_of_scaled(vreal gamma, struct pair a) {
+    const struct exponential f = exp_minus_pair(scaled_pair(gamma, a));
+    return v_add(f.power, f.remainder);
+}
+
+/* The results for margins z with |z| = magnitude; gradient is d / dz times -1. */
+KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
+                                              const struct focal_factors *factors, vreal z,
+                                              struct exponential x) {
+    const vreal one = v_set(1);
+    const vreal magnitude = v_abs(z);
+    const vmask easy = v_gt(z, v_set(0));
+    const vreal e = v_add(x.power, x.remainder);
+    const vreal y = reciprocal_1p(x);
+    const vreal tail = log1p_tail_of(x);
+    const vreal q = v_muladd(v_keep(easy, x.remainder), y, v_mul(v_select(easy, x.power, one), y));
+    const vreal p = v_mul_unless(easy, y, e);
+    const vreal loss = v_add_unless(easy, v_add(x.power, tail), magnitude);
+
+    vreal factor = one;
+    if (kind.gamma == FGHM_GAMMA_HALF) {
+        factor = v_sqrt(q);
+    } else if (kind.gamma == FGHM_GAMMA_1) {
+        factor = q;
+    } else if (kind.gamma == FGHM_GAMMA_2) {
+        factor = v_mul(q, q);
+    } else if (kind.gamma == FGHM_GAMMA_ANY) {
+        factor = exp_of_scaled(factors->gamma, softplus_pair(magnitude, easy, x.power, tail));
+    }
+
+    if (kind.gamma == FGHM_GAMMA_0) {
+        return (struct focal_values){loss, q, v_mul(p, q)};
+    }
+    /* p is 0 where loss exceeds this bound, and 0 times an infinite loss would
+     * not be. */
+    const vreal bounded_loss = v_min(v_set(2 * EXP_ZERO), loss);
+    const vreal gamma_p = kind.gamma == FGHM_GAMMA_1 ? p
+                          : kind.gamma == FGHM_GAMMA_2 ? v_add(p, p)
+                                                       : v_mul(factors->gamma, p);
+    struct focal_values values;
+    values.loss = v_mul(factor, loss);
+    values.gradient = v_mul(factor, v_muladd(gamma_p, bounded_loss, q));
+    if (kind.want >= WANT_HESSIAN) {
+        const vreal bracket =
+            v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
+        values.hessian =
+            v_muladd(v_mul(factor, gamma_p), bracket, v_mul(factor, v_mul(p, q)));
+    } else {
+        values.hessian = one;
+    }
+    return values;
+}
+
+/* The results for logits x and targets t between 0 and 1; gradient is d / dx.
+ * With m = 1 - p_t and r = (dm / dx) / m, both free of cancellation:
+ *
+ *     gradient = m^gamma (p - t + gamma r BCE)
+ *     hessian  = m^gamma (p (1 - p) + gamma r (2 (p - t) +
+ *                         (1 - 2 p + (gamma - 1) r) BCE)) */
+KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
+                                              const struct focal_factors *factors, vreal x,
+                                              vreal t, struct exponential x_exp) {
+    const vreal zero = v_set(0);
+    const vreal one = v_set(1);
+    const vreal magnitude = v_abs(x);
+    const vmask above = v_gt(x, zero);
+    const vreal rest = v_sub(one, t);
+    const vreal e = v_add(x_exp.power, x_exp.remainder);
+    const vreal large = reciprocal_1p(x_exp);
+    const vreal small = v_mul(e, large);
+    const vreal p = v_select(above, large, small);
+    const vreal not_p = v_select(above, small, large);
+    /* 0 times an infinite logit must not be: t = 0 and 1 do not come here. */
+    const vreal loss = v_muladd(v_select(above, rest, t), magnitude,
+                                v_add(x_exp.power, log1p_tail_of(x_exp)));
+    const vreal bounded_loss = v_min(v_set(2 * EXP_ZERO), loss);
+    const vreal difference = v_sub(p, t);
+    const vreal slope = v_mul(p, not_p);
+    if (kind.gamma == FGHM_GAMMA_0) {
+        return (struct focal_values){loss, difference, slope};
+    }
+
+    const vreal wrong = v_max(v_set(REAL_SMALLEST), v_muladd(t, not_p, v_mul(rest, p)));
+    vreal factor;
+    if (kind.gamma == FGHM_GAMMA_HALF) {
+        factor = v_sqrt(wrong);
+    } else if (kind.gamma == FGHM_GAMMA_1) {
+        factor = wrong;
+    } else if (kind.gamma == FGHM_GAMMA_2) {
+        factor = v_mul(wrong, wrong);
+    } else {
+        const struct pair log = log_pair(wrong);
+        const struct pair minus_log = {v_sub(zero, log.high), v_sub(zero, log.low)};
+        factor = exp_of_scaled(factors->gamma, minus_log);
+    }
+
+    const vreal relative = v_div(v_mul(v_sub(rest, t), slope), wrong);
+    const vreal gamma_relative = v_mul(factors->gamma, relative);
+    const vreal factor_relative = v_mul(factor, gamma_relative);
+    const vreal curve = v_add(v_sub(not_p, p), v_sub(gamma_relative, relative));
+    const vreal bracket = v_muladd(curve, bounded_loss, v_add(difference, difference));
+    struct focal_values values;
+    values.loss = v_mul(factor, loss);
+    values.gradient = v_muladd(factor_relative, bounded_loss, v_mul(factor, difference));
+    values.hessian = v_muladd(factor_relative, bracket, v_mul(factor, slope));
+    return values;
+}
+
+/* The working memory of a chunk: its exponentials, in halves. */
+struct chunk_exponentials {
+    real power[CHUNK];
+    real remainder[CHUNK];
+};
+
+KERNEL_INLINE void exponentials(size_t n, const real *logits, struct chunk_exponentials *chunk) {
+    for (size_t i = 0; i < n; i += V_LANES) {
+        const struct exponential x = exp_minus(v_abs(v_load(logits + i)));
+        v_store(chunk->power + i, x.power);
+        v_store(chunk->remainder + i, x.remainder);
+    }
+}
+
+/* Results of a register and what they are to be multiplied with. */
+struct focal_register {
+    struct focal_values values;
+    vreal loss_factor;
+    vreal gradient_factor;
+    vreal hessian_factor;
+};
+
+/* Replaces the lanes that are not `hard`.  Out of line: rare, and its registers
+ * are not the loop's. */
+static __attribute__((noinline)) void soften(struct focal_kind kind,
+                                             const struct focal_factors *factors, vmask hard,
+                                             vreal x, vreal t, struct exponential x_exp,
+                                             struct focal_register *out, int *bad_target) {
+    const vmask in_range = m_and(v_le(v_set(0), t), v_le(t, v_set(1)));
+    const vmask is_nan = m_not(v_eq(t, t));
+    if (!m_all(m_or(in_range, is_nan))) {
+        *bad_target = 1;
+    }
+    /* A target out of range counts as NaN from here on. */
+    t = v_select(in_range, t, v_set((real)NAN));
+    const struct focal_values soft = soft_values(kind, factors, x, t, x_exp);
+    out->values.loss = v_select(hard, out->values.loss, soft.loss);
+    out->values.gradient = v_select(hard, out->values.gradient, soft.gradient);
+    out->values.hessian = v_select(hard, out->values.hessian, soft.hessian);
+    const vreal rest = v_sub(v_set(1), t);
+    const vreal alpha = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
+    const vreal scaled =
+        v_muladd(factors->positive_scaled, t, v_mul(factors->negative_scaled, rest));
+    out->loss_factor = v_select(hard, out->loss_factor, alpha);
+    out->gradient_factor = v_select(hard, out->gradient_factor, scaled);
+    out->hessian_factor = v_select(hard, out->hessian_factor, scaled);
+}
+
+/* n <= CHUNK elements, a multiple of SUM_LANES.  weights and the outputs in
+ * `span` may be NULL. */
+KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct focal_factors *factors,
+                               const struct fghm_span *span, struct lane_sum *total,
+                               int *bad_target) {
+    const real *const logits = span->logits;
+    const real *const targets = span->targets;
+    const real *const weights = span->weights;
+    real *const element_loss = span->element_loss;
+    real *const gradient = span->gradient;
+    real *const hessian = span->hessian;
+    const vreal zero = v_set(0);
+    const vreal one = v_set(1);
+    const vreal negative_scaled = factors->negative_scaled;
+    const vreal positive_scaled = factors->positive_scaled;
+    const vreal positive_turned = v_sub(zero, positive_scaled);
+
+    struct chunk_exponentials chunk;
+    exponentials(span->n, logits, &chunk);
+    vsum sum;
+    v_sum_zero(&sum);
+    for (size_t block = 0; block < span->n; block += SUM_LANES) {
+        for (int part = 0; part < SUM_LANES / V_LANES; part++) {
+            const size_t i = block + (size_t)part * V_LANES;
+            const vreal x = v_load(logits + i);
+            const vreal t = v_load(targets + i);
+            const struct exponential x_exp = {v_load(chunk.power + i),
+                                              v_load(chunk.remainder + i)};
+            const vmask is_one = v_eq(t, one);
+            const vmask is_zero = v_eq(t, zero);
+            struct focal_register out;
+            out.values = hard_values(kind, factors, v_negate_where(is_zero, x), x_exp);
+            out.loss_factor = v_select(is_one, factors->positive, factors->negative);
+            out.gradient_factor = v_select(is_one, positive_turned, negative_scaled);
+            out.hessian_factor = v_select(is_one, positive_scaled, negative_scaled);
+            const vmask hard = m_or(is_one, is_zero);
+            if (__builtin_expect(!m_all(hard), 0)) {
+                soften(kind, factors, hard, x, t, x_exp, &out, bad_target);
+            }
+            if (weights != NULL) {
+                const vreal weight = v_load(weights + i);
+                out.loss_factor = v_mul(out.loss_factor, weight);
+                out.gradient_factor = v_mul(out.gradient_factor, weight);
+                out.hessian_factor = v_mul(out.hessian_factor, weight);
+            }
+            const vreal loss = v_mul(out.values.loss, out.loss_factor);
+            v_sum_add(&sum, part, loss);
+            if (element_loss != NULL) {
+                v_store(element_loss + i, loss);
+            }
+            if (kind.want >= WANT_GRADIENT && gradient != NULL) {
+                v_store(gradient + i, v_mul(out.values.gradient, out.gradient_factor));
+            }
+            if (kind.want >= WANT_HESSIAN) {
+                v_store(hessian + i, v_mul(out.values.hessian, out.hessian_factor));
+            }
+        }
+    }
+    lane_sum_add(total, &sum);
+}
+
+KERNEL_INLINE double focal_span(struct focal_kind kind,
+                                const struct fghm_focal_constants *constants,
+                                const struct fghm_span *span, int *bad_target) {
+    const struct focal_factors factors = focal_factors(constants);
+    struct lane_sum total;
+    lane_sum_zero(&total);
+    struct span_walk walk;
+    walk_start(&walk, span);
+    while (walk_next(&walk)) {
+        focal_chunk(kind, &factors, &walk.part, &total, bad_target);
+        walk_finish_part(&walk);
+    }
+    return lane_sum_total(&total);
+}
+
+/* One function per gamma, with one instantiation of the loop for each set of
+ * outputs in it. */
+KERNEL_INLINE double focal_any_outputs(int gamma, const struct fghm_focal_constants *constants,
+                                       const struct fghm_span *span, int *bad_target) {
+    if (span->hessian != NULL) {
+        const struct focal_kind kind = {gamma, WANT_HESSIAN};
+        return focal_span(kind, constants, span, bad_target);
+    }
+    if (span->gradient != NULL) {
+        const struct focal_kind kind = {gamma, WANT_GRADIENT};
+        return focal_span(kind, constants, span, bad_target);
+    }
+    const struct focal_kind kind = {gamma, WANT_LOSS};
+    return focal_span(kind, constants, span, bad_target);
+}
+
+#define FOCAL_KERNEL(name, gamma)                                                              \
+    static double name(const struct fghm_focal_constants *constants,                           \
+                       const struct fghm_span *span, int *bad_target) {                        \
+        return focal_any_outputs(gamma, constants, span, bad_target);                          \
+    }
+
+FOCAL_KERNEL(focal_gamma_0, FGHM_GAMMA_0)
+FOCAL_KERNEL(focal_gamma_half, FGHM_GAMMA_HALF)
+FOCAL_KERNEL(focal_gamma_1, FGHM_GAMMA_1)
+FOCAL_KERNEL(focal_gamma_2, FGHM_GAMMA_2)
+FOCAL_KERNEL(focal_gamma_any, FGHM_GAMMA_ANY)
+
+#undef FOCAL_KERNEL
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Last include of each stub in src/isa: gathers the kernels, all static, into
+ * the one symbol that the stub's object exports.  The stub has defined
+ * FGHM_KERNELS, the name of that symbol. */
+
+#include "kernels/focal_kernel.h"
+#include "kernels/ghm_kernel.h"
+
+extern const struct fghm_kernels FGHM_KERNELS;
+
+const struct fghm_kernels FGHM_KERNELS = {
+    .real_size = sizeof(real),
+    .focal =
+        {
+            [FGHM_GAMMA_0] = focal_gamma_0,
+            [FGHM_GAMMA_HALF] = focal_gamma_half,
+            [FGHM_GAMMA_1] = focal_gamma_1,
+            [FGHM_GAMMA_2] = focal_gamma_2,
+            [FGHM_GAMMA_ANY] = focal_gamma_any,
+        },
+    .ghm_count = ghm_count,
+    .ghm_apply = ghm_apply,
+};

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_KERNELS_SPAN_WALK_H
+#define FGHM_KERNELS_SPAN_WALK_H
+
+#include <stdbool.h>
+
+#include "kernels/kernels.h"
+#include "vec/real.h"
+
+/* How many elements go through a kernel's sweeps at a time: its working arrays
+ * stay in the level 1 cache. */
+#define CHUNK 256
+
+/* Walks over a span in parts of at most CHUNK elements, each a multiple of
+ * SUM_LANES: the last few are handed out in a padded copy. */
+struct span_walk {
+    const struct fghm_span *span;
+    size_t first; /* elements before the current part */
+    size_t n;     /* elements of the caller's in the current part */
+    bool padded;
+    struct fghm_span part;
+    real logits[SUM_LANES], targets[SUM_LANES], weights[SUM_LANES];
+    real element_loss[SUM_LANES], gradient[SUM_LANES], hessian[SUM_LANES];
+};
+
+static inline const void *offset_const(const void *array, size_t elements) {
+    return array == NULL ? NULL : (const real *)array + elements;
+}
+
+static inline void *offset(void *array, size_t elements) {
+    return array == NULL ? NULL : (real *)array + elements;
+}
+
+/* The elements of `span` from `first` on, `n` of them. */
+static inline struct fghm_span sub_span(const struct fghm_span *span, size_t first, size_t n) {
+    return (struct fghm_span){
+        .n = n,
+        .logits = offset_const(span->logits, first),
+        .targets = offset_const(span->targets, first),
+        .weights = offset_const(span->weights, first),
+        .element_loss = offset(span->element_loss, first),
+        .gradient = offset(span->gradient, first),
+        .hessian = offset(span->hessian, first),
+    };
+}
+
+/* The filling is a positive at +inf of weight 0: its loss, gradient and Hessian
+ * are 0. */
+static inline void walk_pad(struct span_walk *walk) {
+    const struct fghm_span *const rest = &walk->part;
+    for (size_t i = 0; i < SUM_LANES; i++) {
+        walk->logits[i] = (real)INFINITY;
+        walk->targets[i] = 1;
+        walk->weights[i] = 0;
+    }
+    const size_t bytes = rest->n * sizeof(real);
+    memcpy(walk->logits, rest->logits, bytes);
+    memcpy(walk->targets, rest->targets, bytes);
+    if (rest->weights != NULL) {
+        memcpy(walk->weights, rest->weights, bytes);
+    }
+    walk->part = (struct fghm_span){
+        .n = SUM_LANES,
+        .logits = walk->logits,
+        .targets = walk->targets,
+        .weights = rest->weights == NULL ? NULL : walk->weights,
+        .element_loss = rest->element_loss == NULL ? NULL : walk->element_loss,
+        .gradient = rest->gradient == NULL ? NULL : walk->gradient,
+        .hessian = rest->hessian == NULL ? NULL : walk->hessian,
+    };
+}
+
+static inline void walk_start(struct span_walk *walk, const struct fghm_span *span) {
+    walk->span = span;
+    walk->first = 0;
+    walk->n = 0;
+}
+
+/* Goes on to the next part; false at the end. */
+static inline bool walk_next(struct span_walk *walk) {
+    walk->first += walk->n;
+    const size_t left = walk->span->n - walk->first;
+    if (left == 0) {
+        return false;
+    }
+    const size_t whole = left - left % SUM_LANES;
+    walk->padded = whole == 0;
+    walk->n = walk->padded ? left : whole < CHUNK ? whole : CHUNK;
+    walk->part = sub_span(walk->span, walk->first, walk->n);
+    if (walk->padded) {
+        walk_pad(walk);
+    }
+    return true;
+}
+
+/* Brings the results of a padded part to the caller. */
+static inline void walk_finish_part(const struct span_walk *walk) {
+    if (!walk->padded) {
+        return;
+    }
+    const size_t bytes = walk->n * sizeof(real);
+    const struct fghm_span to = sub_span(walk->span, walk->first, walk->n);
+    if (to.element_loss != NULL) {
+        memcpy(to.element_loss, walk->element_loss, bytes);
+    }
+    if (to.gradient != NULL) {
+        memcpy(to.gradient, walk->gradient, bytes);
+    }
+    if (to.hessian != NULL) {
+        memcpy(to.hessian, walk->hessian, bytes);
+    }
+}
+
+#endif

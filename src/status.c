@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#include "focalghm/status.h"
+
+#include <stddef.h>
+
+static const struct {
+    fghm_status status;
+    const char *text;
+} statuses[] = {
+    {FGHM_OK, "success"},
+    {FGHM_ERROR_NULL_HANDLE, "a handle is NULL"},
+    {FGHM_ERROR_NULL_POINTER, "a required pointer is NULL"},
+    {FGHM_ERROR_NO_OUTPUT, "every output pointer is NULL"},
+    {FGHM_ERROR_MEMORY, "out of memory"},
+    {FGHM_ERROR_SIZE, "that many elements do not fit in memory"},
+    {FGHM_ERROR_ALIASING, "an output overlaps another array"},
+    {FGHM_ERROR_GAMMA, "gamma is negative, infinite or NaN"},
+    {FGHM_ERROR_ALPHA, "alpha is outside [0, 1] or NaN"},
+    {FGHM_ERROR_REDUCTION, "not a reduction"},
+    {FGHM_ERROR_NORMALIZER, "the normalizer is not a finite number above 0"},
+    {FGHM_ERROR_BINS, "the number of bins is out of range"},
+    {FGHM_ERROR_CAPACITY, "an array to read back into is too small"},
+    {FGHM_ERROR_TARGET, "a target is outside [0, 1]"},
+    {FGHM_ERROR_THREADS, "the number of threads is out of range"},
+};
+
+const char *fghm_status_string(fghm_status status) {
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        if (statuses[i].status == status) {
+            return statuses[i].text;
+        }
+    }
+    return "unknown status";
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_VEC_REAL_H
+#define FGHM_VEC_REAL_H
+
+/* The floating-point type that a kernel object computes in.  Each stub in
+ * src/isa defines FGHM_REAL_BITS as 32 or 64 before it includes anything. */
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if FGHM_REAL_BITS == 32
+typedef float real;
+/* Adding this to a number of magnitude below 2^22 rounds it to an integer and
+ * leaves that integer in the low bits of the sum. */
+#define REAL_ROUND 0x1.8p23f
+#define REAL_EXPONENT_SHIFT 23
+/* v_exponent makes 2^n in two factors, 2^(n + this) and 2^-this, so that a
+ * subnormal 2^n comes out without special cases. */
+#define REAL_EXPONENT_OFFSET 64
+#define REAL_EXPONENT_BIAS 127
+#define REAL_MIN 0x1p-126f /* the smallest normal number */
+#define REAL_SMALLEST 0x1p-149f
+#define REAL_LIFT 0x1p32f  /* makes a subnormal number normal */
+#define REAL_LIFT_EXPONENT 32
+#elif FGHM_REAL_BITS == 64
+typedef double real;
+#define REAL_ROUND 0x1.8p52
+#define REAL_EXPONENT_SHIFT 52
+#define REAL_EXPONENT_OFFSET 512
+#define REAL_EXPONENT_BIAS 1023
+#define REAL_MIN 0x1p-1022
+#define REAL_SMALLEST 0x1p-1074
+#define REAL_LIFT 0x1p64
+#define REAL_LIFT_EXPONENT 64
+#else
+#error "FGHM_REAL_BITS must be 32 or 64"
+#endif
+
+/* Sums are kept in 16 lanes whatever the width of a register: element i of a
+ * block adds to lane i mod 16.  So the order of additions, and with it every
+ * bit of a sum, is the same on every instruction set. */
+#define SUM_LANES 16
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_VEC_AVX2_H
+#define FGHM_VEC_AVX2_H
+
+/* The operations of vec_scalar.h in AVX2 and FMA: one 256-bit register.  A mask
+ * is a register of all-one and all-zero lanes. */
+
+#if !defined(__AVX2__) || !defined(__FMA__)
+#error "vec_avx2.h needs -mavx2 -mfma"
+#endif
+
+#include <immintrin.h>
+#include <stdbool.h>
+
+#include "vec/real.h"
+
+#if FGHM_REAL_BITS == 32
+#define V_LANES 8
+#define V_OP(name) _mm256_##name##_ps
+#define V_INT(name) _mm256_##name##_epi32
+#define V_AS_INT _mm256_castps_si256
+#define V_AS_REAL _mm256_castsi256_ps
+#define V_SET_INT(x) _mm256_set1_epi32((int32_t)(x))
+typedef __m256 vreal;
+typedef __m256 vmask;
+#else
+#define V_LANES 4
+#define V_OP(name) _mm256_##name##_pd
+#define V_INT(name) _mm256_##name##_epi64
+#define V_AS_INT _mm256_castpd_si256
+#define V_AS_REAL _mm256_castsi256_pd
+#define V_SET_INT(x) _mm256_set1_epi64x((int64_t)(x))
+typedef __m256d vreal;
+typedef __m256d vmask;
+#endif
+
+static inline vreal v_set(real x) {
+    return V_OP(set1)(x);
+}
+
+static inline vreal v_load(const real *from) {
+    return V_OP(loadu)(from);
+}
+
+static inline void v_store(real *to, vreal a) {
+    V_OP(storeu)(to, a);
+}
+
+static inline vreal v_add(vreal a, vreal b) {
+    return V_OP(add)(a, b);
+}
+
+static inline vreal v_sub(vreal a, vreal b) {
+    return V_OP(sub)(a, b);
+}
+
+static inline vreal v_mul(vreal a, vreal b) {
+    return V_OP(mul)(a, b);
+}
+
+static inline vreal v_div(vreal a, vreal b) {
+    return V_OP(div)(a, b);
+}
+
+static inline vreal v_sqrt(vreal a) {
+    return V_OP(sqrt)(a);
+}
+
+static inline vreal v_product_minus(vreal a, vreal b, vreal c) {
+    return V_OP(fmsub)(a, b, c);
+}
+
+static inline vreal v_muladd(vreal a, vreal b, vreal c) {
+    return V_OP(fmadd)(a, b, c);
+}
+
+static inline vreal v_mulsub(vreal a, vreal b, vreal c) {
+    return V_OP(fmsub)(a, b, c);
+}
+
+static inline vreal v_nmuladd(vreal a, vreal b, vreal c) {
+    return V_OP(fnmadd)(a, b, c);
+}
+
+static inline vreal v_min(vreal a, vreal b) {
+    return V_OP(min)(a, b);
+}
+
+static inline vreal v_max(vreal a, vreal b) {
+    return V_OP(max)(a, b);
+}
+
+static inline vreal v_abs(vreal a) {
+    return V_OP(andnot)(v_set((real)-0.0), a);
+}
+
+static inline vreal v_negate_where(vmask m, vreal a) {
+    return V_OP(xor)(a, V_OP(and)(m, v_set((real)-0.0)));
+}
+
+static inline vmask v_eq(vreal a, vreal b) {
+    return V_OP(cmp)(a, b, _CMP_EQ_OQ);
+}
+
+static inline vmask v_gt(vreal a, vreal b) {
+    return V_OP(cmp)(a, b, _CMP_GT_OQ);
+}
+
+static inline vmask v_le(vreal a, vreal b) {
+    return V_OP(cmp)(a, b, _CMP_LE_OQ);
+}
+
+static inline vmask m_and(vmask a, vmask b) {
+    return V_OP(and)(a, b);
+}
+
+static inline vmask m_or(vmask a, vmask b) {
+    return V_OP(or)(a, b);
+}
+
+static inline vmask m_not(vmask a) {
+    return V_OP(xor)(a, V_AS_REAL(V_SET_INT(-1)));
+}
+
+static inline bool m_all(vmask m) {
+    return V_OP(movemask)(m) == (1 << V_LANES) - 1;
+}
+
+static inline vreal v_select(vmask m, vreal a, vreal b) {
+    return V_OP(blendv)(b, a, m);
+}
+
+static inline vreal v_keep(vmask m, vreal a) {
+    return V_OP(and)(m, a);
+}
+
+static inline vreal v_drop(vmask m, vreal a) {
+    return V_OP(andnot)(m, a);
+}
+
+static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
+    return v_select(m, a, v_add(a, b));
+}
+
+static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
+    return v_select(m, a, v_mul(a, b));
+}
+
+static inline vreal v_fraction(vreal a, vreal *exponent) {
+    const __m256i one = V_SET_INT((int64_t)REAL_EXPONENT_BIAS << REAL_EXPONENT_SHIFT);
+    const __m256i integer = V_SET_INT((int64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_SHIFT)
+                                      << REAL_EXPONENT_SHIFT);
+    const __m256i biased = V_INT(srli)(V_AS_INT(a), REAL_EXPONENT_SHIFT);
+    const vreal offset = v_add(V_AS_REAL(integer), v_set(REAL_EXPONENT_BIAS));
+    *exponent = v_sub(V_AS_REAL(_mm256_or_si256(integer, biased)), offset);
+    const __m256i below = V_INT(sub)(V_AS_INT(a), V_INT(slli)(biased, REAL_EXPONENT_SHIFT));
+    return V_AS_REAL(V_INT(add)(below, one));
+}
+
+static inline vreal v_exponent(vreal rounded) {
+    const __m256i one = V_SET_INT((int64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_OFFSET)
+                                  << REAL_EXPONENT_SHIFT);
+    const __m256i down = V_SET_INT((int64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET)
+                                   << REAL_EXPONENT_SHIFT);
+    const __m256i shifted = V_INT(slli)(V_AS_INT(rounded), REAL_EXPONENT_SHIFT);
+    return v_mul(V_AS_REAL(V_INT(add)(shifted, one)), V_AS_REAL(down));
+}
+
+#if FGHM_REAL_BITS == 32
+
+static inline vreal v_lookup(const real *table, vreal index) {
+    return _mm256_i32gather_ps(table, _mm256_cvttps_epi32(index), 4);
+}
+
+static inline vreal v_lookup16(const real *table, vreal index) {
+    const __m256i i = _mm256_cvttps_epi32(index);
+    const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i);
+    const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), i);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+}
+
+static inline void v_store_index(int32_t *to, vreal index) {
+    _mm256_storeu_si256((__m256i *)to, _mm256_cvttps_epi32(index));
+}
+
+#else
+
+static inline vreal v_lookup(const real *table, vreal index) {
+    return _mm256_i32gather_pd(table, _mm256_cvttpd_epi32(index), 8);
+}
+
+static inline vreal v_lookup16(const real *table, vreal index) {
+    return v_lookup(table, index);
+}
+
+static inline void v_store_index(int32_t *to, vreal index) {
+    _mm_storeu_si128((__m128i *)to, _mm256_cvttpd_epi32(index));
+}
+
+#endif
+
+typedef struct {
+    __m256d lanes[4];
+} vsum;
+
+static inline void v_sum_zero(vsum *sum) {
+    for (int i = 0; i < 4; i++) {
+        sum->lanes[i] = _mm256_setzero_pd();
+    }
+}
+
+static inline void v_sum_add(vsum *sum, int part, vreal a) {
+#if FGHM_REAL_BITS == 32
+    __m256d *const lanes = sum->lanes + 2 * part;
+    lanes[0] = _mm256_add_pd(lanes[0], _mm256_cvtps_pd(_mm256_castps256_ps128(a)));
+    lanes[1] = _mm256_add_pd(lanes[1], _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)));
+#else
+    sum->lanes[part] = _mm256_add_pd(sum->lanes[part], a);
+#endif
+}
+
+static inline void v_sum_store(double *to, const vsum *sum) {
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_pd(to + 4 * i, sum->lanes[i]);
+    }
+}
+
+/* Counts go down, since a set lane of a mask is the integer -1. */
+typedef struct {
+    __m256i lanes;
+} vtally;
+
+static inline vtally v_tally_zero(void) {
+    return (vtally){_mm256_setzero_si256()};
+}
+
+static inline vtally v_tally_add(vtally tally, vmask m) {
+    return (vtally){V_INT(add)(tally.lanes, V_AS_INT(m))};
+}
+
+static inline uint32_t v_tally_total(vtally tally) {
+    int32_t lanes[8];
+    _mm256_storeu_si256((__m256i *)lanes, tally.lanes);
+    int32_t total = 0;
+    /* Each 64-bit lane of a double count holds its number in the lower half. */
+    for (int i = 0; i < 8; i += 8 / V_LANES) {
+        total += lanes[i];
+    }
+    return (uint32_t)-total;
+}
+
+#endif

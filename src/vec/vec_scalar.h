@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_VEC_SCALAR_H
+#define FGHM_VEC_SCALAR_H
+
+/* The vector operations in plain C, one lane wide.  This file is their
+ * specification: every other vec_*.h has the same names and, lane by lane, the
+ * same results to the last bit (vec_sse2.h excepted, which has no fused
+ * multiply-add).  All operations are correctly rounded or exact; none raises
+ * or needs anything beyond the default floating-point environment. */
+
+#include <stdbool.h>
+
+#include "vec/real.h"
+
+#define V_LANES 1
+
+typedef real vreal;
+typedef bool vmask;
+
+#if FGHM_REAL_BITS == 32
+typedef uint32_t scalar_bits;
+#define SCALAR_FMA fmaf
+#define SCALAR_SQRT sqrtf
+#else
+typedef uint64_t scalar_bits;
+#define SCALAR_FMA fma
+#define SCALAR_SQRT sqrt
+#endif
+
+static inline scalar_bits bits_of(real x) {
+    scalar_bits bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline real real_of(scalar_bits bits) {
+    real x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline vreal v_set(real x) {
+    return x;
+}
+
+static inline vreal v_load(const real *from) {
+    return *from;
+}
+
+static inline void v_store(real *to, vreal a) {
+    *to = a;
+}
+
+static inline vreal v_add(vreal a, vreal b) {
+    return a + b;
+}
+
+static inline vreal v_sub(vreal a, vreal b) {
+    return a - b;
+}
+
+static inline vreal v_mul(vreal a, vreal b) {
+    return a * b;
+}
+
+static inline vreal v_div(vreal a, vreal b) {
+    return a / b;
+}
+
+static inline vreal v_sqrt(vreal a) {
+    return SCALAR_SQRT(a);
+}
+
+/* a b - c with one rounding, also where there is no fused multiply-add: for c
+ * near a b, where it is the error of a product or a division. */
+static inline vreal v_product_minus(vreal a, vreal b, vreal c) {
+    return SCALAR_FMA(a, b, -c);
+}
+
+/* a b + c with one rounding; with two where there is no fused multiply-add. */
+static inline vreal v_muladd(vreal a, vreal b, vreal c) {
+    return SCALAR_FMA(a, b, c);
+}
+
+/* a b - c and c - a b, rounded as v_muladd rounds. */
+static inline vreal v_mulsub(vreal a, vreal b, vreal c) {
+    return SCALAR_FMA(a, b, -c);
+}
+
+static inline vreal v_nmuladd(vreal a, vreal b, vreal c) {
+    return SCALAR_FMA(-a, b, c);
+}
+
+/* a < b ? a : b, so the result is b where either is NaN; likewise v_max. */
+static inline vreal v_min(vreal a, vreal b) {
+    return a < b ? a : b;
+}
+
+static inline vreal v_max(vreal a, vreal b) {
+    return a > b ? a : b;
+}
+
+static inline vreal v_abs(vreal a) {
+    return real_of(bits_of(a) & ~bits_of((real)-0.0));
+}
+
+/* -a where the mask is set, a elsewhere; the sign bit of a NaN turns too. */
+static inline vreal v_negate_where(vmask m, vreal a) {
+    return m ? real_of(bits_of(a) ^ bits_of((real)-0.0)) : a;
+}
+
+/* Comparisons: false where either is NaN. */
+static inline vmask v_eq(vreal a, vreal b) {
+    return a == b;
+}
+
+static inline vmask v_gt(vreal a, vreal b) {
+    return a > b;
+}
+
+static inline vmask v_le(vreal a, vreal b) {
+    return a <= b;
+}
+
+static inline vmask m_and(vmask a, vmask b) {
+    return a && b;
+}
+
+static inline vmask m_or(vmask a, vmask b) {
+    return a || b;
+}
+
+static inline vmask m_not(vmask a) {
+    return !a;
+}
+
+static inline bool m_all(vmask m) {
+    return m;
+}
+
+/* a where the mask is set, b elsewhere. */
+static inline vreal v_select(vmask m, vreal a, vreal b) {
+    return m ? a : b;
+}
+
+/* a where the mask is set, +0 elsewhere; and the other way round. */
+static inline vreal v_keep(vmask m, vreal a) {
+    return m ? a : (real)0;
+}
+
+static inline vreal v_drop(vmask m, vreal a) {
+    return m ? (real)0 : a;
+}
+
+/* a where the mask is set, a + b or a b elsewhere. */
+static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
+    return m ? a : a + b;
+}
+
+static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
+    return m ? a : a * b;
+}
+
+/* Takes a normal a > 0 apart: a = f 2^k, 1 <= f < 2. */
+static inline vreal v_fraction(vreal a, vreal *exponent) {
+    const scalar_bits one = (scalar_bits)REAL_EXPONENT_BIAS << REAL_EXPONENT_SHIFT;
+    const scalar_bits biased = bits_of(a) >> REAL_EXPONENT_SHIFT;
+    const scalar_bits integer = (scalar_bits)(REAL_EXPONENT_BIAS + REAL_EXPONENT_SHIFT)
+                                << REAL_EXPONENT_SHIFT;
+    const real offset = real_of(integer) + (real)REAL_EXPONENT_BIAS;
+    *exponent = real_of(integer | biased) - offset;
+    return real_of(bits_of(a) - (biased << REAL_EXPONENT_SHIFT) + one);
+}
+
+/* 2^n for `rounded` = REAL_ROUND + n; n >= -(bias + mantissa bits), n <= 0. */
+static inline vreal v_exponent(vreal rounded) {
+    const scalar_bits one = (scalar_bits)(REAL_EXPONENT_BIAS + REAL_EXPONENT_OFFSET)
+                            << REAL_EXPONENT_SHIFT;
+    const scalar_bits down = (scalar_bits)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET)
+                             << REAL_EXPONENT_SHIFT;
+    return real_of((bits_of(rounded) << REAL_EXPONENT_SHIFT) + one) * real_of(down);
+}
+
+/* table[(int)index] for whole numbers index within the table. */
+static inline vreal v_lookup(const real *table, vreal index) {
+    return table[(int32_t)index];
+}
+
+/* The same for a table of exactly 16 entries. */
+static inline vreal v_lookup16(const real *table, vreal index) {
+    return table[(int32_t)index];
+}
+
+/* Whole numbers to integers in memory. */
+static inline void v_store_index(int32_t *to, vreal index) {
+    *to = (int32_t)index;
+}
+
+/* 16 sums in double.  v_sum_add adds the lanes of a to sums
+ * part V_LANES, part V_LANES + 1, ... */
+typedef struct {
+    double lanes[SUM_LANES];
+} vsum;
+
+static inline void v_sum_zero(vsum *sum) {
+    for (int lane = 0; lane < SUM_LANES; lane++) {
+        sum->lanes[lane] = 0;
+    }
+}
+
+static inline void v_sum_add(vsum *sum, int part, vreal a) {
+    sum->lanes[part] += (double)a;
+}
+
+static inline void v_sum_store(double *to, const vsum *sum) {
+    memcpy(to, sum->lanes, sizeof sum->lanes);
+}
+
+/* One counter per lane.  v_tally_add counts the lanes where the mask is set;
+ * v_tally_total adds them up.  At most 2^31 - 1 counts a lane. */
+typedef struct {
+    uint32_t lanes;
+} vtally;
+
+static inline vtally v_tally_zero(void) {
+    return (vtally){0};
+}
+
+static inline vtally v_tally_add(vtally tally, vmask m) {
+    tally.lanes += m;
+    return tally;
+}
+
+static inline uint32_t v_tally_total(vtally tally) {
+    return tally.lanes;
+}
+
+#endif
