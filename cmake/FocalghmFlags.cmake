@@ -6,7 +6,7 @@
 
 set(focalghm_warnings
   -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
-  -Wcast-align -Wpointer-arith -Wwrite-strings -Wdouble-promotion)
+  -Wcast-align -Wpointer-arith -Wwrite-strings)
 
 # Sanitizers must be in every object and every link, so they go by directory.
 if(FOCALGHM_SANITIZE)

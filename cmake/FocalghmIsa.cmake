@@ -25,21 +25,27 @@ else()
   set(focalghm_arch other)
 endif()
 
-# focalghm_add_isa(name flags...): adds src/isa/isa_<name>_f32.c and _f64.c with
-# these flags, and tells src/dispatch.c by FGHM_HAVE_<NAME>.  Leaves the row out
-# where the compiler does not know the flags.  Source properties hold for the
-# directory that sets them, so call it where focalghm_objects is made.
+# focalghm_add_isa(name architecture flags...): adds src/isa/isa_<name>_f32.c and
+# _f64.c with these flags, if this is the architecture and the compiler knows the
+# flags.  src/dispatch.c sees by FGHM_HAVE_<NAME>, 1 or 0, whether it did.  Source
+# properties hold for the directory that sets them, so call it where
+# focalghm_objects is made.
 #
 # focalghm_isas collects the names, focalghm_isa_flags_<name> the flags.
-function(focalghm_add_isa name)
+set(focalghm_isas)
+function(focalghm_add_isa name architecture)
   string(TOUPPER ${name} upper)
-  string(REPLACE ";" " " flags "${ARGN}")
-  set(usable ON)
-  if(flags)
+  set(usable 0)
+  if(architecture STREQUAL focalghm_arch OR architecture STREQUAL "any")
+    string(REPLACE ";" " " flags "${ARGN}")
     check_c_compiler_flag("${flags}" FOCALGHM_FLAGS_${upper})
-    set(usable ${FOCALGHM_FLAGS_${upper}})
+    if(FOCALGHM_FLAGS_${upper})
+      set(usable 1)
+    endif()
   endif()
-  add_feature_info(${name} "${usable}" "kernels for this instruction set")
+  add_feature_info(${name} ${usable} "kernels for this instruction set")
+  set_property(SOURCE src/dispatch.c APPEND PROPERTY COMPILE_DEFINITIONS
+    FGHM_HAVE_${upper}=${usable})
   if(NOT usable)
     return()
   endif()
@@ -48,11 +54,11 @@ function(focalghm_add_isa name)
     set(source src/isa/isa_${name}_${real}.c)
     target_sources(focalghm_objects PRIVATE ${source})
     # Link-time optimization would let code for this instruction set into
-    # functions that run on every processor.
+    # functions that run on every processor.  And a kernel that computes in
+    # double where it should in float is a mistake.
     set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS
-      ${ARGN} -fno-lto $<$<NOT:$<CONFIG:Debug>>:-O3>)
+      ${ARGN} -fno-lto $<$<NOT:$<CONFIG:Debug>>:-O3> -Wdouble-promotion)
   endforeach()
-  set_property(SOURCE src/dispatch.c APPEND PROPERTY COMPILE_DEFINITIONS FGHM_HAVE_${upper}=1)
   set(focalghm_isas ${focalghm_isas} ${name} PARENT_SCOPE)
   set(focalghm_isa_flags_${name} "${ARGN}" PARENT_SCOPE)
 endfunction()
