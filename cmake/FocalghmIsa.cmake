@@ -57,7 +57,7 @@ function(focalghm_add_isa name architecture)
     # functions that run on every processor.  And a kernel that computes in
     # double where it should in float is a mistake.
     set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS
-      ${ARGN} -fno-lto $<$<NOT:$<CONFIG:Debug>>:-O3> -Wdouble-promotion)
+      ${ARGN} -fno-lto $<$<NOT:$<CONFIG:Debug>>:-O3 -fno-unswitch-loops> -Wdouble-promotion)
   endforeach()
   set(focalghm_isas ${focalghm_isas} ${name} PARENT_SCOPE)
   set(focalghm_isa_flags_${name} "${ARGN}" PARENT_SCOPE)

@@ -18,16 +18,16 @@
 #define ROW(isa, usable, has_fma)                                                                  \
     {#isa, usable, has_fma, &fghm_kernels_##isa##_f32, &fghm_kernels_##isa##_f64}
 
-#ifdef FGHM_HAVE_AVX512
+#if FGHM_HAVE_AVX512
 DECLARE(avx512)
 #endif
-#ifdef FGHM_HAVE_AVX2
+#if FGHM_HAVE_AVX2
 DECLARE(avx2)
 #endif
-#ifdef FGHM_HAVE_SSE2
+#if FGHM_HAVE_SSE2
 DECLARE(sse2)
 #endif
-#ifdef FGHM_HAVE_NEON
+#if FGHM_HAVE_NEON
 DECLARE(neon)
 #endif
 DECLARE(scalar)
@@ -37,16 +37,16 @@ static bool always(void) {
 }
 
 const struct fghm_row fghm_rows[] = {
-#ifdef FGHM_HAVE_AVX512
+#if FGHM_HAVE_AVX512
     ROW(avx512, fghm_cpu_has_avx512, true),
 #endif
-#ifdef FGHM_HAVE_AVX2
+#if FGHM_HAVE_AVX2
     ROW(avx2, fghm_cpu_has_avx2_fma, true),
 #endif
-#ifdef FGHM_HAVE_SSE2
+#if FGHM_HAVE_SSE2
     ROW(sse2, always, false),
 #endif
-#ifdef FGHM_HAVE_NEON
+#if FGHM_HAVE_NEON
     ROW(neon, always, true),
 #endif
     ROW(scalar, always, true),

@@ -20,6 +20,8 @@
  * dependent operations of an element is about 120 cycles long, more than
  * out-of-order execution overlaps: it ran 1.3 times longer. */
 
+#include <stdbool.h>
+
 #include "kernels/kernels.h"
 #include "kernels/lane_sum.h"
 #include "kernels/math_kernel.h"
@@ -31,7 +33,7 @@
 enum { WANT_LOSS, WANT_GRADIENT, WANT_HESSIAN };
 
 struct focal_factors {
-    vreal gamma;
+    struct pair gamma; /* its rounding error would grow with the logarithm it multiplies */
     vreal positive, negative;             /* a_t */
     vreal positive_scaled, negative_scaled; /* a_t / D */
 };
@@ -54,7 +56,7 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
      * could still change are results that are 0 by then. */
     const double gamma = constants->gamma < 0x1p100 ? constants->gamma : 0x1p100;
     return (struct focal_factors){
-        .gamma = v_set((real)gamma),
+        .gamma = {v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))},
         .positive = v_set((real)constants->positive),
         .negative = v_set((real)constants->negative),
         .positive_scaled = v_set((real)(constants->positive * constants->scale)),
@@ -73,8 +75,8 @@ KERNEL_INLINE struct pair softplus_pair(vreal magnitude, vmask easy, vreal power
 }
 
 /* exp(-gamma a). */
-KERNEL_INLINE vreal exp_of_scaled(vreal gamma, struct pair a) {
-    const struct exponential f = exp_minus_pair(scaled_pair(gamma, a));
+KERNEL_INLINE vreal exp_of_scaled(struct pair gamma, struct pair a) {
+    const struct exponential f = exp_minus_pair(pair_product(gamma, a));
     return v_add(f.power, f.remainder);
 }
 
@@ -111,7 +113,7 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
     const vreal bounded_loss = v_min(v_set(2 * EXP_ZERO), loss);
     const vreal gamma_p = kind.gamma == FGHM_GAMMA_1 ? p
                           : kind.gamma == FGHM_GAMMA_2 ? v_add(p, p)
-                                                       : v_mul(factors->gamma, p);
+                                                       : v_mul(factors->gamma.high, p);
     struct focal_values values;
     values.loss = v_mul(factor, loss);
     values.gradient = v_mul(factor, v_muladd(gamma_p, bounded_loss, q));
@@ -170,7 +172,7 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     }
 
     const vreal relative = v_div(v_mul(v_sub(rest, t), slope), wrong);
-    const vreal gamma_relative = v_mul(factors->gamma, relative);
+    const vreal gamma_relative = v_mul(factors->gamma.high, relative);
     const vreal factor_relative = v_mul(factor, gamma_relative);
     const vreal curve = v_add(v_sub(not_p, p), v_sub(gamma_relative, relative));
     const vreal bracket = v_muladd(curve, bounded_loss, v_add(difference, difference));
@@ -187,15 +189,21 @@ struct chunk_exponentials {
     real remainder[CHUNK];
 };
 
-KERNEL_INLINE void exponentials(size_t n, const real *logits, struct chunk_exponentials *chunk) {
+/* Returns whether all targets are 0 or 1. */
+KERNEL_INLINE bool exponentials(size_t n, const real *logits, const real *targets,
+                                struct chunk_exponentials *chunk) {
+    vmask all_hard = v_eq(v_set(0), v_set(0));
     for (size_t i = 0; i < n; i += V_LANES) {
         const struct exponential x = exp_minus(v_abs(v_load(logits + i)));
+        const vreal t = v_load(targets + i);
+        all_hard = m_and(all_hard, m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1))));
         v_store(chunk->power + i, x.power);
         v_store(chunk->remainder + i, x.remainder);
     }
+    return m_all(all_hard);
 }
 
-/* Results of a register and what they are to be multiplied with. */
+/* Results of a register, and the factors that they still lack. */
 struct focal_register {
     struct focal_values values;
     vreal loss_factor;
@@ -203,71 +211,71 @@ struct focal_register {
     vreal hessian_factor;
 };
 
-/* Replaces the lanes that are not `hard`.  Out of line: rare, and its registers
- * are not the loop's. */
-static __attribute__((noinline)) void soften(struct focal_kind kind,
-                                             const struct focal_factors *factors, vmask hard,
-                                             vreal x, vreal t, struct exponential x_exp,
-                                             struct focal_register *out, int *bad_target) {
+KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
+                                                  const struct focal_factors *factors, vreal x,
+                                                  vreal t, struct exponential x_exp) {
+    const vmask is_one = v_eq(t, v_set(1));
+    const vmask is_zero = v_eq(t, v_set(0));
+    const vreal scaled = v_select(is_one, factors->positive_scaled, factors->negative_scaled);
+    return (struct focal_register){
+        .values = hard_values(kind, factors, v_negate_where(is_zero, x), x_exp),
+        .loss_factor = v_select(is_one, factors->positive, factors->negative),
+        /* d / dx = -d / dz for a positive. */
+        .gradient_factor = v_negate_where(is_one, scaled),
+        .hessian_factor = scaled,
+    };
+}
+
+/* As hard_register, with soft_values in the lanes whose target is not 0 or 1. */
+KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
+                                                   const struct focal_factors *factors, vreal x,
+                                                   vreal t, struct exponential x_exp,
+                                                   int *bad_target) {
+    const vmask hard_lanes = m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1)));
     const vmask in_range = m_and(v_le(v_set(0), t), v_le(t, v_set(1)));
-    const vmask is_nan = m_not(v_eq(t, t));
-    if (!m_all(m_or(in_range, is_nan))) {
+    if (!m_all(m_or(in_range, m_not(v_eq(t, t))))) {
         *bad_target = 1;
     }
     /* A target out of range counts as NaN from here on. */
     t = v_select(in_range, t, v_set((real)NAN));
-    const struct focal_values soft = soft_values(kind, factors, x, t, x_exp);
-    out->values.loss = v_select(hard, out->values.loss, soft.loss);
-    out->values.gradient = v_select(hard, out->values.gradient, soft.gradient);
-    out->values.hessian = v_select(hard, out->values.hessian, soft.hessian);
     const vreal rest = v_sub(v_set(1), t);
     const vreal alpha = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
     const vreal scaled =
         v_muladd(factors->positive_scaled, t, v_mul(factors->negative_scaled, rest));
-    out->loss_factor = v_select(hard, out->loss_factor, alpha);
-    out->gradient_factor = v_select(hard, out->gradient_factor, scaled);
-    out->hessian_factor = v_select(hard, out->hessian_factor, scaled);
+    const struct focal_register hard = hard_register(kind, factors, x, t, x_exp);
+    const struct focal_values soft = soft_values(kind, factors, x, t, x_exp);
+    return (struct focal_register){
+        .values = {v_select(hard_lanes, hard.values.loss, soft.loss),
+                   v_select(hard_lanes, hard.values.gradient, soft.gradient),
+                   v_select(hard_lanes, hard.values.hessian, soft.hessian)},
+        .loss_factor = v_select(hard_lanes, hard.loss_factor, alpha),
+        .gradient_factor = v_select(hard_lanes, hard.gradient_factor, scaled),
+        .hessian_factor = v_select(hard_lanes, hard.hessian_factor, scaled),
+    };
 }
 
-/* n <= CHUNK elements, a multiple of SUM_LANES.  weights and the outputs in
- * `span` may be NULL. */
-KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct focal_factors *factors,
-                               const struct fghm_span *span, struct lane_sum *total,
-                               int *bad_target) {
+/* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES. */
+KERNEL_INLINE void focal_results(struct focal_kind kind, bool mixed,
+                                 const struct focal_factors *factors,
+                                 const struct fghm_span *span,
+                                 const struct chunk_exponentials *chunk, vsum *sum,
+                                 int *bad_target) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real *const weights = span->weights;
     real *const element_loss = span->element_loss;
     real *const gradient = span->gradient;
     real *const hessian = span->hessian;
-    const vreal zero = v_set(0);
-    const vreal one = v_set(1);
-    const vreal negative_scaled = factors->negative_scaled;
-    const vreal positive_scaled = factors->positive_scaled;
-    const vreal positive_turned = v_sub(zero, positive_scaled);
-
-    struct chunk_exponentials chunk;
-    exponentials(span->n, logits, &chunk);
-    vsum sum;
-    v_sum_zero(&sum);
     for (size_t block = 0; block < span->n; block += SUM_LANES) {
         for (int part = 0; part < SUM_LANES / V_LANES; part++) {
             const size_t i = block + (size_t)part * V_LANES;
             const vreal x = v_load(logits + i);
             const vreal t = v_load(targets + i);
-            const struct exponential x_exp = {v_load(chunk.power + i),
-                                              v_load(chunk.remainder + i)};
-            const vmask is_one = v_eq(t, one);
-            const vmask is_zero = v_eq(t, zero);
-            struct focal_register out;
-            out.values = hard_values(kind, factors, v_negate_where(is_zero, x), x_exp);
-            out.loss_factor = v_select(is_one, factors->positive, factors->negative);
-            out.gradient_factor = v_select(is_one, positive_turned, negative_scaled);
-            out.hessian_factor = v_select(is_one, positive_scaled, negative_scaled);
-            const vmask hard = m_or(is_one, is_zero);
-            if (__builtin_expect(!m_all(hard), 0)) {
-                soften(kind, factors, hard, x, t, x_exp, &out, bad_target);
-            }
+            const struct exponential x_exp = {v_load(chunk->power + i),
+                                              v_load(chunk->remainder + i)};
+            struct focal_register out =
+                mixed ? mixed_register(kind, factors, x, t, x_exp, bad_target)
+                      : hard_register(kind, factors, x, t, x_exp);
             if (weights != NULL) {
                 const vreal weight = v_load(weights + i);
                 out.loss_factor = v_mul(out.loss_factor, weight);
@@ -275,19 +283,42 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct focal_factor
                 out.hessian_factor = v_mul(out.hessian_factor, weight);
             }
             const vreal loss = v_mul(out.values.loss, out.loss_factor);
-            v_sum_add(&sum, part, loss);
+            v_sum_add(sum, part, loss);
             if (element_loss != NULL) {
                 v_store(element_loss + i, loss);
             }
             if (kind.want >= WANT_GRADIENT && gradient != NULL) {
                 v_store(gradient + i, v_mul(out.values.gradient, out.gradient_factor));
             }
-            if (kind.want >= WANT_HESSIAN) {
+            if (kind.want >= WANT_HESSIAN && hessian != NULL) {
                 v_store(hessian + i, v_mul(out.values.hessian, out.hessian_factor));
             }
         }
     }
-    lane_sum_add(total, &sum);
+}
+
+/* Out of line, and one for all kinds: soft targets are rare. */
+static __attribute__((noinline)) void mixed_results(struct focal_kind kind,
+                                                    const struct focal_factors *factors,
+                                                    const struct fghm_span *span,
+                                                    const struct chunk_exponentials *chunk,
+                                                    vsum *sum, int *bad_target) {
+    focal_results(kind, true, factors, span, chunk, sum, bad_target);
+}
+
+/* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
+KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct focal_factors *factors,
+                               const struct fghm_span *span, struct lane_sum *total,
+                               int *bad_target) {
+    struct chunk_exponentials chunk;
+    if (__builtin_expect(exponentials(span->n, span->logits, span->targets, &chunk), 1)) {
+        vsum sum = total->sum;
+        focal_results(kind, false, factors, span, &chunk, &sum, bad_target);
+        total->sum = sum;
+    } else {
+        mixed_results(kind, factors, span, &chunk, &total->sum, bad_target);
+    }
+    lane_sum_end_chunk(total);
 }
 
 KERNEL_INLINE double focal_span(struct focal_kind kind,

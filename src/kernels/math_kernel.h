@@ -148,10 +148,10 @@ static inline struct exponential exp_minus_pair(struct pair a) {
     return scaled_exp(v_add(exp_reduced(bounded, rounded), low), rounded);
 }
 
-/* a times the pair b. */
-static inline struct pair scaled_pair(vreal a, struct pair b) {
-    const vreal high = v_mul(a, b.high);
-    return (struct pair){high, v_muladd(a, b.low, v_product_minus(a, b.high, high))};
+static inline struct pair pair_product(struct pair a, struct pair b) {
+    const vreal high = v_mul(a.high, b.high);
+    const vreal low = v_muladd(a.high, b.low, v_product_minus(a.high, b.high, high));
+    return (struct pair){high, v_muladd(a.low, b.high, low)};
 }
 
 /* log1p(e) of e = T + wT is T plus this; error of the sum before it is rounded:
