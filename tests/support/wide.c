@@ -8,9 +8,10 @@
 const struct wide_format wide_f32 = {FLT_MANT_DIG, FLT_MIN_EXP - FLT_MANT_DIG, FLT_MAX};
 const struct wide_format wide_f64 = {DBL_MANT_DIG, DBL_MIN_EXP - DBL_MANT_DIG, DBL_MAX};
 
-/* Beyond this exp(x) leaves even MPFR's exponents; exp(-HUGE_LOGIT) is far less
- * than the last of any number of bits used here. */
-#define HUGE_LOGIT 1e15
+/* exp(-HUGE_LOGIT) is far below the last bit of everything used here, and below
+ * every format; powers of it up to the thousandth have exponents in MPFR's
+ * default range of 2^30. */
+#define HUGE_LOGIT 1e6
 
 void wide_focal_init(struct wide_focal *w) {
     mpfr_inits2(WIDE_BITS, w->bce, w->loss, w->gradient, w->hessian, w->gradient_scale,
@@ -208,7 +209,12 @@ static void cross_entropy(mpfr_t bce, mpfr_srcptr x, mpfr_srcptr t) {
     mpfr_clears(up, down, (mpfr_ptr)0);
 }
 
-/* A hard target whose logit is so right that exp underflows even here. */
+/* A hard target with a logit so right that no format has a number as small as
+ * its loss; for a soft target 1 - p_t is never that small. */
+static int is_vanishing(const struct parts *a) {
+    return mpfr_zero_p(a->m) || mpfr_get_exp(a->m) < -(mpfr_exp_t)HUGE_LOGIT;
+}
+
 static void all_zero(struct wide_focal *w) {
     mpfr_set_zero(w->bce, 1);
     mpfr_set_zero(w->loss, 1);
@@ -223,7 +229,7 @@ void wide_focal_at(struct wide_focal *w, double gamma, double alpha, mpfr_srcptr
     struct parts a;
     struct slopes d;
     parts_init(&a, gamma, logit, target);
-    if (mpfr_zero_p(a.m)) {
+    if (is_vanishing(&a)) {
         all_zero(w);
         parts_clear(&a);
         return;
