@@ -21,7 +21,7 @@
 #include <xmmintrin.h>
 #endif
 
-#include "support/batch.h"
+#include "support/shape.h"
 #include "support/suite.h"
 
 /* -------------------------------------------------------------------------
@@ -376,7 +376,7 @@ static void null_result_pointers(void **state) {
  * so that overlaps are well defined, and a handle of either loss. */
 
 enum { ROOM = 64, N = 24 };
-enum { X, T, W, EL, GR, HE, ARRAYS };
+enum { X = LOGITS, T = TARGETS, W = WEIGHTS, EL = LOSSES, GR = GRADIENTS, HE = HESSIANS };
 
 struct scene {
     const struct dtype *d;
@@ -413,12 +413,7 @@ static void scene_free(struct scene *s) {
 }
 
 static fghm_status scene_call(struct scene *s, size_t n, void *const array[ARRAYS], double *loss) {
-    if (s->focal != NULL) {
-        return s->d->focal(s->focal, NULL, n, array[X], array[T], array[W], loss, array[EL],
-                           array[GR], array[HE]);
-    }
-    return s->d->ghmc(s->ghm, NULL, n, array[X], array[T], array[W], loss, array[EL], array[GR],
-                      array[HE]);
+    return shape_call(s->d, (struct loss_handle){s->focal, s->ghm}, n, array, loss);
 }
 
 struct histogram {

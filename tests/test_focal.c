@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/guarded.h"
 #include "support/report.h"
+#include "support/shape.h"
 #include "support/suite.h"
 
 /* The promise: at most 8 ulp for these gammas, 16 for any other in [0, 10]. */
@@ -566,6 +566,13 @@ static void fill_plain(struct batch *b, struct random *r) {
     }
 }
 
+static void fill_weights(struct batch *b, struct random *r) {
+    b->weights = dtype_array(b->d, b->n);
+    for (size_t i = 0; i < b->n; i++) {
+        b->d->put(b->weights, i, random_uniform(r, 0.0, 1.0));
+    }
+}
+
 static void unit_weights_change_no_bit(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(11);
@@ -794,39 +801,20 @@ static void far_normalizers(void **state) {
  * batch is and where the arrays lie change no bit. */
 
 static void any_subset_of_outputs(void **state) {
+    const double gammas[] = {0.0, 0.5, 1.0, 2.0, 2.7};
     const struct dtype *d = *state;
     struct random r = random_for(16);
-    const double gammas[] = {0.0, 0.5, 1.0, 2.0, 2.7};
     for (size_t g = 0; g < SUITE_COUNT(gammas) * 2; g++) {
-        struct batch all = batch_new(d, 77);
+        struct batch b = batch_new(d, 77);
         fghm_focal *focal = focal_handle(gammas[g / 2], 0.25, FGHM_REDUCTION_MEAN);
-        fill_plain(&all, &r);
+        fill_plain(&b, &r);
         if (g % 2) {
-            all.weights = dtype_array(d, all.n);
-            for (size_t i = 0; i < all.n; i++) {
-                d->put(all.weights, i, random_uniform(&r, 0.0, 1.0));
-            }
+            fill_weights(&b, &r);
         }
-        assert_int_equal(batch_focal(&all, focal, NULL), FGHM_OK);
-        for (unsigned subset = 1; subset < 16; subset++) {
-            struct batch some = batch_new(d, 77);
-            void *out[OUTPUTS];
-            for (unsigned o = 0; o < OUTPUTS; o++) {
-                out[o] = subset & (1u << o) ? some.out[o] : NULL;
-            }
-            assert_int_equal(d->focal(focal, NULL, all.n, all.logits, all.targets, all.weights,
-                                      subset & 8u ? &some.loss : NULL, out[0], out[1], out[2]),
-                             FGHM_OK);
-            for (unsigned o = 0; o < OUTPUTS; o++) {
-                if (out[o] != NULL) {
-                    assert_int_equal(dtype_first_difference(d, out[o], all.out[o], all.n), all.n);
-                }
-            }
-            assert_true(!(subset & 8u) || memcmp(&some.loss, &all.loss, sizeof all.loss) == 0);
-            batch_free(&some);
-        }
+        assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+        shape_check_subsets(&b, (struct loss_handle){focal, NULL});
         fghm_focal_destroy(focal);
-        batch_free(&all);
+        batch_free(&b);
     }
 }
 
@@ -879,87 +867,29 @@ static void neighbours_do_not_matter(void **state) {
     batch_free(&b);
 }
 
-static const size_t sizes_of_interest[] = {71,  79,  97,  127, 128, 129, 191,  255,  256,
-                                           257, 509, 511, 512, 513, 769, 1021, 1024, 2053};
-
-/* The arrays of one call, each in memory of its own between unmapped pages. */
-enum { LOGITS, TARGETS, WEIGHTS, LOSSES, GRADIENTS, HESSIANS, ARRAYS };
-#define POISON 0xa5
-
-struct fenced {
-    struct guarded memory[ARRAYS];
-    void *array[ARRAYS];
-};
-
-/* At the low end, `gap` elements from the page in front, or at the high end,
- * `gap` elements from the page behind. */
-static void fence(struct fenced *f, const struct batch *b, int high, size_t gap) {
-    const void *const from[] = {b->logits, b->targets, b->weights};
-    size_t bytes = b->n * b->d->size;
-    for (int i = 0; i < ARRAYS; i++) {
-        guarded_fill(&f->memory[i], POISON);
-        f->array[i] = high ? guarded_high(&f->memory[i], bytes, gap * b->d->size)
-                           : guarded_low(&f->memory[i], gap * b->d->size);
-        if (i < LOSSES) {
-            memcpy(f->array[i], from[i], bytes);
-        }
-    }
-}
-
-static void assert_fenced_call(struct fenced *f, const struct batch *b, const fghm_focal *focal,
-                               int high, size_t gap) {
-    size_t bytes = b->n * b->d->size;
-    double loss = 0.0;
-    fence(f, b, high, gap);
-    assert_int_equal(b->d->focal(focal, NULL, b->n, f->array[LOGITS], f->array[TARGETS],
-                                 f->array[WEIGHTS], &loss, f->array[LOSSES], f->array[GRADIENTS],
-                                 f->array[HESSIANS]),
-                     FGHM_OK);
-    assert_memory_equal(&loss, &b->loss, sizeof loss);
-    for (int i = 0; i < ARRAYS; i++) {
-        assert_true(guarded_untouched_outside(&f->memory[i], f->array[i], bytes, POISON));
-    }
-    for (int o = 0; o < OUTPUTS; o++) {
-        assert_int_equal(dtype_first_difference(b->d, f->array[LOSSES + o], b->out[o], b->n), b->n);
-    }
-}
-
-static void check_size(struct fenced *f, const struct dtype *d, struct random *r, size_t n) {
+static void check_size(const struct dtype *d, struct random *r, size_t n) {
     struct batch b = batch_new(d, n);
     fghm_focal *focal = focal_handle(n % 2 ? 2.0 : 1.3, 0.25, FGHM_REDUCTION_SUM);
-    b.weights = dtype_array(d, n);
     fill_plain(&b, r);
-    for (size_t i = 0; i < n; i++) {
-        d->put(b.weights, i, random_uniform(r, 0.0, 1.0));
+    if (n % 5) {
+        fill_weights(&b, r);
     }
-    b.loss = -1.0;
     assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
     if (n < 300) {
         assert_elements_alone(&b, focal);
     }
-    for (size_t gap = 0; gap < (n < 68 ? 17 : 3); gap++) {
-        assert_fenced_call(f, &b, focal, 0, gap);
-        assert_fenced_call(f, &b, focal, 1, gap);
-    }
+    shape_check_fences(&b, (struct loss_handle){focal, NULL}, n <= SHAPE_SMALL ? 17 : 3);
     fghm_focal_destroy(focal);
     batch_free(&b);
 }
 
 static void sizes_alignments_and_guard_pages(void **state) {
-    const struct dtype *d = *state;
     struct random r = random_for(18);
-    struct fenced f;
-    for (int i = 0; i < ARRAYS; i++) {
-        f.memory[i] = guarded_new(2053 * sizeof(double) + 64 * sizeof(double));
+    for (size_t n = 0; n <= SHAPE_SMALL; n++) {
+        check_size(*state, &r, n);
     }
-    for (size_t n = 0; n <= 67; n++) {
-        check_size(&f, d, &r, n);
-    }
-    for (size_t i = 0; i < SUITE_COUNT(sizes_of_interest); i++) {
-        check_size(&f, d, &r, sizes_of_interest[i]);
-    }
-    for (int i = 0; i < ARRAYS; i++) {
-        guarded_free(&f.memory[i]);
+    for (size_t i = 0; i < SHAPE_SIZES; i++) {
+        check_size(*state, &r, shape_sizes[i]);
     }
 }
 
