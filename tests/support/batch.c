@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "support/batch.h"
+#include "batch.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/suite.h"
+#include "suite.h"
 
 const char *const output_names[OUTPUTS] = {"element_loss", "gradient", "hessian"};
 

@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_BATCH_H
 #define TESTS_SUPPORT_BATCH_H
 
-#include "support/dtype.h"
+#include "dtype.h"
 
 enum { ELEMENT_LOSS, GRADIENT, HESSIAN, OUTPUTS };
 

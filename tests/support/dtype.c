@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "support/dtype.h"
+#include "dtype.h"
 
 #include <float.h>
 #include <math.h>

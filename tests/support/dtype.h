@@ -7,8 +7,8 @@
 #include <focalghm/focalghm.h>
 #include <mpfr.h>
 
-#include "support/random.h"
-#include "support/wide.h"
+#include "random.h"
+#include "wide.h"
 
 /* One element type with the library's functions for it, so that a test is
  * written once and run for float and for double.  A value travels as a double,

@@ -2,7 +2,7 @@
 #ifndef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #endif
-#include "support/guarded.h"
+#include "guarded.h"
 
 #include <stdio.h>
 #include <stdlib.h>

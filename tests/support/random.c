@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "support/random.h"
+#include "random.h"
 
 #include <math.h>
 #include <stdlib.h>

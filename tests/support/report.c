@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "support/report.h"
+#include "report.h"
 
 #include <stdio.h>
 
-#include "support/suite.h"
+#include "suite.h"
 
 #define PRINT_AT_MOST 10
 

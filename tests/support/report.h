@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_REPORT_H
 #define TESTS_SUPPORT_REPORT_H
 
-#include "support/batch.h"
+#include "batch.h"
 
 /* Where a value came from, for the line that a failing check prints. */
 struct place {

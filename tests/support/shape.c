@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "support/shape.h"
+#include "shape.h"
 
 #include <string.h>
 
-#include "support/guarded.h"
-#include "support/suite.h"
+#include "guarded.h"
+#include "suite.h"
 
 #define POISON 0xa5
 

@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_SHAPE_H
 #define TESTS_SUPPORT_SHAPE_H
 
-#include "support/batch.h"
+#include "batch.h"
 
 /* What both losses promise about the shape of a call: which outputs are asked
  * for and where the arrays lie changes no bit, and nothing outside the n

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "support/suite.h"
+#include "suite.h"
 
 #include <focalghm/focalghm.h>
 #include <mpfr.h>
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/dtype.h"
-#include "support/random.h"
+#include "dtype.h"
+#include "random.h"
 
 #define SKIPPED 77
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "support/wide.h"
+#include "wide.h"
 
 #include <float.h>
 #include <math.h>
