@@ -274,10 +274,10 @@ double wide_ulps_scaled(const struct wide_format *format, double got, mpfr_srcpt
     mpfr_t error;
     double result;
     if (isnan(got) || !mpfr_number_p(exact)) {
-        return INFINITY;
+        return (double)INFINITY;
     }
     if (isinf(got)) {
-        return overflows_to(format, got, exact) ? 0.0 : INFINITY;
+        return overflows_to(format, got, exact) ? 0.0 : (double)INFINITY;
     }
     mpfr_init2(error, WIDE_BITS);
     mpfr_d_sub(error, got, exact, MPFR_RNDN);
@@ -300,7 +300,7 @@ double wide_relative_error(double got, mpfr_srcptr exact) {
     mpfr_t error;
     double result;
     if (!isfinite(got) || mpfr_zero_p(exact)) {
-        return got == 0.0 && mpfr_zero_p(exact) ? 0.0 : INFINITY;
+        return got == 0.0 && mpfr_zero_p(exact) ? 0.0 : (double)INFINITY;
     }
     mpfr_init2(error, WIDE_BITS);
     mpfr_d_sub(error, got, exact, MPFR_RNDN);
