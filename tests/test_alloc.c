@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Memory that cannot be had, and memory that is not asked for.  The program is
+ * linked with --wrap for the allocation functions below: each call of the
+ * library goes through here, is counted, and fails where a test says so. */
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/batch.h"
+#include "support/suite.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *block, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+int __real_posix_memalign(void **block, size_t alignment, size_t size);
+void __real_free(void *block);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+int __wrap_posix_memalign(void **block, size_t alignment, size_t size);
+void __wrap_free(void *block);
+
+/* Every thread is watched, also those that a pool makes. */
+static struct {
+    atomic_int watching;
+    atomic_long asked;   /* allocations asked for while watching */
+    atomic_long fail_at; /* the one that fails, from 1; 0: none */
+    atomic_long balance; /* blocks handed out and not yet freed */
+    atomic_long freed;
+} heap;
+
+static void watch(long fail_at) {
+    heap.asked = 0;
+    heap.balance = 0;
+    heap.freed = 0;
+    heap.fail_at = fail_at;
+    heap.watching = 1;
+}
+
+/* The number of allocations asked for. */
+static long unwatch(void) {
+    heap.watching = 0;
+    return heap.asked;
+}
+
+static int must_fail(void) {
+    return heap.watching && atomic_fetch_add(&heap.asked, 1) + 1 == heap.fail_at;
+}
+
+static void *handed_out(void *block) {
+    if (heap.watching && block != NULL) {
+        heap.balance++;
+    }
+    return block;
+}
+
+void *__wrap_malloc(size_t size) {
+    return must_fail() ? NULL : handed_out(__real_malloc(size));
+}
+
+void *__wrap_calloc(size_t n, size_t size) {
+    return must_fail() ? NULL : handed_out(__real_calloc(n, size));
+}
+
+void *__wrap_realloc(void *block, size_t size) {
+    if (block == NULL) {
+        return __wrap_malloc(size);
+    }
+    return must_fail() ? NULL : __real_realloc(block, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    return must_fail() ? NULL : handed_out(__real_aligned_alloc(alignment, size));
+}
+
+int __wrap_posix_memalign(void **block, size_t alignment, size_t size) {
+    int result = must_fail() ? ENOMEM : __real_posix_memalign(block, alignment, size);
+    if (heap.watching && result == 0) {
+        heap.balance++;
+    }
+    return result;
+}
+
+void __wrap_free(void *block) {
+    if (heap.watching && block != NULL) {
+        heap.balance--;
+        heap.freed++;
+    }
+    __real_free(block);
+}
+
+/* More than any of the functions will need. */
+#define MOST 100
+
+/* -------------------------------------------------------------------------
+ * create: every kind of handle in one table. */
+
+static fghm_status focal_create(void **handle) {
+    fghm_focal *own = *handle;
+    fghm_status status = fghm_focal_create(&own);
+    *handle = own;
+    return status;
+}
+
+static void focal_destroy(void *handle) {
+    fghm_focal_destroy(handle);
+}
+
+static fghm_status ghm_create(void **handle) {
+    fghm_ghm *own = *handle;
+    fghm_status status = fghm_ghm_create(&own);
+    *handle = own;
+    return status;
+}
+
+static void ghm_destroy(void *handle) {
+    fghm_ghm_destroy(handle);
+}
+
+static fghm_status serial_pool_create(void **handle) {
+    fghm_pool *own = *handle;
+    fghm_status status = fghm_pool_create(&own, 1);
+    *handle = own;
+    return status;
+}
+
+static fghm_status pool_create(void **handle) {
+    fghm_pool *own = *handle;
+    fghm_status status = fghm_pool_create(&own, 3);
+    *handle = own;
+    return status;
+}
+
+static void pool_destroy(void *handle) {
+    fghm_pool_destroy(handle);
+}
+
+static const struct kind {
+    const char *name;
+    fghm_status (*create)(void **handle);
+    void (*destroy)(void *handle);
+} kinds[] = {
+    {"focal", focal_create, focal_destroy},
+    {"ghm", ghm_create, ghm_destroy},
+    {"pool of 1", serial_pool_create, pool_destroy},
+    {"pool of 3", pool_create, pool_destroy},
+};
+
+/* With the k-th allocation failing, until there is no k-th one. */
+static void check_create(const struct kind *kind) {
+    for (long k = 1; k < MOST; k++) {
+        char there;
+        void *handle = &there;
+        fghm_status status;
+        long asked;
+        watch(k);
+        status = kind->create(&handle);
+        asked = unwatch();
+        if (asked < k) {
+            assert_int_equal(status, FGHM_OK);
+            assert_true(k > 1); /* something must have been allocated */
+            kind->destroy(handle);
+            return;
+        }
+        if (status != FGHM_ERROR_MEMORY || handle != (void *)&there || heap.balance != 0) {
+            fail_msg("%s, allocation %ld fails: status %d, handle %s, %ld blocks left", kind->name,
+                     k, (int)status, handle == (void *)&there ? "kept" : "changed", heap.balance);
+        }
+    }
+    fail_msg("%s: more than %d allocations", kind->name, MOST);
+}
+
+static void create_without_memory(void **state) {
+    (void)state;
+    fghm_isa_name(); /* whatever is set up once is set up */
+    for (size_t i = 0; i < SUITE_COUNT(kinds); i++) {
+        check_create(&kinds[i]);
+    }
+}
+
+/* create and destroy return what they took. */
+static void destroy_frees_everything(void **state) {
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(kinds); i++) {
+        void *handle = NULL;
+        fghm_status status;
+        watch(0);
+        status = kinds[i].create(&handle);
+        kinds[i].destroy(handle);
+        unwatch();
+        assert_int_equal(status, FGHM_OK);
+        assert_int_equal(heap.balance, 0);
+    }
+}
+
+static void refused_arguments_allocate_nothing(void **state) {
+    fghm_pool *pool = NULL;
+    (void)state;
+    watch(0);
+    fghm_focal_create(NULL);
+    fghm_ghm_create(NULL);
+    fghm_pool_create(NULL, 1);
+    fghm_pool_create(&pool, FGHM_THREADS_MAX + 1);
+    fghm_status_string(-4);
+    fghm_version();
+    assert_int_equal(unwatch(), 0);
+    assert_null(pool);
+}
+
+/* -------------------------------------------------------------------------
+ * set_bins */
+
+struct content {
+    size_t bins;
+    uint64_t counts[16];
+    double weights[16];
+    double edges[17];
+};
+
+static struct content content_of(const fghm_ghm *ghm) {
+    struct content c;
+    memset(&c, 0, sizeof c);
+    assert_int_equal(fghm_ghm_get_bins(ghm, &c.bins), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 16, c.counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(ghm, 16, c.weights), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_edges(ghm, 17, c.edges), FGHM_OK);
+    return c;
+}
+
+static struct batch small_batch(const struct dtype *d, size_t n) {
+    struct batch b = batch_new(d, n);
+    struct random r = random_for(1);
+    for (size_t i = 0; i < n; i++) {
+        double t = i % 3 ? (double)(i % 2) : random_uniform(&r, 0.0, 1.0);
+        batch_put(&b, i, 4.0 * random_normal(&r), t);
+    }
+    return b;
+}
+
+/* Bins, edges, counts and weights as they were, and the handle still works. */
+static void set_bins_without_memory(void **state) {
+    const size_t to[] = {FGHM_BINS_MAX, 1, 10, 11};
+    struct batch b = small_batch(&dtypes[0], 100);
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(to); i++) {
+        fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+        long k = 0, asked = 0;
+        do {
+            struct content before, after;
+            fghm_status status;
+            assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+            before = content_of(ghm);
+            assert_true(++k < MOST);
+            watch(k);
+            status = fghm_ghm_set_bins(ghm, to[i]);
+            asked = unwatch();
+            assert_int_equal(status, asked < k ? FGHM_OK : FGHM_ERROR_MEMORY);
+            if (asked >= k) {
+                after = content_of(ghm);
+                assert_memory_equal(&before, &after, sizeof before);
+                assert_int_equal(heap.balance, 0);
+            }
+        } while (asked >= k);
+        assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+        fghm_ghm_destroy(ghm);
+    }
+    batch_free(&b);
+}
+
+/* However often the number of bins changes, destroy returns the rest. */
+static void set_bins_leaks_nothing(void **state) {
+    const size_t to[] = {1, FGHM_BINS_MAX, 30, 30, 0, 7};
+    fghm_ghm *ghm = NULL;
+    (void)state;
+    watch(0);
+    fghm_ghm_create(&ghm);
+    for (size_t i = 0; i < SUITE_COUNT(to); i++) {
+        fghm_ghm_set_bins(ghm, to[i]);
+    }
+    fghm_ghm_destroy(ghm);
+    unwatch();
+    assert_int_equal(heap.balance, 0);
+}
+
+/* -------------------------------------------------------------------------
+ * Computing, setting and reading allocate nothing. */
+
+static void computing_allocates_nothing(void **state) {
+    const struct dtype *d = *state;
+    struct batch b = small_batch(d, 70001);
+    fghm_focal *focal = focal_handle(2.7, 0.25, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghm_handle(FGHM_BINS_MAX, FGHM_REDUCTION_MEAN);
+    fghm_pool *pool = NULL;
+    fghm_status status = FGHM_OK;
+    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    for (int k = 0; k < 4; k++) {
+        b.n = k < 2 ? 70001 : 16;
+        watch(1); /* if one is asked for, it fails as well */
+        status |= batch_focal(&b, focal, k % 2 ? pool : NULL);
+        status |= batch_ghmc(&b, ghm, k % 2 ? pool : NULL);
+        assert_int_equal(unwatch(), 0);
+        assert_int_equal(heap.freed, 0);
+    }
+    assert_int_equal(status, FGHM_OK);
+    fghm_pool_destroy(pool);
+    fghm_focal_destroy(focal);
+    fghm_ghm_destroy(ghm);
+    batch_free(&b);
+}
+
+static void setting_and_reading_allocate_nothing(void **state) {
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    double numbers[16];
+    uint64_t counts[16];
+    int32_t flag;
+    (void)state;
+    watch(1);
+    fghm_focal_set_gamma(focal, 1.7);
+    fghm_focal_set_alpha(focal, 0.5);
+    fghm_focal_clear_alpha(focal);
+    fghm_focal_get_alpha(focal, numbers, &flag);
+    fghm_focal_set_reduction(focal, FGHM_REDUCTION_NORMALIZER);
+    fghm_focal_set_normalizer(focal, 3.0);
+    fghm_ghm_set_reduction(ghm, FGHM_REDUCTION_SUM);
+    fghm_ghm_set_normalizer(ghm, 3.0);
+    fghm_ghm_get_edges(ghm, 16, numbers);
+    fghm_ghm_get_weights(ghm, 16, numbers);
+    fghm_ghm_get_counts(ghm, 16, counts);
+    assert_int_equal(unwatch(), 0);
+    assert_int_equal(heap.freed, 0);
+    fghm_focal_destroy(focal);
+    fghm_ghm_destroy(ghm);
+}
+
+int main(void) {
+    const struct suite_test tests[] = {
+        {"create_without_memory", create_without_memory, 0},
+        {"destroy_frees_everything", destroy_frees_everything, 0},
+        {"refused_arguments_allocate_nothing", refused_arguments_allocate_nothing, 0},
+        {"set_bins_without_memory", set_bins_without_memory, 0},
+        {"set_bins_leaks_nothing", set_bins_leaks_nothing, 0},
+        {"computing_allocates_nothing", computing_allocates_nothing, 1},
+        {"setting_and_reading_allocate_nothing", setting_and_reading_allocate_nothing, 0},
+    };
+    return suite_run("alloc", tests, SUITE_COUNT(tests));
+}

@@ -1,0 +1,986 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The contract of the interface: handles, setters and their bounds, NULL,
+ * sizes, aliasing, statuses, and that an error changes nothing. */
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* fegetexcept */
+#endif
+
+#include <errno.h>
+#include <fenv.h>
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <xmmintrin.h>
+#endif
+
+#include "support/shape.h"
+#include "support/suite.h"
+
+/* -------------------------------------------------------------------------
+ * Status and version. */
+
+static void status_strings(void **state) {
+    const fghm_status unknown[] = {1, 77, -15, -1000, INT32_MAX, INT32_MIN};
+    (void)state;
+    for (fghm_status a = FGHM_ERROR_THREADS; a <= FGHM_OK; a++) {
+        assert_non_null(fghm_status_string(a));
+        assert_true(strlen(fghm_status_string(a)) > 0);
+        for (fghm_status b = FGHM_ERROR_THREADS; b < a; b++) {
+            assert_string_not_equal(fghm_status_string(a), fghm_status_string(b));
+        }
+    }
+    for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
+        const char *text = fghm_status_string(unknown[i]);
+        assert_non_null(text);
+        assert_true(strlen(text) > 0);
+        for (fghm_status a = FGHM_ERROR_THREADS; a <= FGHM_OK; a++) {
+            assert_string_not_equal(text, fghm_status_string(a));
+        }
+    }
+}
+
+/* The values are part of the ABI. */
+static void status_values_are_pinned(void **state) {
+    const fghm_status in_order[] = {FGHM_OK,
+                                    FGHM_ERROR_NULL_HANDLE,
+                                    FGHM_ERROR_NULL_POINTER,
+                                    FGHM_ERROR_NO_OUTPUT,
+                                    FGHM_ERROR_MEMORY,
+                                    FGHM_ERROR_SIZE,
+                                    FGHM_ERROR_ALIASING,
+                                    FGHM_ERROR_GAMMA,
+                                    FGHM_ERROR_ALPHA,
+                                    FGHM_ERROR_REDUCTION,
+                                    FGHM_ERROR_NORMALIZER,
+                                    FGHM_ERROR_BINS,
+                                    FGHM_ERROR_CAPACITY,
+                                    FGHM_ERROR_TARGET,
+                                    FGHM_ERROR_THREADS};
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(in_order); i++) {
+        assert_int_equal(in_order[i], -(fghm_status)i);
+    }
+    assert_int_equal(FGHM_REDUCTION_SUM, 0);
+    assert_int_equal(FGHM_REDUCTION_MEAN, 1);
+    assert_int_equal(FGHM_REDUCTION_NORMALIZER, 2);
+}
+
+static void version_is_that_of_the_header(void **state) {
+    char text[64];
+    (void)state;
+    snprintf(text, sizeof text, "%d.%d.%d", FGHM_VERSION_MAJOR, FGHM_VERSION_MINOR,
+             FGHM_VERSION_PATCH);
+    assert_string_equal(fghm_version(), text);
+}
+
+static void isa_name_stays_the_same(void **state) {
+    const char *name = fghm_isa_name();
+    (void)state;
+    assert_non_null(name);
+    assert_string_equal(name, fghm_isa_name());
+}
+
+/* -------------------------------------------------------------------------
+ * Configurations. */
+
+static void assert_same_double(double got, double want) {
+    assert_memory_equal(&got, &want, sizeof got);
+}
+
+static void defaults(void **state) {
+    fghm_focal *focal = NULL;
+    fghm_ghm *ghm = NULL;
+    double number = -1.0;
+    int32_t flag = -1;
+    fghm_reduction reduction = -1;
+    size_t bins = 0;
+    (void)state;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    assert_int_equal(fghm_focal_get_gamma(focal, &number), FGHM_OK);
+    assert_same_double(number, 2.0);
+    assert_int_equal(fghm_focal_get_alpha(focal, &number, &flag), FGHM_OK);
+    assert_same_double(number, 0.25);
+    assert_int_equal(flag, 1);
+    assert_int_equal(fghm_focal_get_reduction(focal, &reduction), FGHM_OK);
+    assert_int_equal(reduction, FGHM_REDUCTION_MEAN);
+    assert_int_equal(fghm_focal_get_normalizer(focal, &number), FGHM_OK);
+    assert_same_double(number, 1.0);
+    fghm_focal_destroy(focal);
+    assert_int_equal(fghm_ghm_create(&ghm), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_bins(ghm, &bins), FGHM_OK);
+    assert_int_equal(bins, 10);
+    reduction = -1;
+    assert_int_equal(fghm_ghm_get_reduction(ghm, &reduction), FGHM_OK);
+    assert_int_equal(reduction, FGHM_REDUCTION_MEAN);
+    number = -1.0;
+    assert_int_equal(fghm_ghm_get_normalizer(ghm, &number), FGHM_OK);
+    assert_same_double(number, 1.0);
+    fghm_ghm_destroy(ghm);
+}
+
+static void destroying_nothing(void **state) {
+    (void)state;
+    fghm_focal_destroy(NULL);
+    fghm_ghm_destroy(NULL);
+    fghm_pool_destroy(NULL);
+}
+
+/* What a setter takes and what it refuses. */
+struct setting {
+    double value;
+    fghm_status want;
+};
+
+static void gamma_bounds(void **state) {
+    const struct setting settings[] = {
+        {0.0, FGHM_OK},
+        {5e-324, FGHM_OK},
+        {0.5, FGHM_OK},
+        {DBL_MAX, FGHM_OK},
+        {3.25, FGHM_OK},
+        {-1.0, FGHM_ERROR_GAMMA},
+        {-5e-324, FGHM_ERROR_GAMMA},
+        {(double)NAN, FGHM_ERROR_GAMMA},
+        {(double)INFINITY, FGHM_ERROR_GAMMA},
+        {-(double)INFINITY, FGHM_ERROR_GAMMA},
+    };
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    double kept = 2.0, got = -1.0;
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
+        assert_int_equal(fghm_focal_set_gamma(focal, settings[i].value), settings[i].want);
+        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
+        assert_int_equal(fghm_focal_get_gamma(focal, &got), FGHM_OK);
+        assert_same_double(got, kept);
+    }
+    assert_int_equal(fghm_focal_set_gamma(focal, -0.0), FGHM_OK);
+    assert_int_equal(fghm_focal_get_gamma(focal, &got), FGHM_OK);
+    assert_true(got == 0.0);
+    fghm_focal_destroy(focal);
+}
+
+static void assert_alpha(const fghm_focal *focal, double want, int32_t enabled) {
+    double got = -1.0;
+    int32_t flag = -1;
+    assert_int_equal(fghm_focal_get_alpha(focal, &got, &flag), FGHM_OK);
+    assert_true(got == want);
+    assert_int_equal(flag, enabled);
+}
+
+static void alpha_bounds(void **state) {
+    const struct setting settings[] = {
+        {0.0, FGHM_OK},
+        {-0.0, FGHM_OK},
+        {1.0, FGHM_OK},
+        {5e-324, FGHM_OK},
+        {0.75, FGHM_OK},
+        {-5e-324, FGHM_ERROR_ALPHA},
+        {-1.0, FGHM_ERROR_ALPHA},
+        {1.0 + DBL_EPSILON, FGHM_ERROR_ALPHA},
+        {2.0, FGHM_ERROR_ALPHA},
+        {(double)NAN, FGHM_ERROR_ALPHA},
+        {(double)INFINITY, FGHM_ERROR_ALPHA},
+        {-(double)INFINITY, FGHM_ERROR_ALPHA},
+    };
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    double kept = 0.25;
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
+        assert_int_equal(fghm_focal_set_alpha(focal, settings[i].value), settings[i].want);
+        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
+        assert_alpha(focal, kept, 1);
+    }
+    assert_int_equal(fghm_focal_clear_alpha(focal), FGHM_OK);
+    assert_alpha(focal, 1.0, 0);
+    assert_int_equal(fghm_focal_set_alpha(focal, 1.5), FGHM_ERROR_ALPHA);
+    assert_alpha(focal, 1.0, 0);
+    assert_int_equal(fghm_focal_set_alpha(focal, 0.5), FGHM_OK);
+    assert_alpha(focal, 0.5, 1);
+    fghm_focal_destroy(focal);
+}
+
+static const struct {
+    fghm_reduction value;
+    fghm_status want;
+} reductions[] = {
+    {FGHM_REDUCTION_SUM, FGHM_OK},     {FGHM_REDUCTION_NORMALIZER, FGHM_OK},
+    {-1, FGHM_ERROR_REDUCTION},        {3, FGHM_ERROR_REDUCTION},
+    {INT32_MAX, FGHM_ERROR_REDUCTION}, {INT32_MIN, FGHM_ERROR_REDUCTION},
+    {FGHM_REDUCTION_MEAN, FGHM_OK},    {256, FGHM_ERROR_REDUCTION},
+};
+
+static void reduction_bounds(void **state) {
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_reduction kept = FGHM_REDUCTION_MEAN, got = -1;
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(reductions); i++) {
+        assert_int_equal(fghm_focal_set_reduction(focal, reductions[i].value), reductions[i].want);
+        assert_int_equal(fghm_ghm_set_reduction(ghm, reductions[i].value), reductions[i].want);
+        kept = reductions[i].want == FGHM_OK ? reductions[i].value : kept;
+        assert_int_equal(fghm_focal_get_reduction(focal, &got), FGHM_OK);
+        assert_int_equal(got, kept);
+        got = -1;
+        assert_int_equal(fghm_ghm_get_reduction(ghm, &got), FGHM_OK);
+        assert_int_equal(got, kept);
+    }
+    fghm_focal_destroy(focal);
+    fghm_ghm_destroy(ghm);
+}
+
+/* A normalizer does not change the reduction. */
+static void normalizer_bounds(void **state) {
+    const struct setting settings[] = {
+        {5e-324, FGHM_OK},
+        {DBL_MAX, FGHM_OK},
+        {12.5, FGHM_OK},
+        {0.0, FGHM_ERROR_NORMALIZER},
+        {-0.0, FGHM_ERROR_NORMALIZER},
+        {-1.0, FGHM_ERROR_NORMALIZER},
+        {(double)NAN, FGHM_ERROR_NORMALIZER},
+        {(double)INFINITY, FGHM_ERROR_NORMALIZER},
+        {-(double)INFINITY, FGHM_ERROR_NORMALIZER},
+    };
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
+    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_SUM);
+    fghm_reduction reduction = -1;
+    double kept = 1.0, got = -1.0;
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
+        assert_int_equal(fghm_focal_set_normalizer(focal, settings[i].value), settings[i].want);
+        assert_int_equal(fghm_ghm_set_normalizer(ghm, settings[i].value), settings[i].want);
+        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
+        assert_int_equal(fghm_focal_get_normalizer(focal, &got), FGHM_OK);
+        assert_same_double(got, kept);
+        got = -1.0;
+        assert_int_equal(fghm_ghm_get_normalizer(ghm, &got), FGHM_OK);
+        assert_same_double(got, kept);
+    }
+    assert_int_equal(fghm_focal_get_reduction(focal, &reduction), FGHM_OK);
+    assert_int_equal(reduction, FGHM_REDUCTION_SUM);
+    assert_int_equal(fghm_ghm_get_reduction(ghm, &reduction), FGHM_OK);
+    assert_int_equal(reduction, FGHM_REDUCTION_SUM);
+    fghm_focal_destroy(focal);
+    fghm_ghm_destroy(ghm);
+}
+
+static void bins_bounds(void **state) {
+    const size_t good[] = {1, 2, 10, 33, FGHM_BINS_MAX, 7};
+    const size_t bad[] = {0, FGHM_BINS_MAX + 1, SIZE_MAX, SIZE_MAX / 2 + 2};
+    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(good); i++) {
+        size_t got = 0;
+        assert_int_equal(fghm_ghm_set_bins(ghm, good[i]), FGHM_OK);
+        for (size_t j = 0; j < SUITE_COUNT(bad); j++) {
+            assert_int_equal(fghm_ghm_set_bins(ghm, bad[j]), FGHM_ERROR_BINS);
+        }
+        assert_int_equal(fghm_ghm_get_bins(ghm, &got), FGHM_OK);
+        assert_int_equal(got, good[i]);
+    }
+    fghm_ghm_destroy(ghm);
+}
+
+static void pool_bounds(void **state) {
+    const size_t bad[] = {FGHM_THREADS_MAX + 1, SIZE_MAX, SIZE_MAX / 2 + 2};
+    char there;
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(bad); i++) {
+        fghm_pool *pool = (fghm_pool *)(void *)&there;
+        assert_int_equal(fghm_pool_create(&pool, bad[i]), FGHM_ERROR_THREADS);
+        assert_ptr_equal(pool, &there);
+    }
+    for (size_t threads = 0; threads <= 4; threads++) {
+        fghm_pool *pool = NULL;
+        size_t got = 0;
+        assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
+        assert_int_equal(fghm_pool_get_threads(pool, &got), FGHM_OK);
+        assert_true(got == threads || got == 1 || (threads == 0 && got <= FGHM_THREADS_MAX));
+        assert_true(got >= 1);
+        fghm_pool_destroy(pool);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * NULL. */
+
+static void null_handles(void **state) {
+    double number = 7.0;
+    int32_t flag = 7;
+    size_t size = 7;
+    uint64_t counts[10];
+    double edges[11];
+    (void)state;
+    assert_int_equal(fghm_focal_create(NULL), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_gamma(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_gamma(NULL, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_alpha(NULL, 0.5), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_clear_alpha(NULL), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_alpha(NULL, &number, &flag), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_reduction(NULL, 0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_reduction(NULL, &flag), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_normalizer(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_normalizer(NULL, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_create(NULL), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_set_bins(NULL, 10), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_get_bins(NULL, &size), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_set_reduction(NULL, 0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_get_reduction(NULL, &flag), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_set_normalizer(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_get_normalizer(NULL, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_get_edges(NULL, 11, edges), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_get_counts(NULL, 10, counts), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_get_weights(NULL, 10, edges), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_pool_create(NULL, 1), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_pool_get_threads(NULL, &size), FGHM_ERROR_NULL_HANDLE);
+    assert_true(number == 7.0 && flag == 7 && size == 7);
+}
+
+static void null_result_pointers(void **state) {
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_pool *pool = NULL;
+    double number = 7.0;
+    int32_t flag = 7;
+    (void)state;
+    assert_int_equal(fghm_pool_create(&pool, 1), FGHM_OK);
+    assert_int_equal(fghm_focal_get_gamma(focal, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_alpha(focal, NULL, &flag), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_alpha(focal, &number, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_alpha(focal, NULL, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_true(number == 7.0 && flag == 7);
+    assert_int_equal(fghm_focal_get_reduction(focal, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_normalizer(focal, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_ghm_get_bins(ghm, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_ghm_get_reduction(ghm, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_ghm_get_normalizer(ghm, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_ghm_get_edges(ghm, 11, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 10, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_ghm_get_weights(ghm, 10, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_pool_get_threads(pool, NULL), FGHM_ERROR_NULL_POINTER);
+    fghm_pool_destroy(pool);
+    fghm_focal_destroy(focal);
+    fghm_ghm_destroy(ghm);
+}
+
+/* -------------------------------------------------------------------------
+ * Calls that must change nothing.  A scene is one call's arrays, in one block
+ * so that overlaps are well defined, and a handle of either loss. */
+
+enum { ROOM = 64, N = 24 };
+enum { X = LOGITS, T = TARGETS, W = WEIGHTS, EL = LOSSES, GR = GRADIENTS, HE = HESSIANS };
+
+struct scene {
+    const struct dtype *d;
+    unsigned char *block;
+    size_t size;
+    void *array[ARRAYS];
+    double loss;
+    fghm_focal *focal;
+    fghm_ghm *ghm; /* one of the two is NULL */
+};
+
+static struct scene scene_new(const struct dtype *d, int ghm) {
+    struct scene s = {.d = d, .size = (size_t)ARRAYS * ROOM * d->size, .loss = 77.0};
+    struct random r = random_for(1);
+    s.block = dtype_array(d, (size_t)ARRAYS * ROOM);
+    memset(s.block, 0x5a, s.size);
+    for (size_t i = 0; i < ARRAYS; i++) {
+        s.array[i] = s.block + i * ROOM * d->size;
+    }
+    for (size_t i = 0; i < ROOM; i++) {
+        d->put(s.array[X], i, random_uniform(&r, -5.0, 5.0));
+        d->put(s.array[T], i, i % 3 ? (double)(i % 2) : random_uniform(&r, 0.0, 1.0));
+        d->put(s.array[W], i, random_uniform(&r, 0.5, 1.0));
+    }
+    s.focal = ghm ? NULL : focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    s.ghm = ghm ? ghm_handle(10, FGHM_REDUCTION_MEAN) : NULL;
+    return s;
+}
+
+static void scene_free(struct scene *s) {
+    fghm_focal_destroy(s->focal);
+    fghm_ghm_destroy(s->ghm);
+    free(s->block);
+}
+
+static fghm_status scene_call(struct scene *s, size_t n, void *const array[ARRAYS], double *loss) {
+    return shape_call(s->d, (struct loss_handle){s->focal, s->ghm}, n, array, loss);
+}
+
+struct histogram {
+    uint64_t counts[10];
+    double weights[10];
+};
+
+static struct histogram histogram_of(const fghm_ghm *ghm) {
+    struct histogram h;
+    memset(&h, 0, sizeof h);
+    if (ghm != NULL) {
+        assert_int_equal(fghm_ghm_get_counts(ghm, 10, h.counts), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_weights(ghm, 10, h.weights), FGHM_OK);
+    }
+    return h;
+}
+
+/* The call fails with this status and leaves memory and histogram alone. */
+static void assert_refused(struct scene *s, size_t n, void *const array[ARRAYS], double *loss,
+                           fghm_status want) {
+    unsigned char *before = malloc(s->size);
+    struct histogram histogram = histogram_of(s->ghm), now;
+    double loss_before = loss != NULL ? *loss : 0.0;
+    assert_non_null(before);
+    memcpy(before, s->block, s->size);
+    assert_int_equal(scene_call(s, n, array, loss), want);
+    assert_memory_equal(before, s->block, s->size);
+    assert_true(loss == NULL || memcmp(&loss_before, loss, sizeof loss_before) == 0);
+    now = histogram_of(s->ghm);
+    assert_memory_equal(&histogram, &now, sizeof now);
+    free(before);
+}
+
+/* Runs `check` for both losses, each with a histogram that is not empty. */
+static void for_both(const struct dtype *d, void (*check)(struct scene *s)) {
+    for (int ghm = 0; ghm < 2; ghm++) {
+        struct scene s = scene_new(d, ghm);
+        assert_int_equal(scene_call(&s, N, s.array, &s.loss), FGHM_OK);
+        check(&s);
+        scene_free(&s);
+    }
+}
+
+static void check_null_arrays(struct scene *s) {
+    for (int i = X; i <= T; i++) {
+        void *array[ARRAYS];
+        memcpy(array, s->array, sizeof array);
+        array[i] = NULL;
+        assert_refused(s, N, array, &s->loss, FGHM_ERROR_NULL_POINTER);
+        assert_refused(s, 1, array, &s->loss, FGHM_ERROR_NULL_POINTER);
+    }
+}
+
+static void null_arrays(void **state) {
+    for_both(*state, check_null_arrays);
+}
+
+static void null_handle_computes_nothing(void **state) {
+    const struct dtype *d = *state;
+    struct scene s = scene_new(d, 0);
+    unsigned char *before = malloc(s.size);
+    assert_non_null(before);
+    memcpy(before, s.block, s.size);
+    assert_int_equal(d->focal(NULL, NULL, N, s.array[X], s.array[T], s.array[W], &s.loss,
+                              s.array[EL], s.array[GR], s.array[HE]),
+                     FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(d->ghmc(NULL, NULL, N, s.array[X], s.array[T], s.array[W], &s.loss,
+                             s.array[EL], s.array[GR], s.array[HE]),
+                     FGHM_ERROR_NULL_HANDLE);
+    assert_memory_equal(before, s.block, s.size);
+    assert_true(s.loss == 77.0);
+    free(before);
+    scene_free(&s);
+}
+
+/* Focal without an output is an error; GHM without one counts. */
+static void no_output(void **state) {
+    struct scene s = scene_new(*state, 0), g = scene_new(*state, 1);
+    void *array[ARRAYS] = {s.array[X], s.array[T], s.array[W], NULL, NULL, NULL};
+    struct histogram h;
+    uint64_t sum = 0;
+    assert_refused(&s, N, array, NULL, FGHM_ERROR_NO_OUTPUT);
+    assert_int_equal(scene_call(&g, N, array, NULL), FGHM_OK);
+    h = histogram_of(g.ghm);
+    for (int i = 0; i < 10; i++) {
+        sum += h.counts[i];
+    }
+    assert_int_equal(sum, N);
+    scene_free(&s);
+    scene_free(&g);
+}
+
+/* Too large for any address space, in elements or in bytes behind a pointer. */
+static void check_sizes(struct scene *s) {
+    const size_t sizes[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX / s->d->size + 1,
+                            SIZE_MAX / s->d->size};
+    for (size_t i = 0; i < SUITE_COUNT(sizes); i++) {
+        void *only[ARRAYS] = {s->array[X], s->array[T], NULL, NULL, s->array[GR], NULL};
+        assert_refused(s, sizes[i], s->array, &s->loss, FGHM_ERROR_SIZE);
+        assert_refused(s, sizes[i], only, NULL, FGHM_ERROR_SIZE);
+    }
+}
+
+static void sizes_beyond_the_address_space(void **state) {
+    for_both(*state, check_sizes);
+}
+
+/* One output in the very place of one input, against the same call with
+ * arrays of its own. */
+static void check_in_place(const struct dtype *d, int ghm, int input, int output) {
+    struct scene apart = scene_new(d, ghm), within = scene_new(d, ghm);
+    void *array[ARRAYS];
+    memcpy(array, within.array, sizeof array);
+    array[output] = within.array[input];
+    assert_int_equal(scene_call(&apart, N, apart.array, &apart.loss), FGHM_OK);
+    assert_int_equal(scene_call(&within, N, array, &within.loss), FGHM_OK);
+    assert_memory_equal(&apart.loss, &within.loss, sizeof(double));
+    for (int o = EL; o < ARRAYS; o++) {
+        assert_int_equal(dtype_first_difference(d, apart.array[o], array[o], N), N);
+    }
+    /* behind the n elements nothing changed */
+    assert_memory_equal(dtype_at(d, within.array[input], N), dtype_at(d, apart.array[input], N),
+                        (ROOM - N) * d->size);
+    scene_free(&apart);
+    scene_free(&within);
+}
+
+static void exact_aliases_are_allowed(void **state) {
+    for (int ghm = 0; ghm < 2; ghm++) {
+        for (int input = X; input <= W; input++) {
+            for (int output = EL; output <= HE; output++) {
+                check_in_place(*state, ghm, input, output);
+            }
+        }
+    }
+}
+
+/* All three outputs in place at once, in every pairing; inputs may be equal. */
+static void three_exact_aliases_at_once(void **state) {
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                     {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    const struct dtype *d = *state;
+    for (int k = 0; k < 12; k++) {
+        struct scene apart = scene_new(d, k % 2), within = scene_new(d, k % 2);
+        void *array[ARRAYS];
+        memcpy(array, within.array, sizeof array);
+        for (int o = 0; o < 3; o++) {
+            array[EL + o] = within.array[orders[k / 2][o]];
+        }
+        assert_int_equal(scene_call(&apart, N, apart.array, &apart.loss), FGHM_OK);
+        assert_int_equal(scene_call(&within, N, array, &within.loss), FGHM_OK);
+        assert_memory_equal(&apart.loss, &within.loss, sizeof(double));
+        for (int o = EL; o < ARRAYS; o++) {
+            assert_int_equal(dtype_first_difference(d, apart.array[o], array[o], N), N);
+        }
+        scene_free(&apart);
+        scene_free(&within);
+    }
+}
+
+static void inputs_may_be_one_array(void **state) {
+    const struct dtype *d = *state;
+    for (int ghm = 0; ghm < 2; ghm++) {
+        struct scene apart = scene_new(d, ghm), shared = scene_new(d, ghm);
+        void *array[ARRAYS];
+        memcpy(apart.array[X], apart.array[T], N * d->size);
+        memcpy(apart.array[W], apart.array[T], N * d->size);
+        memcpy(array, shared.array, sizeof array);
+        array[X] = array[W] = array[T];
+        assert_int_equal(scene_call(&apart, N, apart.array, &apart.loss), FGHM_OK);
+        assert_int_equal(scene_call(&shared, N, array, &shared.loss), FGHM_OK);
+        assert_memory_equal(&apart.loss, &shared.loss, sizeof(double));
+        for (int o = EL; o < ARRAYS; o++) {
+            assert_int_equal(dtype_first_difference(d, apart.array[o], array[o], N), N);
+        }
+        scene_free(&apart);
+        scene_free(&shared);
+    }
+}
+
+/* Every output moved over every other array, by one element up to all but
+ * one, in both directions. */
+static void check_overlaps(struct scene *s) {
+    for (int output = EL; output <= HE; output++) {
+        for (int other = X; other <= HE; other++) {
+            for (size_t shift = 0; shift < N && other != output; shift++) {
+                void *array[ARRAYS];
+                if (shift == 0 && other < EL) {
+                    continue; /* in place: allowed */
+                }
+                memcpy(array, s->array, sizeof array);
+                array[output] = dtype_at(s->d, s->array[other], shift);
+                assert_refused(s, N, array, &s->loss, FGHM_ERROR_ALIASING);
+                memcpy(array, s->array, sizeof array);
+                array[other] = dtype_at(s->d, s->array[other], shift);
+                array[output] = s->array[other];
+                assert_refused(s, N, array, &s->loss, FGHM_ERROR_ALIASING);
+            }
+        }
+    }
+}
+
+static void overlaps_are_refused(void **state) {
+    for_both(*state, check_overlaps);
+}
+
+/* `loss` is an output like the others: not in any array, be it an input. */
+static void check_loss_in_arrays(struct scene *s) {
+    size_t last = N * s->d->size - sizeof(double);
+    for (int i = X; i < ARRAYS; i++) {
+        unsigned char *array = s->array[i];
+        assert_refused(s, N, s->array, (double *)(void *)array, FGHM_ERROR_ALIASING);
+        assert_refused(s, N, s->array, (double *)(void *)(array + last), FGHM_ERROR_ALIASING);
+    }
+}
+
+static void loss_in_an_array_is_refused(void **state) {
+    for_both(*state, check_loss_in_arrays);
+}
+
+/* Arrays may touch, and so may `loss`. */
+static void neighbouring_arrays_are_allowed(void **state) {
+    const struct dtype *d = *state;
+    for (int ghm = 0; ghm < 2; ghm++) {
+        struct scene s = scene_new(d, ghm);
+        unsigned char *block = calloc((size_t)ARRAYS * N * d->size + 2 * sizeof(double), 1);
+        void *array[ARRAYS];
+        double *loss = (double *)(void *)(block + (size_t)ARRAYS * N * d->size);
+        assert_non_null(block);
+        for (int i = 0; i < ARRAYS; i++) {
+            array[i] = block + (size_t)i * N * d->size;
+            memcpy(array[i], s.array[i], N * d->size);
+        }
+        assert_int_equal(scene_call(&s, N, s.array, &s.loss), FGHM_OK);
+        assert_int_equal(scene_call(&s, N, array, loss), FGHM_OK);
+        assert_memory_equal(loss, &s.loss, sizeof *loss);
+        for (int o = EL; o < ARRAYS; o++) {
+            assert_int_equal(dtype_first_difference(d, s.array[o], array[o], N), N);
+        }
+        free(block);
+        scene_free(&s);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Targets. */
+
+static size_t bad_targets(const struct dtype *d, double *out) {
+    const double bad[] = {
+        -1.0, 2.0, d->next(0.0, -1.0), d->next(1.0, 2.0), (double)INFINITY, -(double)INFINITY};
+    memcpy(out, bad, sizeof bad);
+    return SUITE_COUNT(bad);
+}
+
+/* Focal: NaN for that element, the rest as ever, *loss as it was. */
+static void focal_marks_a_bad_target(void **state) {
+    const struct dtype *d = *state;
+    double bad[8];
+    size_t kinds = bad_targets(d, bad);
+    for (size_t k = 0; k < kinds * N; k++) {
+        struct scene good = scene_new(d, 0), s = scene_new(d, 0);
+        size_t at = k / kinds;
+        d->put(s.array[T], at, bad[k % kinds]);
+        assert_int_equal(scene_call(&good, N, good.array, &good.loss), FGHM_OK);
+        assert_int_equal(scene_call(&s, N, s.array, &s.loss), FGHM_ERROR_TARGET);
+        assert_true(s.loss == 77.0);
+        for (int o = EL; o < ARRAYS; o++) {
+            assert_true(isnan(d->get(s.array[o], at)));
+            d->put(s.array[o], at, d->get(good.array[o], at));
+            assert_memory_equal(s.array[o], good.array[o], ROOM * d->size);
+        }
+        scene_free(&good);
+        scene_free(&s);
+    }
+}
+
+/* Found also where only the loss is asked for. */
+static void focal_finds_a_bad_target_for_every_subset(void **state) {
+    const struct dtype *d = *state;
+    for (unsigned subset = 1; subset < 16; subset++) {
+        struct scene s = scene_new(d, 0);
+        void *array[ARRAYS];
+        memcpy(array, s.array, sizeof array);
+        for (unsigned o = 0; o < 3; o++) {
+            array[EL + o] = subset & (1u << o) ? array[EL + o] : NULL;
+        }
+        d->put(s.array[T], N - 1, 1.5);
+        assert_int_equal(scene_call(&s, N, array, subset & 8u ? &s.loss : NULL), FGHM_ERROR_TARGET);
+        assert_true(s.loss == 77.0);
+        /* behind the batch it is nobody's */
+        assert_int_equal(scene_call(&s, N - 1, array, subset & 8u ? &s.loss : NULL), FGHM_OK);
+        scene_free(&s);
+    }
+}
+
+/* A bad target next to a NaN target, a NaN logit or a NaN weight is bad. */
+static void bad_targets_beside_nan(void **state) {
+    const struct dtype *d = *state;
+    for (int k = 0; k < 3; k++) {
+        struct scene s = scene_new(d, 0);
+        d->put(s.array[k], 3, (double)NAN);
+        d->put(s.array[T], 4, 1.5);
+        if (k != T) {
+            d->put(s.array[T], 3, -0.5);
+        }
+        assert_int_equal(scene_call(&s, N, s.array, &s.loss), FGHM_ERROR_TARGET);
+        assert_true(s.loss == 77.0);
+        assert_true(isnan(d->get(s.array[GR], 3)) && isnan(d->get(s.array[GR], 4)));
+        assert_true(!isnan(d->get(s.array[GR], 5)));
+        scene_free(&s);
+    }
+}
+
+/* GHM: refused as a whole, whatever outputs are asked for; but only if the
+ * element is valid. */
+static void ghm_refuses_a_bad_target(void **state) {
+    const struct dtype *d = *state;
+    double bad[8];
+    size_t kinds = bad_targets(d, bad);
+    for (size_t k = 0; k < kinds * N; k++) {
+        struct scene s = scene_new(d, 1);
+        void *none[ARRAYS] = {s.array[X], s.array[T], s.array[W], NULL, NULL, NULL};
+        void *no_mask[ARRAYS];
+        memcpy(no_mask, s.array, sizeof no_mask);
+        no_mask[W] = NULL;
+        assert_int_equal(scene_call(&s, N, s.array, &s.loss), FGHM_OK);
+        d->put(s.array[T], k / kinds, bad[k % kinds]);
+        assert_refused(&s, N, s.array, &s.loss, FGHM_ERROR_TARGET);
+        assert_refused(&s, N, no_mask, &s.loss, FGHM_ERROR_TARGET);
+        assert_refused(&s, N, none, NULL, FGHM_ERROR_TARGET);
+        d->put(s.array[W], k / kinds, 0.0);
+        assert_int_equal(scene_call(&s, N, s.array, &s.loss), FGHM_OK);
+        scene_free(&s);
+    }
+}
+
+static void ghm_bad_target_with_a_nan_logit(void **state) {
+    const struct dtype *d = *state;
+    struct scene s = scene_new(d, 1);
+    d->put(s.array[X], 5, (double)NAN);
+    d->put(s.array[T], 5, 1.5);
+    assert_refused(&s, N, s.array, &s.loss, FGHM_ERROR_TARGET);
+    scene_free(&s);
+}
+
+/* In place, an error found late must not have written early results. */
+static void ghm_bad_target_in_place(void **state) {
+    const struct dtype *d = *state;
+    struct scene s = scene_new(d, 1);
+    void *array[ARRAYS] = {s.array[X], s.array[T], s.array[W], s.array[X], s.array[T], s.array[W]};
+    d->put(s.array[T], N - 1, 1.5);
+    assert_refused(&s, N, array, &s.loss, FGHM_ERROR_TARGET);
+    scene_free(&s);
+}
+
+/* -0.0 is 0, and the ends of the range belong to it. */
+static void negative_zero_is_a_target(void **state) {
+    const struct dtype *d = *state;
+    for (int ghm = 0; ghm < 2; ghm++) {
+        struct scene plus = scene_new(d, ghm), minus = scene_new(d, ghm);
+        for (size_t i = 0; i < N; i++) {
+            d->put(plus.array[T], i, 0.0);
+            d->put(minus.array[T], i, -0.0);
+        }
+        assert_int_equal(scene_call(&plus, N, plus.array, &plus.loss), FGHM_OK);
+        assert_int_equal(scene_call(&minus, N, minus.array, &minus.loss), FGHM_OK);
+        assert_memory_equal(&plus.loss, &minus.loss, sizeof(double));
+        for (int o = EL; o < ARRAYS; o++) {
+            assert_memory_equal(plus.array[o], minus.array[o], ROOM * d->size);
+        }
+        scene_free(&plus);
+        scene_free(&minus);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Reading a histogram back. */
+
+static void read_back_capacities(void **state) {
+    const size_t bins[] = {1, 10, 33, FGHM_BINS_MAX};
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(bins); k++) {
+        size_t b = bins[k];
+        fghm_ghm *ghm = ghm_handle(b, FGHM_REDUCTION_MEAN);
+        double *numbers = malloc((b + 2) * sizeof *numbers);
+        uint64_t *counts = malloc((b + 1) * sizeof *counts);
+        assert_non_null(numbers);
+        assert_non_null(counts);
+        numbers[0] = -7.0;
+        counts[0] = 7;
+        assert_int_equal(fghm_ghm_get_edges(ghm, b, numbers), FGHM_ERROR_CAPACITY);
+        assert_int_equal(fghm_ghm_get_edges(ghm, 0, numbers), FGHM_ERROR_CAPACITY);
+        assert_int_equal(fghm_ghm_get_weights(ghm, b - 1, numbers), FGHM_ERROR_CAPACITY);
+        assert_int_equal(fghm_ghm_get_counts(ghm, b - 1, counts), FGHM_ERROR_CAPACITY);
+        assert_true(numbers[0] == -7.0 && counts[0] == 7);
+        numbers[b + 1] = numbers[b] = -7.0;
+        counts[b] = 7;
+        assert_int_equal(fghm_ghm_get_weights(ghm, b, numbers), FGHM_OK);
+        assert_true(numbers[b] == -7.0 && numbers[b - 1] == 0.0);
+        assert_int_equal(fghm_ghm_get_counts(ghm, b + 1, counts), FGHM_OK);
+        assert_true(counts[b] == 7 && counts[b - 1] == 0);
+        assert_int_equal(fghm_ghm_get_edges(ghm, SIZE_MAX, numbers), FGHM_OK);
+        assert_true(numbers[b + 1] == -7.0 && numbers[b] == 1.0 && numbers[0] == 0.0);
+        free(numbers);
+        free(counts);
+        fghm_ghm_destroy(ghm);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Surroundings: errno, floating-point environment, threads. */
+
+struct control {
+    int rounding, traps;
+    unsigned vector;
+};
+
+/* The settings, not the status flags: computing may raise those. */
+static struct control control_now(void) {
+    struct control c = {fegetround(), 0, 0};
+#ifdef __GLIBC__
+    c.traps = fegetexcept();
+#endif
+#if defined(__x86_64__) || (defined(__i386__) && defined(__SSE__))
+    c.vector = _mm_getcsr() & ~0x3fu;
+#endif
+    return c;
+}
+
+static void assert_surroundings_kept(const struct dtype *d) {
+    struct control before = control_now(), after;
+    fghm_focal *focal = focal_handle(2.7, 0.25, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghm_handle(30, FGHM_REDUCTION_MEAN);
+    struct batch b = batch_new(d, 67);
+    for (size_t i = 0; i < b.n; i++) {
+        batch_put(&b, i, i == 3 ? d->format->max : 25.0 * (double)i - 800.0, (double)(i % 2));
+    }
+    errno = 4711;
+    assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_bins(ghm, 100), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_bins(ghm, 0), FGHM_ERROR_BINS);
+    assert_int_equal(fghm_focal_set_gamma(focal, (double)NAN), FGHM_ERROR_GAMMA);
+    d->put(b.targets, 5, 2.0);
+    assert_int_equal(batch_focal(&b, focal, NULL), FGHM_ERROR_TARGET);
+    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_ERROR_TARGET);
+    assert_non_null(fghm_status_string(-5));
+    after = control_now();
+    fesetround(FE_TONEAREST); /* for what comes after a failed assertion */
+    assert_int_equal(errno, 4711);
+    assert_int_equal(before.rounding, after.rounding);
+    assert_int_equal(before.traps, after.traps);
+    assert_int_equal(before.vector, after.vector);
+    batch_free(&b);
+    fghm_focal_destroy(focal);
+    fghm_ghm_destroy(ghm);
+}
+
+/* Also where the caller rounds otherwise: results are then not promised, but
+ * the caller's setting is. */
+static void errno_and_environment_are_kept(void **state) {
+    const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST};
+    assert_surroundings_kept(*state);
+    for (size_t i = 0; i < SUITE_COUNT(modes); i++) {
+        assert_int_equal(fesetround(modes[i]), 0);
+        assert_surroundings_kept(*state);
+    }
+}
+
+enum { SHARERS = 4, ROUNDS = 20 };
+
+struct sharer {
+    const struct dtype *d;
+    const fghm_focal *focal;
+    fghm_pool *pool;
+    const struct batch *want;
+    pthread_t thread;
+    int differs;
+};
+
+/* cmocka's assertions belong to the main thread, so this one only reports. */
+static void *share(void *argument) {
+    struct sharer *s = argument;
+    struct batch b = batch_new(s->d, s->want->n);
+    for (int round = 0; round < ROUNDS && !s->differs; round++) {
+        memcpy(b.logits, s->want->logits, b.n * s->d->size);
+        memcpy(b.targets, s->want->targets, b.n * s->d->size);
+        s->differs = batch_focal(&b, s->focal, s->pool) != FGHM_OK ||
+                     memcmp(&b.loss, &s->want->loss, sizeof b.loss) != 0;
+        for (int o = 0; o < OUTPUTS; o++) {
+            s->differs |= dtype_first_difference(s->d, b.out[o], s->want->out[o], b.n) != b.n;
+        }
+    }
+    batch_free(&b);
+    return NULL;
+}
+
+static void share_all(const struct dtype *d, const fghm_focal *focal, fghm_pool *pool,
+                      const struct batch *want) {
+    struct sharer sharers[SHARERS];
+    for (int i = 0; i < SHARERS; i++) {
+        sharers[i] = (struct sharer){.d = d, .focal = focal, .pool = pool, .want = want};
+        assert_int_equal(pthread_create(&sharers[i].thread, NULL, share, &sharers[i]), 0);
+    }
+    for (int i = 0; i < SHARERS; i++) {
+        assert_int_equal(pthread_join(sharers[i].thread, NULL), 0);
+    }
+    for (int i = 0; i < SHARERS; i++) {
+        assert_false(sharers[i].differs);
+    }
+}
+
+/* One handle, and then one pool as well, used by several threads at once. */
+static void threads_share_a_handle(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(2);
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    fghm_pool *pool = NULL;
+    struct batch want = batch_new(d, 20011);
+    for (size_t i = 0; i < want.n; i++) {
+        batch_put(&want, i, random_uniform(&r, -9.0, 9.0), (double)(i % 2));
+    }
+    assert_int_equal(batch_focal(&want, focal, NULL), FGHM_OK);
+    share_all(d, focal, NULL, &want);
+    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    share_all(d, focal, pool, &want);
+    fghm_pool_destroy(pool);
+    batch_free(&want);
+    fghm_focal_destroy(focal);
+}
+
+int main(void) {
+    const struct suite_test tests[] = {
+        {"status_strings", status_strings, 0},
+        {"status_values_are_pinned", status_values_are_pinned, 0},
+        {"version_is_that_of_the_header", version_is_that_of_the_header, 0},
+        {"isa_name_stays_the_same", isa_name_stays_the_same, 0},
+        {"defaults", defaults, 0},
+        {"destroying_nothing", destroying_nothing, 0},
+        {"gamma_bounds", gamma_bounds, 0},
+        {"alpha_bounds", alpha_bounds, 0},
+        {"reduction_bounds", reduction_bounds, 0},
+        {"normalizer_bounds", normalizer_bounds, 0},
+        {"bins_bounds", bins_bounds, 0},
+        {"pool_bounds", pool_bounds, 0},
+        {"null_handles", null_handles, 0},
+        {"null_result_pointers", null_result_pointers, 0},
+        {"null_arrays", null_arrays, 1},
+        {"null_handle_computes_nothing", null_handle_computes_nothing, 1},
+        {"no_output", no_output, 1},
+        {"sizes_beyond_the_address_space", sizes_beyond_the_address_space, 1},
+        {"exact_aliases_are_allowed", exact_aliases_are_allowed, 1},
+        {"three_exact_aliases_at_once", three_exact_aliases_at_once, 1},
+        {"inputs_may_be_one_array", inputs_may_be_one_array, 1},
+        {"overlaps_are_refused", overlaps_are_refused, 1},
+        {"loss_in_an_array_is_refused", loss_in_an_array_is_refused, 1},
+        {"neighbouring_arrays_are_allowed", neighbouring_arrays_are_allowed, 1},
+        {"focal_marks_a_bad_target", focal_marks_a_bad_target, 1},
+        {"focal_finds_a_bad_target_for_every_subset", focal_finds_a_bad_target_for_every_subset, 1},
+        {"bad_targets_beside_nan", bad_targets_beside_nan, 1},
+        {"ghm_refuses_a_bad_target", ghm_refuses_a_bad_target, 1},
+        {"ghm_bad_target_with_a_nan_logit", ghm_bad_target_with_a_nan_logit, 1},
+        {"ghm_bad_target_in_place", ghm_bad_target_in_place, 1},
+        {"negative_zero_is_a_target", negative_zero_is_a_target, 1},
+        {"read_back_capacities", read_back_capacities, 0},
+        {"errno_and_environment_are_kept", errno_and_environment_are_kept, 1},
+        {"threads_share_a_handle", threads_share_a_handle, 1},
+    };
+    return suite_run("api", tests, SUITE_COUNT(tests));
+}
