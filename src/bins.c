@@ -215,6 +215,7 @@ static void make_margins(struct wide *margins, struct wide *logs, size_t bins) {
 }
 
 int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins) {
+    tables->memory_f32 = tables->memory_f64 = NULL;
     struct wide *const margins = malloc(2 * (bins + 1) * sizeof *margins);
     if (margins == NULL) {
         return -1;
@@ -224,11 +225,7 @@ int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins) {
     tables->memory_f64 =
         tables->memory_f32 == NULL ? NULL : make_type(&tables->f64, bins, false, margins);
     free(margins);
-    if (tables->memory_f64 == NULL) {
-        free(tables->memory_f32);
-        return -1;
-    }
-    return 0;
+    return tables->memory_f64 == NULL ? -1 : 0;
 }
 
 void fghm_bin_tables_free(struct fghm_bin_tables *tables) {

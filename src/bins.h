@@ -15,7 +15,8 @@ struct fghm_bin_tables {
     void *memory_f64;
 };
 
-/* Tables for `bins` bins of equal width; 0 for success, -1 without memory. */
+/* Tables for `bins` bins of equal width; 0 for success, -1 without memory.  Either
+ * way they are to be freed. */
 int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins);
 
 void fghm_bin_tables_free(struct fghm_bin_tables *tables);

@@ -13,31 +13,37 @@
 /* Segments are whole blocks of the kernels' sums. */
 #define SEGMENT_STEP ((size_t)256)
 
-static bool overlap(const void *a, const void *b, size_t bytes) {
-    const uintptr_t first = (uintptr_t)a;
-    const uintptr_t second = (uintptr_t)b;
-    return first < second ? second - first < bytes : first - second < bytes;
+struct range {
+    uintptr_t first;
+    size_t bytes; /* 0: there is no array */
+};
+
+static struct range range_of(const void *array, size_t bytes) {
+    return (struct range){(uintptr_t)array, array == NULL ? 0 : bytes};
 }
 
-fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size) {
+static bool overlap(struct range a, struct range b) {
+    return a.first < b.first + b.bytes && b.first < a.first + a.bytes;
+}
+
+fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size, const double *loss) {
     if (span->n == 0) {
         return FGHM_OK;
     }
     FGHM_REQUIRE(span->logits != NULL && span->targets != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(span->n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
     const size_t bytes = span->n * real_size;
-    const void *const inputs[] = {span->logits, span->targets, span->weights};
-    const void *const outputs[] = {span->element_loss, span->gradient, span->hessian};
-    for (size_t i = 0; i < 3; i++) {
-        if (outputs[i] == NULL) {
-            continue;
-        }
-        for (size_t j = 0; j < 3; j++) {
-            FGHM_REQUIRE(inputs[j] == NULL || inputs[j] == outputs[i] ||
-                             !overlap(inputs[j], outputs[i], bytes),
-                         FGHM_ERROR_ALIASING);
-            FGHM_REQUIRE(j <= i || outputs[j] == NULL || !overlap(outputs[j], outputs[i], bytes),
-                         FGHM_ERROR_ALIASING);
+    const struct range inputs[] = {range_of(span->logits, bytes), range_of(span->targets, bytes),
+                                   range_of(span->weights, bytes)};
+    const struct range outputs[] = {
+        range_of(span->element_loss, bytes), range_of(span->gradient, bytes),
+        range_of(span->hessian, bytes), range_of(loss, sizeof *loss)};
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; j < 3 && outputs[i].bytes > 0; j++) {
+            /* An array may be replaced by an output, but not by the loss. */
+            const bool replaced = i < 3 && outputs[i].first == inputs[j].first;
+            FGHM_REQUIRE(replaced || !overlap(outputs[i], inputs[j]), FGHM_ERROR_ALIASING);
+            FGHM_REQUIRE(i <= j || !overlap(outputs[i], outputs[j]), FGHM_ERROR_ALIASING);
         }
     }
     return FGHM_OK;

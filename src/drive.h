@@ -18,8 +18,9 @@
 #define FGHM_SEGMENTS_MAX 128
 
 /* Checks the arrays of a call: that what is needed is there, that it fits in
- * memory, and that outputs overlap nothing but, exactly, an input. */
-fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size);
+ * memory, and that outputs overlap nothing but, exactly, an input.  loss may be
+ * NULL. */
+fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size, const double *loss);
 
 /* Whether `reduction` and `normalizer` are ones. */
 bool fghm_is_reduction(fghm_reduction reduction);

@@ -136,7 +136,7 @@ static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool,
     FGHM_REQUIRE(loss != NULL || span->element_loss != NULL || span->gradient != NULL ||
                      span->hessian != NULL,
                  FGHM_ERROR_NO_OUTPUT);
-    const fghm_status status = fghm_check_span(span, kernels->real_size);
+    const fghm_status status = fghm_check_span(span, kernels->real_size, loss);
     FGHM_REQUIRE(status == FGHM_OK, status);
 
     const double count = span->n > 0 ? (double)span->n : 1;

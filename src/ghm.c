@@ -194,7 +194,7 @@ static fghm_status ghmc_compute(fghm_ghm *ghm, fghm_pool *pool,
                                 const struct fghm_kernels *kernels,
                                 const struct fghm_bins *bins, const void *bin_weights,
                                 const struct fghm_span *span, double *loss) {
-    const fghm_status status = fghm_check_span(span, kernels->real_size);
+    const fghm_status status = fghm_check_span(span, kernels->real_size, loss);
     FGHM_REQUIRE(status == FGHM_OK, status);
 
     memset(ghm->next_counts, 0, ghm->bins * sizeof *ghm->next_counts);

@@ -11,8 +11,8 @@
  *     d / dz   -a q^gamma (q + gamma p L)
  *     d2 / dz2  a q^gamma (p q + gamma p (2 q - L + (p + gamma p) L))
  *
- * without a cancellation but that of the Hessian's own root.  Registers with
- * other targets take a detour through soft_values(); a lane's result does not
+ * without a cancellation but that of the Hessian's own root.  Chunks with other
+ * targets take a detour through soft_values(); an element's result does not
  * depend on its neighbours.
  *
  * The work goes in two sweeps over CHUNK elements: first the exponentials into
@@ -42,6 +42,7 @@ struct focal_factors {
 struct focal_kind {
     int gamma;
     int want;
+    bool regular; /* all targets 0 or 1, all logits finite */
 };
 
 /* Results of a register before a_t, weights and 1 / D. */
@@ -52,9 +53,9 @@ struct focal_values {
 };
 
 KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants) {
-    /* A gamma beyond 2^100 would overflow in products with it, and all that it
-     * could still change are results that are 0 by then. */
-    const double gamma = constants->gamma < 0x1p100 ? constants->gamma : 0x1p100;
+    /* Products with a larger gamma could overflow, and 0 times them be NaN.  What
+     * a larger gamma would bring to 0 is already below 2^-90. */
+    const double gamma = constants->gamma < 0x1p90 ? constants->gamma : 0x1p90;
     return (struct focal_factors){
         .gamma = {v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))},
         .positive = v_set((real)constants->positive),
@@ -80,10 +81,19 @@ KERNEL_INLINE vreal exp_of_scaled(struct pair gamma, struct pair a) {
     return v_add(f.power, f.remainder);
 }
 
-/* The results for margins z with |z| = magnitude; gradient is d / dz times -1. */
+/* Where the Hessian is wanted, exponentials are kept 2^REAL_LIFT_EXPONENT times as
+ * large: the Hessian is gamma L times as large as p, which may be subnormal when
+ * the Hessian is not. */
+KERNEL_INLINE bool is_lifted(struct focal_kind kind) {
+    return kind.want >= WANT_HESSIAN;
+}
+
+/* The results for margins z; gradient is d / dz times -1. */
 KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
                                               const struct focal_factors *factors, vreal z,
-                                              struct exponential x) {
+                                              struct exponential lifted) {
+    const bool lift = is_lifted(kind);
+    const struct exponential x = lift ? exponential_times(lifted, REAL_DROP) : lifted;
     const vreal one = v_set(1);
     const vreal magnitude = v_abs(z);
     const vmask easy = v_gt(z, v_set(0));
@@ -105,23 +115,32 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
         factor = exp_of_scaled(factors->gamma, softplus_pair(magnitude, easy, x.power, tail));
     }
 
-    if (kind.gamma == FGHM_GAMMA_0) {
-        return (struct focal_values){loss, q, v_mul(p, q)};
+    vreal lifted_p = p;
+    if (lift) {
+        const vreal lifted_e = v_add(lifted.power, lifted.remainder);
+        lifted_p = v_mul(y, v_select(easy, v_set(REAL_LIFT), lifted_e));
     }
-    /* p is 0 where loss exceeds this bound, and 0 times an infinite loss would
-     * not be. */
-    const vreal bounded_loss = v_min(v_set(2 * EXP_ZERO), loss);
+    if (kind.gamma == FGHM_GAMMA_0) {
+        const vreal hessian = lift ? v_mul(v_mul(lifted_p, q), v_set(REAL_DROP)) : one;
+        return (struct focal_values){loss, q, hessian};
+    }
+    /* p is 0 beyond this bound, and 0 times an infinite loss would not be. */
+    const vreal bounded_loss = kind.regular ? loss : v_min(v_set(2 * EXP_ZERO), loss);
     const vreal gamma_p = kind.gamma == FGHM_GAMMA_1 ? p
                           : kind.gamma == FGHM_GAMMA_2 ? v_add(p, p)
                                                        : v_mul(factors->gamma.high, p);
     struct focal_values values;
     values.loss = v_mul(factor, loss);
     values.gradient = v_mul(factor, v_muladd(gamma_p, bounded_loss, q));
-    if (kind.want >= WANT_HESSIAN) {
+    if (lift) {
         const vreal bracket =
             v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
-        values.hessian =
-            v_muladd(v_mul(factor, gamma_p), bracket, v_mul(factor, v_mul(p, q)));
+        const vreal lifted_gamma_p = kind.gamma == FGHM_GAMMA_1
+                                         ? lifted_p
+                                         : v_mul(factors->gamma.high, lifted_p);
+        const vreal hessian = v_muladd(v_mul(factor, lifted_gamma_p), bracket,
+                                       v_mul(factor, v_mul(lifted_p, q)));
+        values.hessian = v_mul(hessian, v_set(REAL_DROP));
     } else {
         values.hessian = one;
     }
@@ -136,9 +155,11 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
  *                         (1 - 2 p + (gamma - 1) r) BCE)) */
 KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
                                               const struct focal_factors *factors, vreal x,
-                                              vreal t, struct exponential x_exp) {
+                                              vreal t, struct exponential lifted) {
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
+    const struct exponential x_exp =
+        is_lifted(kind) ? exponential_times(lifted, REAL_DROP) : lifted;
     const vreal magnitude = v_abs(x);
     const vmask above = v_gt(x, zero);
     const vreal rest = v_sub(one, t);
@@ -151,10 +172,13 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     const vreal loss = v_muladd(v_select(above, rest, t), magnitude,
                                 v_add(x_exp.power, log1p_tail_of(x_exp)));
     const vreal bounded_loss = v_min(v_set(2 * EXP_ZERO), loss);
-    const vreal difference = v_sub(p, t);
-    const vreal slope = v_mul(p, not_p);
+    /* p - t, from the smaller of p and 1 - p. */
+    const vreal difference = v_select(above, v_sub(rest, small), v_sub(small, t));
+    /* p (1 - p), as much larger as the exponential was. */
+    const vreal lifted_slope = v_mul(v_mul(v_add(lifted.power, lifted.remainder), large), large);
+    const real drop = is_lifted(kind) ? REAL_DROP : 1;
     if (kind.gamma == FGHM_GAMMA_0) {
-        return (struct focal_values){loss, difference, slope};
+        return (struct focal_values){loss, difference, v_mul(lifted_slope, v_set(drop))};
     }
 
     const vreal wrong = v_max(v_set(REAL_SMALLEST), v_muladd(t, not_p, v_mul(rest, p)));
@@ -171,15 +195,20 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
         factor = exp_of_scaled(factors->gamma, minus_log);
     }
 
-    const vreal relative = v_div(v_mul(v_sub(rest, t), slope), wrong);
+    const vreal lifted_relative = v_div(v_mul(v_sub(one, v_add(t, t)), lifted_slope), wrong);
+    const vreal relative = v_mul(lifted_relative, v_set(drop));
     const vreal gamma_relative = v_mul(factors->gamma.high, relative);
     const vreal factor_relative = v_mul(factor, gamma_relative);
+    const vreal lifted_factor_relative =
+        v_mul(factor, v_mul(factors->gamma.high, lifted_relative));
     const vreal curve = v_add(v_sub(not_p, p), v_sub(gamma_relative, relative));
     const vreal bracket = v_muladd(curve, bounded_loss, v_add(difference, difference));
+    const vreal lifted_hessian =
+        v_muladd(lifted_factor_relative, bracket, v_mul(factor, lifted_slope));
     struct focal_values values;
     values.loss = v_mul(factor, loss);
     values.gradient = v_muladd(factor_relative, bounded_loss, v_mul(factor, difference));
-    values.hessian = v_muladd(factor_relative, bracket, v_mul(factor, slope));
+    values.hessian = v_mul(lifted_hessian, v_set(drop));
     return values;
 }
 
@@ -189,18 +218,21 @@ struct chunk_exponentials {
     real remainder[CHUNK];
 };
 
-/* Returns whether all targets are 0 or 1. */
-KERNEL_INLINE bool exponentials(size_t n, const real *logits, const real *targets,
-                                struct chunk_exponentials *chunk) {
-    vmask all_hard = v_eq(v_set(0), v_set(0));
+/* Returns whether the chunk is regular. */
+KERNEL_INLINE bool exponentials(struct focal_kind kind, size_t n, const real *logits,
+                                const real *targets, struct chunk_exponentials *chunk) {
+    vmask regular = v_eq(v_set(0), v_set(0));
     for (size_t i = 0; i < n; i += V_LANES) {
-        const struct exponential x = exp_minus(v_abs(v_load(logits + i)));
+        const vreal magnitude = v_abs(v_load(logits + i));
+        const struct exponential x =
+            is_lifted(kind) ? lifted_exp_minus(magnitude) : exp_minus(magnitude);
         const vreal t = v_load(targets + i);
-        all_hard = m_and(all_hard, m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1))));
+        const vmask finite = v_le(magnitude, v_set(REAL_MAX));
+        regular = m_and(regular, m_and(finite, m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1)))));
         v_store(chunk->power + i, x.power);
         v_store(chunk->remainder + i, x.remainder);
     }
-    return m_all(all_hard);
+    return m_all(regular);
 }
 
 /* Results of a register, and the factors that they still lack. */
@@ -255,7 +287,7 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
 }
 
 /* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES. */
-KERNEL_INLINE void focal_results(struct focal_kind kind, bool mixed,
+KERNEL_INLINE void focal_results(struct focal_kind kind,
                                  const struct focal_factors *factors,
                                  const struct fghm_span *span,
                                  const struct chunk_exponentials *chunk, vsum *sum,
@@ -274,13 +306,19 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, bool mixed,
             const struct exponential x_exp = {v_load(chunk->power + i),
                                               v_load(chunk->remainder + i)};
             struct focal_register out =
-                mixed ? mixed_register(kind, factors, x, t, x_exp, bad_target)
-                      : hard_register(kind, factors, x, t, x_exp);
+                kind.regular ? hard_register(kind, factors, x, t, x_exp)
+                             : mixed_register(kind, factors, x, t, x_exp, bad_target);
             if (weights != NULL) {
                 const vreal weight = v_load(weights + i);
                 out.loss_factor = v_mul(out.loss_factor, weight);
                 out.gradient_factor = v_mul(out.gradient_factor, weight);
                 out.hessian_factor = v_mul(out.hessian_factor, weight);
+            }
+            if (!kind.regular) {
+                /* 0 times an infinite loss is 0. */
+                const vreal finite = v_min(v_set(REAL_MAX), out.values.loss);
+                const vmask is_zero = v_eq(out.loss_factor, v_set(0));
+                out.values.loss = v_select(is_zero, finite, out.values.loss);
             }
             const vreal loss = v_mul(out.values.loss, out.loss_factor);
             v_sum_add(sum, part, loss);
@@ -297,13 +335,14 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, bool mixed,
     }
 }
 
-/* Out of line, and one for all kinds: soft targets are rare. */
-static __attribute__((noinline)) void mixed_results(struct focal_kind kind,
-                                                    const struct focal_factors *factors,
-                                                    const struct fghm_span *span,
-                                                    const struct chunk_exponentials *chunk,
-                                                    vsum *sum, int *bad_target) {
-    focal_results(kind, true, factors, span, chunk, sum, bad_target);
+/* Out of line, and one for all kinds: soft targets and infinite logits are rare. */
+static __attribute__((noinline)) void irregular_results(struct focal_kind kind,
+                                                        const struct focal_factors *factors,
+                                                        const struct fghm_span *span,
+                                                        const struct chunk_exponentials *chunk,
+                                                        vsum *sum, int *bad_target) {
+    kind.regular = false;
+    focal_results(kind, factors, span, chunk, sum, bad_target);
 }
 
 /* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
@@ -311,12 +350,13 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct focal_factor
                                const struct fghm_span *span, struct lane_sum *total,
                                int *bad_target) {
     struct chunk_exponentials chunk;
-    if (__builtin_expect(exponentials(span->n, span->logits, span->targets, &chunk), 1)) {
+    const bool regular = exponentials(kind, span->n, span->logits, span->targets, &chunk);
+    if (__builtin_expect(regular, 1)) {
         vsum sum = total->sum;
-        focal_results(kind, false, factors, span, &chunk, &sum, bad_target);
+        focal_results(kind, factors, span, &chunk, &sum, bad_target);
         total->sum = sum;
     } else {
-        mixed_results(kind, factors, span, &chunk, &total->sum, bad_target);
+        irregular_results(kind, factors, span, &chunk, &total->sum, bad_target);
     }
     lane_sum_end_chunk(total);
 }
@@ -341,14 +381,14 @@ KERNEL_INLINE double focal_span(struct focal_kind kind,
 KERNEL_INLINE double focal_any_outputs(int gamma, const struct fghm_focal_constants *constants,
                                        const struct fghm_span *span, int *bad_target) {
     if (span->hessian != NULL) {
-        const struct focal_kind kind = {gamma, WANT_HESSIAN};
+        const struct focal_kind kind = {gamma, WANT_HESSIAN, true};
         return focal_span(kind, constants, span, bad_target);
     }
     if (span->gradient != NULL) {
-        const struct focal_kind kind = {gamma, WANT_GRADIENT};
+        const struct focal_kind kind = {gamma, WANT_GRADIENT, true};
         return focal_span(kind, constants, span, bad_target);
     }
-    const struct focal_kind kind = {gamma, WANT_LOSS};
+    const struct focal_kind kind = {gamma, WANT_LOSS, true};
     return focal_span(kind, constants, span, bad_target);
 }
 

@@ -25,6 +25,7 @@ static inline vreal cubic(vreal x, vreal x2, real c0, real c1, real c2, real c3)
 
 /* exp(-a) is below half of the smallest subnormal from here on. */
 #define EXP_ZERO 104.0f
+#define EXP_ZERO_LIFTED 128.0f /* the same after 2^REAL_LIFT_EXPONENT times */
 
 /* ln 2 in two parts; the first has 15 bits, so a multiple of it by any exponent
  * is exact. */
@@ -53,6 +54,7 @@ static inline vreal log1p_tail(vreal e, vreal e2) {
 #else
 
 #define EXP_ZERO 746.0
+#define EXP_ZERO_LIFTED 792.0
 
 #define LN2_HIGH 0x1.62e42feep-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
@@ -99,6 +101,11 @@ struct exponential {
     vreal remainder; /* wT */
 };
 
+/* T and wT scaled; exact, but for a result that is subnormal. */
+static inline struct exponential exponential_times(struct exponential x, real scale) {
+    return (struct exponential){v_mul(x.power, v_set(scale)), v_mul(x.remainder, v_set(scale))};
+}
+
 /* exp(-s) 2^n for |s| <= 0.347 and rounded = REAL_ROUND + n. */
 static inline struct exponential scaled_exp(vreal s, vreal rounded) {
     const vreal s2 = v_mul(s, s);
@@ -124,6 +131,14 @@ static inline struct exponential exp_minus(vreal a) {
     const vreal bounded = v_min(v_set(EXP_ZERO), a);
     const vreal rounded = exp_rounded(bounded);
     return scaled_exp(exp_reduced(bounded, rounded), rounded);
+}
+
+/* exp(-a) 2^REAL_LIFT_EXPONENT; 0 from EXP_ZERO_LIFTED on. */
+static inline struct exponential lifted_exp_minus(vreal a) {
+    const vreal bounded = v_min(v_set(EXP_ZERO_LIFTED), a);
+    const vreal rounded = exp_rounded(bounded);
+    return scaled_exp(exp_reduced(bounded, rounded),
+                      v_add(rounded, v_set(REAL_LIFT_EXPONENT)));
 }
 
 /* A number as an unrounded sum: high + low, |low| at most an ulp of high. */
@@ -183,9 +198,10 @@ static inline struct pair log_pair(vreal m) {
     const vreal k = v_sub(exponent, v_keep(subnormal, v_set(REAL_LIFT_EXPONENT)));
     const vreal r = v_sub(fraction, v_set(1));
     const vreal r2 = v_mul(r, r);
-    struct pair sum = exact_sum(v_mul(k, v_set(LN2_HIGH)), r);
-    sum.low = v_add(sum.low, v_muladd(k, v_set(LN2_LOW), v_mul(r2, log1p_tail(r, r2))));
-    return sum;
+    const struct pair sum = exact_sum(v_mul(k, v_set(LN2_HIGH)), r);
+    const vreal rest = v_muladd(k, v_set(LN2_LOW), v_mul(r2, log1p_tail(r, r2)));
+    const struct pair log = exact_sum(sum.high, rest);
+    return (struct pair){log.high, v_add(log.low, sum.low)};
 }
 
 #endif

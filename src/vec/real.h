@@ -5,6 +5,7 @@
 /* The floating-point type that a kernel object computes in.  Each stub in
  * src/isa defines FGHM_REAL_BITS as 32 or 64 before it includes anything. */
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,8 +23,10 @@ typedef float real;
 #define REAL_EXPONENT_BIAS 127
 #define REAL_MIN 0x1p-126f /* the smallest normal number */
 #define REAL_SMALLEST 0x1p-149f
+#define REAL_MAX FLT_MAX
 #define REAL_LIFT 0x1p32f  /* makes a subnormal number normal */
 #define REAL_LIFT_EXPONENT 32
+#define REAL_DROP 0x1p-32f
 #elif FGHM_REAL_BITS == 64
 typedef double real;
 #define REAL_ROUND 0x1.8p52
@@ -32,8 +35,10 @@ typedef double real;
 #define REAL_EXPONENT_BIAS 1023
 #define REAL_MIN 0x1p-1022
 #define REAL_SMALLEST 0x1p-1074
+#define REAL_MAX DBL_MAX
 #define REAL_LIFT 0x1p64
 #define REAL_LIFT_EXPONENT 64
+#define REAL_DROP 0x1p-64
 #else
 #error "FGHM_REAL_BITS must be 32 or 64"
 #endif

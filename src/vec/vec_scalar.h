@@ -172,7 +172,8 @@ static inline vreal v_fraction(vreal a, vreal *exponent) {
     return real_of(bits_of(a) - (biased << REAL_EXPONENT_SHIFT) + one);
 }
 
-/* 2^n for `rounded` = REAL_ROUND + n; n >= -(bias + mantissa bits), n <= 0. */
+/* 2^n for `rounded` = REAL_ROUND + n; -(bias + mantissa bits) <= n <=
+ * REAL_LIFT_EXPONENT. */
 static inline vreal v_exponent(vreal rounded) {
     const scalar_bits one = (scalar_bits)(REAL_EXPONENT_BIAS + REAL_EXPONENT_OFFSET)
                             << REAL_EXPONENT_SHIFT;
