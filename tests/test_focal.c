@@ -133,7 +133,7 @@ static void stencil_init(struct stencil *s) {
     wide_focal_init(&s->mid);
     wide_focal_init(&s->high);
     mpfr_inits2(WIDE_BITS, s->x, s->step, (mpfr_ptr)0);
-    mpfr_set_ui_2exp(s->step, 1, -70, MPFR_RNDN);
+    mpfr_set_ui_2exp(s->step, 1, -60, MPFR_RNDN);
 }
 
 static void stencil_clear(struct stencil *s) {

@@ -71,8 +71,8 @@ static double any_f32(struct random *r) {
 }
 
 const struct dtype dtypes[DTYPE_COUNT] = {
-    {"f32", sizeof(float), &wide_f32, FLT_MIN, 0x1p-22, focal_f32, ghmc_f32, get_f32, put_f32,
-     next_f32, any_f32},
+    {"f32", sizeof(float), &wide_f32, (double)FLT_MIN, 0x1p-22, focal_f32, ghmc_f32, get_f32,
+     put_f32, next_f32, any_f32},
     {"f64", sizeof(double), &wide_f64, DBL_MIN, 0x1p-48, focal_f64, ghmc_f64, get_f64, put_f64,
      next_f64, random_any_f64},
 };

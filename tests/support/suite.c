@@ -9,6 +9,7 @@
 
 #include "dtype.h"
 #include "random.h"
+#include "report.h"
 
 #define SKIPPED 77
 
@@ -48,6 +49,7 @@ static size_t expand(const struct suite_test *test, struct CMUnitTest *out) {
         out[0] = blank;
         out[0].name = test->name;
         out[0].test_func = test->run;
+        out[0].setup_func = report_start;
         return 1;
     }
     for (size_t i = 0; i < DTYPE_COUNT; i++) {
@@ -58,6 +60,7 @@ static size_t expand(const struct suite_test *test, struct CMUnitTest *out) {
         out[i] = blank;
         out[i].name = name;
         out[i].test_func = test->run;
+        out[i].setup_func = report_start;
         out[i].initial_state = (void *)(uintptr_t)&dtypes[i];
     }
     return DTYPE_COUNT;

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-const struct wide_format wide_f32 = {FLT_MANT_DIG, FLT_MIN_EXP - FLT_MANT_DIG, FLT_MAX};
+const struct wide_format wide_f32 = {FLT_MANT_DIG, FLT_MIN_EXP - FLT_MANT_DIG, (double)FLT_MAX};
 const struct wide_format wide_f64 = {DBL_MANT_DIG, DBL_MIN_EXP - DBL_MANT_DIG, DBL_MAX};
 
 /* exp(-HUGE_LOGIT) is far below the last bit of everything used here, and below
