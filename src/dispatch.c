@@ -16,7 +16,7 @@
     extern const struct fghm_kernels fghm_kernels_##isa##_f32;                                     \
     extern const struct fghm_kernels fghm_kernels_##isa##_f64;
 #define ROW(isa, usable, has_fma)                                                                  \
-    {#isa, usable, has_fma, &fghm_kernels_##isa##_f32, &fghm_kernels_##isa##_f64}
+    { #isa, usable, has_fma, &fghm_kernels_##isa##_f32, &fghm_kernels_##isa##_f64 }
 
 #if FGHM_HAVE_AVX512
 DECLARE(avx512)

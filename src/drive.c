@@ -35,9 +35,9 @@ fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size, cons
     const size_t bytes = span->n * real_size;
     const struct range inputs[] = {range_of(span->logits, bytes), range_of(span->targets, bytes),
                                    range_of(span->weights, bytes)};
-    const struct range outputs[] = {
-        range_of(span->element_loss, bytes), range_of(span->gradient, bytes),
-        range_of(span->hessian, bytes), range_of(loss, sizeof *loss)};
+    const struct range outputs[] = {range_of(span->element_loss, bytes),
+                                    range_of(span->gradient, bytes), range_of(span->hessian, bytes),
+                                    range_of(loss, sizeof *loss)};
     for (size_t i = 0; i < 4; i++) {
         for (size_t j = 0; j < 3 && outputs[i].bytes > 0; j++) {
             /* An array may be replaced by an output, but not by the loss. */
@@ -55,7 +55,7 @@ bool fghm_is_reduction(fghm_reduction reduction) {
 }
 
 bool fghm_is_normalizer(double normalizer) {
-    return normalizer > 0 && normalizer <= DBL_MAX;
+    return normalizer >= (double)FLT_MIN && normalizer <= (double)FLT_MAX;
 }
 
 double fghm_scale(fghm_reduction reduction, double normalizer, double count) {

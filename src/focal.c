@@ -105,8 +105,7 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
     static const struct {
         double gamma;
         int index;
-    } special[] = {
-        {0, FGHM_GAMMA_0}, {0.5, FGHM_GAMMA_HALF}, {1, FGHM_GAMMA_1}, {2, FGHM_GAMMA_2}};
+    } special[] = {{0, FGHM_GAMMA_0}, {0.5, FGHM_GAMMA_HALF}, {1, FGHM_GAMMA_1}, {2, FGHM_GAMMA_2}};
     for (size_t i = 0; i < sizeof special / sizeof special[0]; i++) {
         if (gamma == special[i].gamma) {
             return kernels->focal[special[i].index];
@@ -158,17 +157,16 @@ static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool,
     return FGHM_OK;
 }
 
-fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n,
-                           const float *logits, const float *targets, const float *weights,
-                           double *loss, float *element_loss, float *gradient, float *hessian) {
+fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n, const float *logits,
+                           const float *targets, const float *weights, double *loss,
+                           float *element_loss, float *gradient, float *hessian) {
     const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
     return focal_compute(focal, pool, fghm_row()->f32, &span, loss);
 }
 
-fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, size_t n,
-                           const double *logits, const double *targets, const double *weights,
-                           double *loss, double *element_loss, double *gradient,
-                           double *hessian) {
+fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, size_t n, const double *logits,
+                           const double *targets, const double *weights, double *loss,
+                           double *element_loss, double *gradient, double *hessian) {
     const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
     return focal_compute(focal, pool, fghm_row()->f64, &span, loss);
 }

@@ -183,15 +183,13 @@ static void count_segment(void *context, size_t segment, const struct fghm_span 
 
 static void count(struct count_call *call, fghm_pool *pool, const struct fghm_span *span) {
     if (pool == NULL) {
-        call->kernels->ghm_count(call->bins, span, call->counts, &call->valid,
-                                 &call->bad_target);
+        call->kernels->ghm_count(call->bins, span, call->counts, &call->valid, &call->bad_target);
     } else {
         fghm_drive(pool, span, call->kernels->real_size, count_segment, call);
     }
 }
 
-static fghm_status ghmc_compute(fghm_ghm *ghm, fghm_pool *pool,
-                                const struct fghm_kernels *kernels,
+static fghm_status ghmc_compute(fghm_ghm *ghm, fghm_pool *pool, const struct fghm_kernels *kernels,
                                 const struct fghm_bins *bins, const void *bin_weights,
                                 const struct fghm_span *span, double *loss) {
     const fghm_status status = fghm_check_span(span, kernels->real_size, loss);

@@ -17,7 +17,7 @@ static const struct {
     {FGHM_ERROR_GAMMA, "gamma is negative, infinite or NaN"},
     {FGHM_ERROR_ALPHA, "alpha is outside [0, 1] or NaN"},
     {FGHM_ERROR_REDUCTION, "not a reduction"},
-    {FGHM_ERROR_NORMALIZER, "the normalizer is not a finite number above 0"},
+    {FGHM_ERROR_NORMALIZER, "the normalizer is outside its range"},
     {FGHM_ERROR_BINS, "the number of bins is out of range"},
     {FGHM_ERROR_CAPACITY, "an array to read back into is too small"},
     {FGHM_ERROR_TARGET, "a target is outside [0, 1]"},

@@ -239,9 +239,11 @@ static void reduction_bounds(void **state) {
 /* A normalizer does not change the reduction. */
 static void normalizer_bounds(void **state) {
     const struct setting settings[] = {
-        {5e-324, FGHM_OK},
-        {DBL_MAX, FGHM_OK},
+        {(double)FLT_MIN, FGHM_OK},
+        {(double)FLT_MAX, FGHM_OK},
         {12.5, FGHM_OK},
+        {0.999 * (double)FLT_MIN, FGHM_ERROR_NORMALIZER},
+        {1.001 * (double)FLT_MAX, FGHM_ERROR_NORMALIZER},
         {0.0, FGHM_ERROR_NORMALIZER},
         {-0.0, FGHM_ERROR_NORMALIZER},
         {-1.0, FGHM_ERROR_NORMALIZER},

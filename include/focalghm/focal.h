@@ -61,8 +61,7 @@ FGHM_API fghm_status fghm_focal_clear_alpha(fghm_focal *focal);
 
 /* *enabled becomes 1 and *alpha the weight of positives; or, with alpha off, 0
  * and 1.0.  Errors: NULL_HANDLE, NULL_POINTER (either is NULL). */
-FGHM_API fghm_status fghm_focal_get_alpha(const fghm_focal *focal, double *alpha,
-                                          int32_t *enabled);
+FGHM_API fghm_status fghm_focal_get_alpha(const fghm_focal *focal, double *alpha, int32_t *enabled);
 
 /* MEAN divides by n, the number of elements, whatever their weights.
  * Errors: NULL_HANDLE, REDUCTION. */
@@ -71,8 +70,8 @@ FGHM_API fghm_status fghm_focal_set_reduction(fghm_focal *focal, fghm_reduction 
 /* Errors: NULL_HANDLE, NULL_POINTER. */
 FGHM_API fghm_status fghm_focal_get_reduction(const fghm_focal *focal, fghm_reduction *reduction);
 
-/* The divisor of FGHM_REDUCTION_NORMALIZER (1 until set): finite, above 0.  It
- * does not change the reduction.  Errors: NULL_HANDLE, NORMALIZER. */
+/* The divisor of FGHM_REDUCTION_NORMALIZER (1 until set), from FLT_MIN to FLT_MAX.
+ * Setting it does not change the reduction.  Errors: NULL_HANDLE, NORMALIZER. */
 FGHM_API fghm_status fghm_focal_set_normalizer(fghm_focal *focal, double normalizer);
 
 /* Errors: NULL_HANDLE, NULL_POINTER. */
@@ -105,9 +104,9 @@ FGHM_API fghm_status fghm_focal_get_normalizer(const fghm_focal *focal, double *
  * Errors: NULL_HANDLE (focal), NULL_POINTER (logits or targets, with n > 0),
  * NO_OUTPUT, SIZE, ALIASING: nothing is written.  TARGET: see above. */
 FGHM_API fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n,
-                                    const float *logits, const float *targets,
-                                    const float *weights, double *loss, float *element_loss,
-                                    float *gradient, float *hessian);
+                                    const float *logits, const float *targets, const float *weights,
+                                    double *loss, float *element_loss, float *gradient,
+                                    float *hessian);
 
 /* The same in double precision. */
 FGHM_API fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, size_t n,

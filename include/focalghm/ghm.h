@@ -64,8 +64,8 @@ FGHM_API fghm_status fghm_ghm_set_reduction(fghm_ghm *ghm, fghm_reduction reduct
 /* Errors: NULL_HANDLE, NULL_POINTER. */
 FGHM_API fghm_status fghm_ghm_get_reduction(const fghm_ghm *ghm, fghm_reduction *reduction);
 
-/* The divisor of FGHM_REDUCTION_NORMALIZER (1 until set): finite, above 0.  It
- * does not change the reduction.  Errors: NULL_HANDLE, NORMALIZER. */
+/* The divisor of FGHM_REDUCTION_NORMALIZER (1 until set), from FLT_MIN to FLT_MAX.
+ * Setting it does not change the reduction.  Errors: NULL_HANDLE, NORMALIZER. */
 FGHM_API fghm_status fghm_ghm_set_normalizer(fghm_ghm *ghm, double normalizer);
 
 /* Errors: NULL_HANDLE, NULL_POINTER. */

@@ -13,9 +13,10 @@
  * other libraries asks for element_loss and uses FGHM_REDUCTION_SUM. */
 typedef int32_t fghm_reduction;
 
-#define FGHM_REDUCTION_SUM 0        /* D = 1 */
-#define FGHM_REDUCTION_MEAN 1       /* D = number of elements (each function says which count) */
-#define FGHM_REDUCTION_NORMALIZER 2 /* D = the normalizer set by the caller, e.g. the number of
-                                       positives over all machines of a training */
+#define FGHM_REDUCTION_SUM 0  /* D = 1 */
+#define FGHM_REDUCTION_MEAN 1 /* D = number of elements (each function says which count) */
+#define FGHM_REDUCTION_NORMALIZER                                                                  \
+    2 /* D = the normalizer set by the caller, e.g. the number of                                  \
+         positives over all machines of a training */
 
 #endif

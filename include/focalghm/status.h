@@ -23,15 +23,16 @@ typedef int32_t fghm_status;
 #define FGHM_ERROR_NO_OUTPUT (-3)    /* every output pointer is NULL */
 #define FGHM_ERROR_MEMORY (-4)       /* an allocation failed */
 #define FGHM_ERROR_SIZE (-5)         /* n elements do not fit in the address space */
-#define FGHM_ERROR_ALIASING (-6)     /* an output overlaps another array in a way that is not allowed */
-#define FGHM_ERROR_GAMMA (-7)        /* gamma is negative, infinite or NaN */
-#define FGHM_ERROR_ALPHA (-8)        /* alpha is outside [0, 1] or NaN */
-#define FGHM_ERROR_REDUCTION (-9)    /* not a reduction */
-#define FGHM_ERROR_NORMALIZER (-10)  /* the normalizer is not finite and above 0 */
-#define FGHM_ERROR_BINS (-11)        /* bins is outside [1, FGHM_BINS_MAX] */
-#define FGHM_ERROR_CAPACITY (-12)    /* an array handed in for reading back is too small */
-#define FGHM_ERROR_TARGET (-13)      /* a target is outside [0, 1] */
-#define FGHM_ERROR_THREADS (-14)     /* the number of threads is outside its range */
+#define FGHM_ERROR_ALIASING (-6)  /* an output overlaps another array in a way that is not allowed \
+                                   */
+#define FGHM_ERROR_GAMMA (-7)     /* gamma is negative, infinite or NaN */
+#define FGHM_ERROR_ALPHA (-8)     /* alpha is outside [0, 1] or NaN */
+#define FGHM_ERROR_REDUCTION (-9) /* not a reduction */
+#define FGHM_ERROR_NORMALIZER (-10) /* the normalizer is not in [FLT_MIN, FLT_MAX] */
+#define FGHM_ERROR_BINS (-11)       /* bins is outside [1, FGHM_BINS_MAX] */
+#define FGHM_ERROR_CAPACITY (-12)   /* an array handed in for reading back is too small */
+#define FGHM_ERROR_TARGET (-13)     /* a target is outside [0, 1] */
+#define FGHM_ERROR_THREADS (-14)    /* the number of threads is outside its range */
 
 /* One English sentence for a status, for messages and logs.  Static storage;
  * never NULL, also for values this version does not know.  Any thread. */

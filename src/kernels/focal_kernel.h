@@ -33,8 +33,8 @@
 enum { WANT_LOSS, WANT_GRADIENT, WANT_HESSIAN };
 
 struct focal_factors {
-    struct pair gamma; /* its rounding error would grow with the logarithm it multiplies */
-    vreal positive, negative;             /* a_t */
+    struct pair gamma;        /* its rounding error would grow with the logarithm it multiplies */
+    vreal positive, negative; /* a_t */
     vreal positive_scaled, negative_scaled; /* a_t / D */
 };
 
@@ -53,9 +53,8 @@ struct focal_values {
 };
 
 KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants) {
-    /* Products with a larger gamma could overflow, and 0 times them be NaN.  What
-     * a larger gamma would bring to 0 is already below 2^-90. */
-    const double gamma = constants->gamma < 0x1p90 ? constants->gamma : 0x1p90;
+    /* Products with a larger gamma could overflow, and 0 times them be NaN. */
+    const double gamma = constants->gamma < REAL_GAMMA_MAX ? constants->gamma : REAL_GAMMA_MAX;
     return (struct focal_factors){
         .gamma = {v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))},
         .positive = v_set((real)constants->positive),
@@ -66,13 +65,10 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
 }
 
 /* -log q = softplus(z), as a pair. */
-KERNEL_INLINE struct pair softplus_pair(vreal magnitude, vmask easy, vreal power, vreal tail) {
-    const vreal high = v_add(power, tail);
-    const vreal low = v_sub(tail, v_sub(high, power));
+KERNEL_INLINE struct pair softplus_pair(vreal magnitude, vmask easy, struct exponential x) {
     const vreal bounded = v_min(v_set(EXP_ZERO), magnitude);
-    struct pair sum = exact_sum(v_keep(easy, bounded), high);
-    sum.low = v_add(sum.low, low);
-    return sum;
+    const struct pair positive = {v_keep(easy, bounded), v_set(0)};
+    return pair_sum(positive, log1p_pair(exponential_pair(x)));
 }
 
 /* exp(-gamma a). */
@@ -112,7 +108,7 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(q, q);
     } else if (kind.gamma == FGHM_GAMMA_ANY) {
-        factor = exp_of_scaled(factors->gamma, softplus_pair(magnitude, easy, x.power, tail));
+        factor = exp_of_scaled(factors->gamma, softplus_pair(magnitude, easy, x));
     }
 
     vreal lifted_p = p;
@@ -126,25 +122,36 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
     }
     /* p is 0 beyond this bound, and 0 times an infinite loss would not be. */
     const vreal bounded_loss = kind.regular ? loss : v_min(v_set(2 * EXP_ZERO), loss);
-    const vreal gamma_p = kind.gamma == FGHM_GAMMA_1 ? p
+    const vreal gamma_p = kind.gamma == FGHM_GAMMA_1   ? p
                           : kind.gamma == FGHM_GAMMA_2 ? v_add(p, p)
                                                        : v_mul(factors->gamma.high, p);
     struct focal_values values;
     values.loss = v_mul(factor, loss);
     values.gradient = v_mul(factor, v_muladd(gamma_p, bounded_loss, q));
     if (lift) {
-        const vreal bracket =
-            v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
-        const vreal lifted_gamma_p = kind.gamma == FGHM_GAMMA_1
-                                         ? lifted_p
-                                         : v_mul(factors->gamma.high, lifted_p);
-        const vreal hessian = v_muladd(v_mul(factor, lifted_gamma_p), bracket,
-                                       v_mul(factor, v_mul(lifted_p, q)));
+        const vreal bracket = v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
+        const vreal lifted_gamma_p =
+            kind.gamma == FGHM_GAMMA_1 ? lifted_p : v_mul(factors->gamma.high, lifted_p);
+        const vreal hessian =
+            v_muladd(v_mul(factor, lifted_gamma_p), bracket, v_mul(factor, v_mul(lifted_p, q)));
         values.hessian = v_mul(hessian, v_set(REAL_DROP));
     } else {
         values.hessian = one;
     }
     return values;
+}
+
+/* -log m for m = 1 - p_t = (u + v e) / (1 + e): u is t, or 1 - t for a logit above
+ * 0, and v the other of the two.  As a pair. */
+KERNEL_INLINE struct pair minus_log_wrong(vreal t, vmask above, struct exponential x) {
+    const struct pair e = exponential_pair(x);
+    const struct pair rest = exact_sum(v_set(1), v_sub(v_set(0), t));
+    const vreal u = v_select(above, rest.high, t);
+    const vreal v = v_select(above, t, rest.high);
+    const struct pair v_e = pair_product((struct pair){v, v_drop(above, rest.low)}, e);
+    struct pair sum = exact_sum(u, v_e.high);
+    sum.low = v_add(sum.low, v_add(v_keep(above, rest.low), v_e.low));
+    return pair_sum(minus_log_pair(sum), log1p_pair(e));
 }
 
 /* The results for logits x and targets t between 0 and 1; gradient is d / dx.
@@ -154,8 +161,8 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
  *     hessian  = m^gamma (p (1 - p) + gamma r (2 (p - t) +
  *                         (1 - 2 p + (gamma - 1) r) BCE)) */
 KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
-                                              const struct focal_factors *factors, vreal x,
-                                              vreal t, struct exponential lifted) {
+                                              const struct focal_factors *factors, vreal x, vreal t,
+                                              struct exponential lifted) {
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
     const struct exponential x_exp =
@@ -169,8 +176,8 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     const vreal p = v_select(above, large, small);
     const vreal not_p = v_select(above, small, large);
     /* 0 times an infinite logit must not be: t = 0 and 1 do not come here. */
-    const vreal loss = v_muladd(v_select(above, rest, t), magnitude,
-                                v_add(x_exp.power, log1p_tail_of(x_exp)));
+    const vreal loss =
+        v_muladd(v_select(above, rest, t), magnitude, v_add(x_exp.power, log1p_tail_of(x_exp)));
     const vreal bounded_loss = v_min(v_set(2 * EXP_ZERO), loss);
     /* p - t, from the smaller of p and 1 - p. */
     const vreal difference = v_select(above, v_sub(rest, small), v_sub(small, t));
@@ -190,23 +197,23 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(wrong, wrong);
     } else {
-        const struct pair log = log_pair(wrong);
-        const struct pair minus_log = {v_sub(zero, log.high), v_sub(zero, log.low)};
-        factor = exp_of_scaled(factors->gamma, minus_log);
+        factor = exp_of_scaled(factors->gamma, minus_log_wrong(t, above, x_exp));
     }
 
     const vreal lifted_relative = v_div(v_mul(v_sub(one, v_add(t, t)), lifted_slope), wrong);
     const vreal relative = v_mul(lifted_relative, v_set(drop));
     const vreal gamma_relative = v_mul(factors->gamma.high, relative);
     const vreal factor_relative = v_mul(factor, gamma_relative);
-    const vreal lifted_factor_relative =
-        v_mul(factor, v_mul(factors->gamma.high, lifted_relative));
+    const vreal lifted_factor_relative = v_mul(factor, v_mul(factors->gamma.high, lifted_relative));
     const vreal curve = v_add(v_sub(not_p, p), v_sub(gamma_relative, relative));
     const vreal bracket = v_muladd(curve, bounded_loss, v_add(difference, difference));
     const vreal lifted_hessian =
         v_muladd(lifted_factor_relative, bracket, v_mul(factor, lifted_slope));
     struct focal_values values;
-    values.loss = v_mul(factor, loss);
+    /* A factor that is too small for its type is still not 0. */
+    const vmask infinite = v_gt(loss, v_set(REAL_MAX));
+    const vreal loss_factor = v_select(infinite, v_max(v_set(REAL_SMALLEST), factor), factor);
+    values.loss = v_mul(loss_factor, loss);
     values.gradient = v_muladd(factor_relative, bounded_loss, v_mul(factor, difference));
     values.hessian = v_mul(lifted_hessian, v_set(drop));
     return values;
@@ -287,8 +294,7 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
 }
 
 /* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES. */
-KERNEL_INLINE void focal_results(struct focal_kind kind,
-                                 const struct focal_factors *factors,
+KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_factors *factors,
                                  const struct fghm_span *span,
                                  const struct chunk_exponentials *chunk, vsum *sum,
                                  int *bad_target) {
@@ -392,10 +398,10 @@ KERNEL_INLINE double focal_any_outputs(int gamma, const struct fghm_focal_consta
     return focal_span(kind, constants, span, bad_target);
 }
 
-#define FOCAL_KERNEL(name, gamma)                                                              \
-    static double name(const struct fghm_focal_constants *constants,                           \
-                       const struct fghm_span *span, int *bad_target) {                        \
-        return focal_any_outputs(gamma, constants, span, bad_target);                          \
+#define FOCAL_KERNEL(name, gamma)                                                                  \
+    static double name(const struct fghm_focal_constants *constants, const struct fghm_span *span, \
+                       int *bad_target) {                                                          \
+        return focal_any_outputs(gamma, constants, span, bad_target);                              \
     }
 
 FOCAL_KERNEL(focal_gamma_0, FGHM_GAMMA_0)

@@ -64,8 +64,8 @@ static __attribute__((noinline)) vreal soft_margins(const struct fghm_bins *bins
     real margins[V_LANES];
     v_store(norms, gradient_norm(x, v_select(in_range, t, v_set((real)NAN))));
     for (size_t lane = 0; lane < V_LANES; lane++) {
-        margins[lane] = norms[lane] == norms[lane] ? upper[bin_of_norm(bins, norms[lane])]
-                                                   : (real)NAN;
+        margins[lane] =
+            norms[lane] == norms[lane] ? upper[bin_of_norm(bins, norms[lane])] : (real)NAN;
     }
     return v_select(m_and(valid, m_not(hard)), v_load(margins), margin);
 }
@@ -92,8 +92,8 @@ KERNEL_INLINE uint32_t chunk_margins(const struct fghm_bins *bins, const struct 
             skip = m_or(hard, m_not(valid));
         }
         if (__builtin_expect(!m_all(skip), 0)) {
-            const vmask valid = mask == NULL ? m_or(hard, m_not(hard))
-                                             : v_gt(v_load(mask + i), v_set(0));
+            const vmask valid =
+                mask == NULL ? m_or(hard, m_not(hard)) : v_gt(v_load(mask + i), v_set(0));
             margin = soft_margins(bins, hard, valid, margin, x, t, bad_target);
         }
         v_store(margins + i, margin);
@@ -105,11 +105,10 @@ KERNEL_INLINE uint32_t chunk_margins(const struct fghm_bins *bins, const struct 
  * cells. */
 KERNEL_INLINE vreal bin_of_margin(const struct fghm_bins *bins, int small, vreal margin) {
     /* Two roundings, as in the code that made the cells. */
-    const vreal scaled = v_add(v_mul(margin, v_set((real)bins->cell_scale)),
-                               v_set((real)bins->cell_offset));
+    const vreal scaled =
+        v_add(v_mul(margin, v_set((real)bins->cell_scale)), v_set((real)bins->cell_offset));
     /* v_max brings NaN to cell 0. */
-    const vreal cell =
-        v_min(v_max(scaled, v_set(0)), v_set((real)(bins->cells - 1)));
+    const vreal cell = v_min(v_max(scaled, v_set(0)), v_set((real)(bins->cells - 1)));
     const vreal first = small ? v_lookup16(bins->cell_bin, cell) : v_lookup(bins->cell_bin, cell);
     const vreal upper =
         small ? v_lookup16(bins->cell_upper, cell) : v_lookup(bins->cell_upper, cell);
@@ -195,8 +194,8 @@ static inline void counter_zero(const struct fghm_bins *bins, struct ghm_counter
     }
 }
 
-static inline void counter_collect(const struct fghm_bins *bins,
-                                   const struct ghm_counter *counter, uint64_t *counts) {
+static inline void counter_collect(const struct fghm_bins *bins, const struct ghm_counter *counter,
+                                   uint64_t *counts) {
     for (size_t bin = 0; bin < bins->bins; bin++) {
         if (bins->bins <= TALLY_BINS) {
             const uint64_t above = bin + 1 < bins->bins ? counter->at_least[bin + 1] : 0;
@@ -229,8 +228,8 @@ static inline uint64_t count_run(const struct fghm_bins *bins, const struct fghm
     return valid;
 }
 
-static void ghm_count(const struct fghm_bins *bins, const struct fghm_span *span,
-                      uint64_t *counts, uint64_t *valid, int *bad_target) {
+static void ghm_count(const struct fghm_bins *bins, const struct fghm_span *span, uint64_t *counts,
+                      uint64_t *valid, int *bad_target) {
     size_t n;
     for (size_t first = 0; first < span->n; first += n) {
         n = span->n - first < COUNT_RUN ? span->n - first : COUNT_RUN;

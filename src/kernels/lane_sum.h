@@ -37,8 +37,7 @@ static inline void lane_sum_end_chunk(struct lane_sum *lanes) {
         const vreal after = v_add(before, added);
         const vreal from_added = v_sub(after, before);
         const vreal from_before = v_sub(after, from_added);
-        const vreal error =
-            v_add(v_sub(before, from_before), v_sub(added, from_added));
+        const vreal error = v_add(v_sub(before, from_before), v_sub(added, from_added));
         v_store(lanes->error + lane, v_add(v_load(lanes->error + lane), error));
         v_store(lanes->total + lane, after);
     }

@@ -41,10 +41,11 @@ static inline vreal exp_tail(vreal s, vreal s2) {
     return v_muladd(v_muladd(high, s2, middle), s2, low);
 }
 
-/* (log1p(e) - e) / e^2 on [0, 1]; error 0.09. */
-static inline vreal log1p_tail(vreal e, vreal e2) {
+/* (log1p(e) - e) / e^2 on [0, 1], but for its constant term, -1/2: that is `first`.
+ * Error 0.09. */
+static inline vreal log1p_tail(vreal e, vreal e2, real first) {
     const vreal e4 = v_mul(e2, e2);
-    const vreal low = cubic(e, e2, -0x1p-1f, 0x1.55553p-2f, -0x1.fff39cp-3f, 0x1.98e11cp-3f);
+    const vreal low = cubic(e, e2, first, 0x1.55553p-2f, -0x1.fff39cp-3f, 0x1.98e11cp-3f);
     const vreal middle =
         cubic(e, e2, -0x1.4ff538p-3f, 0x1.0d21acp-3f, -0x1.7d99d4p-4f, 0x1.a1ed8p-5f);
     const vreal high = v_muladd(v_set(0x1.88c46p-9f), e, v_set(-0x1.2828dap-6f));
@@ -63,35 +64,35 @@ static inline vreal log1p_tail(vreal e, vreal e2) {
 /* As above; error 0.002. */
 static inline vreal exp_tail(vreal s, vreal s2) {
     const vreal s4 = v_mul(s2, s2);
-    const vreal low = cubic(s, s2, 0x1p-1, -0x1.5555555555557p-3, 0x1.5555555555557p-5,
-                            -0x1.1111111110051p-7);
+    const vreal low =
+        cubic(s, s2, 0x1p-1, -0x1.5555555555557p-3, 0x1.5555555555557p-5, -0x1.1111111110051p-7);
     const vreal middle = cubic(s, s2, 0x1.6c16c16c156a5p-10, -0x1.a01a01ac1dc6cp-13,
                                0x1.a01a01ab9879dp-16, -0x1.71de01adc10d6p-19);
-    const vreal high = v_muladd(v_set(0x1.1f86f02e50c02p-29), s2,
-                                v_nmuladd(v_set(0x1.af4ec8740b0b4p-26), s,
-                                          v_set(0x1.27e4cfaf3f1e1p-22)));
+    const vreal high =
+        v_muladd(v_set(0x1.1f86f02e50c02p-29), s2,
+                 v_nmuladd(v_set(0x1.af4ec8740b0b4p-26), s, v_set(0x1.27e4cfaf3f1e1p-22)));
     return v_muladd(v_muladd(high, s4, middle), s4, low);
 }
 
 /* As above; error 0.1. */
-static inline vreal log1p_tail(vreal e, vreal e2) {
+static inline vreal log1p_tail(vreal e, vreal e2, real first) {
     const vreal e4 = v_mul(e2, e2);
     vreal sum = v_set(-0x1.9a06d6fcbcde7p-16);
     sum = v_muladd(sum, e4,
-                   cubic(e, e2, -0x1.ae12b6e45c614p-7, 0x1.5a1e2479a78c9p-8,
-                         -0x1.904fab7572dcep-10, 0x1.25ff87594a469p-12));
+                   cubic(e, e2, -0x1.ae12b6e45c614p-7, 0x1.5a1e2479a78c9p-8, -0x1.904fab7572dcep-10,
+                         0x1.25ff87594a469p-12));
     sum = v_muladd(sum, e4,
-                   cubic(e, e2, -0x1.0bb5ddd15f0cap-4, 0x1.b814c101b1f83p-5,
-                         -0x1.45727b93f3ed9p-5, 0x1.9d9699378223bp-6));
+                   cubic(e, e2, -0x1.0bb5ddd15f0cap-4, 0x1.b814c101b1f83p-5, -0x1.45727b93f3ed9p-5,
+                         0x1.9d9699378223bp-6));
     sum = v_muladd(sum, e4,
-                   cubic(e, e2, -0x1.9977a27675fd9p-4, 0x1.73a8d378b1d03p-4,
-                         -0x1.526da57833c5dp-4, 0x1.3197ddb59f3a2p-4));
+                   cubic(e, e2, -0x1.9977a27675fd9p-4, 0x1.73a8d378b1d03p-4, -0x1.526da57833c5dp-4,
+                         0x1.3197ddb59f3a2p-4));
     sum = v_muladd(sum, e4,
-                   cubic(e, e2, -0x1.5555551731b9p-3, 0x1.2492443f5809bp-3,
-                         -0x1.ffff7cadb0246p-4, 0x1.c717950b79b0ap-4));
-    return v_muladd(sum, e4,
-                    cubic(e, e2, -0x1p-1, 0x1.5555555555503p-2, -0x1.fffffffff8a53p-3,
-                          0x1.99999997bc35bp-3));
+                   cubic(e, e2, -0x1.5555551731b9p-3, 0x1.2492443f5809bp-3, -0x1.ffff7cadb0246p-4,
+                         0x1.c717950b79b0ap-4));
+    return v_muladd(
+        sum, e4,
+        cubic(e, e2, first, 0x1.5555555555503p-2, -0x1.fffffffff8a53p-3, 0x1.99999997bc35bp-3));
 }
 
 #endif
@@ -137,8 +138,7 @@ static inline struct exponential exp_minus(vreal a) {
 static inline struct exponential lifted_exp_minus(vreal a) {
     const vreal bounded = v_min(v_set(EXP_ZERO_LIFTED), a);
     const vreal rounded = exp_rounded(bounded);
-    return scaled_exp(exp_reduced(bounded, rounded),
-                      v_add(rounded, v_set(REAL_LIFT_EXPONENT)));
+    return scaled_exp(exp_reduced(bounded, rounded), v_add(rounded, v_set(REAL_LIFT_EXPONENT)));
 }
 
 /* A number as an unrounded sum: high + low, |low| at most an ulp of high. */
@@ -174,7 +174,7 @@ static inline struct pair pair_product(struct pair a, struct pair b) {
 static inline vreal log1p_tail_of(struct exponential x) {
     const vreal e = v_add(x.power, x.remainder);
     const vreal e2 = v_mul(e, e);
-    return v_muladd(e2, log1p_tail(e, e2), x.remainder);
+    return v_muladd(e2, log1p_tail(e, e2, (real)-0.5), x.remainder);
 }
 
 /* 1 / (1 + e), with an error of 1: the rounding errors of 1 + e and of the
@@ -189,19 +189,47 @@ static inline vreal reciprocal_1p(struct exponential x) {
     return v_nmuladd(y, excess, y);
 }
 
-/* log(m) for m > 0, as a pair with an absolute error of a few 2^-24 (2^-53). */
-static inline struct pair log_pair(vreal m) {
-    const vmask subnormal = m_not(v_gt(m, v_set(REAL_MIN)));
-    const vreal lifted = v_select(subnormal, v_mul(m, v_set(REAL_LIFT)), m);
+/* log1p(e) for e = high + low in [0, 1], as a pair with an absolute error of 0.3
+ * units: beyond the leading terms, which are exact, stands less than 0.2. */
+static inline struct pair log1p_pair(struct pair e) {
+    const vreal half = v_set((real)0.5);
+    const vreal square = v_mul(e.high, e.high);
+    const vreal square_low = v_product_minus(e.high, e.high, square);
+    const vreal tail = v_mul(square, log1p_tail(e.high, square, 0));
+    const struct pair first = exact_sum(e.high, v_sub(v_set(0), v_mul(square, half)));
+    const struct pair log = exact_sum(first.high, tail);
+    /* d log1p / de = 1 - e + ..., enough for the low half. */
+    const vreal low = v_sub(v_nmuladd(e.high, e.low, e.low), v_mul(square_low, half));
+    return (struct pair){log.high, v_add(log.low, v_add(first.low, low))};
+}
+
+static inline struct pair pair_sum(struct pair a, struct pair b) {
+    const struct pair sum = exact_sum(a.high, b.high);
+    const struct pair all = exact_sum(sum.high, v_add(sum.low, v_add(a.low, b.low)));
+    return all;
+}
+
+/* T + wT as a pair. */
+static inline struct pair exponential_pair(struct exponential x) {
+    const vreal high = v_add(x.power, x.remainder);
+    return (struct pair){high, v_sub(x.remainder, v_sub(high, x.power))};
+}
+
+/* -log(m) for m = high + low > 0, as a pair with an absolute error of 0.4 units. */
+static inline struct pair minus_log_pair(struct pair m) {
+    const vmask subnormal = m_not(v_gt(m.high, v_set(REAL_MIN)));
+    const vreal lifted = v_select(subnormal, v_mul(m.high, v_set(REAL_LIFT)), m.high);
     vreal exponent;
     const vreal fraction = v_fraction(lifted, &exponent);
-    const vreal k = v_sub(exponent, v_keep(subnormal, v_set(REAL_LIFT_EXPONENT)));
-    const vreal r = v_sub(fraction, v_set(1));
-    const vreal r2 = v_mul(r, r);
-    const struct pair sum = exact_sum(v_mul(k, v_set(LN2_HIGH)), r);
-    const vreal rest = v_muladd(k, v_set(LN2_LOW), v_mul(r2, log1p_tail(r, r2)));
-    const struct pair log = exact_sum(sum.high, rest);
-    return (struct pair){log.high, v_add(log.low, sum.low)};
+    const vreal k = v_sub(v_keep(subnormal, v_set(REAL_LIFT_EXPONENT)), exponent);
+    const struct pair r = {v_sub(fraction, v_set(1)), v_set(0)};
+    const struct pair log = log1p_pair(r);
+    const vreal zero = v_set(0);
+    const struct pair minus_log = {v_sub(zero, log.high), v_sub(zero, log.low)};
+    const struct pair power = {v_mul(k, v_set(LN2_HIGH)), v_mul(k, v_set(LN2_LOW))};
+    struct pair sum = pair_sum(power, minus_log);
+    sum.low = v_sub(sum.low, v_div(m.low, m.high));
+    return sum;
 }
 
 #endif

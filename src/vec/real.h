@@ -24,7 +24,8 @@ typedef float real;
 #define REAL_MIN 0x1p-126f /* the smallest normal number */
 #define REAL_SMALLEST 0x1p-149f
 #define REAL_MAX FLT_MAX
-#define REAL_LIFT 0x1p32f  /* makes a subnormal number normal */
+#define REAL_GAMMA_MAX 0x1p90
+#define REAL_LIFT 0x1p32f /* makes a subnormal number normal */
 #define REAL_LIFT_EXPONENT 32
 #define REAL_DROP 0x1p-32f
 #elif FGHM_REAL_BITS == 64
@@ -36,6 +37,7 @@ typedef double real;
 #define REAL_MIN 0x1p-1022
 #define REAL_SMALLEST 0x1p-1074
 #define REAL_MAX DBL_MAX
+#define REAL_GAMMA_MAX 0x1p400
 #define REAL_LIFT 0x1p64
 #define REAL_LIFT_EXPONENT 64
 #define REAL_DROP 0x1p-64

@@ -148,8 +148,8 @@ static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
 
 static inline vreal v_fraction(vreal a, vreal *exponent) {
     const __m256i one = V_SET_INT((int64_t)REAL_EXPONENT_BIAS << REAL_EXPONENT_SHIFT);
-    const __m256i integer = V_SET_INT((int64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_SHIFT)
-                                      << REAL_EXPONENT_SHIFT);
+    const __m256i integer =
+        V_SET_INT((int64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_SHIFT) << REAL_EXPONENT_SHIFT);
     const __m256i biased = V_INT(srli)(V_AS_INT(a), REAL_EXPONENT_SHIFT);
     const vreal offset = v_add(V_AS_REAL(integer), v_set(REAL_EXPONENT_BIAS));
     *exponent = v_sub(V_AS_REAL(_mm256_or_si256(integer, biased)), offset);
@@ -158,10 +158,10 @@ static inline vreal v_fraction(vreal a, vreal *exponent) {
 }
 
 static inline vreal v_exponent(vreal rounded) {
-    const __m256i one = V_SET_INT((int64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_OFFSET)
-                                  << REAL_EXPONENT_SHIFT);
-    const __m256i down = V_SET_INT((int64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET)
-                                   << REAL_EXPONENT_SHIFT);
+    const __m256i one =
+        V_SET_INT((int64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_OFFSET) << REAL_EXPONENT_SHIFT);
+    const __m256i down =
+        V_SET_INT((int64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET) << REAL_EXPONENT_SHIFT);
     const __m256i shifted = V_INT(slli)(V_AS_INT(rounded), REAL_EXPONENT_SHIFT);
     return v_mul(V_AS_REAL(V_INT(add)(shifted, one)), V_AS_REAL(down));
 }

@@ -185,10 +185,10 @@ static inline vreal v_fraction(vreal a, vreal *exponent) {
 }
 
 static inline vreal v_exponent(vreal rounded) {
-    const vbits one = V_SET_INT((uint64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_OFFSET)
-                                << REAL_EXPONENT_SHIFT);
-    const vbits down = V_SET_INT((uint64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET)
-                                 << REAL_EXPONENT_SHIFT);
+    const vbits one =
+        V_SET_INT((uint64_t)(REAL_EXPONENT_BIAS + REAL_EXPONENT_OFFSET) << REAL_EXPONENT_SHIFT);
+    const vbits down =
+        V_SET_INT((uint64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET) << REAL_EXPONENT_SHIFT);
     return v_mul(V_AS_REAL(V_INT(vadd)(shift_up(V_AS_INT(rounded)), one)), V_AS_REAL(down));
 }
 
