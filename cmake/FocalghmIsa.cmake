@@ -53,11 +53,13 @@ function(focalghm_add_isa name architecture)
   foreach(real f32 f64)
     set(source src/isa/isa_${name}_${real}.c)
     target_sources(focalghm_objects PRIVATE ${source})
-    # Link-time optimization would let code for this instruction set into
-    # functions that run on every processor.  And a kernel that computes in
-    # double where it should in float is a mistake.
+    # -fno-lto: link-time optimization would let code for this instruction set into
+    # functions that run on every processor.  -Wdouble-promotion: a kernel that
+    # computes in double where it should in float is a mistake.  -Wno-cast-align:
+    # unaligned loads take pointers to vectors.
     set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS
-      ${ARGN} -fno-lto $<$<NOT:$<CONFIG:Debug>>:-O3 -fno-unswitch-loops> -Wdouble-promotion)
+      ${ARGN} -fno-lto -Wdouble-promotion -Wno-cast-align
+      $<$<NOT:$<CONFIG:Debug>>:-O3 $<$<C_COMPILER_ID:GNU>:-fno-unswitch-loops>>)
   endforeach()
   set(focalghm_isas ${focalghm_isas} ${name} PARENT_SCOPE)
   set(focalghm_isa_flags_${name} "${ARGN}" PARENT_SCOPE)

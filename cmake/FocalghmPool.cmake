@@ -34,12 +34,11 @@ endif()
 list(APPEND focalghm_private_libraries ${CMAKE_THREAD_LIBS_INIT} -lm)
 list(APPEND focalghm_pc_libraries ${CMAKE_THREAD_LIBS_INIT} -lm)
 
-# focalghm_use_pool(source): lets this source of focalghm_objects call the pool, if
-# FGHM_HAVE_PTHREADPOOL is 1 there and not 0.
+# focalghm_use_pool(source): lets this source of focalghm_objects call the pool,
+# and tells it so by FGHM_HAVE_PTHREADPOOL.
 function(focalghm_use_pool source)
   if(focalghm_have_pool)
     target_include_directories(focalghm_objects PRIVATE "${FOCALGHM_PTHREADPOOL_INCLUDE_DIR}")
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS FGHM_HAVE_PTHREADPOOL=1)
   endif()
-  set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS
-    FGHM_HAVE_PTHREADPOOL=$<BOOL:${focalghm_have_pool}>)
 endfunction()

@@ -10,7 +10,8 @@ mkdir -p "$build/apt/archives/partial" "$build/apt/lists/partial"
 build=$(cd "$build" && pwd)
 triplet=aarch64-linux-gnu
 
-cmake/packages.sh build-essential cmake pkg-config qemu-user gcc-$triplet
+cmake/packages.sh build-essential cmake pkg-config qemu-user \
+    gcc-$triplet libc6-dev-arm64-cross
 
 # The libraries of the tests for aarch64 are unpacked in the build tree.  Installed
 # beside the machine's own, some would replace them (libpthreadpool-dev does).
