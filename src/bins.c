@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 /* Edge b / bins of g = sigmoid(-z) is at the margin
@@ -70,17 +71,23 @@ static double round_down(struct wide a, bool single) {
     return (double)near > down ? (double)nextafterf(near, -INFINITY) : (double)near;
 }
 
-/* The cell of a margin, in the kernels' arithmetic and with their roundings. */
-static size_t cell_of(const struct fghm_bins *bins, bool single, double margin) {
-    double scaled;
-    if (single) {
-        const float product = (float)margin * (float)bins->cell_scale;
-        scaled = (double)(product + (float)bins->cell_offset);
+/* The cell of a margin, as kernels with and without fused multiply-add find it. */
+static size_t cell_of(const struct fghm_bins *bins, bool single, bool fused, double margin) {
+    const double scale = bins->cell_scale;
+    const double offset = bins->cell_offset;
+    double cell;
+    if (single && fused) {
+        cell = (double)fmaf((float)margin, (float)scale, (float)offset);
+    } else if (single) {
+        const float product = (float)margin * (float)scale;
+        cell = (double)(product + (float)offset);
+    } else if (fused) {
+        cell = fma(margin, scale, offset);
     } else {
-        scaled = margin * bins->cell_scale + bins->cell_offset;
+        cell = margin * scale + offset;
     }
     const double last = (double)(bins->cells - 1);
-    return (size_t)(scaled < 0 ? 0 : scaled > last ? last : scaled);
+    return (size_t)(cell < 1 ? 1 : cell > last ? last : cell);
 }
 
 static double next_above(double margin, bool single) {
@@ -93,6 +100,14 @@ static void put(void *array, size_t index, bool single, double value) {
         ((float *)array)[index] = (float)value;
     } else {
         ((double *)array)[index] = value;
+    }
+}
+
+static void put_integer(void *array, size_t index, bool single, size_t value) {
+    if (single) {
+        ((int32_t *)array)[index] = (int32_t)value;
+    } else {
+        ((int64_t *)array)[index] = (int64_t)value;
     }
 }
 
@@ -112,7 +127,8 @@ struct arrays {
     void *cell_upper;
 };
 
-/* Fills the cells for the scale in `bins`; false if one would hold two edges. */
+/* Fills the cells for the scale in `bins`; false if one would hold two edges, or
+ * if kernels with and without fused multiply-add see an edge in different cells. */
 static bool fill_cells(const struct fghm_bins *bins, bool single, const struct arrays *arrays) {
     for (size_t c = 0; c < bins->cells; c++) {
         put(arrays->cell_upper, c, single, (double)NAN);
@@ -121,11 +137,16 @@ static bool fill_cells(const struct fghm_bins *bins, bool single, const struct a
     size_t cell = bins->cells;
     for (size_t b = 1; b < bins->bins; b++) {
         const double margin = get(bins->upper, b, single);
-        const size_t holding = cell_of(bins, single, margin);
-        const size_t above = cell_of(bins, single, next_above(margin, single));
+        const double next = next_above(margin, single);
+        const size_t holding = cell_of(bins, single, true, margin);
+        const size_t above = cell_of(bins, single, true, next);
+        if (holding != cell_of(bins, single, false, margin) ||
+            above != cell_of(bins, single, false, next)) {
+            return false;
+        }
         while (cell > above) {
             cell--;
-            put(arrays->cell_bin, cell, single, (double)(b - 1));
+            put_integer(arrays->cell_bin, cell, single, b - 1);
         }
         if (holding == above) {
             if (!isnan(get(arrays->cell_upper, above, single))) {
@@ -134,17 +155,20 @@ static bool fill_cells(const struct fghm_bins *bins, bool single, const struct a
             put(arrays->cell_upper, above, single, margin);
         }
     }
-    while (cell > 0) {
+    while (cell > 1) {
         cell--;
-        put(arrays->cell_bin, cell, single, (double)(bins->bins - 1));
+        put_integer(arrays->cell_bin, cell, single, bins->bins - 1);
     }
+    /* Cell 0 is that of NaN, which is in no bin. */
+    put_integer(arrays->cell_bin, 0, single, bins->bins);
     return true;
 }
 
-/* Cells that are 1 / refinement of the narrowest bin wide, one more at each end. */
+/* Cells that are 1 / refinement of the narrowest bin wide, one more at each end,
+ * and cell 0. */
 static void scale_cells(struct fghm_bins *bins, const struct wide *margins, double refinement) {
     bins->cell_scale = 1;
-    bins->cell_offset = 0;
+    bins->cell_offset = 1;
     bins->cells = CELLS_SMALL;
     if (bins->bins < 2) {
         return;
@@ -157,8 +181,8 @@ static void scale_cells(struct fghm_bins *bins, const struct wide *margins, doub
         narrowest = width < narrowest ? width : narrowest;
     }
     bins->cell_scale = refinement / narrowest;
-    bins->cell_offset = 1 - bottom * bins->cell_scale;
-    const size_t cells = (size_t)((top - bottom) * bins->cell_scale) + 3;
+    bins->cell_offset = 2 - bottom * bins->cell_scale;
+    const size_t cells = (size_t)((top - bottom) * bins->cell_scale) + 4;
     bins->cells = cells < CELLS_SMALL ? CELLS_SMALL : cells;
 }
 

@@ -42,7 +42,7 @@ struct focal_factors {
 struct focal_kind {
     int gamma;
     int want;
-    bool regular; /* all targets 0 or 1, all logits finite */
+    bool regular; /* all targets 0 or 1, no logit infinite */
 };
 
 /* Results of a register before a_t, weights and 1 / D. */
@@ -225,21 +225,27 @@ struct chunk_exponentials {
     real remainder[CHUNK];
 };
 
+/* 0 for a target of 0 or 1, something else, or NaN, for any other. */
+KERNEL_INLINE vreal softness(vreal t) {
+    return v_mulsub(t, t, t);
+}
+
 /* Returns whether the chunk is regular. */
 KERNEL_INLINE bool exponentials(struct focal_kind kind, size_t n, const real *logits,
                                 const real *targets, struct chunk_exponentials *chunk) {
-    vmask regular = v_eq(v_set(0), v_set(0));
+    /* Kept in registers that are no masks: masks are slow to come by. */
+    vreal soft = v_set(0);
+    vreal largest = v_set(0);
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal magnitude = v_abs(v_load(logits + i));
         const struct exponential x =
             is_lifted(kind) ? lifted_exp_minus(magnitude) : exp_minus(magnitude);
-        const vreal t = v_load(targets + i);
-        const vmask finite = v_le(magnitude, v_set(REAL_MAX));
-        regular = m_and(regular, m_and(finite, m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1)))));
+        soft = v_or(soft, softness(v_load(targets + i)));
+        largest = v_max(magnitude, largest);
         v_store(chunk->power + i, x.power);
         v_store(chunk->remainder + i, x.remainder);
     }
-    return m_all(regular);
+    return m_all(m_and(v_eq(soft, v_set(0)), v_le(largest, v_set(REAL_MAX))));
 }
 
 /* Results of a register, and the factors that they still lack. */
@@ -254,10 +260,9 @@ KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
                                                   const struct focal_factors *factors, vreal x,
                                                   vreal t, struct exponential x_exp) {
     const vmask is_one = v_eq(t, v_set(1));
-    const vmask is_zero = v_eq(t, v_set(0));
     const vreal scaled = v_select(is_one, factors->positive_scaled, factors->negative_scaled);
     return (struct focal_register){
-        .values = hard_values(kind, factors, v_negate_where(is_zero, x), x_exp),
+        .values = hard_values(kind, factors, v_negate_unless(is_one, x), x_exp),
         .loss_factor = v_select(is_one, factors->positive, factors->negative),
         /* d / dx = -d / dz for a positive. */
         .gradient_factor = v_negate_where(is_one, scaled),

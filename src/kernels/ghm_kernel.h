@@ -50,24 +50,41 @@ static inline size_t bin_of_norm(const struct fghm_bins *bins, real norm) {
     return bin;
 }
 
-/* Margins for soft targets: any margin that lies in the bin of |p - t|. */
-static __attribute__((noinline)) vreal soft_margins(const struct fghm_bins *bins, vmask hard,
-                                                    vmask valid, vreal margin, vreal x, vreal t,
-                                                    int *bad_target) {
-    const vmask in_range = m_and(v_le(v_set(0), t), v_le(t, v_set(1)));
-    const vmask harmless = m_or(m_not(valid), m_not(v_eq(t, t)));
-    if (!m_all(m_or(in_range, harmless))) {
-        *bad_target = 1;
-    }
+/* The margin of a logit with target 0 or 1. */
+KERNEL_INLINE vreal hard_margin(vreal x, vreal t) {
+    return v_negate_unless(v_eq(t, v_set(1)), x);
+}
+
+/* Margins of a chunk with soft targets: any margin that lies in the bin of
+ * |p - t|, and NaN where the mask says so.  Out of line: rare. */
+static __attribute__((noinline)) void soft_margins(const struct fghm_bins *bins,
+                                                   const struct fghm_span *span, real *margins,
+                                                   int *bad_target) {
     const real *const upper = bins->upper;
+    const real *const mask = span->weights;
     real norms[V_LANES];
-    real margins[V_LANES];
-    v_store(norms, gradient_norm(x, v_select(in_range, t, v_set((real)NAN))));
-    for (size_t lane = 0; lane < V_LANES; lane++) {
-        margins[lane] =
-            norms[lane] == norms[lane] ? upper[bin_of_norm(bins, norms[lane])] : (real)NAN;
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vreal t = v_load((const real *)span->targets + i);
+        const vmask in_range = m_and(v_le(v_set(0), t), v_le(t, v_set(1)));
+        vmask harmless = m_or(in_range, m_not(v_eq(t, t)));
+        vmask soft = m_not(v_eq(softness(t), v_set(0)));
+        if (mask != NULL) {
+            const vmask valid = v_gt(v_load(mask + i), v_set(0));
+            harmless = m_or(harmless, m_not(valid));
+            soft = m_and(soft, valid);
+        }
+        if (!m_all(harmless)) {
+            *bad_target = 1;
+        }
+        const vreal target = v_select(in_range, t, v_set((real)NAN));
+        v_store(norms, gradient_norm(v_load((const real *)span->logits + i), target));
+        real soft_margin[V_LANES];
+        for (size_t lane = 0; lane < V_LANES; lane++) {
+            soft_margin[lane] =
+                norms[lane] == norms[lane] ? upper[bin_of_norm(bins, norms[lane])] : (real)NAN;
+        }
+        v_store(margins + i, v_select(soft, v_load(soft_margin), v_load(margins + i)));
     }
-    return v_select(m_and(valid, m_not(hard)), v_load(margins), margin);
 }
 
 /* The margins of a chunk; returns how many of its elements the mask marks valid
@@ -78,42 +95,64 @@ KERNEL_INLINE uint32_t chunk_margins(const struct fghm_bins *bins, const struct 
     const real *const targets = span->targets;
     const real *const mask = span->weights;
     vtally valid_tally = v_tally_zero();
+    vreal soft = v_set(0);
     for (size_t i = 0; i < span->n; i += V_LANES) {
-        const vreal x = v_load(logits + i);
         const vreal t = v_load(targets + i);
-        const vmask is_zero = v_eq(t, v_set(0));
-        const vmask hard = m_or(is_zero, v_eq(t, v_set(1)));
-        vreal margin = v_negate_where(is_zero, x);
-        vmask skip = hard;
+        vreal margin = hard_margin(v_load(logits + i), t);
+        soft = v_or(soft, softness(t));
         if (mask != NULL) {
             const vmask valid = v_gt(v_load(mask + i), v_set(0));
             valid_tally = v_tally_add(valid_tally, valid);
             margin = v_select(valid, margin, v_set((real)NAN));
-            skip = m_or(hard, m_not(valid));
-        }
-        if (__builtin_expect(!m_all(skip), 0)) {
-            const vmask valid =
-                mask == NULL ? m_or(hard, m_not(hard)) : v_gt(v_load(mask + i), v_set(0));
-            margin = soft_margins(bins, hard, valid, margin, x, t, bad_target);
         }
         v_store(margins + i, margin);
+    }
+    if (__builtin_expect(!m_all(v_eq(soft, v_set(0))), 0)) {
+        soft_margins(bins, span, margins, bad_target);
     }
     return v_tally_total(valid_tally);
 }
 
-/* The bin of each lane; `bins` for a lane without one.  small: there are 16
- * cells. */
-KERNEL_INLINE vreal bin_of_margin(const struct fghm_bins *bins, int small, vreal margin) {
-    /* Two roundings, as in the code that made the cells. */
-    const vreal scaled =
-        v_add(v_mul(margin, v_set((real)bins->cell_scale)), v_set((real)bins->cell_offset));
-    /* v_max brings NaN to cell 0. */
-    const vreal cell = v_min(v_max(scaled, v_set(0)), v_set((real)(bins->cells - 1)));
-    const vreal first = small ? v_lookup16(bins->cell_bin, cell) : v_lookup(bins->cell_bin, cell);
-    const vreal upper =
-        small ? v_lookup16(bins->cell_upper, cell) : v_lookup(bins->cell_upper, cell);
-    const vreal bin = v_add(first, v_keep(v_le(margin, upper), v_set(1)));
-    return v_select(v_eq(margin, margin), bin, v_set((real)bins->bins));
+/* What it takes to find bins; `small` if there are 16 cells. */
+struct bin_finder {
+    const real *cell_bin;
+    const real *cell_upper;
+    vreal scale, offset, last;
+    bool small;
+};
+
+KERNEL_INLINE struct bin_finder bin_finder(const struct fghm_bins *bins, bool small) {
+    return (struct bin_finder){
+        .cell_bin = bins->cell_bin,
+        .cell_upper = bins->cell_upper,
+        .scale = v_set((real)bins->cell_scale),
+        .offset = v_set((real)bins->cell_offset),
+        .last = v_set((real)(bins->cells - 1)),
+        .small = small,
+    };
+}
+
+KERNEL_INLINE vreal small_or_large_lookup(bool small, const real *table, vindex index) {
+    return small ? v_lookup16(table, index) : v_lookup(table, index);
+}
+
+/* The bin of each lane; `bins` for NaN. */
+KERNEL_INLINE vindex bin_of_margin(const struct bin_finder *finder, vreal margin) {
+    const vreal scaled = v_muladd(margin, finder->scale, finder->offset);
+    /* NaN goes through both, and has cell 0. */
+    vreal cell = v_min(finder->last, v_max(v_set(1), scaled));
+    if (!finder->small) {
+        cell = v_max(cell, v_set(0));
+    }
+    const vindex index = v_index(cell);
+    const vreal first = small_or_large_lookup(finder->small, finder->cell_bin, index);
+    const vreal upper = small_or_large_lookup(finder->small, finder->cell_upper, index);
+    return v_index_increment(v_le(margin, upper), v_index_bits(first));
+}
+
+/* 16 cells, and bins and the one for NaN no more. */
+static inline bool is_small(const struct fghm_bins *bins) {
+    return bins->cells == 16 && bins->bins < 16;
 }
 
 /* Adds to at_least[0 ... group - 1] how many margins are in the bins from `upper`
@@ -159,9 +198,10 @@ static inline void tally(const struct fghm_bins *bins, size_t n, const real *mar
 
 static inline void histogram_add(const struct fghm_bins *bins, size_t n, const real *margins,
                                  uint32_t (*histograms)[FGHM_BINS_MAX + 1]) {
+    const struct bin_finder finder = bin_finder(bins, false);
     int32_t indices[CHUNK];
     for (size_t i = 0; i < n; i += V_LANES) {
-        v_store_index(indices + i, bin_of_margin(bins, 0, v_load(margins + i)));
+        v_store_index(indices + i, bin_of_margin(&finder, v_load(margins + i)));
     }
     for (size_t i = 0; i < n; i += HISTOGRAMS) {
         for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
@@ -170,40 +210,137 @@ static inline void histogram_add(const struct fghm_bins *bins, size_t n, const r
     }
 }
 
-/* What one run of ghm_count counts into. */
+/* What one run of ghm_count counts into; which of them, how_to_count says. */
 struct ghm_counter {
     uint64_t at_least[TALLY_BINS + TALLY_GROUP];
     uint32_t histograms[HISTOGRAMS][FGHM_BINS_MAX + 1];
+#ifdef V_HAS_PACKED_COUNTERS
+    vtally packed[PACKED_REGISTERS * PACKED_FIELDS];
+    packed_ones ones;
+#endif
 };
+
+enum counting { COUNT_PACKED, COUNT_TALLIES, COUNT_HISTOGRAM };
+
+static inline enum counting how_to_count(const struct fghm_bins *bins) {
+#ifdef V_HAS_PACKED_COUNTERS
+    if (is_small(bins)) {
+        return COUNT_PACKED;
+    }
+#endif
+    return bins->bins <= TALLY_BINS ? COUNT_TALLIES : COUNT_HISTOGRAM;
+}
+
+#ifdef V_HAS_PACKED_COUNTERS
+KERNEL_INLINE void packed_add(int registers, const struct fghm_bins *bins, size_t n,
+                              const real *margins, struct ghm_counter *counter) {
+    const struct bin_finder finder = bin_finder(bins, true);
+    vpacked packed = v_packed_zero();
+    for (size_t i = 0; i < n; i += V_LANES) {
+        const vindex bin = bin_of_margin(&finder, v_load(margins + i));
+        packed = v_packed_add(packed, &counter->ones, registers, bin);
+    }
+    v_packed_unload(counter->packed, packed, registers);
+}
+
+/* The same straight from the inputs; false, with nothing counted, if the chunk
+ * has soft targets. */
+KERNEL_INLINE bool packed_add_hard(int registers, const struct fghm_bins *bins,
+                                   const struct fghm_span *span, struct ghm_counter *counter) {
+    const struct bin_finder finder = bin_finder(bins, true);
+    const real *const logits = span->logits;
+    const real *const targets = span->targets;
+    vpacked packed = v_packed_zero();
+    vreal soft = v_set(0);
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vreal t = v_load(targets + i);
+        const vreal margin = hard_margin(v_load(logits + i), t);
+        soft = v_or(soft, softness(t));
+        packed = v_packed_add(packed, &counter->ones, registers, bin_of_margin(&finder, margin));
+    }
+    const bool hard = m_all(v_eq(soft, v_set(0)));
+    if (hard) {
+        v_packed_unload(counter->packed, packed, registers);
+    }
+    return hard;
+}
+
+static inline bool few_packed(const struct fghm_bins *bins) {
+    return bins->bins <= (PACKED_REGISTERS - 1) * PACKED_FIELDS;
+}
+#endif
+
+/* Counts a chunk of hard targets without a mask in one sweep where that is
+ * possible; false, with nothing counted, where not. */
+static inline bool count_at_once(const struct fghm_bins *bins, const struct fghm_span *span,
+                                 struct ghm_counter *counter) {
+#ifdef V_HAS_PACKED_COUNTERS
+    if (span->weights == NULL && how_to_count(bins) == COUNT_PACKED) {
+        return few_packed(bins) ? packed_add_hard(PACKED_REGISTERS - 1, bins, span, counter)
+                                : packed_add_hard(PACKED_REGISTERS, bins, span, counter);
+    }
+#endif
+    (void)bins;
+    (void)span;
+    (void)counter;
+    return false;
+}
 
 static inline void count_margins(const struct fghm_bins *bins, size_t n, const real *margins,
                                  struct ghm_counter *counter) {
-    if (bins->bins <= TALLY_BINS) {
+    switch (how_to_count(bins)) {
+    case COUNT_PACKED:
+#ifdef V_HAS_PACKED_COUNTERS
+        if (few_packed(bins)) {
+            packed_add(PACKED_REGISTERS - 1, bins, n, margins, counter);
+        } else {
+            packed_add(PACKED_REGISTERS, bins, n, margins, counter);
+        }
+#endif
+        break;
+    case COUNT_TALLIES:
         tally(bins, n, margins, counter->at_least);
-    } else {
+        break;
+    case COUNT_HISTOGRAM:
         histogram_add(bins, n, margins, counter->histograms);
+        break;
     }
 }
 
 static inline void counter_zero(const struct fghm_bins *bins, struct ghm_counter *counter) {
-    memset(counter->at_least, 0, sizeof counter->at_least);
-    if (bins->bins > TALLY_BINS) {
+    switch (how_to_count(bins)) {
+    case COUNT_PACKED:
+#ifdef V_HAS_PACKED_COUNTERS
+        memset(counter->packed, 0, sizeof counter->packed);
+        v_packed_ones(&counter->ones);
+#endif
+        break;
+    case COUNT_TALLIES:
+        memset(counter->at_least, 0, sizeof counter->at_least);
+        break;
+    case COUNT_HISTOGRAM:
         for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
             memset(counter->histograms[copy], 0, (bins->bins + 1) * sizeof(uint32_t));
         }
+        break;
     }
 }
 
 static inline void counter_collect(const struct fghm_bins *bins, const struct ghm_counter *counter,
                                    uint64_t *counts) {
+    const enum counting how = how_to_count(bins);
     for (size_t bin = 0; bin < bins->bins; bin++) {
-        if (bins->bins <= TALLY_BINS) {
+        if (how == COUNT_TALLIES) {
             const uint64_t above = bin + 1 < bins->bins ? counter->at_least[bin + 1] : 0;
             counts[bin] += counter->at_least[bin] - above;
-        } else {
+        } else if (how == COUNT_HISTOGRAM) {
             for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
                 counts[bin] += counter->histograms[copy][bin];
             }
+        } else {
+#ifdef V_HAS_PACKED_COUNTERS
+            counts[bin] += v_tally_total(counter->packed[bin]);
+#endif
         }
     }
 }
@@ -217,6 +354,10 @@ static inline uint64_t count_run(const struct fghm_bins *bins, const struct fghm
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
+        if (!walk.padded && count_at_once(bins, &walk.part, &counter)) {
+            valid += walk.n;
+            continue;
+        }
         const uint32_t marked = chunk_margins(bins, &walk.part, margins, bad_target);
         valid += span->weights == NULL ? walk.n : marked;
         for (size_t i = walk.n; i < walk.part.n; i++) {
@@ -247,18 +388,52 @@ struct ghm_chunk {
     real targets[CHUNK];
 };
 
-KERNEL_INLINE void chunk_weights(const struct fghm_bins *bins, const real *bin_weights, size_t n,
-                                 struct ghm_chunk *chunk) {
-    if (bins->cells == 16 && bins->bins < 16) {
-        for (size_t i = 0; i < n; i += V_LANES) {
-            const vreal bin = bin_of_margin(bins, 1, v_load(chunk->margins + i));
-            v_store(chunk->weights + i, v_lookup16(bin_weights, bin));
-        }
-    } else {
-        for (size_t i = 0; i < n; i += V_LANES) {
-            const vreal bin = bin_of_margin(bins, 0, v_load(chunk->margins + i));
-            v_store(chunk->weights + i, v_lookup(bin_weights, bin));
-        }
+KERNEL_INLINE vreal weight_of_margin(const struct bin_finder *finder, const real *bin_weights,
+                                     vreal margin) {
+    return small_or_large_lookup(finder->small, bin_weights, bin_of_margin(finder, margin));
+}
+
+/* Weights straight from the inputs; false if the chunk has soft targets. */
+KERNEL_INLINE bool hard_weights(const struct bin_finder *finder, const real *bin_weights,
+                                const struct fghm_span *span, real *weights) {
+    const real *const logits = span->logits;
+    const real *const targets = span->targets;
+    vreal soft = v_set(0);
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vreal t = v_load(targets + i);
+        const vreal margin = hard_margin(v_load(logits + i), t);
+        soft = v_or(soft, softness(t));
+        v_store(weights + i, weight_of_margin(finder, bin_weights, margin));
+    }
+    return m_all(v_eq(soft, v_set(0)));
+}
+
+/* The same by way of margins, for any chunk. */
+static __attribute__((noinline)) void any_weights(const struct fghm_bins *bins,
+                                                  const real *bin_weights,
+                                                  const struct fghm_span *span,
+                                                  struct ghm_chunk *chunk) {
+    const struct bin_finder finder = bin_finder(bins, false);
+    int bad_target = 0;
+    chunk_margins(bins, span, chunk->margins, &bad_target);
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vreal margin = v_load(chunk->margins + i);
+        v_store(chunk->weights + i, weight_of_margin(&finder, bin_weights, margin));
+    }
+}
+
+KERNEL_INLINE void chunk_weights(const struct fghm_bins *bins, const real *bin_weights,
+                                 const struct fghm_span *span, struct ghm_chunk *chunk) {
+    bool done = false;
+    if (span->weights == NULL && is_small(bins)) {
+        const struct bin_finder finder = bin_finder(bins, true);
+        done = hard_weights(&finder, bin_weights, span, chunk->weights);
+    } else if (span->weights == NULL) {
+        const struct bin_finder finder = bin_finder(bins, false);
+        done = hard_weights(&finder, bin_weights, span, chunk->weights);
+    }
+    if (!done) {
+        any_weights(bins, bin_weights, span, chunk);
     }
 }
 
@@ -278,8 +453,7 @@ KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct focal_factor
                                const struct fghm_span *span, struct lane_sum *total) {
     struct ghm_chunk chunk;
     int bad_target = 0;
-    chunk_margins(bins, span, chunk.margins, &bad_target);
-    chunk_weights(bins, bin_weights, span->n, &chunk);
+    chunk_weights(bins, bin_weights, span, &chunk);
     struct fghm_span weighted = *span;
     weighted.weights = chunk.weights;
     if (span->weights != NULL) {

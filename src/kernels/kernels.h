@@ -46,9 +46,10 @@ struct fghm_bins {
     size_t bins;
     const void *upper; /* bins + 1 margins, falling; the last is NaN: no margin is below it */
     const void *edges; /* bins + 1 edges of g in the type of the kernel, for soft targets */
-    /* Cells: cell c = clamp(floor(z cell_scale + cell_offset), 0, cells - 1) of a
+    /* Cells: cell c = clamp(floor(z cell_scale + cell_offset), 1, cells - 1) of a
      * margin holds at most one of the edges upper[1 ...]; bin = cell_bin[c], plus
-     * 1 if z <= cell_upper[c].  cells is 16 if that is enough. */
+     * 1 if z <= cell_upper[c].  NaN has cell 0 and bin `bins`.  cells is 16 if
+     * that is enough.  cell_bin has whole numbers as wide as the kernel's type. */
     size_t cells;
     double cell_scale, cell_offset;
     const void *cell_bin;

@@ -13,6 +13,7 @@
 
 #if FGHM_REAL_BITS == 32
 typedef float real;
+typedef int32_t real_integer; /* as wide as real */
 /* Adding this to a number of magnitude below 2^22 rounds it to an integer and
  * leaves that integer in the low bits of the sum. */
 #define REAL_ROUND 0x1.8p23f
@@ -30,6 +31,7 @@ typedef float real;
 #define REAL_DROP 0x1p-32f
 #elif FGHM_REAL_BITS == 64
 typedef double real;
+typedef int64_t real_integer;
 #define REAL_ROUND 0x1.8p52
 #define REAL_EXPONENT_SHIFT 52
 #define REAL_EXPONENT_OFFSET 512

@@ -23,6 +23,7 @@
 #define V_SET_INT(x) _mm256_set1_epi32((int32_t)(x))
 typedef __m256 vreal;
 typedef __m256 vmask;
+typedef __m256i vindex;
 #else
 #define V_LANES 4
 #define V_OP(name) _mm256_##name##_pd
@@ -32,6 +33,7 @@ typedef __m256 vmask;
 #define V_SET_INT(x) _mm256_set1_epi64x((int64_t)(x))
 typedef __m256d vreal;
 typedef __m256d vmask;
+typedef __m256i vindex;
 #endif
 
 static inline vreal v_set(real x) {
@@ -96,6 +98,14 @@ static inline vreal v_abs(vreal a) {
 
 static inline vreal v_negate_where(vmask m, vreal a) {
     return V_OP(xor)(a, V_OP(and)(m, v_set((real)-0.0)));
+}
+
+static inline vreal v_negate_unless(vmask m, vreal a) {
+    return V_OP(xor)(a, V_OP(andnot)(m, v_set((real)-0.0)));
+}
+
+static inline vreal v_or(vreal a, vreal b) {
+    return V_OP(or)(a, b);
 }
 
 static inline vmask v_eq(vreal a, vreal b) {
@@ -166,35 +176,52 @@ static inline vreal v_exponent(vreal rounded) {
     return v_mul(V_AS_REAL(V_INT(add)(shifted, one)), V_AS_REAL(down));
 }
 
+static inline vindex v_index_bits(vreal a) {
+    return V_AS_INT(a);
+}
+
+static inline vindex v_index_increment(vmask m, vindex index) {
+    return V_INT(sub)(index, V_AS_INT(m));
+}
+
 #if FGHM_REAL_BITS == 32
 
-static inline vreal v_lookup(const real *table, vreal index) {
-    return _mm256_i32gather_ps(table, _mm256_cvttps_epi32(index), 4);
+static inline vindex v_index(vreal a) {
+    return _mm256_cvttps_epi32(a);
 }
 
-static inline vreal v_lookup16(const real *table, vreal index) {
-    const __m256i i = _mm256_cvttps_epi32(index);
-    const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i);
-    const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), i);
-    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+static inline vreal v_lookup(const real *table, vindex index) {
+    return _mm256_i32gather_ps(table, index, 4);
 }
 
-static inline void v_store_index(int32_t *to, vreal index) {
-    _mm256_storeu_si256((__m256i *)to, _mm256_cvttps_epi32(index));
+static inline vreal v_lookup16(const real *table, vindex index) {
+    const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index);
+    const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+}
+
+static inline void v_store_index(int32_t *to, vindex index) {
+    _mm256_storeu_si256((__m256i *)to, index);
 }
 
 #else
 
-static inline vreal v_lookup(const real *table, vreal index) {
-    return _mm256_i32gather_pd(table, _mm256_cvttpd_epi32(index), 8);
+static inline vindex v_index(vreal a) {
+    return _mm256_cvtepi32_epi64(_mm256_cvttpd_epi32(a));
 }
 
-static inline vreal v_lookup16(const real *table, vreal index) {
-    return v_lookup(table, index);
+static inline vreal v_lookup(const real *table, vindex index) {
+    return _mm256_i64gather_pd(table, index, 8);
 }
 
-static inline void v_store_index(int32_t *to, vreal index) {
-    _mm_storeu_si128((__m128i *)to, _mm256_cvttpd_epi32(index));
+static inline vreal v_lookup16(const real *table, vindex index) {
+    return v_lookup(table, _mm256_and_si256(index, V_SET_INT(15)));
+}
+
+static inline void v_store_index(int32_t *to, vindex index) {
+    const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    const __m256i packed = _mm256_permutevar8x32_epi32(index, even);
+    _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(packed));
 }
 
 #endif

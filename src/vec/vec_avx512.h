@@ -18,12 +18,14 @@
 #define V_OP(name) _mm512_##name##_ps
 #define V_COMPARE(a, b, how) _mm512_cmp_ps_mask(a, b, how)
 typedef __m512 vreal;
+typedef __m512i vindex;
 typedef __mmask16 vmask;
 #else
 #define V_LANES 8
 #define V_OP(name) _mm512_##name##_pd
 #define V_COMPARE(a, b, how) _mm512_cmp_pd_mask(a, b, how)
 typedef __m512d vreal;
+typedef __m512i vindex;
 typedef __mmask8 vmask;
 #endif
 
@@ -91,6 +93,14 @@ static inline vreal v_negate_where(vmask m, vreal a) {
     return V_OP(mask_xor)(a, m, a, v_set((real)-0.0));
 }
 
+static inline vreal v_negate_unless(vmask m, vreal a) {
+    return V_OP(mask_xor)(a, (vmask)~m, a, v_set((real)-0.0));
+}
+
+static inline vreal v_or(vreal a, vreal b) {
+    return V_OP(or)(a, b);
+}
+
 static inline vmask v_eq(vreal a, vreal b) {
     return V_COMPARE(a, b, _CMP_EQ_OQ);
 }
@@ -150,31 +160,54 @@ static inline vreal v_exponent(vreal rounded) {
 
 #if FGHM_REAL_BITS == 32
 
-static inline vreal v_lookup(const real *table, vreal index) {
-    return _mm512_i32gather_ps(_mm512_cvttps_epi32(index), table, 4);
+static inline vindex v_index(vreal a) {
+    return _mm512_cvttps_epi32(a);
 }
 
-static inline vreal v_lookup16(const real *table, vreal index) {
-    return _mm512_permutexvar_ps(_mm512_cvttps_epi32(index), _mm512_loadu_ps(table));
+static inline vindex v_index_bits(vreal a) {
+    return _mm512_castps_si512(a);
 }
 
-static inline void v_store_index(int32_t *to, vreal index) {
-    _mm512_storeu_si512(to, _mm512_cvttps_epi32(index));
+static inline vindex v_index_increment(vmask m, vindex index) {
+    return _mm512_mask_add_epi32(index, m, index, _mm512_set1_epi32(1));
+}
+
+static inline vreal v_lookup(const real *table, vindex index) {
+    return _mm512_i32gather_ps(index, table, 4);
+}
+
+static inline vreal v_lookup16(const real *table, vindex index) {
+    return _mm512_permutexvar_ps(index, _mm512_loadu_ps(table));
+}
+
+static inline void v_store_index(int32_t *to, vindex index) {
+    _mm512_storeu_si512(to, index);
 }
 
 #else
 
-static inline vreal v_lookup(const real *table, vreal index) {
-    return _mm512_i32gather_pd(_mm512_cvttpd_epi32(index), table, 8);
+static inline vindex v_index(vreal a) {
+    return _mm512_cvttpd_epi64(a);
 }
 
-static inline vreal v_lookup16(const real *table, vreal index) {
-    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), _mm512_cvttpd_epi64(index),
-                                  _mm512_loadu_pd(table + 8));
+static inline vindex v_index_bits(vreal a) {
+    return _mm512_castpd_si512(a);
 }
 
-static inline void v_store_index(int32_t *to, vreal index) {
-    _mm256_storeu_si256((__m256i *)to, _mm512_cvttpd_epi32(index));
+static inline vindex v_index_increment(vmask m, vindex index) {
+    return _mm512_mask_add_epi64(index, m, index, _mm512_set1_epi64(1));
+}
+
+static inline vreal v_lookup(const real *table, vindex index) {
+    return _mm512_i64gather_pd(index, table, 8);
+}
+
+static inline vreal v_lookup16(const real *table, vindex index) {
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), index, _mm512_loadu_pd(table + 8));
+}
+
+static inline void v_store_index(int32_t *to, vindex index) {
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi64_epi32(index));
 }
 
 #endif
@@ -221,6 +254,86 @@ static inline vtally v_tally_add(vtally tally, vmask m) {
 
 static inline uint32_t v_tally_total(vtally tally) {
     return (uint32_t)_mm512_reduce_add_epi32(tally.lanes);
+}
+
+/* Optional: counters of 16 bins packed into the lanes of a few registers, each
+ * lane of them a row of bit fields.  A chunk of CHUNK elements fits before a
+ * field is full.  Mask compares go through one port, permutes through two: over
+ * ten bins this takes half the time of v_tally_add for each edge. */
+#define V_HAS_PACKED_COUNTERS 1
+
+#if FGHM_REAL_BITS == 32
+/* Field i of register r belongs to bin r PACKED_FIELDS + i. */
+#define PACKED_BITS 5
+#define PACKED_FIELDS 6
+#define PACKED_REGISTERS 3
+#define V_SHIFT_RIGHT _mm512_srli_epi32
+#define V_SET_INT _mm512_set1_epi32
+#define V_ADD_INT _mm512_add_epi32
+typedef uint32_t packed_bits;
+#else
+#define PACKED_BITS 6
+#define PACKED_FIELDS 10
+#define PACKED_REGISTERS 2
+#define V_SHIFT_RIGHT _mm512_srli_epi64
+#define V_SET_INT _mm512_set1_epi64
+#define V_ADD_INT _mm512_add_epi64
+typedef uint64_t packed_bits;
+#endif
+
+typedef struct {
+    __m512i fields[PACKED_REGISTERS];
+} vpacked;
+
+/* What the counter of each bin adds to each register. */
+typedef struct {
+    packed_bits ones[PACKED_REGISTERS][16];
+} packed_ones;
+
+static inline void v_packed_ones(packed_ones *table) {
+    for (int reg = 0; reg < PACKED_REGISTERS; reg++) {
+        for (int bin = 0; bin < 16; bin++) {
+            const int field = bin - reg * PACKED_FIELDS;
+            table->ones[reg][bin] =
+                field >= 0 && field < PACKED_FIELDS ? (packed_bits)1 << (field * PACKED_BITS) : 0;
+        }
+    }
+}
+
+static inline vpacked v_packed_zero(void) {
+    vpacked packed;
+    for (int reg = 0; reg < PACKED_REGISTERS; reg++) {
+        packed.fields[reg] = _mm512_setzero_si512();
+    }
+    return packed;
+}
+
+/* Counts the bin of each lane, 0 to 15, in the first `registers` registers. */
+static inline vpacked v_packed_add(vpacked packed, const packed_ones *table, int registers,
+                                   vindex bin) {
+    for (int reg = 0; reg < registers; reg++) {
+        const __m512i low = _mm512_loadu_si512(table->ones[reg]);
+#if FGHM_REAL_BITS == 32
+        const __m512i one = _mm512_permutexvar_epi32(bin, low);
+#else
+        const __m512i high = _mm512_loadu_si512(table->ones[reg] + 8);
+        const __m512i one = _mm512_permutex2var_epi64(low, bin, high);
+#endif
+        packed.fields[reg] = V_ADD_INT(packed.fields[reg], one);
+    }
+    return packed;
+}
+
+/* Adds the counters in the first `registers` registers to the tallies. */
+static inline void v_packed_unload(vtally *tallies, vpacked packed, int registers) {
+    const __m512i mask = V_SET_INT((1 << PACKED_BITS) - 1);
+    for (int reg = 0; reg < registers; reg++) {
+        for (int field = 0; field < PACKED_FIELDS; field++, tallies++) {
+            const __m512i counter =
+                V_SHIFT_RIGHT(packed.fields[reg], (unsigned)(field * PACKED_BITS));
+            tallies->lanes = _mm512_add_epi32(tallies->lanes, _mm512_and_si512(counter, mask));
+        }
+    }
 }
 
 #endif

@@ -25,6 +25,7 @@
 typedef float32x4_t vreal;
 typedef uint32x4_t vmask;
 typedef uint32x4_t vbits;
+typedef uint32x4_t vindex;
 #else
 #define V_LANES 2
 #define V_OP(name) name##q_f64
@@ -35,6 +36,7 @@ typedef uint32x4_t vbits;
 typedef float64x2_t vreal;
 typedef uint64x2_t vmask;
 typedef uint64x2_t vbits;
+typedef uint64x2_t vindex;
 #endif
 
 static inline vreal v_set(real x) {
@@ -150,6 +152,15 @@ static inline vreal v_negate_where(vmask m, vreal a) {
     return V_AS_REAL(V_INT(veor)(V_AS_INT(a), m_and(m, sign)));
 }
 
+static inline vreal v_negate_unless(vmask m, vreal a) {
+    const vbits sign = V_AS_INT(v_set((real)-0.0));
+    return V_AS_REAL(V_INT(veor)(V_AS_INT(a), V_INT(vbic)(sign, m)));
+}
+
+static inline vreal v_or(vreal a, vreal b) {
+    return V_AS_REAL(V_INT(vorr)(V_AS_INT(a), V_AS_INT(b)));
+}
+
 static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
     return v_select(m, a, v_add(a, b));
 }
@@ -192,15 +203,32 @@ static inline vreal v_exponent(vreal rounded) {
     return v_mul(V_AS_REAL(V_INT(vadd)(shift_up(V_AS_INT(rounded)), one)), V_AS_REAL(down));
 }
 
-static inline void v_store_index(int32_t *to, vreal index) {
+/* NaN gives 0. */
+static inline vindex v_index(vreal a) {
 #if FGHM_REAL_BITS == 32
-    vst1q_s32(to, vcvtq_s32_f32(index));
+    return vcvtq_u32_f32(a);
 #else
-    vst1_s32(to, vmovn_s64(vcvtq_s64_f64(index)));
+    return vcvtq_u64_f64(a);
 #endif
 }
 
-static inline vreal v_lookup(const real *table, vreal index) {
+static inline vindex v_index_bits(vreal a) {
+    return V_AS_INT(a);
+}
+
+static inline vindex v_index_increment(vmask m, vindex index) {
+    return V_INT(vsub)(index, m);
+}
+
+static inline void v_store_index(int32_t *to, vindex index) {
+#if FGHM_REAL_BITS == 32
+    vst1q_s32(to, vreinterpretq_s32_u32(index));
+#else
+    vst1_s32(to, vreinterpret_s32_u32(vmovn_u64(index)));
+#endif
+}
+
+static inline vreal v_lookup(const real *table, vindex index) {
     int32_t indices[V_LANES];
     real values[V_LANES];
     v_store_index(indices, index);
@@ -210,7 +238,7 @@ static inline vreal v_lookup(const real *table, vreal index) {
     return v_load(values);
 }
 
-static inline vreal v_lookup16(const real *table, vreal index) {
+static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, index);
 }
 

@@ -16,6 +16,7 @@
 
 typedef real vreal;
 typedef bool vmask;
+typedef real_integer vindex;
 
 #if FGHM_REAL_BITS == 32
 typedef uint32_t scalar_bits;
@@ -104,9 +105,19 @@ static inline vreal v_abs(vreal a) {
     return real_of(bits_of(a) & ~bits_of((real)-0.0));
 }
 
-/* -a where the mask is set, a elsewhere; the sign bit of a NaN turns too. */
+/* -a where the mask is set, a elsewhere; and the other way round.  The sign bit
+ * of a NaN turns too. */
 static inline vreal v_negate_where(vmask m, vreal a) {
     return m ? real_of(bits_of(a) ^ bits_of((real)-0.0)) : a;
+}
+
+static inline vreal v_negate_unless(vmask m, vreal a) {
+    return m ? a : real_of(bits_of(a) ^ bits_of((real)-0.0));
+}
+
+/* The bits that are set in a or in b. */
+static inline vreal v_or(vreal a, vreal b) {
+    return real_of(bits_of(a) | bits_of(b));
 }
 
 /* Comparisons: false where either is NaN. */
@@ -182,18 +193,33 @@ static inline vreal v_exponent(vreal rounded) {
     return real_of((bits_of(rounded) << REAL_EXPONENT_SHIFT) + one) * real_of(down);
 }
 
-/* table[(int)index] for whole numbers index within the table. */
-static inline vreal v_lookup(const real *table, vreal index) {
-    return table[(int32_t)index];
+/* Whole numbers in lanes as wide as a real.  v_index cuts off the fraction; NaN
+ * gives what v_lookup16 takes for 0. */
+static inline vindex v_index(vreal a) {
+    return a == a ? (vindex)a : 0;
 }
 
-/* The same for a table of exactly 16 entries. */
-static inline vreal v_lookup16(const real *table, vreal index) {
-    return table[(int32_t)index];
+/* The bits of a as a whole number. */
+static inline vindex v_index_bits(vreal a) {
+    return (vindex)bits_of(a);
 }
 
-/* Whole numbers to integers in memory. */
-static inline void v_store_index(int32_t *to, vreal index) {
+/* index + 1 where the mask is set. */
+static inline vindex v_index_increment(vmask m, vindex index) {
+    return index + m;
+}
+
+/* table[index], for an index within the table; and for a table of exactly 16. */
+static inline vreal v_lookup(const real *table, vindex index) {
+    return table[index];
+}
+
+static inline vreal v_lookup16(const real *table, vindex index) {
+    return table[index];
+}
+
+/* The indices as 32-bit integers in memory. */
+static inline void v_store_index(int32_t *to, vindex index) {
     *to = (int32_t)index;
 }
 

@@ -25,6 +25,7 @@
 #define V_SET_INT(x) _mm_set1_epi32((int32_t)(x))
 typedef __m128 vreal;
 typedef __m128 vmask;
+typedef __m128i vindex;
 /* Masks off the lower half of a mantissa. */
 #define UPPER_HALF ((int64_t)0xfffff000)
 #else
@@ -36,6 +37,7 @@ typedef __m128 vmask;
 #define V_SET_INT(x) _mm_set1_epi64x((int64_t)(x))
 typedef __m128d vreal;
 typedef __m128d vmask;
+typedef __m128i vindex;
 #define UPPER_HALF ((int64_t)0xfffffffff8000000)
 #endif
 
@@ -113,6 +115,14 @@ static inline vreal v_negate_where(vmask m, vreal a) {
     return V_OP(xor)(a, V_OP(and)(m, v_set((real)-0.0)));
 }
 
+static inline vreal v_negate_unless(vmask m, vreal a) {
+    return V_OP(xor)(a, V_OP(andnot)(m, v_set((real)-0.0)));
+}
+
+static inline vreal v_or(vreal a, vreal b) {
+    return V_OP(or)(a, b);
+}
+
 static inline vmask v_eq(vreal a, vreal b) {
     return V_OP(cmpeq)(a, b);
 }
@@ -181,15 +191,32 @@ static inline vreal v_exponent(vreal rounded) {
     return v_mul(V_AS_REAL(V_INT(add)(shifted, one)), V_AS_REAL(down));
 }
 
-static inline void v_store_index(int32_t *to, vreal index) {
+static inline vindex v_index(vreal a) {
 #if FGHM_REAL_BITS == 32
-    _mm_storeu_si128((__m128i *)to, _mm_cvttps_epi32(index));
+    return _mm_cvttps_epi32(a);
 #else
-    _mm_storel_epi64((__m128i *)to, _mm_cvttpd_epi32(index));
+    /* Indices are not negative, but for NaN's, of which the lowest bits are 0. */
+    return _mm_unpacklo_epi32(_mm_cvttpd_epi32(a), _mm_setzero_si128());
 #endif
 }
 
-static inline vreal v_lookup(const real *table, vreal index) {
+static inline vindex v_index_bits(vreal a) {
+    return V_AS_INT(a);
+}
+
+static inline vindex v_index_increment(vmask m, vindex index) {
+    return V_INT(sub)(index, V_AS_INT(m));
+}
+
+static inline void v_store_index(int32_t *to, vindex index) {
+#if FGHM_REAL_BITS == 32
+    _mm_storeu_si128((__m128i *)to, index);
+#else
+    _mm_storel_epi64((__m128i *)to, _mm_shuffle_epi32(index, _MM_SHUFFLE(2, 0, 2, 0)));
+#endif
+}
+
+static inline vreal v_lookup(const real *table, vindex index) {
     int32_t indices[V_LANES];
     real values[V_LANES];
     v_store_index(indices, index);
@@ -199,8 +226,8 @@ static inline vreal v_lookup(const real *table, vreal index) {
     return v_load(values);
 }
 
-static inline vreal v_lookup16(const real *table, vreal index) {
-    return v_lookup(table, index);
+static inline vreal v_lookup16(const real *table, vindex index) {
+    return v_lookup(table, _mm_and_si128(index, V_SET_INT(15)));
 }
 
 typedef struct {
