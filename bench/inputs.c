@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "inputs.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE ((size_t)4096)
+
+/* Arrays that begin at the same place of a page disturb each other: a load then
+ * looks as if it depended on a store to another array.  So each begins a little
+ * further on. */
+#define STAGGER ((size_t)1024)
+
+/* Marsaglia's xorshift; from 0 to 1. */
+static double random_unit(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (double)(*state >> 11) * 0x1p-53;
+}
+
+static void set(void *array, size_t real_size, size_t i, double value) {
+    if (real_size == sizeof(float)) {
+        ((float *)array)[i] = (float)value;
+    } else {
+        ((double *)array)[i] = value;
+    }
+}
+
+struct inputs inputs_make(size_t n, size_t real_size) {
+    const size_t bytes = (n * real_size + PAGE - 1) / PAGE * PAGE + STAGGER;
+    const size_t total = (3 * bytes + PAGE - 1) / PAGE * PAGE;
+    char *const memory = aligned_alloc(PAGE, total);
+    if (memory == NULL) {
+        fprintf(stderr, "Not enough memory for %zu elements\n", n);
+        exit(EXIT_FAILURE);
+    }
+    memset(memory, 0, total);
+    struct inputs inputs = {n, real_size, memory, memory + bytes, memory + 2 * bytes, memory};
+    uint64_t state = 0x9E3779B97F4A7C15;
+    for (size_t i = 0; i < n; i++) {
+        set(inputs.logits, real_size, i, -8 + 12 * random_unit(&state));
+        set(inputs.targets, real_size, i, random_unit(&state) < 0.1);
+    }
+    return inputs;
+}
+
+void inputs_free(struct inputs *inputs) {
+    free(inputs->memory);
+    inputs->memory = NULL;
+}

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+
+/* ratios [PART_OF_A_NAME...]: how fast the library is, as ratios that a noisy
+ * machine cannot spoil: the two sides of each take turns in one run.  Prints one
+ * line "name value" for each, what else there is to say to stderr.  The table of
+ * ratios stands above main. */
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "drive.h"
+#include "focalghm/focalghm.h"
+#include "inputs.h"
+#include "loops.h"
+#include "stream.h"
+#include "timing.h"
+
+/* Sizes: a small call; what fits in a level 2 cache; enough for all cores; what
+ * fits in no cache. */
+#define N_SMALL ((size_t)16)
+#define N_L2 ((size_t)32768)
+#define N_MIDDLE ((size_t)1 << 20)
+#define N_DRAM ((size_t)1 << 24)
+
+/* Competitors must compute the same loss, to this relative error. */
+#define SAME 1e-3
+
+#define GENERAL_GAMMA 1.7
+
+struct bench {
+    struct inputs f32;
+    struct inputs f64;
+    fghm_focal *gamma_2;
+    fghm_focal *general_gamma;
+    fghm_ghm *bins_10;
+    fghm_ghm *bins_100;
+    fghm_pool *all_cores;
+    size_t cores;
+};
+
+/* One contender: what it runs, and on how much. */
+struct entrant {
+    double (*run)(const struct entrant *entrant); /* returns the loss, if it computes one */
+    const struct bench *bench;
+    size_t n;
+    const struct loop *loop;
+    double gamma;
+};
+
+/* The library --------------------------------------------------------------- */
+
+static double focal_f32(const struct entrant *entrant, const fghm_focal *focal, fghm_pool *pool) {
+    const struct inputs *const in = &entrant->bench->f32;
+    double loss = NAN;
+    fghm_focal_f32(focal, pool, entrant->n, in->logits, in->targets, NULL, &loss, NULL,
+                   in->gradient, NULL);
+    return loss;
+}
+
+static double run_focal(const struct entrant *entrant) {
+    return focal_f32(entrant, entrant->bench->gamma_2, NULL);
+}
+
+static double run_focal_threads(const struct entrant *entrant) {
+    return focal_f32(entrant, entrant->bench->gamma_2, entrant->bench->all_cores);
+}
+
+static double run_focal_general(const struct entrant *entrant) {
+    return focal_f32(entrant, entrant->bench->general_gamma, NULL);
+}
+
+static double run_focal_f64(const struct entrant *entrant) {
+    const struct inputs *const in = &entrant->bench->f64;
+    double loss = NAN;
+    fghm_focal_f64(entrant->bench->gamma_2, NULL, entrant->n, in->logits, in->targets, NULL, &loss,
+                   NULL, in->gradient, NULL);
+    return loss;
+}
+
+static double ghmc_f32(const struct entrant *entrant, fghm_ghm *ghm) {
+    const struct inputs *const in = &entrant->bench->f32;
+    double loss = NAN;
+    fghm_ghmc_f32(ghm, NULL, entrant->n, in->logits, in->targets, NULL, &loss, NULL, in->gradient,
+                  NULL);
+    return loss;
+}
+
+static double run_ghmc(const struct entrant *entrant) {
+    return ghmc_f32(entrant, entrant->bench->bins_10);
+}
+
+static double run_ghmc_100(const struct entrant *entrant) {
+    return ghmc_f32(entrant, entrant->bench->bins_100);
+}
+
+static const struct fghm_row *usable_row(const char *name) {
+    for (size_t i = 0; i < fghm_row_count; i++) {
+        if (strcmp(fghm_rows[i].name, name) == 0 && fghm_rows[i].usable()) {
+            return &fghm_rows[i];
+        }
+    }
+    return NULL;
+}
+
+static double run_focal_avx2(const struct entrant *entrant) {
+    const struct inputs *const in = &entrant->bench->f32;
+    const struct fghm_row *const row = usable_row("avx2");
+    const double scale = 1 / (double)entrant->n;
+    const struct fghm_focal_constants constants = {2, 0.25, 0.75, scale};
+    const struct fghm_span span = {entrant->n, in->logits,   in->targets, NULL,
+                                   NULL,       in->gradient, NULL};
+    int bad_target = 0;
+    return scale * row->f32->focal[FGHM_GAMMA_2](&constants, &span, &bad_target);
+}
+
+/* The competitors ----------------------------------------------------------- */
+
+static double run_loop(const struct entrant *entrant, const struct inputs *in) {
+    return entrant->loop->run(entrant->n, in->logits, in->targets, in->gradient, entrant->gamma,
+                              1 / (double)entrant->n);
+}
+
+static double run_loop_f32(const struct entrant *entrant) {
+    return run_loop(entrant, &entrant->bench->f32);
+}
+
+static double run_loop_f64(const struct entrant *entrant) {
+    return run_loop(entrant, &entrant->bench->f64);
+}
+
+static double run_stream(const struct entrant *entrant) {
+    const struct inputs *const in = &entrant->bench->f32;
+    stream_add(entrant->n, in->logits, in->targets, in->gradient);
+    return NAN;
+}
+
+#define STREAM_PARTS 128
+
+static void stream_part(void *context, size_t index) {
+    const struct entrant *const entrant = context;
+    const struct inputs *const in = &entrant->bench->f32;
+    const size_t n = entrant->n / STREAM_PARTS;
+    const size_t first = index * n;
+    stream_add(n, (const float *)in->logits + first, (const float *)in->targets + first,
+               (float *)in->gradient + first);
+}
+
+/* On the same threads, in as many parts as the library makes. */
+static double run_stream_threads(const struct entrant *entrant) {
+    struct entrant copy = *entrant;
+    fghm_pool_run(entrant->bench->all_cores, STREAM_PARTS, stream_part, &copy);
+    return NAN;
+}
+
+/* Sides: what stands on one side of a ratio.  The fastest of its loops counts; with
+ * `form`, of those that have it in their name, and the others are only told. */
+#define LOOP_SETS_MAX 2
+
+struct side {
+    double (*run)(const struct entrant *entrant);
+    const struct loop_set *loops[LOOP_SETS_MAX];
+    const char *form;
+    bool general_gamma;
+    const char *needs_row;
+};
+
+static const struct side focal = {.run = run_focal};
+static const struct side focal_threads = {.run = run_focal_threads};
+static const struct side focal_general = {.run = run_focal_general};
+static const struct side focal_f64 = {.run = run_focal_f64};
+static const struct side focal_avx2 = {.run = run_focal_avx2, .needs_row = "avx2"};
+static const struct side ghmc = {.run = run_ghmc};
+static const struct side ghmc_100 = {.run = run_ghmc_100};
+static const struct side stream = {.run = run_stream};
+static const struct side stream_threads = {.run = run_stream_threads};
+/* Without -Ofast one cares about accuracy, and about logits that are large. */
+static const struct side libm_loop = {
+    .run = run_loop_f32,
+    .loops = {&loops_libm_f32},
+    .form = "|margin|, log1p",
+};
+#if BENCH_HAVE_LOOPS_OFAST
+static const struct side ofast_loop = {
+    .run = run_loop_f32,
+    .loops = {&loops_ofast_f32, &loops_ofast512_f32},
+};
+static const struct side ofast_loop_general = {
+    .run = run_loop_f32,
+    .loops = {&loops_ofast_f32, &loops_ofast512_f32},
+    .form = "pow",
+    .general_gamma = true,
+};
+static const struct side ofast_loop_f64 = {
+    .run = run_loop_f64,
+    .loops = {&loops_ofast_f64, &loops_ofast512_f64},
+};
+static const struct side ofast_avx2_loop = {
+    .run = run_loop_f32,
+    .loops = {&loops_ofast_avx2_f32},
+    .needs_row = "avx2",
+};
+#endif
+
+/* Puts the entrants of a side into `entrants`; returns how many. */
+static size_t enter(const struct bench *bench, const struct side *side, size_t n,
+                    struct entrant *entrants) {
+    const struct entrant plain = {side->run, bench, n, NULL, 2};
+    if (side->loops[0] == NULL) {
+        entrants[0] = plain;
+        return 1;
+    }
+    size_t count = 0;
+    for (size_t set = 0; set < LOOP_SETS_MAX && side->loops[set] != NULL; set++) {
+        const struct loop_forms *const forms =
+            side->general_gamma ? &side->loops[set]->general_gamma : &side->loops[set]->gamma_2;
+        for (size_t i = 0; i < forms->count; i++) {
+            entrants[count] = plain;
+            entrants[count].loop = &forms->forms[i];
+            entrants[count].gamma = side->general_gamma ? GENERAL_GAMMA : 2;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Ratios -------------------------------------------------------------------- */
+
+enum unit {
+    SPEED,          /* time of theirs / time of ours */
+    TIME,           /* time of ours / time of theirs */
+    SPEED_PER_CORE, /* SPEED / number of cores: 1 is perfect */
+    NANOSECONDS     /* of a call of ours */
+};
+
+struct ratio {
+    const char *name;
+    enum unit unit;
+    size_t n;
+    const struct side *ours;
+    const struct side *theirs;
+    const char *target;
+};
+
+static const struct ratio ratios[] = {
+#if BENCH_HAVE_LOOPS_OFAST
+    {"focal_l2_over_ofast", SPEED, N_L2, &focal, &ofast_loop, ">= 2"},
+#endif
+    {"focal_l2_over_libm", SPEED, N_L2, &focal, &libm_loop, ">= 25"},
+    {"focal_dram_of_stream", TIME, N_DRAM, &focal, &stream, "<= 1.25"},
+    {"focal_dram_of_stream_threads", TIME, N_DRAM, &focal_threads, &stream_threads, "<= 1.1"},
+#if BENCH_HAVE_LOOPS_OFAST
+    {"focal_general_gamma_over_ofast", SPEED, N_L2, &focal_general, &ofast_loop_general, ">= 2"},
+    {"focal_f64_over_ofast", SPEED, N_L2, &focal_f64, &ofast_loop_f64, ">= 1.5"},
+#endif
+    {"ghmc_l2_of_focal", TIME, N_L2, &ghmc, &focal, "<= 1.4"},
+    {"ghmc_dram_of_focal", TIME, N_DRAM, &ghmc, &focal, "<= 1.6"},
+    {"ghmc_100bins_of_10bins", TIME, N_L2, &ghmc_100, &ghmc, "<= 1.3"},
+    {"small_call_ns", NANOSECONDS, N_SMALL, &focal, NULL, "<= 60"},
+    {"threads_speedup", SPEED_PER_CORE, N_MIDDLE, &focal_threads, &focal, ">= 0.9"},
+#if BENCH_HAVE_LOOPS_OFAST
+    {"avx2_over_ofast_avx2", SPEED, N_L2, &focal_avx2, &ofast_avx2_loop, ">= 1.5"},
+#endif
+};
+
+/* What an entrant has computed, in two numbers. */
+struct result {
+    double loss;
+    double gradient; /* the sum of its magnitudes */
+};
+
+static struct result result_of(const struct entrant *entrant, const struct inputs *in) {
+    struct result result = {entrant->run(entrant), 0};
+    for (size_t i = 0; i < entrant->n; i++) {
+        result.gradient += in->real_size == sizeof(float)
+                               ? fabs((double)((const float *)in->gradient)[i])
+                               : fabs(((const double *)in->gradient)[i]);
+    }
+    return result;
+}
+
+static bool same(double value, double expected) {
+    return fabs(value - expected) <= SAME * fabs(expected);
+}
+
+/* Ends the program if a loop computes something else than the library. */
+static void check_entrants(const struct entrant *entrants, size_t count) {
+    const struct bench *const bench = entrants[0].bench;
+    for (size_t i = 1; i < count; i++) {
+        if (entrants[i].loop == NULL) {
+            continue;
+        }
+        const struct inputs *const in = entrants[i].run == run_loop_f64 ? &bench->f64 : &bench->f32;
+        const struct result ours = result_of(&entrants[0], in);
+        const struct result theirs = result_of(&entrants[i], in);
+        if (!same(theirs.loss, ours.loss) || !same(theirs.gradient, ours.gradient)) {
+            fprintf(stderr, "%s: loss %g, gradient %g; the library: %g, %g\n",
+                    entrants[i].loop->name, theirs.loss, theirs.gradient, ours.loss, ours.gradient);
+            exit(EXIT_FAILURE);
+        }
+    }
+}
+
+static void run_entrant(const void *context) {
+    const struct entrant *const entrant = context;
+    (void)entrant->run(entrant);
+}
+
+/* The median of the quotients, round by round: what slows the machine down for a
+ * while slows down both. */
+static double median_quotient(const struct contender *above, const struct contender *below,
+                              size_t rounds) {
+    double quotients[SAMPLES_MAX];
+    for (size_t i = 0; i < rounds; i++) {
+        quotients[i] = above->samples[i] / below->samples[i];
+    }
+    return median(quotients, rounds);
+}
+
+static double value_of(const struct ratio *ratio, const struct contender *ours,
+                       const struct contender *theirs, size_t rounds, size_t cores) {
+    switch (ratio->unit) {
+    case SPEED:
+        return median_quotient(theirs, ours, rounds);
+    case TIME:
+        return median_quotient(ours, theirs, rounds);
+    case SPEED_PER_CORE:
+        return median_quotient(theirs, ours, rounds) / (double)cores;
+    default:
+        return ours->seconds * 1e9;
+    }
+}
+
+static void explain(const struct ratio *ratio, const struct entrant *entrants,
+                    const struct contender *contenders, size_t count, size_t rounds) {
+    fprintf(stderr, "%s (wanted: %s), n = %zu, %zu rounds, ns per element:\n", ratio->name,
+            ratio->target, ratio->n, rounds);
+    for (size_t i = 0; i < count; i++) {
+        const char *const other = entrants[i].loop != NULL ? entrants[i].loop->name : "other";
+        fprintf(stderr, "    %8.4f  %s\n", contenders[i].seconds * 1e9 / (double)ratio->n,
+                i == 0 ? "ours" : other);
+    }
+}
+
+static size_t best_of_theirs(const struct ratio *ratio, const struct entrant *entrants,
+                             const struct contender *contenders, size_t count) {
+    const char *const form = ratio->theirs->form;
+    size_t best = 0;
+    for (size_t i = 1; i < count; i++) {
+        const bool counts = form == NULL || strstr(entrants[i].loop->name, form) != NULL;
+        if (counts && (best == 0 || contenders[i].seconds < contenders[best].seconds)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+static void measure(const struct bench *bench, const struct ratio *ratio) {
+    struct entrant entrants[CONTENDERS_MAX];
+    static struct contender contenders[CONTENDERS_MAX];
+    size_t count = enter(bench, ratio->ours, ratio->n, entrants);
+    if (ratio->theirs != NULL) {
+        count += enter(bench, ratio->theirs, ratio->n, entrants + count);
+    }
+    check_entrants(entrants, count);
+    for (size_t i = 0; i < count; i++) {
+        contenders[i] = (struct contender){.run = run_entrant, .context = &entrants[i]};
+    }
+    const size_t rounds = time_in_turns(contenders, count, ratio->n == N_DRAM ? 4 : 2);
+    const size_t best = count > 1 ? best_of_theirs(ratio, entrants, contenders, count) : 0;
+    explain(ratio, entrants, contenders, count, rounds);
+    printf("%s %.3g\n", ratio->name,
+           value_of(ratio, &contenders[0], &contenders[best], rounds, bench->cores));
+    fflush(stdout);
+}
+
+/* Whether this processor can run it, and whether it was asked for. */
+static bool is_wanted(const struct ratio *ratio, int names, char **name) {
+    if (ratio->ours->needs_row != NULL && usable_row(ratio->ours->needs_row) == NULL) {
+        fprintf(stderr, "%s: left out, no %s here\n", ratio->name, ratio->ours->needs_row);
+        return false;
+    }
+    bool wanted = names == 0;
+    for (int i = 0; i < names; i++) {
+        wanted = wanted || strstr(ratio->name, name[i]) != NULL;
+    }
+    return wanted;
+}
+
+static void require(fghm_status status) {
+    if (status != FGHM_OK) {
+        fprintf(stderr, "%s\n", fghm_status_string(status));
+        exit(EXIT_FAILURE);
+    }
+}
+
+static struct bench bench_make(void) {
+    struct bench bench = {0};
+    bench.f32 = inputs_make(N_DRAM, sizeof(float));
+    bench.f64 = inputs_make(N_L2, sizeof(double));
+    require(fghm_focal_create(&bench.gamma_2));
+    require(fghm_focal_create(&bench.general_gamma));
+    require(fghm_focal_set_gamma(bench.general_gamma, GENERAL_GAMMA));
+    require(fghm_ghm_create(&bench.bins_10));
+    require(fghm_ghm_create(&bench.bins_100));
+    require(fghm_ghm_set_bins(bench.bins_100, 100));
+    require(fghm_pool_create(&bench.all_cores, 0));
+    require(fghm_pool_get_threads(bench.all_cores, &bench.cores));
+    return bench;
+}
+
+static void bench_free(struct bench *bench) {
+    inputs_free(&bench->f32);
+    inputs_free(&bench->f64);
+    fghm_focal_destroy(bench->gamma_2);
+    fghm_focal_destroy(bench->general_gamma);
+    fghm_ghm_destroy(bench->bins_10);
+    fghm_ghm_destroy(bench->bins_100);
+    fghm_pool_destroy(bench->all_cores);
+}
+
+int main(int argc, char **argv) {
+    struct bench bench = bench_make();
+    fprintf(stderr, "libfocalghm %s, %s, %zu cores\n", fghm_version(), fghm_isa_name(),
+            bench.cores);
+    for (size_t i = 0; i < sizeof ratios / sizeof ratios[0]; i++) {
+        if (is_wanted(&ratios[i], argc - 1, argv + 1)) {
+            measure(&bench, &ratios[i]);
+        }
+    }
+    bench_free(&bench);
+    return 0;
+}
