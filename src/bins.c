@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bins.h"
 
+#include <fenv.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -238,7 +239,7 @@ static void make_margins(struct wide *margins, struct wide *logs, size_t bins) {
     }
 }
 
-int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins) {
+static int make_tables(struct fghm_bin_tables *tables, size_t bins) {
     tables->memory_f32 = tables->memory_f64 = NULL;
     struct wide *const margins = malloc(2 * (bins + 1) * sizeof *margins);
     if (margins == NULL) {
@@ -250,6 +251,16 @@ int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins) {
         tables->memory_f32 == NULL ? NULL : make_type(&tables->f64, bins, false, margins);
     free(margins);
     return tables->memory_f64 == NULL ? -1 : 0;
+}
+
+/* Double-double arithmetic is exact only where it is rounded to nearest, which the
+ * caller may have set otherwise; the search for cells need not end there. */
+int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins) {
+    const int rounding = fegetround();
+    fesetround(FE_TONEAREST);
+    const int failed = make_tables(tables, bins);
+    fesetround(rounding);
+    return failed;
 }
 
 void fghm_bin_tables_free(struct fghm_bin_tables *tables) {
