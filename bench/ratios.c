@@ -5,6 +5,7 @@
  * line "name value" for each, what else there is to say to stderr.  The table of
  * ratios stands above main. */
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -111,7 +112,8 @@ static double run_focal_avx2(const struct entrant *entrant) {
     const struct inputs *const in = &entrant->bench->f32;
     const struct fghm_row *const row = usable_row("avx2");
     const double scale = 1 / (double)entrant->n;
-    const struct fghm_focal_constants constants = {2, 0.25, 0.75, scale};
+    const struct fghm_focal_constants constants = {
+        .gamma = 2, .positive = 0.25, .negative = 0.75, .scale = scale, .hessian_floor = -DBL_MAX};
     const struct fghm_span span = {entrant->n, in->logits,   in->targets, NULL,
                                    NULL,       in->gradient, NULL};
     int bad_target = 0;

@@ -10,8 +10,9 @@
 /* Below this, a segment is not worth handing to a thread. */
 #define SEGMENT_MIN ((size_t)4096)
 
-/* Segments are whole blocks of the kernels' sums. */
+/* Segments are whole blocks of the kernels' sums; of wider things, whole tiles. */
 #define SEGMENT_STEP ((size_t)256)
+#define SEGMENT_STEP_WIDE ((size_t)64)
 
 struct range {
     uintptr_t first;
@@ -60,22 +61,14 @@ bool fghm_is_normalizer(double normalizer) {
 
 double fghm_scale(fghm_reduction reduction, double normalizer, double count) {
     switch (reduction) {
-    case FGHM_REDUCTION_MEAN:
-        return 1 / count;
+    case FGHM_REDUCTION_SUM:
+        return 1;
     case FGHM_REDUCTION_NORMALIZER:
         return 1 / normalizer;
     default:
-        return 1;
+        return 1 / count;
     }
 }
-
-struct drive {
-    const struct fghm_span *span;
-    size_t real_size;
-    size_t segment_length;
-    fghm_segment_work *work;
-    void *context;
-};
 
 static const void *offset_const(const void *array, size_t bytes) {
     return array == NULL ? NULL : (const char *)array + bytes;
@@ -85,14 +78,58 @@ static void *offset(void *array, size_t bytes) {
     return array == NULL ? NULL : (char *)array + bytes;
 }
 
-static void drive_segment(void *context, size_t segment) {
-    const struct drive *const drive = context;
-    const struct fghm_span *const span = drive->span;
+/* SEGMENT_MIN elements, or what cuts all into FGHM_SEGMENTS_MAX. */
+static size_t segment_length(size_t n, size_t width) {
+    const size_t least = (SEGMENT_MIN - 1) / width + 1;
+    const size_t equal = (n - 1) / FGHM_SEGMENTS_MAX + 1;
+    const size_t length = equal < least ? least : equal;
+    const size_t step = width == 1 ? SEGMENT_STEP : SEGMENT_STEP_WIDE;
+    return (length + step - 1) / step * step;
+}
+
+struct range_drive {
+    size_t n;
+    size_t segment_length;
+    fghm_range_work *work;
+    void *context;
+};
+
+static void range_segment(void *context, size_t segment) {
+    const struct range_drive *const drive = context;
     const size_t first = segment * drive->segment_length;
-    const size_t left = span->n - first;
+    const size_t left = drive->n - first;
+    const size_t n = left < drive->segment_length ? left : drive->segment_length;
+    drive->work(drive->context, segment, first, n);
+}
+
+size_t fghm_drive_range(fghm_pool *pool, size_t n, size_t width, fghm_range_work *work,
+                        void *context) {
+    if (n == 0) {
+        return 0;
+    }
+    struct range_drive drive = {n, segment_length(n, width), work, context};
+    const size_t segments = (n - 1) / drive.segment_length + 1;
+    if (segments == 1) {
+        work(context, 0, 0, n);
+    } else {
+        fghm_pool_run(pool, segments, range_segment, &drive);
+    }
+    return segments;
+}
+
+struct span_drive {
+    const struct fghm_span *span;
+    size_t real_size;
+    fghm_segment_work *work;
+    void *context;
+};
+
+static void span_segment(void *context, size_t segment, size_t first, size_t n) {
+    const struct span_drive *const drive = context;
+    const struct fghm_span *const span = drive->span;
     const size_t bytes = first * drive->real_size;
     const struct fghm_span part = {
-        .n = left < drive->segment_length ? left : drive->segment_length,
+        .n = n,
         .logits = offset_const(span->logits, bytes),
         .targets = offset_const(span->targets, bytes),
         .weights = offset_const(span->weights, bytes),
@@ -103,28 +140,10 @@ static void drive_segment(void *context, size_t segment) {
     drive->work(drive->context, segment, &part);
 }
 
-/* SEGMENT_MIN, or what cuts n into FGHM_SEGMENTS_MAX. */
-static size_t segment_length(size_t n) {
-    if (n <= SEGMENT_MIN * FGHM_SEGMENTS_MAX) {
-        return SEGMENT_MIN;
-    }
-    const size_t length = (n - 1) / FGHM_SEGMENTS_MAX + 1;
-    return (length + SEGMENT_STEP - 1) / SEGMENT_STEP * SEGMENT_STEP;
-}
-
 size_t fghm_drive(fghm_pool *pool, const struct fghm_span *span, size_t real_size,
                   fghm_segment_work *work, void *context) {
-    if (span->n == 0) {
-        return 0;
-    }
-    struct drive drive = {span, real_size, segment_length(span->n), work, context};
-    const size_t segments = (span->n - 1) / drive.segment_length + 1;
-    if (segments == 1) {
-        work(context, 0, span);
-    } else {
-        fghm_pool_run(pool, segments, drive_segment, &drive);
-    }
-    return segments;
+    struct span_drive drive = {span, real_size, work, context};
+    return fghm_drive_range(pool, span->n, 1, span_segment, &drive);
 }
 
 /* Neumaier's summation: exact to an ulp, whatever the number of segments. */

@@ -36,6 +36,11 @@ typedef void fghm_segment_work(void *context, size_t segment, const struct fghm_
 size_t fghm_drive(fghm_pool *pool, const struct fghm_span *span, size_t real_size,
                   fghm_segment_work *work, void *context);
 
+/* The same for n things that are `width` elements each: work(context, segment, first, n). */
+typedef void fghm_range_work(void *context, size_t segment, size_t first, size_t n);
+size_t fghm_drive_range(fghm_pool *pool, size_t n, size_t width, fghm_range_work *work,
+                        void *context);
+
 /* The sum of the segments' sums, in their order. */
 double fghm_sum_segments(const double *sums, size_t segments);
 

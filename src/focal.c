@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include "focalghm/focal.h"
+#include "focal.h"
 
 #include <float.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "batch.h"
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
-
-struct fghm_focal {
-    double gamma;
-    double alpha;
-    bool alpha_enabled;
-    fghm_reduction reduction;
-    double normalizer;
-};
 
 fghm_status fghm_focal_create(fghm_focal **focal) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
@@ -23,10 +16,15 @@ fghm_status fghm_focal_create(fghm_focal **focal) {
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
     *made = (fghm_focal){
         .gamma = 2,
+        .negative_gamma = 2,
         .alpha = 0.25,
         .alpha_enabled = true,
+        .loss_weight = 1,
         .reduction = FGHM_REDUCTION_MEAN,
         .normalizer = 1,
+        .rule = FGHM_RULE_LINEAR,
+        .hessian = FGHM_HESSIAN_EXACT,
+        .hessian_floor = 1e-16,
     };
     *focal = made;
     return FGHM_OK;
@@ -39,7 +37,7 @@ void fghm_focal_destroy(fghm_focal *focal) {
 fghm_status fghm_focal_set_gamma(fghm_focal *focal, double gamma) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(gamma >= 0 && gamma <= DBL_MAX, FGHM_ERROR_GAMMA);
-    focal->gamma = gamma;
+    focal->gamma = focal->negative_gamma = gamma;
     return FGHM_OK;
 }
 
@@ -47,6 +45,20 @@ fghm_status fghm_focal_get_gamma(const fghm_focal *focal, double *gamma) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(gamma != NULL, FGHM_ERROR_NULL_POINTER);
     *gamma = focal->gamma;
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_set_negative_gamma(fghm_focal *focal, double gamma) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(gamma >= 0 && gamma <= DBL_MAX, FGHM_ERROR_GAMMA);
+    focal->negative_gamma = gamma;
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_get_negative_gamma(const fghm_focal *focal, double *gamma) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(gamma != NULL, FGHM_ERROR_NULL_POINTER);
+    *gamma = focal->negative_gamma;
     return FGHM_OK;
 }
 
@@ -75,7 +87,8 @@ fghm_status fghm_focal_get_alpha(const fghm_focal *focal, double *alpha, int32_t
 
 fghm_status fghm_focal_set_reduction(fghm_focal *focal, fghm_reduction reduction) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(fghm_is_reduction(reduction), FGHM_ERROR_REDUCTION);
+    FGHM_REQUIRE(reduction >= FGHM_REDUCTION_SUM && reduction <= FGHM_REDUCTION_MEAN_VALID,
+                 FGHM_ERROR_REDUCTION);
     focal->reduction = reduction;
     return FGHM_OK;
 }
@@ -101,6 +114,53 @@ fghm_status fghm_focal_get_normalizer(const fghm_focal *focal, double *normalize
     return FGHM_OK;
 }
 
+fghm_status fghm_focal_set_loss_weight(fghm_focal *focal, double loss_weight) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(loss_weight >= 0 && loss_weight <= DBL_MAX, FGHM_ERROR_LOSS_WEIGHT);
+    focal->loss_weight = loss_weight;
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_get_loss_weight(const fghm_focal *focal, double *loss_weight) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(loss_weight != NULL, FGHM_ERROR_NULL_POINTER);
+    *loss_weight = focal->loss_weight;
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_set_rule(fghm_focal *focal, fghm_rule rule) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(rule >= FGHM_RULE_LINEAR && rule <= FGHM_RULE_STAR, FGHM_ERROR_RULE);
+    focal->rule = rule;
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_get_rule(const fghm_focal *focal, fghm_rule *rule) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(rule != NULL, FGHM_ERROR_NULL_POINTER);
+    *rule = focal->rule;
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_set_hessian(fghm_focal *focal, fghm_hessian_mode mode, double floor) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(mode >= FGHM_HESSIAN_EXACT && mode <= FGHM_HESSIAN_GAUSS_NEWTON,
+                 FGHM_ERROR_HESSIAN);
+    FGHM_REQUIRE(floor >= 0 && floor <= DBL_MAX, FGHM_ERROR_HESSIAN);
+    focal->hessian = mode;
+    focal->hessian_floor = floor;
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_get_hessian(const fghm_focal *focal, fghm_hessian_mode *mode,
+                                   double *floor) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(mode != NULL && floor != NULL, FGHM_ERROR_NULL_POINTER);
+    *mode = focal->hessian;
+    *floor = focal->hessian_floor;
+    return FGHM_OK;
+}
+
 static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double gamma) {
     static const struct {
         double gamma;
@@ -114,21 +174,183 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
     return kernels->focal[FGHM_GAMMA_ANY];
 }
 
+/* The constants of the rules that one kernel computes in one go. */
+static struct fghm_focal_constants constants_of(const fghm_focal *focal, double scale) {
+    const bool floored = focal->hessian == FGHM_HESSIAN_FLOORED;
+    return (struct fghm_focal_constants){
+        .gamma = focal->gamma,
+        .positive = focal->loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
+        .negative = focal->loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
+        .scale = scale,
+        .quality = focal->rule == FGHM_RULE_QUALITY,
+        .gauss_newton = focal->hessian == FGHM_HESSIAN_GAUSS_NEWTON,
+        .absolute = focal->hessian == FGHM_HESSIAN_ABSOLUTE,
+        .hessian_floor = floored ? focal->hessian_floor : -DBL_MAX,
+    };
+}
+
+/* Batches --------------------------------------------------------------------- */
+
+static const struct fghm_batch_limits limits = {
+    .softmax = true, .probability = true, .labels = true, .class_factors = true};
+
+static bool has_two_gammas(const fghm_focal *focal) {
+    return focal->gamma != focal->negative_gamma;
+}
+
+static fghm_status check_rule(const fghm_focal *focal, const struct fghm_plan *plan,
+                              bool probability) {
+    const bool star = focal->rule == FGHM_RULE_STAR;
+    const bool plain = focal->rule == FGHM_RULE_LINEAR || focal->rule == FGHM_RULE_SPLIT;
+    FGHM_REQUIRE(!star || focal->gamma > 0, FGHM_ERROR_GAMMA);
+    FGHM_REQUIRE(plain || (!probability && !has_two_gammas(focal)), FGHM_ERROR_COMBINATION);
+    FGHM_REQUIRE(!star || plan->label_smoothing == 0, FGHM_ERROR_COMBINATION);
+    return FGHM_OK;
+}
+
+/* See struct fghm_focal_plan.  Targets that are 0 or 1 for certain need no split. */
+static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kernels,
+                        bool probability, double divisor, struct fghm_focal_plan *plan) {
+    const bool hard = plan->batch.labels && plan->batch.label_smoothing == 0;
+    const bool split = has_two_gammas(focal) || (focal->rule == FGHM_RULE_SPLIT && !hard);
+    plan->split = split && !plan->batch.softmax;
+    plan->star = 0;
+    plan->constants = constants_of(focal, 1 / divisor);
+    if (plan->batch.class_alpha != NULL) {
+        plan->constants.positive = plan->constants.negative = focal->loss_weight;
+    }
+    if (plan->batch.softmax) {
+        plan->constants.negative = plan->constants.positive;
+    }
+    plan->negative_constants = plan->constants;
+    plan->negative_constants.gamma = focal->negative_gamma;
+    if (focal->rule == FGHM_RULE_STAR) {
+        /* Cross-entropy of the logits times gamma, over gamma. */
+        plan->star = focal->gamma;
+        plan->constants.gamma = 0;
+        plan->constants.positive /= focal->gamma;
+        plan->constants.negative /= focal->gamma;
+        plan->constants.scale *= focal->gamma;
+        plan->constants.hessian_floor /= focal->gamma;
+    }
+    plan->kernel = probability ? kernels->probability : kernel_for(kernels, plan->constants.gamma);
+    plan->negative_kernel =
+        probability ? kernels->probability : kernel_for(kernels, focal->negative_gamma);
+}
+
+/* One call, and what its segments bring back. */
+struct batch_call {
+    const struct fghm_kernels *kernels;
+    struct fghm_focal_plan plan;
+    struct fghm_part parts[FGHM_SEGMENTS_MAX];
+};
+
+static void batch_segment(void *context, size_t segment, size_t first, size_t n) {
+    struct batch_call *const call = context;
+    call->parts[segment] = (struct fghm_part){0};
+    call->kernels->focal_batch(&call->plan, first, n, &call->parts[segment]);
+}
+
+static fghm_status batch_compute(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
+                                 fghm_result *result, int64_t *offender) {
+    struct batch_call call;
+    struct fghm_plan *const plan = &call.plan.batch;
+    fghm_status status = fghm_plan_make(batch, &limits, result, plan, offender);
+    FGHM_REQUIRE(status == FGHM_OK, status);
+    FGHM_REQUIRE(result != NULL || batch->element_loss.data != NULL ||
+                     batch->gradient.data != NULL || batch->hessian.data != NULL,
+                 FGHM_ERROR_NO_OUTPUT);
+    const bool probability = batch->activation == FGHM_ACTIVATION_PROBABILITY;
+    status = check_rule(focal, plan, probability);
+    FGHM_REQUIRE(status == FGHM_OK, status);
+
+    const struct fghm_row *const row = fghm_row();
+    call.kernels = fghm_plan_is_double(plan) ? row->f64 : row->f32;
+    struct fghm_part before;
+    bool counted;
+    const bool needs_counts = focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES ||
+                              (focal->reduction == FGHM_REDUCTION_MEAN_VALID && plan->ignoring);
+    status = fghm_plan_survey(pool, call.kernels, plan, needs_counts, &before, &counted, offender);
+    FGHM_REQUIRE(status == FGHM_OK, status);
+
+    const double divisor = fghm_plan_divisor(plan, focal->reduction, focal->normalizer, &before);
+    plan_losses(focal, call.kernels, probability, divisor, &call.plan);
+    const size_t segments = fghm_plan_drive(pool, plan, batch_segment, &call);
+    const struct fghm_part all = fghm_merge_parts(call.parts, segments);
+    status = fghm_part_status(plan, &all, offender);
+    FGHM_REQUIRE(status == FGHM_OK, status);
+
+    const struct fghm_part *const counts = counted ? &before : &all;
+    const uint64_t losses = fghm_plan_losses(plan);
+    const fghm_result value = {
+        .loss = all.sum / divisor,
+        .sum = all.sum,
+        .divisor = divisor,
+        .elements = losses,
+        .valid = losses - counts->ignored,
+        .positives = counts->positives,
+        .offender = -1,
+    };
+    fghm_result_give(result, &value);
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
+                             fghm_result *result) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    int64_t offender;
+    const fghm_status status = batch_compute(focal, pool, batch, result, &offender);
+    if (status != FGHM_OK && result != NULL && result->size >= sizeof *result) {
+        fghm_result_give_offender(result, offender);
+    }
+    return status;
+}
+
+/* Contiguous elements ---------------------------------------------------------- */
+
 /* One call, and what its segments bring back. */
 struct focal_call {
     fghm_focal_kernel *kernel;
     struct fghm_focal_constants constants;
     double sums[FGHM_SEGMENTS_MAX];
-    int bad_targets[FGHM_SEGMENTS_MAX];
+    int bad[FGHM_SEGMENTS_MAX];
 };
 
 static void focal_segment(void *context, size_t segment, const struct fghm_span *part) {
     struct focal_call *const call = context;
-    call->bad_targets[segment] = 0;
-    call->sums[segment] = call->kernel(&call->constants, part, &call->bad_targets[segment]);
+    call->bad[segment] = 0;
+    call->sums[segment] = call->kernel(&call->constants, part, &call->bad[segment]);
 }
 
-static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool,
+/* Whether the handle asks for what only the walk over batches does. */
+static bool needs_batch(const fghm_focal *focal) {
+    return focal->rule == FGHM_RULE_SPLIT || focal->rule == FGHM_RULE_STAR ||
+           has_two_gammas(focal) || focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES;
+}
+
+static fghm_status compute_as_batch(const fghm_focal *focal, fghm_pool *pool, fghm_dtype dtype,
+                                    const struct fghm_span *span, double *loss) {
+    fghm_result result = {.size = sizeof result};
+    const fghm_batch batch = {
+        .size = sizeof batch,
+        .outer = span->n,
+        .classes = 1,
+        .inner = 1,
+        .logits = {.data = span->logits, .dtype = dtype},
+        .targets = {.data = span->targets, .dtype = dtype},
+        .weights = {.data = span->weights, .dtype = dtype},
+        .element_loss = {.data = span->element_loss, .dtype = dtype},
+        .gradient = {.data = span->gradient, .dtype = dtype},
+        .hessian = {.data = span->hessian, .dtype = dtype},
+    };
+    const fghm_status status = fghm_focal_batch(focal, pool, &batch, &result);
+    if (status == FGHM_OK && loss != NULL) {
+        *loss = result.loss;
+    }
+    return status;
+}
+
+static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool, fghm_dtype dtype,
                                  const struct fghm_kernels *kernels, const struct fghm_span *span,
                                  double *loss) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
@@ -137,19 +359,18 @@ static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool,
                  FGHM_ERROR_NO_OUTPUT);
     const fghm_status status = fghm_check_span(span, kernels->real_size, loss);
     FGHM_REQUIRE(status == FGHM_OK, status);
+    if (needs_batch(focal)) {
+        return compute_as_batch(focal, pool, dtype, span, loss);
+    }
 
+    /* Every element is a sample, and valid. */
     const double count = span->n > 0 ? (double)span->n : 1;
     struct focal_call call;
     call.kernel = kernel_for(kernels, focal->gamma);
-    call.constants = (struct fghm_focal_constants){
-        .gamma = focal->gamma,
-        .positive = focal->alpha_enabled ? focal->alpha : 1,
-        .negative = focal->alpha_enabled ? 1 - focal->alpha : 1,
-        .scale = fghm_scale(focal->reduction, focal->normalizer, count),
-    };
+    call.constants = constants_of(focal, fghm_scale(focal->reduction, focal->normalizer, count));
     const size_t segments = fghm_drive(pool, span, kernels->real_size, focal_segment, &call);
     for (size_t i = 0; i < segments; i++) {
-        FGHM_REQUIRE(!call.bad_targets[i], FGHM_ERROR_TARGET);
+        FGHM_REQUIRE(!call.bad[i], FGHM_ERROR_TARGET);
     }
     if (loss != NULL) {
         *loss = fghm_sum_segments(call.sums, segments) * call.constants.scale;
@@ -161,12 +382,12 @@ fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n, c
                            const float *targets, const float *weights, double *loss,
                            float *element_loss, float *gradient, float *hessian) {
     const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
-    return focal_compute(focal, pool, fghm_row()->f32, &span, loss);
+    return focal_compute(focal, pool, FGHM_F32, fghm_row()->f32, &span, loss);
 }
 
 fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, size_t n, const double *logits,
                            const double *targets, const double *weights, double *loss,
                            double *element_loss, double *gradient, double *hessian) {
     const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
-    return focal_compute(focal, pool, fghm_row()->f64, &span, loss);
+    return focal_compute(focal, pool, FGHM_F64, fghm_row()->f64, &span, loss);
 }

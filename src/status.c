@@ -22,6 +22,20 @@ static const struct {
     {FGHM_ERROR_CAPACITY, "an array to read back into is too small"},
     {FGHM_ERROR_TARGET, "a target is outside [0, 1]"},
     {FGHM_ERROR_THREADS, "the number of threads is out of range"},
+    {FGHM_ERROR_LOSS_WEIGHT, "the loss weight is negative, infinite or NaN"},
+    {FGHM_ERROR_RULE, "not a rule"},
+    {FGHM_ERROR_HESSIAN, "not a Hessian mode, or not a floor for it"},
+    {FGHM_ERROR_DESCRIPTOR, "a struct has an unknown size or an unknown field set"},
+    {FGHM_ERROR_DTYPE, "not a dtype that this array can have"},
+    {FGHM_ERROR_STRIDE, "strides overlap an output or leave the address space"},
+    {FGHM_ERROR_ACTIVATION, "not an activation"},
+    {FGHM_ERROR_TARGET_FORM, "not a target form"},
+    {FGHM_ERROR_BACKGROUND, "not a background convention"},
+    {FGHM_ERROR_LABEL, "a label is out of range"},
+    {FGHM_ERROR_LABEL_SMOOTHING, "label smoothing is outside [0, 1]"},
+    {FGHM_ERROR_WEIGHT, "a weight is negative or NaN"},
+    {FGHM_ERROR_PROBABILITY, "a probability is outside [0, 1]"},
+    {FGHM_ERROR_COMBINATION, "these settings do not go together"},
 };
 
 const char *fghm_status_string(fghm_status status) {

@@ -212,7 +212,7 @@ static const struct {
     fghm_status want;
 } reductions[] = {
     {FGHM_REDUCTION_SUM, FGHM_OK},     {FGHM_REDUCTION_NORMALIZER, FGHM_OK},
-    {-1, FGHM_ERROR_REDUCTION},        {3, FGHM_ERROR_REDUCTION},
+    {-1, FGHM_ERROR_REDUCTION},        {6, FGHM_ERROR_REDUCTION},
     {INT32_MAX, FGHM_ERROR_REDUCTION}, {INT32_MIN, FGHM_ERROR_REDUCTION},
     {FGHM_REDUCTION_MEAN, FGHM_OK},    {256, FGHM_ERROR_REDUCTION},
 };
@@ -231,6 +231,12 @@ static void reduction_bounds(void **state) {
         got = -1;
         assert_int_equal(fghm_ghm_get_reduction(ghm, &got), FGHM_OK);
         assert_int_equal(got, kept);
+    }
+    /* GHM has its own count to divide by. */
+    for (fghm_reduction more = FGHM_REDUCTION_MEAN_SAMPLES; more <= FGHM_REDUCTION_MEAN_VALID;
+         more++) {
+        assert_int_equal(fghm_focal_set_reduction(focal, more), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_reduction(ghm, more), FGHM_ERROR_REDUCTION);
     }
     fghm_focal_destroy(focal);
     fghm_ghm_destroy(ghm);

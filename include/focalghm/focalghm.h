@@ -20,6 +20,7 @@
  * - The functions expect the default floating-point environment: rounding to
  *   nearest, no flushing of subnormal numbers to zero. */
 
+#include "focalghm/batch.h"
 #include "focalghm/export.h"
 #include "focalghm/focal.h"
 #include "focalghm/ghm.h"

@@ -23,16 +23,35 @@ typedef int32_t fghm_status;
 #define FGHM_ERROR_NO_OUTPUT (-3)    /* every output pointer is NULL */
 #define FGHM_ERROR_MEMORY (-4)       /* an allocation failed */
 #define FGHM_ERROR_SIZE (-5)         /* n elements do not fit in the address space */
-#define FGHM_ERROR_ALIASING (-6)  /* an output overlaps another array in a way that is not allowed \
+#define FGHM_ERROR_ALIASING                                                                        \
+    (-6)                          /* an output overlaps another array in a way that is not allowed \
                                    */
 #define FGHM_ERROR_GAMMA (-7)     /* gamma is negative, infinite or NaN */
 #define FGHM_ERROR_ALPHA (-8)     /* alpha is outside [0, 1] or NaN */
 #define FGHM_ERROR_REDUCTION (-9) /* not a reduction */
-#define FGHM_ERROR_NORMALIZER (-10) /* the normalizer is not in [FLT_MIN, FLT_MAX] */
-#define FGHM_ERROR_BINS (-11)       /* bins is outside [1, FGHM_BINS_MAX] */
-#define FGHM_ERROR_CAPACITY (-12)   /* an array handed in for reading back is too small */
-#define FGHM_ERROR_TARGET (-13)     /* a target is outside [0, 1] */
-#define FGHM_ERROR_THREADS (-14)    /* the number of threads is outside its range */
+#define FGHM_ERROR_NORMALIZER (-10)  /* the normalizer is not in [FLT_MIN, FLT_MAX] */
+#define FGHM_ERROR_BINS (-11)        /* bins is outside [1, FGHM_BINS_MAX] */
+#define FGHM_ERROR_CAPACITY (-12)    /* an array handed in for reading back is too small */
+#define FGHM_ERROR_TARGET (-13)      /* a target is outside [0, 1] */
+#define FGHM_ERROR_THREADS (-14)     /* the number of threads is outside its range */
+#define FGHM_ERROR_LOSS_WEIGHT (-15) /* the loss weight is negative, infinite or NaN */
+#define FGHM_ERROR_RULE (-40)        /* not a rule */
+#define FGHM_ERROR_HESSIAN (-41) /* not a Hessian mode, or the floor is negative or not finite */
+#define FGHM_ERROR_DESCRIPTOR                                                                      \
+    (-42)                      /* the size of a struct is not a known one, a reserved field is     \
+                                  not 0, or a flag is neither 0 nor 1 */
+#define FGHM_ERROR_DTYPE (-43) /* not a dtype, or not one that this array can have */
+#define FGHM_ERROR_STRIDE                                                                          \
+    (-44)                                /* strides put two elements of an output in one place, or \
+                                            leave the address space */
+#define FGHM_ERROR_ACTIVATION (-45)      /* not an activation */
+#define FGHM_ERROR_TARGET_FORM (-46)     /* not a target form */
+#define FGHM_ERROR_BACKGROUND (-47)      /* not a background convention */
+#define FGHM_ERROR_LABEL (-48)           /* a label is no class, not background and not ignored */
+#define FGHM_ERROR_LABEL_SMOOTHING (-49) /* label smoothing is outside [0, 1] or NaN */
+#define FGHM_ERROR_WEIGHT (-50)          /* a weight is negative or NaN */
+#define FGHM_ERROR_PROBABILITY (-51)     /* a probability is outside [0, 1] */
+#define FGHM_ERROR_COMBINATION (-52)     /* settings that do not go together */
 
 /* One English sentence for a status, for messages and logs.  Static storage;
  * never NULL, also for values this version does not know.  Any thread. */

@@ -10,6 +10,7 @@
  *     loss      a q^gamma L,   L = softplus(-z) = max(-z, 0) + log1p(e)
  *     d / dz   -a q^gamma (q + gamma p L)
  *     d2 / dz2  a q^gamma (p q + gamma p (2 q - L + (p + gamma p) L))
+ *               a q^gamma (p q + gamma p (p L)) for Gauss-Newton
  *
  * without a cancellation but that of the Hessian's own root.  Chunks with other
  * targets take a detour through soft_values(); an element's result does not
@@ -36,6 +37,10 @@ struct focal_factors {
     struct pair gamma;        /* its rounding error would grow with the logarithm it multiplies */
     vreal positive, negative; /* a_t */
     vreal positive_scaled, negative_scaled; /* a_t / D */
+    vmask gauss_newton, absolute;           /* how the Hessian is to be */
+    vreal hessian_floor;
+    bool quality;
+    vmask met_is_zero; /* quality as a mask: its gradient is 0 where p is t */
 };
 
 /* What sets one instantiation of the kernel apart: constants at compile time. */
@@ -55,13 +60,26 @@ struct focal_values {
 KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants) {
     /* Products with a larger gamma could overflow, and 0 times them be NaN. */
     const double gamma = constants->gamma < REAL_GAMMA_MAX ? constants->gamma : REAL_GAMMA_MAX;
+    const double lowest = -(double)REAL_MAX;
+    const double floor = constants->hessian_floor > lowest ? constants->hessian_floor : lowest;
     return (struct focal_factors){
         .gamma = {v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))},
         .positive = v_set((real)constants->positive),
         .negative = v_set((real)constants->negative),
         .positive_scaled = v_set((real)(constants->positive * constants->scale)),
         .negative_scaled = v_set((real)(constants->negative * constants->scale)),
+        .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(1)),
+        .absolute = v_eq(v_set(constants->absolute), v_set(1)),
+        .hessian_floor = v_set((real)floor),
+        .quality = constants->quality,
+        .met_is_zero = v_eq(v_set(constants->quality), v_set(1)),
     };
+}
+
+/* A Hessian as the caller wants it. */
+KERNEL_INLINE vreal hessian_of_mode(const struct focal_factors *factors, vreal hessian) {
+    const vreal signed_or_not = v_select(factors->absolute, v_abs(hessian), hessian);
+    return v_max(factors->hessian_floor, signed_or_not);
 }
 
 /* -log q = softplus(z), as a pair. */
@@ -118,7 +136,7 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
     }
     if (kind.gamma == FGHM_GAMMA_0) {
         const vreal hessian = lift ? v_mul(v_mul(lifted_p, q), v_set(REAL_DROP)) : one;
-        return (struct focal_values){loss, q, hessian};
+        return (struct focal_values){loss, q, lift ? hessian_of_mode(factors, hessian) : one};
     }
     /* p is 0 beyond this bound, and 0 times an infinite loss would not be. */
     const vreal bounded_loss = kind.regular ? loss : v_min(v_set(2 * EXP_ZERO), loss);
@@ -129,12 +147,13 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
     values.loss = v_mul(factor, loss);
     values.gradient = v_mul(factor, v_muladd(gamma_p, bounded_loss, q));
     if (lift) {
-        const vreal bracket = v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
+        const vreal exact = v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
+        const vreal bracket = v_select(factors->gauss_newton, v_mul(p, bounded_loss), exact);
         const vreal lifted_gamma_p =
             kind.gamma == FGHM_GAMMA_1 ? lifted_p : v_mul(factors->gamma.high, lifted_p);
         const vreal hessian =
             v_muladd(v_mul(factor, lifted_gamma_p), bracket, v_mul(factor, v_mul(lifted_p, q)));
-        values.hessian = v_mul(hessian, v_set(REAL_DROP));
+        values.hessian = hessian_of_mode(factors, v_mul(hessian, v_set(REAL_DROP)));
     } else {
         values.hessian = one;
     }
@@ -155,11 +174,14 @@ KERNEL_INLINE struct pair minus_log_wrong(vreal t, vmask above, struct exponenti
 }
 
 /* The results for logits x and targets t between 0 and 1; gradient is d / dx.
- * With m = 1 - p_t and r = (dm / dx) / m, both free of cancellation:
+ * With m = 1 - p_t and r = (dm / dx) / m, both free of cancellation (or, for quality
+ * focal loss, m = |p - t|):
  *
  *     gradient = m^gamma (p - t + gamma r BCE)
  *     hessian  = m^gamma (p (1 - p) + gamma r (2 (p - t) +
- *                         (1 - 2 p + (gamma - 1) r) BCE)) */
+ *                         (1 - 2 p + (gamma - 1) r) BCE))
+ *
+ * Gauss-Newton keeps of the last bracket r BCE alone: no term is negative then. */
 KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
                                               const struct focal_factors *factors, vreal x, vreal t,
                                               struct exponential lifted) {
@@ -185,10 +207,18 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     const vreal lifted_slope = v_mul(v_mul(v_add(lifted.power, lifted.remainder), large), large);
     const real drop = is_lifted(kind) ? REAL_DROP : 1;
     if (kind.gamma == FGHM_GAMMA_0) {
-        return (struct focal_values){loss, difference, v_mul(lifted_slope, v_set(drop))};
+        const vreal hessian = v_mul(lifted_slope, v_set(drop));
+        return (struct focal_values){loss, difference, hessian_of_mode(factors, hessian)};
     }
 
-    const vreal wrong = v_max(v_set(REAL_SMALLEST), v_muladd(t, not_p, v_mul(rest, p)));
+    /* 1 - p_t, or |p - t|, and its derivative over p (1 - p). */
+    const vreal linear = v_muladd(t, not_p, v_mul(rest, p));
+    /* Where p meets t, something far smaller than p - t could be stands for 0: m^gamma r
+     * has its limit. */
+    const vreal apart = v_max(v_mul(lifted_slope, v_set(drop * REAL_DROP)), v_abs(difference));
+    const vreal wrong = v_max(v_set(REAL_SMALLEST), factors->quality ? apart : linear);
+    const vreal direction =
+        factors->quality ? v_negate_where(v_gt(zero, difference), one) : v_sub(one, v_add(t, t));
     vreal factor;
     if (kind.gamma == FGHM_GAMMA_HALF) {
         factor = v_sqrt(wrong);
@@ -197,16 +227,20 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(wrong, wrong);
     } else {
-        factor = exp_of_scaled(factors->gamma, minus_log_wrong(t, above, x_exp));
+        const struct pair log = factors->quality ? minus_log_pair((struct pair){wrong, zero})
+                                                 : minus_log_wrong(t, above, x_exp);
+        factor = exp_of_scaled(factors->gamma, log);
     }
 
-    const vreal lifted_relative = v_div(v_mul(v_sub(one, v_add(t, t)), lifted_slope), wrong);
+    const vreal lifted_relative = v_div(v_mul(direction, lifted_slope), wrong);
     const vreal relative = v_mul(lifted_relative, v_set(drop));
     const vreal gamma_relative = v_mul(factors->gamma.high, relative);
-    const vreal factor_relative = v_mul(factor, gamma_relative);
+    const vmask met = m_and(factors->met_is_zero, v_eq(difference, zero));
+    const vreal factor_relative = v_drop(met, v_mul(factor, gamma_relative));
     const vreal lifted_factor_relative = v_mul(factor, v_mul(factors->gamma.high, lifted_relative));
     const vreal curve = v_add(v_sub(not_p, p), v_sub(gamma_relative, relative));
-    const vreal bracket = v_muladd(curve, bounded_loss, v_add(difference, difference));
+    const vreal exact = v_muladd(curve, bounded_loss, v_add(difference, difference));
+    const vreal bracket = v_select(factors->gauss_newton, v_mul(relative, bounded_loss), exact);
     const vreal lifted_hessian =
         v_muladd(lifted_factor_relative, bracket, v_mul(factor, lifted_slope));
     struct focal_values values;
@@ -215,7 +249,7 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     const vreal loss_factor = v_select(infinite, v_max(v_set(REAL_SMALLEST), factor), factor);
     values.loss = v_mul(loss_factor, loss);
     values.gradient = v_muladd(factor_relative, bounded_loss, v_mul(factor, difference));
-    values.hessian = v_mul(lifted_hessian, v_set(drop));
+    values.hessian = hessian_of_mode(factors, v_mul(lifted_hessian, v_set(drop)));
     return values;
 }
 

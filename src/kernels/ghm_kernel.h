@@ -467,7 +467,12 @@ KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct focal_factor
 KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const void *bin_weights,
                                 double scale, const struct fghm_span *span) {
     const struct focal_kind kind = {FGHM_GAMMA_0, want, true};
-    const struct fghm_focal_constants constants = {0, 1, 1, scale};
+    const struct fghm_focal_constants constants = {
+        .positive = 1,
+        .negative = 1,
+        .scale = scale,
+        .hessian_floor = -DBL_MAX,
+    };
     const struct focal_factors factors = focal_factors(&constants);
     struct lane_sum total;
     lane_sum_zero(&total);

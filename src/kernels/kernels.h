@@ -7,6 +7,7 @@
  * benchmarks know of the kernels.  Arrays are `const void *` here because one
  * driver serves float and double; each kernel knows its own type. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,18 +26,25 @@ struct fghm_span {
 /* The constants of one focal call. */
 struct fghm_focal_constants {
     double gamma;
-    double positive; /* a_t of target 1 */
-    double negative; /* a_t of target 0 */
-    double scale;    /* 1 / D: gradient and Hessian are multiplied by it */
+    double positive;      /* a_t of target 1 */
+    double negative;      /* a_t of target 0 */
+    double scale;         /* 1 / D: gradient and Hessian are multiplied by it */
+    bool quality;         /* soft targets: the factor is |p - t|^gamma */
+    bool gauss_newton;    /* the Hessian without the terms that can be negative */
+    bool absolute;        /* the Hessian's magnitude */
+    double hessian_floor; /* the least Hessian before factors; -DBL_MAX: none */
 };
 
 /* Which values of gamma have a kernel of their own. */
 enum { FGHM_GAMMA_0, FGHM_GAMMA_HALF, FGHM_GAMMA_1, FGHM_GAMMA_2, FGHM_GAMMA_ANY, FGHM_GAMMAS };
 
-/* Returns the sum of the elements' losses.  Sets *bad_target if a target is
- * outside [0, 1], else leaves it. */
+/* What a kernel may find wrong: a target, or a probability, outside [0, 1]. */
+enum { FGHM_BAD_TARGET = 1, FGHM_BAD_PROBABILITY = 2 };
+
+/* Returns the sum of the elements' losses.  Sets a bit of *bad for what is wrong,
+ * else leaves it. */
 typedef double fghm_focal_kernel(const struct fghm_focal_constants *constants,
-                                 const struct fghm_span *span, int *bad_target);
+                                 const struct fghm_span *span, int *bad);
 
 /* The bins of GHM over margins.  The margin z of an element is its logit for
  * target 1 and minus its logit for target 0, so that g = sigmoid(-z) and bin
@@ -67,11 +75,76 @@ typedef void fghm_count_kernel(const struct fghm_bins *bins, const struct fghm_s
 typedef double fghm_apply_kernel(const struct fghm_bins *bins, const void *bin_weights,
                                  double scale, const struct fghm_span *span);
 
+/* The extents of a batch or of one of its arrays. */
+struct fghm_shape {
+    size_t outer, classes, inner;
+};
+
+/* An array of a batch; data NULL if there is none. */
+struct fghm_array {
+    void *data; /* inputs are only read */
+    int32_t dtype;
+    bool contiguous; /* in the order outer, class, inner */
+    bool direct;     /* kernels work on the caller's memory itself */
+    struct fghm_shape shape;
+    ptrdiff_t strides[3];
+};
+
+/* A batch, checked, as the kernels walk over it.  Where classes and inner are both 1,
+ * the shape, of the batch or of an array, has been turned into (1, 1, outer). */
+struct fghm_plan {
+    struct fghm_shape shape;
+    struct fghm_array logits, targets, weights;
+    struct fghm_array element_loss, gradient, hessian, harmonizing_weight;
+    bool labels;         /* targets are labels of samples */
+    int64_t first_label; /* the label of class 0 */
+    bool ignoring;
+    int64_t ignore_index;
+    bool has_background;
+    int64_t background; /* the label of samples without a class; with softmax, of a class */
+    double label_smoothing;
+    const double *class_alpha, *class_weights;
+    bool softmax;
+};
+
+/* What the walk over a part of a batch brings back.  An offender is the index of
+ * an element (of a sample, for labels). */
+struct fghm_part {
+    double sum, sum_error; /* of the losses: the sum is that of both */
+    uint64_t positives, ignored;
+    bool bad_target, bad_weight, bad_probability;
+    size_t offender;
+};
+
+/* The losses of a batch: kernels for positives and negatives, called once for both
+ * if they are the same, and once for each of the two terms of a loss
+ * t positive(x) + (1 - t) negative(x) if `split`. */
+struct fghm_focal_plan {
+    struct fghm_plan batch;
+    struct fghm_focal_constants constants, negative_constants;
+    fghm_focal_kernel *kernel, *negative_kernel;
+    bool split;
+    double star; /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
+};
+
+/* Adds the counts of a part of a batch to it: `first` and `n` are in elements, or in
+ * samples for labels and for softmax.  A label that is none is a bad target. */
+typedef void fghm_survey_kernel(const struct fghm_plan *plan, size_t first, size_t n,
+                                struct fghm_part *part);
+
+/* Computes a part of a batch, in elements or, for softmax, in samples.  Counts, but
+ * for labels, which have to be surveyed before. */
+typedef void fghm_focal_batch_kernel(const struct fghm_focal_plan *plan, size_t first, size_t n,
+                                     struct fghm_part *part);
+
 struct fghm_kernels {
     size_t real_size;
     fghm_focal_kernel *focal[FGHM_GAMMAS];
+    fghm_focal_kernel *probability; /* logits are probabilities; for any gamma */
     fghm_count_kernel *ghm_count;
     fghm_apply_kernel *ghm_apply;
+    fghm_survey_kernel *survey;
+    fghm_focal_batch_kernel *focal_batch;
 };
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "kernels/focal_kernel.h"
 #include "kernels/ghm_kernel.h"
+#include "kernels/probability_kernel.h"
+#include "kernels/batch_kernel.h"
 
 extern const struct fghm_kernels FGHM_KERNELS;
 
@@ -18,6 +20,9 @@ const struct fghm_kernels FGHM_KERNELS = {
             [FGHM_GAMMA_2] = focal_gamma_2,
             [FGHM_GAMMA_ANY] = focal_gamma_any,
         },
+    .probability = focal_probability,
     .ghm_count = ghm_count,
     .ghm_apply = ghm_apply,
+    .survey = survey,
+    .focal_batch = focal_batch,
 };

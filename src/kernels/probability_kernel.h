@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_KERNELS_PROBABILITY_KERNEL_H
+#define FGHM_KERNELS_PROBABILITY_KERNEL_H
+
+/* Focal loss of probabilities, and its derivatives with respect to them.
+ *
+ * With m = 1 - p_t = t (1 - p) + (1 - t) p, B = -t log p - (1 - t) log(1 - p) and
+ * r = B / m, which is 1 where both are 0:
+ *
+ *     loss      m^gamma B
+ *     gradient  m^gamma (B' + gamma m' r)
+ *     hessian   m^gamma (B'' + gamma (2 B' + (gamma - 1) m' r) m' / m)
+ *
+ * Where a logarithm or a quotient would be infinite, the smallest normal number
+ * stands for 0. */
+
+#include "kernels/focal_kernel.h"
+
+/* a, but at least the smallest normal number; NaN stays. */
+KERNEL_INLINE struct pair at_least_min(struct pair a) {
+    const vreal min = v_set(REAL_MIN);
+    return (struct pair){v_max(min, a.high), v_keep(v_gt(a.high, min), a.low)};
+}
+
+KERNEL_INLINE vreal within_range(vreal a) {
+    return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), a));
+}
+
+KERNEL_INLINE struct focal_values probability_values(const struct focal_factors *factors, vreal p,
+                                                     vreal t) {
+    const vreal zero = v_set(0);
+    const vreal one = v_set(1);
+    const struct pair gamma = factors->gamma;
+    const vreal rest = v_sub(one, t);
+    const struct pair not_p = exact_sum(one, v_sub(zero, p));
+    const struct pair p_safe = at_least_min((struct pair){p, zero});
+    const struct pair not_p_safe = at_least_min(not_p);
+
+    struct pair m = {v_muladd(t, not_p.high, v_mul(rest, p)), v_mul(t, not_p.low)};
+    const vmask is_zero = v_eq(m.high, zero);
+    m.high = v_max(v_set(REAL_SMALLEST), m.high);
+    const vreal log_p = v_mul(t, minus_log_pair(p_safe).high);
+    const vreal loss = v_muladd(rest, minus_log_pair(not_p_safe).high, log_p);
+    /* 0 to the power of 0 is 1. */
+    const vmask is_lost = m_and(is_zero, v_gt(gamma.high, zero));
+    const vreal factor = v_drop(is_lost, exp_of_scaled(gamma, minus_log_pair(m)));
+
+    const vreal slope = v_sub(v_div(rest, not_p_safe.high), v_div(t, p_safe.high));
+    const vreal m_slope = v_sub(rest, t);
+    const vreal ratio = v_select(is_zero, one, v_div(loss, m.high));
+    const vreal m_ratio = v_mul(m_slope, ratio);
+    const vreal gradient = v_mul(factor, v_muladd(gamma.high, m_ratio, slope));
+
+    const vreal curve = v_add(v_div(v_div(rest, not_p_safe.high), not_p_safe.high),
+                              v_div(v_div(t, p_safe.high), p_safe.high));
+    const vreal twice = v_muladd(v_sub(gamma.high, one), m_ratio, v_add(slope, slope));
+    const vreal m_relative = v_div(m_slope, v_max(v_set(REAL_MIN), m.high));
+    const vreal bend = v_mul(v_mul(gamma.high, twice), m_relative);
+    const vreal exact = v_mul(factor, v_add(curve, bend));
+    const vreal hessian = v_select(factors->gauss_newton, v_mul(factor, curve), exact);
+    return (struct focal_values){
+        .loss = v_mul(factor, loss),
+        .gradient = within_range(gradient),
+        .hessian = hessian_of_mode(factors, within_range(hessian)),
+    };
+}
+
+static double focal_probability(const struct fghm_focal_constants *constants,
+                                const struct fghm_span *span, int *bad) {
+    const struct focal_factors factors = focal_factors(constants);
+    const vreal one = v_set(1);
+    const vreal nan = v_set((real)NAN);
+    struct lane_sum total;
+    lane_sum_zero(&total);
+    struct span_walk walk;
+    walk_start(&walk, span);
+    while (walk_next(&walk)) {
+        const struct fghm_span *const part = &walk.part;
+        for (size_t i = 0; i < part->n; i += V_LANES) {
+            vreal p = v_load((const real *)part->logits + i);
+            vreal t = v_load((const real *)part->targets + i);
+            const vmask p_fits = m_and(v_le(v_set(0), p), v_le(p, one));
+            const vmask t_fits = m_and(v_le(v_set(0), t), v_le(t, one));
+            if (!m_all(m_or(t_fits, m_not(v_eq(t, t))))) {
+                *bad |= FGHM_BAD_TARGET;
+            }
+            if (!m_all(m_or(p_fits, m_not(v_eq(p, p))))) {
+                *bad |= FGHM_BAD_PROBABILITY;
+            }
+            p = v_select(p_fits, p, nan);
+            t = v_select(t_fits, t, nan);
+            const struct focal_values values = probability_values(&factors, p, t);
+            const vreal rest = v_sub(one, t);
+            vreal alpha = v_muladd(factors.positive, t, v_mul(factors.negative, rest));
+            vreal scaled =
+                v_muladd(factors.positive_scaled, t, v_mul(factors.negative_scaled, rest));
+            if (part->weights != NULL) {
+                const vreal weight = v_load((const real *)part->weights + i);
+                alpha = v_mul(alpha, weight);
+                scaled = v_mul(scaled, weight);
+            }
+            const vreal loss = v_mul(values.loss, alpha);
+            v_sum_add(&total.sum, (int)(i % SUM_LANES) / V_LANES, loss);
+            if (part->element_loss != NULL) {
+                v_store((real *)part->element_loss + i, loss);
+            }
+            if (part->gradient != NULL) {
+                v_store((real *)part->gradient + i, v_mul(values.gradient, scaled));
+            }
+            if (part->hessian != NULL) {
+                v_store((real *)part->hessian + i, v_mul(values.hessian, scaled));
+            }
+        }
+        lane_sum_end_chunk(&total);
+        walk_finish_part(&walk);
+    }
+    return lane_sum_total(&total);
+}
+
+#endif

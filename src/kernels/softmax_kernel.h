@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_KERNELS_SOFTMAX_KERNEL_H
+#define FGHM_KERNELS_SOFTMAX_KERNEL_H
+
+/* Softmax as a margin.  The probability of class y among the classes is
+ *
+ *     p_y = exp(x_y) / sum over c of exp(x_c) = sigmoid(z),
+ *     z   = x_y - log(sum over c other than y of exp(x_c)),
+ *
+ * so the loss of a sample is the sigmoid form's loss of one element with logit z and
+ * target 1, with G and H for its derivatives, and with r_c = exp(x_c) / sum over the
+ * others of exp,
+ *
+ *     d / dx_y = G,        d2 / dx_y2 = H,
+ *     d / dx_c = -G r_c,   d2 / dx_c2 = H r_c^2 - G r_c (1 - r_c).
+ *
+ * Nothing cancels, nothing is divided by 1 - p.  A tile is a few samples; blocks of
+ * SUM_LANES of them, BLOCK_CLASSES classes at a time, lie class by class, so that
+ * every lane of a register is a sample of its own. */
+
+#include "kernels/focal_kernel.h"
+#include "kernels/tile_kernel.h"
+
+#define SOFTMAX_TILE 64
+#define BLOCK_CLASSES 32
+
+/* What is known of the samples of a tile. */
+struct softmax_samples {
+    int32_t columns[SOFTMAX_TILE];
+    real column[SOFTMAX_TILE];  /* the same as numbers */
+    real own[SOFTMAX_TILE];     /* the logit of the sample's own class */
+    real largest[SOFTMAX_TILE]; /* of the others */
+    real sum[SOFTMAX_TILE];     /* of exp(logit - largest) of the others, */
+    real sum_low[SOFTMAX_TILE]; /* and what rounding took from it */
+};
+
+struct softmax_block {
+    real values[BLOCK_CLASSES * SUM_LANES];
+};
+
+/* Reads (to == NULL: writes) the elements of `classes` classes and `samples` samples
+ * of an array.  Runs along samples where those are neighbours, else along classes. */
+static __attribute__((noinline)) void move_block(const struct fghm_array *array, size_t first,
+                                                 size_t samples, size_t first_class, size_t classes,
+                                                 bool writes, struct softmax_block *block) {
+    const size_t inner = array->shape.inner;
+    const ptrdiff_t *const strides = array->strides;
+    size_t length;
+    for (size_t lane = 0; lane < samples; lane += length) {
+        const size_t outer_index = (first + lane) / inner;
+        const size_t inner_index = (first + lane) % inner;
+        const ptrdiff_t start = (ptrdiff_t)outer_index * strides[0] +
+                                (ptrdiff_t)first_class * strides[1] +
+                                (ptrdiff_t)inner_index * strides[2];
+        if (inner == 1) {
+            real row[BLOCK_CLASSES];
+            length = 1;
+            if (writes) {
+                for (size_t c = 0; c < classes; c++) {
+                    row[c] = block->values[c * SUM_LANES + lane];
+                }
+                write_reals(array->dtype, array->data, start, strides[1], classes, row);
+                continue;
+            }
+            read_reals(array->dtype, array->data, start, strides[1], classes, row);
+            for (size_t c = 0; c < classes; c++) {
+                block->values[c * SUM_LANES + lane] = row[c];
+            }
+            continue;
+        }
+        length = inner - inner_index < samples - lane ? inner - inner_index : samples - lane;
+        for (size_t c = 0; c < classes; c++) {
+            const ptrdiff_t offset = start + (ptrdiff_t)c * strides[1];
+            real *const row = block->values + c * SUM_LANES + lane;
+            if (writes) {
+                write_reals(array->dtype, array->data, offset, strides[2], length, row);
+            } else {
+                read_reals(array->dtype, array->data, offset, strides[2], length, row);
+            }
+        }
+    }
+}
+
+/* exp(logit - largest) where the class is one of the others. */
+KERNEL_INLINE vreal other_exponential(vreal logit, vreal largest, vmask is_own) {
+    const struct exponential e = exp_minus(v_sub(largest, logit));
+    return v_drop(is_own, v_add(e.power, e.remainder));
+}
+
+static inline void softmax_columns(const struct fghm_plan *plan, size_t first, size_t n,
+                                   struct softmax_samples *samples) {
+    const struct fghm_array *const labels = &plan->targets;
+    memset(samples, 0, sizeof *samples);
+    FOR_RUNS(run, &labels->shape, first, n) {
+        read_columns(plan, run_offset(labels, &run), run_stride(labels), run.length,
+                     samples->columns + (run.first - first));
+    }
+    for (size_t k = 0; k < n; k++) {
+        samples->column[k] = (real)samples->columns[k];
+    }
+}
+
+/* The two sweeps over the logits of the samples of a block. */
+enum sweep { FIND_LARGEST, ADD_EXPONENTIALS };
+
+KERNEL_INLINE void softmax_step(enum sweep sweep, struct softmax_samples *samples, size_t sample,
+                                vmask is_own, vreal logit) {
+    const vreal largest = v_load(samples->largest + sample);
+    if (sweep == FIND_LARGEST) {
+        const vreal own = v_load(samples->own + sample);
+        v_store(samples->largest + sample, v_select(is_own, largest, v_max(logit, largest)));
+        v_store(samples->own + sample, v_select(is_own, logit, own));
+    } else {
+        const vreal e = other_exponential(logit, largest, is_own);
+        const struct pair sum = exact_sum(v_load(samples->sum + sample), e);
+        v_store(samples->sum + sample, sum.high);
+        v_store(samples->sum_low + sample, v_add(v_load(samples->sum_low + sample), sum.low));
+    }
+}
+
+KERNEL_INLINE void softmax_sweep(enum sweep sweep, const struct fghm_plan *plan, size_t first,
+                                 size_t n, struct softmax_samples *samples) {
+    struct softmax_block block;
+    memset(&block, 0, sizeof block);
+    for (size_t at = 0; at < n; at += SUM_LANES) {
+        const size_t lanes = n - at < SUM_LANES ? n - at : SUM_LANES;
+        for (size_t start = 0; start < plan->shape.classes; start += BLOCK_CLASSES) {
+            const size_t left = plan->shape.classes - start;
+            const size_t classes = left < BLOCK_CLASSES ? left : BLOCK_CLASSES;
+            move_block(&plan->logits, first + at, lanes, start, classes, false, &block);
+            for (size_t i = 0; i < classes * SUM_LANES; i += V_LANES) {
+                const size_t sample = at + i % SUM_LANES;
+                const vreal column = v_load(samples->column + sample);
+                const vmask is_own = v_eq(column, v_set((real)(start + i / SUM_LANES)));
+                softmax_step(sweep, samples, sample, is_own, v_load(block.values + i));
+            }
+        }
+    }
+}
+
+/* The margins of n samples. */
+static __attribute__((noinline)) void softmax_margins(const struct fghm_plan *plan, size_t first,
+                                                      size_t n, struct softmax_samples *samples,
+                                                      real *margins) {
+    softmax_columns(plan, first, n, samples);
+    for (size_t k = 0; k < SOFTMAX_TILE; k++) {
+        samples->largest[k] = -REAL_MAX;
+    }
+    softmax_sweep(FIND_LARGEST, plan, first, n, samples);
+    softmax_sweep(ADD_EXPONENTIALS, plan, first, n, samples);
+    for (size_t k = 0; k < SOFTMAX_TILE; k += V_LANES) {
+        const vreal own = v_load(samples->own + k);
+        const struct pair sum = {v_load(samples->sum + k), v_load(samples->sum_low + k)};
+        const vreal minus_log = minus_log_pair(sum).high;
+        const vreal margin = v_add(v_sub(own, v_load(samples->largest + k)), minus_log);
+        /* The difference of finite logits may overflow. */
+        const vreal finite = v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), margin));
+        const vmask is_finite = v_le(v_abs(own), v_set(REAL_MAX));
+        const vmask alone = v_eq(sum.high, v_set(0));
+        v_store(margins + k, v_select(alone, v_set(REAL_MAX), v_select(is_finite, finite, margin)));
+    }
+}
+
+/* Brings the derivatives G and H of the margins to the logits, one output after the
+ * other; `factors` is what the floor of the Hessian is multiplied by. */
+static __attribute__((noinline)) void
+softmax_spread(const struct fghm_plan *plan, const struct fghm_focal_constants *constants,
+               size_t first, size_t n, const struct softmax_samples *samples, const real *gradient,
+               const real *hessian, const real *factors) {
+    const struct focal_factors modes = focal_factors(constants);
+    for (size_t at = 0; at < n; at += SUM_LANES) {
+        const size_t lanes = n - at < SUM_LANES ? n - at : SUM_LANES;
+        struct softmax_block block, gradients, hessians;
+        memset(&block, 0, sizeof block);
+        for (size_t start = 0; start < plan->shape.classes; start += BLOCK_CLASSES) {
+            const size_t left = plan->shape.classes - start;
+            const size_t classes = left < BLOCK_CLASSES ? left : BLOCK_CLASSES;
+            move_block(&plan->logits, first + at, lanes, start, classes, false, &block);
+            for (size_t i = 0; i < classes * SUM_LANES; i += V_LANES) {
+                const size_t sample = at + i % SUM_LANES;
+                const vreal column = v_load(samples->column + sample);
+                const vmask is_own = v_eq(column, v_set((real)(start + i / SUM_LANES)));
+                const vreal logit = v_load(block.values + i);
+                const vreal e = other_exponential(logit, v_load(samples->largest + sample), is_own);
+                const vreal ratio =
+                    v_drop(v_eq(column, v_set(IGNORED)),
+                           v_div(e, v_max(v_set(REAL_MIN), v_load(samples->sum + sample))));
+                const vreal share = v_drop(is_own, ratio);
+                const vreal own = v_load(gradient + sample);
+                const vreal minus_own = v_sub(v_set(0), own);
+                v_store(gradients.values + i, v_select(is_own, own, v_mul(minus_own, share)));
+                if (hessian == NULL) {
+                    continue;
+                }
+                const vreal own_hessian = v_load(hessian + sample);
+                const vreal slope = v_mul(minus_own, v_sub(v_set(1), share));
+                const vreal other = v_mul(share, v_muladd(own_hessian, share, slope));
+                const vreal exact = v_select(is_own, own_hessian, other);
+                const vreal magnitude = v_select(modes.absolute, v_abs(exact), exact);
+                const vreal floor = v_mul(modes.hessian_floor, v_load(factors + sample));
+                v_store(hessians.values + i, v_max(floor, magnitude));
+            }
+            if (plan->gradient.data != NULL) {
+                move_block(&plan->gradient, first + at, lanes, start, classes, true, &gradients);
+            }
+            if (plan->hessian.data != NULL) {
+                move_block(&plan->hessian, first + at, lanes, start, classes, true, &hessians);
+            }
+        }
+    }
+}
+
+#endif
