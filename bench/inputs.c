@@ -31,18 +31,32 @@ static void set(void *array, size_t real_size, size_t i, double value) {
 
 struct inputs inputs_make(size_t n, size_t real_size) {
     const size_t bytes = (n * real_size + PAGE - 1) / PAGE * PAGE + STAGGER;
-    const size_t total = (3 * bytes + PAGE - 1) / PAGE * PAGE;
+    const size_t label_bytes = n / INPUT_CLASSES * sizeof(int32_t);
+    const size_t total = (3 * bytes + n + PAGE + label_bytes + PAGE - 1) / PAGE * PAGE;
     char *const memory = aligned_alloc(PAGE, total);
     if (memory == NULL) {
         fprintf(stderr, "Not enough memory for %zu elements\n", n);
         exit(EXIT_FAILURE);
     }
     memset(memory, 0, total);
-    struct inputs inputs = {n, real_size, memory, memory + bytes, memory + 2 * bytes, memory};
+    struct inputs inputs = {
+        .n = n,
+        .real_size = real_size,
+        .logits = memory,
+        .targets = memory + bytes,
+        .gradient = memory + 2 * bytes,
+        .byte_targets = (uint8_t *)(memory + 3 * bytes),
+        .labels = (int32_t *)(void *)(memory + 3 * bytes + (n + PAGE - 1) / PAGE * PAGE),
+        .memory = memory,
+    };
     uint64_t state = 0x9E3779B97F4A7C15;
     for (size_t i = 0; i < n; i++) {
         set(inputs.logits, real_size, i, -8 + 12 * random_unit(&state));
-        set(inputs.targets, real_size, i, random_unit(&state) < 0.1);
+        inputs.byte_targets[i] = random_unit(&state) < 0.1;
+        set(inputs.targets, real_size, i, inputs.byte_targets[i]);
+    }
+    for (size_t row = 0; row < n / INPUT_CLASSES; row++) {
+        inputs.labels[row] = (int32_t)((INPUT_CLASSES + 1) * random_unit(&state));
     }
     return inputs;
 }

@@ -7,6 +7,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* Classes of a sample, where the elements are seen as rows of a matrix. */
+#define INPUT_CLASSES 80
 
 struct inputs {
     size_t n;
@@ -14,6 +18,8 @@ struct inputs {
     void *logits;
     void *targets;
     void *gradient;
+    uint8_t *byte_targets; /* the same targets in bytes */
+    int32_t *labels;       /* a class, or INPUT_CLASSES for none, for each row */
     void *memory;
 };
 

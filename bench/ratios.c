@@ -120,6 +120,47 @@ static double run_focal_avx2(const struct entrant *entrant) {
     return scale * row->f32->focal[FGHM_GAMMA_2](&constants, &span, &bad_target);
 }
 
+/* Loss and gradient of a batch with targets that are not the logits' type. */
+static double focal_batch(const struct entrant *entrant, fghm_batch *batch) {
+    const struct inputs *const in = &entrant->bench->f32;
+    fghm_result result = {.size = sizeof result, .loss = NAN};
+    batch->size = sizeof *batch;
+    batch->inner = 1;
+    batch->logits.data = in->logits;
+    batch->gradient.data = in->gradient;
+    fghm_focal_batch(entrant->bench->gamma_2, NULL, batch, &result);
+    return result.loss;
+}
+
+static double run_focal_bytes(const struct entrant *entrant) {
+    fghm_batch batch = {
+        .outer = entrant->n,
+        .classes = 1,
+        .targets = {.data = entrant->bench->f32.byte_targets, .dtype = FGHM_U8},
+    };
+    return focal_batch(entrant, &batch);
+}
+
+static double run_focal_labels(const struct entrant *entrant) {
+    fghm_batch batch = {
+        .outer = entrant->n / INPUT_CLASSES,
+        .classes = INPUT_CLASSES,
+        .target_form = FGHM_TARGET_LABEL,
+        .background = FGHM_BACKGROUND_LAST,
+        .targets = {.data = entrant->bench->f32.labels, .dtype = FGHM_I32},
+    };
+    return focal_batch(entrant, &batch);
+}
+
+static double run_focal_dense_batch(const struct entrant *entrant) {
+    fghm_batch batch = {
+        .outer = entrant->n,
+        .classes = 1,
+        .targets = {.data = entrant->bench->f32.targets, .dtype = FGHM_F32},
+    };
+    return focal_batch(entrant, &batch);
+}
+
 /* The competitors ----------------------------------------------------------- */
 
 static double run_loop(const struct entrant *entrant, const struct inputs *in) {
@@ -176,6 +217,9 @@ static const struct side focal_threads = {.run = run_focal_threads};
 static const struct side focal_general = {.run = run_focal_general};
 static const struct side focal_f64 = {.run = run_focal_f64};
 static const struct side focal_avx2 = {.run = run_focal_avx2, .needs_row = "avx2"};
+static const struct side focal_bytes = {.run = run_focal_bytes};
+static const struct side focal_labels = {.run = run_focal_labels};
+static const struct side focal_dense_batch = {.run = run_focal_dense_batch};
 static const struct side ghmc = {.run = run_ghmc};
 static const struct side ghmc_100 = {.run = run_ghmc_100};
 static const struct side stream = {.run = run_stream};
@@ -259,6 +303,10 @@ static const struct ratio ratios[] = {
     {"focal_general_gamma_over_ofast", SPEED, N_L2, &focal_general, &ofast_loop_general, ">= 2"},
     {"focal_f64_over_ofast", SPEED, N_L2, &focal_f64, &ofast_loop_f64, ">= 1.5"},
 #endif
+    {"focal_u8_targets_over_dense", SPEED, N_DRAM, &focal_bytes, &focal, ">= 1.15"},
+    {"focal_l2_batch_of_plain", TIME, N_L2, &focal_dense_batch, &focal, "near 1"},
+    {"focal_l2_u8_of_plain", TIME, N_L2, &focal_bytes, &focal, "near 1"},
+    {"focal_l2_labels_of_u8", TIME, N_L2, &focal_labels, &focal_bytes, "<= 1"},
     {"ghmc_l2_of_focal", TIME, N_L2, &ghmc, &focal, "<= 1.4"},
     {"ghmc_dram_of_focal", TIME, N_DRAM, &ghmc, &focal, "<= 1.6"},
     {"ghmc_100bins_of_10bins", TIME, N_L2, &ghmc_100, &ghmc, "<= 1.3"},

@@ -331,6 +331,7 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
                  FGHM_ERROR_SIZE);
     *plan = (struct fghm_plan){
         .shape = {batch->outer, batch->classes, batch->inner},
+        .counting = result != NULL,
         .softmax = batch->activation == FGHM_ACTIVATION_SOFTMAX,
         .ignoring = batch->ignoring == 1,
         .ignore_index = batch->ignore_index,
@@ -422,7 +423,9 @@ fghm_status fghm_plan_survey(fghm_pool *pool, const struct fghm_kernels *kernels
     if (!*counted) {
         return FGHM_OK;
     }
-    struct survey survey = {.kernels = kernels, .plan = plan};
+    struct fghm_plan counting = *plan;
+    counting.counting = true;
+    struct survey survey = {.kernels = kernels, .plan = &counting};
     const size_t units = plan->labels ? fghm_plan_samples(plan) : fghm_plan_losses(plan);
     const size_t segments = fghm_drive_range(pool, units, 1, survey_segment, &survey);
     *part = fghm_merge_parts(survey.parts, segments);

@@ -222,7 +222,8 @@ static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t
                         struct fghm_part *part) {
     struct tile tile;
     size_t length;
-    const size_t most = plan->batch.softmax ? SOFTMAX_TILE : TILE;
+    const bool direct = is_direct(&plan->batch) && !plan->split && !(plan->star > 0);
+    const size_t most = plan->batch.softmax ? SOFTMAX_TILE : direct ? DIRECT_TILE : TILE;
     for (size_t at = 0; at < n; at += length) {
         length = n - at < most ? n - at : most;
         if (plan->batch.softmax) {

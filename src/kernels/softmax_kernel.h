@@ -40,9 +40,9 @@ struct softmax_block {
 
 /* Reads (to == NULL: writes) the elements of `classes` classes and `samples` samples
  * of an array.  Runs along samples where those are neighbours, else along classes. */
-static __attribute__((noinline)) void move_block(const struct fghm_array *array, size_t first,
-                                                 size_t samples, size_t first_class, size_t classes,
-                                                 bool writes, struct softmax_block *block) {
+static inline void move_block(const struct fghm_array *array, size_t first, size_t samples,
+                              size_t first_class, size_t classes, bool writes,
+                              struct softmax_block *block) {
     const size_t inner = array->shape.inner;
     const ptrdiff_t *const strides = array->strides;
     size_t length;

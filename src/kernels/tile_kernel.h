@@ -13,8 +13,13 @@
 #include "kernels/kernels.h"
 #include "vec/real.h"
 
-/* Elements of a tile: with its six arrays it stays in the level 1 cache. */
-#define TILE 512
+/* Elements of a tile: as many as the level 1 cache holds of the few arrays that one call
+ * has; the fewer, the more the start of each kernel weighs. */
+#define TILE (8192 / sizeof(real))
+
+/* Elements of a tile that needs no room, since kernels work on the caller's memory: it is
+ * there for its targets to be counted while they are at hand. */
+#define DIRECT_TILE ((size_t)8192)
 
 /* Storage -------------------------------------------------------------------- */
 
@@ -104,8 +109,9 @@ static inline float narrower(real x) {
         }                                                                                          \
     } while (0)
 
-static inline void read_reals(int32_t dtype, const void *data, ptrdiff_t offset, ptrdiff_t stride,
-                              size_t n, real *to) {
+/* Out of line, like the other two conversions: many loops, and many callers. */
+static __attribute__((noinline)) void read_reals(int32_t dtype, const void *data, ptrdiff_t offset,
+                                                 ptrdiff_t stride, size_t n, real *to) {
     const float *const f32 = (const float *)data + offset;
     const double *const f64 = (const double *)data + offset;
     const uint16_t *const half = (const uint16_t *)data + offset;
@@ -137,8 +143,8 @@ static inline void read_reals(int32_t dtype, const void *data, ptrdiff_t offset,
     }
 }
 
-static inline void write_reals(int32_t dtype, void *data, ptrdiff_t offset, ptrdiff_t stride,
-                               size_t n, const real *from) {
+static __attribute__((noinline)) void write_reals(int32_t dtype, void *data, ptrdiff_t offset,
+                                                  ptrdiff_t stride, size_t n, const real *from) {
     float *const f32 = (float *)data + offset;
     double *const f64 = (double *)data + offset;
     uint16_t *const half = (uint16_t *)data + offset;
@@ -170,8 +176,8 @@ static inline int32_t column_of(const struct fghm_plan *plan, int64_t label, siz
     return plan->ignoring && label == plan->ignore_index ? IGNORED : known;
 }
 
-static inline void read_columns(const struct fghm_plan *plan, ptrdiff_t offset, ptrdiff_t stride,
-                                size_t n, int32_t *to) {
+static __attribute__((noinline)) void read_columns(const struct fghm_plan *plan, ptrdiff_t offset,
+                                                   ptrdiff_t stride, size_t n, int32_t *to) {
     const size_t classes = plan->shape.classes;
     const uint8_t *const u8 = (const uint8_t *)plan->targets.data + offset;
     const int32_t *const i32 = (const int32_t *)plan->targets.data + offset;
@@ -247,9 +253,7 @@ static inline ptrdiff_t run_stride(const struct fghm_array *array) {
     return array->strides[runs_along_classes(&array->shape) ? 1 : 2];
 }
 
-/* Out of line: many conversions, and many callers. */
-static __attribute__((noinline)) void load(const struct fghm_array *array, size_t first, size_t n,
-                                           real *to) {
+static inline void load(const struct fghm_array *array, size_t first, size_t n, real *to) {
     if (array->contiguous) {
         read_reals(array->dtype, array->data, (ptrdiff_t)first, 1, n, to);
         return;
@@ -260,8 +264,7 @@ static __attribute__((noinline)) void load(const struct fghm_array *array, size_
     }
 }
 
-static __attribute__((noinline)) void store(const struct fghm_array *array, size_t first, size_t n,
-                                            const real *from) {
+static inline void store(const struct fghm_array *array, size_t first, size_t n, const real *from) {
     if (array->contiguous) {
         write_reals(array->dtype, array->data, (ptrdiff_t)first, 1, n, from);
         return;
@@ -310,6 +313,16 @@ struct tile {
     uint8_t ignored[TILE];
     int32_t columns[TILE + 1];
 };
+
+/* Whether tiles need no arrays of their own. */
+static inline bool is_direct(const struct fghm_plan *plan) {
+    return !plan->labels && !plan->ignoring && !(plan->label_smoothing > 0) &&
+           plan->class_alpha == NULL && plan->class_weights == NULL && plan->logits.direct &&
+           plan->targets.direct && (plan->weights.data == NULL || plan->weights.direct) &&
+           (plan->element_loss.data == NULL || plan->element_loss.direct) &&
+           (plan->gradient.data == NULL || plan->gradient.direct) &&
+           (plan->hessian.data == NULL || plan->hessian.direct);
+}
 
 /* Targets of labels; returns how many elements are ignored.  Along rows, the labels
  * of the tile's samples are read at once. */
@@ -368,6 +381,9 @@ static inline size_t dense_targets(const struct fghm_plan *plan, size_t n, const
                                    struct tile *tile, struct fghm_part *part) {
     uint32_t positives = 0;
     uint32_t ignored = 0;
+    if (!plan->counting && !plan->ignoring) {
+        return 0;
+    }
     if (plan->ignoring) {
         const real value = (real)plan->ignore_index;
         for (size_t k = 0; k < n; k++) {
