@@ -139,6 +139,28 @@ static inline void compute_tile(const struct fghm_focal_plan *plan, size_t first
     }
 }
 
+/* Where the results of a tile go: to the caller's memory where kernels can, and where
+ * `in_place` allows. */
+static inline void tile_outputs(const struct fghm_plan *plan, size_t first, bool in_place,
+                                struct tile *tile, struct fghm_span *span) {
+    const struct fghm_array *const arrays[] = {&plan->element_loss, &plan->gradient,
+                                               &plan->hessian};
+    real *const buffers[] = {tile->element_loss, tile->gradient, tile->hessian};
+    void **const outputs[] = {&span->element_loss, &span->gradient, &span->hessian};
+    for (int i = 0; i < 3; i++) {
+        const bool direct = in_place && arrays[i]->direct;
+        real *const to = direct ? (real *)arrays[i]->data + first : buffers[i];
+        *outputs[i] = arrays[i]->data == NULL ? NULL : to;
+    }
+}
+
+static inline void tile_store(const struct fghm_plan *plan, size_t first,
+                              const struct fghm_span *span) {
+    written(&plan->element_loss, first, span->n, span->element_loss);
+    written(&plan->gradient, first, span->n, span->gradient);
+    written(&plan->hessian, first, span->n, span->hessian);
+}
+
 /* Elements of the sigmoid form, or probabilities. */
 static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
                               struct tile *tile, struct fghm_part *part) {
@@ -152,70 +174,74 @@ static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, 
         span.weights = tile->weights;
     }
     /* The terms of a split loss must not overwrite what both read. */
-    const bool in_place = !plan->split;
-    span.element_loss = batch->element_loss.data == NULL && !plan->split ? NULL
-                        : in_place ? writing(&batch->element_loss, first, tile->element_loss)
-                                   : tile->element_loss;
-    span.gradient = batch->gradient.data == NULL ? NULL
-                    : in_place                   ? writing(&batch->gradient, first, tile->gradient)
-                                                 : tile->gradient;
-    span.hessian = batch->hessian.data == NULL ? NULL
-                   : in_place                  ? writing(&batch->hessian, first, tile->hessian)
-                                               : tile->hessian;
+    tile_outputs(batch, first, !plan->split, tile, &span);
     compute_tile(plan, first, tile, &span, part);
-    written(&batch->element_loss, first, n, span.element_loss);
-    written(&batch->gradient, first, n, span.gradient);
-    written(&batch->hessian, first, n, span.hessian);
+    tile_store(batch, first, &span);
 }
 
-/* Samples of the softmax form: their margins are elements with target 1. */
-static __attribute__((noinline)) void softmax_tile(const struct fghm_focal_plan *plan, size_t first,
-                                                   size_t n, struct tile *tile,
-                                                   struct fghm_part *part) {
-    const struct fghm_plan *const batch = &plan->batch;
-    struct softmax_samples samples;
-    softmax_margins(batch, first, n, &samples, tile->logits);
-    if (batch->weights.data != NULL) {
-        load(&batch->weights, first, n, tile->weights);
-        check_weights(first, n, tile->weights, part);
+/* Samples of the softmax form: their margins are elements with target 1, to be computed
+ * into the tile. */
+static __attribute__((noinline)) struct fghm_span softmax_load(const struct fghm_plan *plan,
+                                                               size_t first, size_t n,
+                                                               struct softmax_samples *samples,
+                                                               struct tile *tile) {
+    softmax_margins(plan, first, n, samples, tile->logits);
+    if (plan->weights.data != NULL) {
+        load(&plan->weights, first, n, tile->weights);
     }
-    struct fghm_focal_plan elements = *plan;
-    elements.constants.absolute = false;
-    elements.constants.hessian_floor = -DBL_MAX;
     for (size_t k = 0; k < n; k++) {
-        const int32_t column = samples.columns[k];
+        const int32_t column = samples->columns[k];
         double factors[2] = {0, 0};
         if (column >= 0) {
-            class_factors(batch, (size_t)column, factors);
+            class_factors(plan, (size_t)column, factors);
         } else {
             tile->logits[k] = IGNORED_LOGIT;
         }
-        const double weight = batch->weights.data == NULL ? 1 : (double)tile->weights[k];
+        const double weight = plan->weights.data == NULL ? 1 : (double)tile->weights[k];
         tile->targets[k] = 1;
         tile->weights[k] = column >= 0 ? (real)(factors[0] * weight) : 0;
+        tile->ignored[k] = column < 0;
     }
-    const bool derivatives = batch->gradient.data != NULL || batch->hessian.data != NULL;
-    struct fghm_span span = {
+    const bool derivatives = plan->gradient.data != NULL || plan->hessian.data != NULL;
+    return (struct fghm_span){
         .n = n,
         .logits = tile->logits,
         .targets = tile->targets,
         .weights = tile->weights,
-        .element_loss = tile->element_loss,
+        .element_loss = plan->element_loss.data == NULL ? NULL : tile->element_loss,
         .gradient = derivatives ? tile->gradient : NULL,
-        .hessian = batch->hessian.data == NULL ? NULL : tile->hessian,
+        .hessian = plan->hessian.data == NULL ? NULL : tile->hessian,
     };
-    compute_tile(&elements, first, tile, &span, part);
-    if (batch->element_loss.data != NULL) {
-        store(&batch->element_loss, first, n, tile->element_loss);
-    }
-    if (derivatives) {
-        const double factor = plan->constants.positive * plan->constants.scale;
+}
+
+/* Brings the results of samples to the caller. */
+static inline void softmax_store(const struct fghm_plan *plan,
+                                 const struct fghm_focal_constants *constants, size_t first,
+                                 const struct softmax_samples *samples, struct tile *tile,
+                                 const struct fghm_span *span) {
+    written(&plan->element_loss, first, span->n, span->element_loss);
+    if (span->gradient != NULL) {
+        const double factor = constants->positive * constants->scale;
+        const real *const weights = span->weights;
         for (size_t k = 0; k < SOFTMAX_TILE; k++) {
-            tile->weights[k] = k < n ? (real)(factor * (double)tile->weights[k]) : 0;
+            tile->weights[k] = k < span->n ? (real)(factor * (double)weights[k]) : 0;
         }
-        softmax_spread(batch, &plan->constants, first, n, &samples, tile->gradient, span.hessian,
+        softmax_spread(plan, constants, first, span->n, samples, tile->gradient, span->hessian,
                        tile->weights);
     }
+}
+
+static inline void focal_softmax_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
+                                      struct tile *tile, struct fghm_part *part) {
+    struct softmax_samples samples;
+    struct fghm_span span = softmax_load(&plan->batch, first, n, &samples, tile);
+    check_weights(first, n, tile->weights, part);
+    /* The Hessian's mode is for the Hessian of the logits. */
+    struct fghm_focal_plan margins = *plan;
+    margins.constants.absolute = false;
+    margins.constants.hessian_floor = -DBL_MAX;
+    compute_tile(&margins, first, tile, &span, part);
+    softmax_store(&plan->batch, &plan->constants, first, &samples, tile, &span);
 }
 
 static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t n,
@@ -227,9 +253,86 @@ static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t
     for (size_t at = 0; at < n; at += length) {
         length = n - at < most ? n - at : most;
         if (plan->batch.softmax) {
-            softmax_tile(plan, first + at, length, &tile, part);
+            focal_softmax_tile(plan, first + at, length, &tile, part);
         } else {
             focal_tile(plan, first + at, length, &tile, part);
+        }
+    }
+}
+
+/* GHM: what is ignored, or what the mask says, is in no bin. */
+static inline void mask_tile(struct tile *tile, struct fghm_span *span) {
+    const real *const mask = span->weights;
+    uint32_t invalid = 0;
+    for (size_t k = 0; mask != NULL && k < span->n; k++) {
+        tile->ignored[k] = !(mask[k] > 0);
+        invalid += tile->ignored[k];
+    }
+    if (invalid > 0) {
+        blank_ignored(span->n, tile, span);
+    }
+}
+
+static inline struct fghm_span ghm_load(const struct fghm_plan *plan, size_t first, size_t n,
+                                        struct softmax_samples *samples, struct tile *tile,
+                                        struct fghm_part *part) {
+    struct fghm_span span = plan->softmax ? softmax_load(plan, first, n, samples, tile)
+                                          : tile_load(plan, first, n, tile, part);
+    mask_tile(tile, &span);
+    return span;
+}
+
+static inline size_t ghm_tile_length(const struct fghm_plan *plan) {
+    return plan->softmax ? SOFTMAX_TILE : TILE;
+}
+
+static void ghm_count_batch(const struct fghm_ghm_plan *plan, size_t first, size_t n,
+                            uint64_t *counts, uint64_t *valid, struct fghm_part *part) {
+    struct tile tile;
+    struct softmax_samples samples;
+    const size_t most = ghm_tile_length(&plan->batch);
+    for (size_t at = 0; at < n; at += most) {
+        const size_t length = n - at < most ? n - at : most;
+        const struct fghm_span span =
+            ghm_load(&plan->batch, first + at, length, &samples, &tile, part);
+        int bad = 0;
+        ghm_count(plan->bins, &span, counts, valid, &bad);
+        if (bad != 0) {
+            report(FGHM_BAD_TARGET, first + at, &span, part);
+        }
+    }
+}
+
+static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size_t n,
+                            struct fghm_part *part) {
+    const struct fghm_plan *const batch = &plan->batch;
+    const struct fghm_focal_constants constants = {
+        .positive = plan->loss_weight,
+        .negative = plan->loss_weight,
+        .scale = plan->scale,
+        .hessian_floor = -DBL_MAX,
+    };
+    struct tile tile;
+    struct softmax_samples samples;
+    real weights[TILE];
+    const size_t most = ghm_tile_length(batch);
+    for (size_t at = 0; at < n; at += most) {
+        const size_t length = n - at < most ? n - at : most;
+        struct fghm_span span = ghm_load(batch, first + at, length, &samples, &tile, part);
+        ghm_weigh(plan->bins, plan->bin_weights, &span, weights);
+        span.weights = weights;
+        if (!batch->softmax) {
+            tile_outputs(batch, first + at, true, &tile, &span);
+        }
+        int bad = 0;
+        part_add(part, focal_gamma_0(&constants, &span, &bad));
+        if (batch->softmax) {
+            softmax_store(batch, &constants, first + at, &samples, &tile, &span);
+        } else {
+            tile_store(batch, first + at, &span);
+        }
+        if (batch->harmonizing_weight.data != NULL) {
+            store(&batch->harmonizing_weight, first + at, length, weights);
         }
     }
 }

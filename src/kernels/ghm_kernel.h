@@ -437,6 +437,18 @@ KERNEL_INLINE void chunk_weights(const struct fghm_bins *bins, const real *bin_w
     }
 }
 
+/* The weights of n elements, for kernels that take weights. */
+static void ghm_weigh(const struct fghm_bins *bins, const real *bin_weights,
+                      const struct fghm_span *span, real *weights) {
+    struct ghm_chunk chunk;
+    struct span_walk walk;
+    walk_start(&walk, span);
+    while (walk_next(&walk)) {
+        chunk_weights(bins, bin_weights, &walk.part, &chunk);
+        memcpy(weights + walk.first, chunk.weights, walk.n * sizeof(real));
+    }
+}
+
 KERNEL_INLINE void mask_inputs(const struct fghm_span *span, struct ghm_chunk *chunk) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;

@@ -138,6 +138,21 @@ typedef void fghm_survey_kernel(const struct fghm_plan *plan, size_t first, size
 typedef void fghm_focal_batch_kernel(const struct fghm_focal_plan *plan, size_t first, size_t n,
                                      struct fghm_part *part);
 
+/* GHM over a batch.  Weights of the batch are the mask. */
+struct fghm_ghm_plan {
+    struct fghm_plan batch;
+    const struct fghm_bins *bins;
+    const void *bin_weights;
+    double loss_weight;
+    double scale;
+};
+
+/* As fghm_count_kernel, and as fghm_apply_kernel, for a part of a batch. */
+typedef void fghm_count_batch_kernel(const struct fghm_ghm_plan *plan, size_t first, size_t n,
+                                     uint64_t *counts, uint64_t *valid, struct fghm_part *part);
+typedef void fghm_apply_batch_kernel(const struct fghm_ghm_plan *plan, size_t first, size_t n,
+                                     struct fghm_part *part);
+
 struct fghm_kernels {
     size_t real_size;
     fghm_focal_kernel *focal[FGHM_GAMMAS];
@@ -146,6 +161,8 @@ struct fghm_kernels {
     fghm_apply_kernel *ghm_apply;
     fghm_survey_kernel *survey;
     fghm_focal_batch_kernel *focal_batch;
+    fghm_count_batch_kernel *ghm_count_batch;
+    fghm_apply_batch_kernel *ghm_apply_batch;
 };
 
 #endif

@@ -25,4 +25,6 @@ const struct fghm_kernels FGHM_KERNELS = {
     .ghm_apply = ghm_apply,
     .survey = survey,
     .focal_batch = focal_batch,
+    .ghm_count_batch = ghm_count_batch,
+    .ghm_apply_batch = ghm_apply_batch,
 };

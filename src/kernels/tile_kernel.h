@@ -285,14 +285,6 @@ static inline const real *reading(const struct fghm_array *array, size_t first, 
     return buffer;
 }
 
-/* Where the kernels are to write: likewise; NULL if the output is not wanted. */
-static inline real *writing(const struct fghm_array *array, size_t first, real *buffer) {
-    if (array->data == NULL) {
-        return NULL;
-    }
-    return array->direct ? (real *)array->data + first : buffer;
-}
-
 /* Brings results to the caller, unless they are there already. */
 static inline void written(const struct fghm_array *array, size_t first, size_t n,
                            const real *from) {
