@@ -63,22 +63,32 @@ static inline void report(int bad, size_t first, const struct fghm_span *span,
     }
 }
 
+static inline bool has_class_factors(const struct fghm_plan *plan) {
+    return plan->class_alpha != NULL || plan->class_weights != NULL;
+}
+
 /* The loss t positive(x) + (1 - t) negative(x): both terms, one after the other, with t
- * and 1 - t as weights.  What is out of [0, 1] becomes NaN. */
-static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan *plan,
+ * and 1 - t as weights.  A target out of [0, 1] becomes NaN. */
+static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan *plan, size_t first,
                                                    const struct fghm_span *span, int *bad) {
     real target[TILE], weight[TILE];
     real loss[TILE], gradient[TILE], hessian[TILE];
     const real *const targets = span->targets;
-    const real *const weights = span->weights;
+    const real *weights = span->weights;
     double sum = 0;
     for (int positive = 1; positive >= 0; positive--) {
         for (size_t k = 0; k < span->n; k++) {
-            const bool fits = targets[k] >= 0 && targets[k] <= 1;
-            const real t = fits ? targets[k] : (real)NAN;
             target[k] = (real)positive;
+        }
+        if (has_class_factors(&plan->batch)) {
+            weigh_classes(&plan->batch, first, span->n, target, span->weights, weight);
+            weights = weight;
+        }
+        for (size_t k = 0; k < span->n; k++) {
+            const bool outside = targets[k] < 0 || targets[k] > 1;
+            const real t = outside ? (real)NAN : targets[k];
             weight[k] = (positive ? t : 1 - t) * (weights == NULL ? 1 : weights[k]);
-            *bad |= targets[k] < 0 || targets[k] > 1 ? FGHM_BAD_TARGET : 0;
+            *bad |= outside ? FGHM_BAD_TARGET : 0;
         }
         const struct fghm_span term = {
             .n = span->n,
@@ -106,18 +116,26 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
     return sum;
 }
 
-/* Logits times gamma, as focal-star has it; finite ones stay finite. */
-static inline void star_logits(const struct fghm_focal_plan *plan, struct tile *tile,
-                               struct fghm_span *span) {
+/* Focal-star: logits times gamma, where finite ones stay finite.  A target that is neither
+ * 0 nor 1 becomes NaN. */
+static inline void star_inputs(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
+                               struct fghm_span *span, struct fghm_part *part) {
     const real *const logits = span->logits;
+    const real *const targets = span->targets;
     const real star = (real)plan->star;
     for (size_t k = 0; k < span->n; k++) {
         const real product = logits[k] * star;
         const bool overflows =
             fabs((double)product) > (double)REAL_MAX && fabs((double)logits[k]) <= (double)REAL_MAX;
+        const bool soft = targets[k] != 0 && targets[k] != 1;
+        if (soft && targets[k] == targets[k]) {
+            found_offender(&part->bad_target, part, first + k);
+        }
         tile->logits[k] = overflows ? (product > 0 ? REAL_MAX : -REAL_MAX) : product;
+        tile->targets[k] = soft ? (real)NAN : targets[k];
     }
     span->logits = tile->logits;
+    span->targets = tile->targets;
 }
 
 /* Computes a tile that has been loaded. */
@@ -125,9 +143,9 @@ static inline void compute_tile(const struct fghm_focal_plan *plan, size_t first
                                 struct fghm_span *span, struct fghm_part *part) {
     int bad = 0;
     if (plan->star > 0) {
-        star_logits(plan, tile, span);
+        star_inputs(plan, first, tile, span, part);
     }
-    part_add(part, plan->split ? split_tile(plan, span, &bad)
+    part_add(part, plan->split ? split_tile(plan, first, span, &bad)
                                : plan->kernel(&plan->constants, span, &bad));
     if (bad != 0) {
         report(bad, first, span, part);
@@ -169,7 +187,7 @@ static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, 
     if (span.weights != NULL) {
         check_weights(first, n, span.weights, part);
     }
-    if (batch->class_alpha != NULL || batch->class_weights != NULL) {
+    if (has_class_factors(batch) && !plan->split) {
         weigh_classes(batch, first, n, span.targets, span.weights, tile->weights);
         span.weights = tile->weights;
     }
