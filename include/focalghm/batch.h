@@ -127,7 +127,7 @@ typedef struct fghm_result {
     uint64_t elements;  /* outer classes inner (softmax: outer inner) */
     uint64_t valid;     /* elements that are not ignored */
     uint64_t positives; /* valid elements with t >= 1/2 before label smoothing */
-    /* After an error that has a place, the first one in the order o, c, i: the
+    /* After an error that has a place, the first of its kind in the order o, c, i: the
      * index of the sample o inner + i (LABEL), of the element (o classes + c) inner
      * + i (TARGET, WEIGHT), or the class (ALPHA, WEIGHT of class_weights); else -1. */
     int64_t offender;

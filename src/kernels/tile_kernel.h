@@ -393,11 +393,12 @@ static inline size_t dense_targets(const struct fghm_plan *plan, size_t n, const
     return ignored;
 }
 
+/* One kind of offence is reported: the one that is found first. */
 static inline void found_offender(bool *kind, struct fghm_part *part, size_t place) {
     if (!part->bad_target && !part->bad_weight && !part->bad_probability) {
         part->offender = place;
+        *kind = true;
     }
-    *kind = true;
 }
 
 /* Weights are >= 0. */
