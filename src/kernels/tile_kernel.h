@@ -195,6 +195,32 @@ static __attribute__((noinline)) void read_columns(const struct fghm_plan *plan,
     }
 }
 
+/* 1 for labels that are `label`, 0 for others.  Compared in their own type, in which
+ * `label` may not exist: then none is. */
+static __attribute__((noinline)) void match_labels(const struct fghm_array *labels,
+                                                   ptrdiff_t offset, ptrdiff_t stride, size_t n,
+                                                   int64_t label, real *to) {
+    const uint8_t *const u8 = (const uint8_t *)labels->data + offset;
+    const int32_t *const i32 = (const int32_t *)labels->data + offset;
+    const int64_t *const i64 = (const int64_t *)labels->data + offset;
+    const bool exists = (labels->dtype != FGHM_U8 || (label >= 0 && label <= UINT8_MAX)) &&
+                        (labels->dtype != FGHM_I32 || (label >= INT32_MIN && label <= INT32_MAX));
+    const real match = exists ? 1 : 0;
+    const uint8_t label_u8 = (uint8_t)label;
+    const int32_t label_i32 = (int32_t)label;
+    switch (labels->dtype) {
+    case FGHM_U8:
+        CONVERT(uint8_t, to[k], u8[at] == label_u8 ? match : 0);
+        break;
+    case FGHM_I32:
+        CONVERT(int32_t, to[k], i32[at] == label_i32 ? match : 0);
+        break;
+    case FGHM_I64:
+        CONVERT(int64_t, to[k], i64[at] == label ? match : 0);
+        break;
+    }
+}
+
 #undef CONVERT
 
 /* Layout --------------------------------------------------------------------- */
@@ -346,23 +372,18 @@ static __attribute__((noinline)) size_t label_targets(const struct fghm_plan *pl
         return ignored;
     }
     FOR_RUNS(run, shape, first, n) {
-        real *const targets = tile->targets + (run.first - first);
-        uint8_t *const marks = tile->ignored + (run.first - first);
-        const int32_t own = (int32_t)run.class_index;
-        read_columns(plan,
-                     (ptrdiff_t)run.outer * labels->strides[0] +
-                         (ptrdiff_t)run.inner * labels->strides[2],
-                     labels->strides[2], run.length, tile->columns);
-        for (size_t k = 0; k < run.length; k++) {
-            targets[k] = tile->columns[k] == own ? (real)1 : (real)0;
-        }
+        const size_t place = run.first - first;
+        const ptrdiff_t offset =
+            (ptrdiff_t)run.outer * labels->strides[0] + (ptrdiff_t)run.inner * labels->strides[2];
+        const int64_t own = plan->first_label + (int64_t)run.class_index;
+        match_labels(labels, offset, labels->strides[2], run.length, own, tile->targets + place);
         if (plan->ignoring) {
-            uint32_t found = 0;
+            real found[TILE];
+            match_labels(labels, offset, labels->strides[2], run.length, plan->ignore_index, found);
             for (size_t k = 0; k < run.length; k++) {
-                marks[k] = tile->columns[k] == IGNORED;
-                found += marks[k];
+                tile->ignored[place + k] = found[k] > 0;
+                ignored += tile->ignored[place + k];
             }
-            ignored += found;
         }
     }
     return ignored;
