@@ -740,6 +740,22 @@ static void sums_are_accurate(void **state) {
     }
 }
 
+/* The sum of losses near the end of their type's range is a double, and need not
+ * overflow. */
+static void sum_of_the_largest_losses(void **state) {
+    const struct dtype *d = *state;
+    struct batch b = batch_new(d, 272);
+    const double largest = d->size == sizeof(float) ? (double)FLT_MAX : DBL_MAX / 512;
+    fghm_focal *focal = focal_handle(0.0, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+    for (size_t i = 0; i < b.n; i++) {
+        batch_put(&b, i, largest, 0.0);
+    }
+    assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+    assert_true(fabs(b.loss / largest - (double)b.n) <= d->sum_bound * (double)b.n);
+    fghm_focal_destroy(focal);
+    batch_free(&b);
+}
+
 /* Gradient and Hessian carry 1 / D, the element losses do not.  The bound
  * leaves two roundings for the scale. */
 static void check_divided(const struct batch *b, double gamma, double divisor, double bound) {
@@ -961,6 +977,7 @@ int main(void) {
         {"weights_are_linear", weights_are_linear, 1},
         {"weight_zero_of_infinite_logits", weight_zero_of_infinite_logits, 1},
         {"sums_are_accurate", sums_are_accurate, 1},
+        {"sum_of_the_largest_losses", sum_of_the_largest_losses, 1},
         {"gradients_carry_the_reduction", gradients_carry_the_reduction, 1},
         {"far_normalizers", far_normalizers, 1},
         {"any_subset_of_outputs", any_subset_of_outputs, 1},

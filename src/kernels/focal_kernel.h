@@ -253,7 +253,8 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     return values;
 }
 
-/* The working memory of a chunk: its exponentials, in halves. */
+/* The working memory of a chunk: its exponentials, in halves, then its losses in
+ * the place of the first. */
 struct chunk_exponentials {
     real power[CHUNK];
     real remainder[CHUNK];
@@ -334,8 +335,7 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
 
 /* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES. */
 KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_factors *factors,
-                                 const struct fghm_span *span,
-                                 const struct chunk_exponentials *chunk, vsum *sum,
+                                 const struct fghm_span *span, struct chunk_exponentials *chunk,
                                  int *bad_target) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
@@ -343,51 +343,45 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_fact
     real *const element_loss = span->element_loss;
     real *const gradient = span->gradient;
     real *const hessian = span->hessian;
-    for (size_t block = 0; block < span->n; block += SUM_LANES) {
-        for (int part = 0; part < SUM_LANES / V_LANES; part++) {
-            const size_t i = block + (size_t)part * V_LANES;
-            const vreal x = v_load(logits + i);
-            const vreal t = v_load(targets + i);
-            const struct exponential x_exp = {v_load(chunk->power + i),
-                                              v_load(chunk->remainder + i)};
-            struct focal_register out =
-                kind.regular ? hard_register(kind, factors, x, t, x_exp)
-                             : mixed_register(kind, factors, x, t, x_exp, bad_target);
-            if (weights != NULL) {
-                const vreal weight = v_load(weights + i);
-                out.loss_factor = v_mul(out.loss_factor, weight);
-                out.gradient_factor = v_mul(out.gradient_factor, weight);
-                out.hessian_factor = v_mul(out.hessian_factor, weight);
-            }
-            if (!kind.regular) {
-                /* 0 times an infinite loss is 0. */
-                const vreal finite = v_min(v_set(REAL_MAX), out.values.loss);
-                const vmask is_zero = v_eq(out.loss_factor, v_set(0));
-                out.values.loss = v_select(is_zero, finite, out.values.loss);
-            }
-            const vreal loss = v_mul(out.values.loss, out.loss_factor);
-            v_sum_add(sum, part, loss);
-            if (element_loss != NULL) {
-                v_store(element_loss + i, loss);
-            }
-            if (kind.want >= WANT_GRADIENT && gradient != NULL) {
-                v_store(gradient + i, v_mul(out.values.gradient, out.gradient_factor));
-            }
-            if (kind.want >= WANT_HESSIAN && hessian != NULL) {
-                v_store(hessian + i, v_mul(out.values.hessian, out.hessian_factor));
-            }
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vreal x = v_load(logits + i);
+        const vreal t = v_load(targets + i);
+        const struct exponential x_exp = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
+        struct focal_register out = kind.regular
+                                        ? hard_register(kind, factors, x, t, x_exp)
+                                        : mixed_register(kind, factors, x, t, x_exp, bad_target);
+        if (weights != NULL) {
+            const vreal weight = v_load(weights + i);
+            out.loss_factor = v_mul(out.loss_factor, weight);
+            out.gradient_factor = v_mul(out.gradient_factor, weight);
+            out.hessian_factor = v_mul(out.hessian_factor, weight);
+        }
+        if (!kind.regular) {
+            /* 0 times an infinite loss is 0. */
+            const vreal finite = v_min(v_set(REAL_MAX), out.values.loss);
+            const vmask is_zero = v_eq(out.loss_factor, v_set(0));
+            out.values.loss = v_select(is_zero, finite, out.values.loss);
+        }
+        const vreal loss = v_mul(out.values.loss, out.loss_factor);
+        v_store(chunk->power + i, loss);
+        if (element_loss != NULL) {
+            v_store(element_loss + i, loss);
+        }
+        if (kind.want >= WANT_GRADIENT && gradient != NULL) {
+            v_store(gradient + i, v_mul(out.values.gradient, out.gradient_factor));
+        }
+        if (kind.want >= WANT_HESSIAN && hessian != NULL) {
+            v_store(hessian + i, v_mul(out.values.hessian, out.hessian_factor));
         }
     }
 }
 
 /* Out of line, and one for all kinds: soft targets and infinite logits are rare. */
-static __attribute__((noinline)) void irregular_results(struct focal_kind kind,
-                                                        const struct focal_factors *factors,
-                                                        const struct fghm_span *span,
-                                                        const struct chunk_exponentials *chunk,
-                                                        vsum *sum, int *bad_target) {
+static __attribute__((noinline)) void
+irregular_results(struct focal_kind kind, const struct focal_factors *factors,
+                  const struct fghm_span *span, struct chunk_exponentials *chunk, int *bad_target) {
     kind.regular = false;
-    focal_results(kind, factors, span, chunk, sum, bad_target);
+    focal_results(kind, factors, span, chunk, bad_target);
 }
 
 /* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
@@ -397,13 +391,11 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct focal_factor
     struct chunk_exponentials chunk;
     const bool regular = exponentials(kind, span->n, span->logits, span->targets, &chunk);
     if (__builtin_expect(regular, 1)) {
-        vsum sum = total->sum;
-        focal_results(kind, factors, span, &chunk, &sum, bad_target);
-        total->sum = sum;
+        focal_results(kind, factors, span, &chunk, bad_target);
     } else {
-        irregular_results(kind, factors, span, &chunk, &total->sum, bad_target);
+        irregular_results(kind, factors, span, &chunk, bad_target);
     }
-    lane_sum_end_chunk(total);
+    lane_sum_add_chunk(total, span->n, chunk.power);
 }
 
 KERNEL_INLINE double focal_span(struct focal_kind kind,

@@ -7,8 +7,9 @@
  * Both passes first turn a chunk of elements into margins z (see kernels.h).
  * The bin of a margin needs no exponential: g = sigmoid(-z) falls with z, so the
  * edges of g are edges of z, and comparing with them gives the bin of real
- * arithmetic.  With few bins, counting compares with every edge; else the
- * margin's cell tells the one edge to compare with. */
+ * arithmetic.  With few bins, counting compares with every edge, or the margin's
+ * cell tells the one edge to compare with.  With many, g itself tells the bin,
+ * unless it is too near to an edge. */
 
 #include "focalghm/ghm.h"
 #include "kernels/focal_kernel.h"
@@ -150,6 +151,31 @@ KERNEL_INLINE vindex bin_of_margin(const struct bin_finder *finder, vreal margin
     return v_index_increment(v_le(margin, upper), v_index_bits(first));
 }
 
+/* As bin_of_margin.  Out of line: rare. */
+static __attribute__((noinline)) vindex exact_bin(const struct fghm_bins *bins, vreal margin) {
+    const struct bin_finder finder = bin_finder(bins, false);
+    return bin_of_margin(&finder, margin);
+}
+
+/* The bin of each lane from its margin and g = sigmoid(-z), which is right to
+ * within half of the doubt; `bins` for NaN.  Only where bins g is so near to a
+ * whole number that this does not tell the bin, tables must: a gather for each
+ * register would take longer than all the rest. */
+KERNEL_INLINE vindex bin_of_hard(const struct fghm_bins *bins, vreal margin, vreal norm) {
+    const real count = (real)bins->bins;
+    const vreal half = v_set((real)0.5);
+    const vreal round = v_set(REAL_ROUND);
+    /* No doubt at g = 1, nor about NaN, which the first v_min keeps. */
+    const vreal scaled = v_min(v_sub(v_set(count), half), v_mul(norm, v_set(count)));
+    const vreal place = v_min(scaled, v_add(v_set(count), half));
+    const vreal distance = v_abs(v_sub(place, v_sub(v_add(place, round), round)));
+    const vmask clear = v_le(v_mul(place, v_set(8 * REAL_EPSILON)), distance);
+    if (__builtin_expect(!m_all(clear), 0)) {
+        return exact_bin(bins, margin);
+    }
+    return v_index(place);
+}
+
 /* 16 cells, and bins and the one for NaN no more. */
 static inline bool is_small(const struct fghm_bins *bins) {
     return bins->cells == 16 && bins->bins < 16;
@@ -198,10 +224,19 @@ static inline void tally(const struct fghm_bins *bins, size_t n, const real *mar
 
 static inline void histogram_add(const struct fghm_bins *bins, size_t n, const real *margins,
                                  uint32_t (*histograms)[FGHM_BINS_MAX + 1]) {
-    const struct bin_finder finder = bin_finder(bins, false);
+    const vreal one = v_set(1);
+    real norms[CHUNK];
     int32_t indices[CHUNK];
     for (size_t i = 0; i < n; i += V_LANES) {
-        v_store_index(indices + i, bin_of_margin(&finder, v_load(margins + i)));
+        const vreal margin = v_load(margins + i);
+        const struct exponential x = exp_minus(v_abs(margin));
+        const vreal e = v_add(x.power, x.remainder);
+        const vreal above = v_select(v_gt(margin, v_set(0)), e, one);
+        v_store(norms + i, v_div(above, v_add(one, e)));
+    }
+    for (size_t i = 0; i < n; i += V_LANES) {
+        const vreal margin = v_load(margins + i);
+        v_store_index(indices + i, bin_of_hard(bins, margin, v_load(norms + i)));
     }
     for (size_t i = 0; i < n; i += HISTOGRAMS) {
         for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
@@ -388,27 +423,7 @@ struct ghm_chunk {
     real targets[CHUNK];
 };
 
-KERNEL_INLINE vreal weight_of_margin(const struct bin_finder *finder, const real *bin_weights,
-                                     vreal margin) {
-    return small_or_large_lookup(finder->small, bin_weights, bin_of_margin(finder, margin));
-}
-
-/* Weights straight from the inputs; false if the chunk has soft targets. */
-KERNEL_INLINE bool hard_weights(const struct bin_finder *finder, const real *bin_weights,
-                                const struct fghm_span *span, real *weights) {
-    const real *const logits = span->logits;
-    const real *const targets = span->targets;
-    vreal soft = v_set(0);
-    for (size_t i = 0; i < span->n; i += V_LANES) {
-        const vreal t = v_load(targets + i);
-        const vreal margin = hard_margin(v_load(logits + i), t);
-        soft = v_or(soft, softness(t));
-        v_store(weights + i, weight_of_margin(finder, bin_weights, margin));
-    }
-    return m_all(v_eq(soft, v_set(0)));
-}
-
-/* The same by way of margins, for any chunk. */
+/* The weights of any chunk, by way of margins. */
 static __attribute__((noinline)) void any_weights(const struct fghm_bins *bins,
                                                   const real *bin_weights,
                                                   const struct fghm_span *span,
@@ -418,22 +433,7 @@ static __attribute__((noinline)) void any_weights(const struct fghm_bins *bins,
     chunk_margins(bins, span, chunk->margins, &bad_target);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal margin = v_load(chunk->margins + i);
-        v_store(chunk->weights + i, weight_of_margin(&finder, bin_weights, margin));
-    }
-}
-
-KERNEL_INLINE void chunk_weights(const struct fghm_bins *bins, const real *bin_weights,
-                                 const struct fghm_span *span, struct ghm_chunk *chunk) {
-    bool done = false;
-    if (span->weights == NULL && is_small(bins)) {
-        const struct bin_finder finder = bin_finder(bins, true);
-        done = hard_weights(&finder, bin_weights, span, chunk->weights);
-    } else if (span->weights == NULL) {
-        const struct bin_finder finder = bin_finder(bins, false);
-        done = hard_weights(&finder, bin_weights, span, chunk->weights);
-    }
-    if (!done) {
-        any_weights(bins, bin_weights, span, chunk);
+        v_store(chunk->weights + i, v_lookup(bin_weights, bin_of_margin(&finder, margin)));
     }
 }
 
@@ -460,12 +460,60 @@ KERNEL_INLINE void mask_inputs(const struct fghm_span *span, struct ghm_chunk *c
     }
 }
 
-KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct focal_factors *factors,
-                               const struct fghm_bins *bins, const real *bin_weights,
-                               const struct fghm_span *span, struct lane_sum *total) {
+/* A chunk of hard targets and finite logits, without a mask.  The second sweep has
+ * g at hand, which tells the bin. */
+KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_factors *factors,
+                                   const struct fghm_bins *bins, const real *bin_weights,
+                                   const struct fghm_span *span, struct chunk_exponentials *chunk) {
+    const real *const logits = span->logits;
+    const real *const targets = span->targets;
+    real *const element_loss = span->element_loss;
+    real *const gradient = span->gradient;
+    real *const hessian = span->hessian;
+    const bool small = is_small(bins);
+    const struct bin_finder finder = bin_finder(bins, true);
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const struct exponential x = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
+        const vmask is_one = v_eq(v_load(targets + i), v_set(1));
+        const vreal margin = v_negate_unless(is_one, v_load(logits + i));
+        const struct focal_values values = hard_values(kind, factors, margin, x);
+        const vindex bin =
+            small ? bin_of_margin(&finder, margin) : bin_of_hard(bins, margin, values.gradient);
+        const vreal weight = small_or_large_lookup(small, bin_weights, bin);
+        const vreal scaled = v_mul(factors->positive_scaled, weight);
+        const vreal loss = v_mul(values.loss, weight);
+        v_store(chunk->power + i, loss);
+        if (element_loss != NULL) {
+            v_store(element_loss + i, loss);
+        }
+        if (kind.want >= WANT_GRADIENT && gradient != NULL) {
+            v_store(gradient + i, v_mul(values.gradient, v_negate_where(is_one, scaled)));
+        }
+        if (kind.want >= WANT_HESSIAN && hessian != NULL) {
+            v_store(hessian + i, v_mul(values.hessian, scaled));
+        }
+    }
+}
+
+KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct focal_factors *factors,
+                                       const struct fghm_bins *bins, const real *bin_weights,
+                                       const struct fghm_span *span, struct lane_sum *total) {
+    struct chunk_exponentials chunk;
+    if (span->weights != NULL ||
+        !exponentials(kind, span->n, span->logits, span->targets, &chunk)) {
+        return false;
+    }
+    regular_results(kind, factors, bins, bin_weights, span, &chunk);
+    lane_sum_add_chunk(total, span->n, chunk.power);
+    return true;
+}
+
+KERNEL_INLINE void apply_any_chunk(struct focal_kind kind, const struct focal_factors *factors,
+                                   const struct fghm_bins *bins, const real *bin_weights,
+                                   const struct fghm_span *span, struct lane_sum *total) {
     struct ghm_chunk chunk;
     int bad_target = 0;
-    chunk_weights(bins, bin_weights, span, &chunk);
+    any_weights(bins, bin_weights, span, &chunk);
     struct fghm_span weighted = *span;
     weighted.weights = chunk.weights;
     if (span->weights != NULL) {
@@ -491,7 +539,9 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        apply_chunk(kind, &factors, bins, bin_weights, &walk.part, &total);
+        if (!apply_regular_chunk(kind, &factors, bins, bin_weights, &walk.part, &total)) {
+            apply_any_chunk(kind, &factors, bins, bin_weights, &walk.part, &total);
+        }
         walk_finish_part(&walk);
     }
     return lane_sum_total(&total);

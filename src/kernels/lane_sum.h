@@ -2,10 +2,14 @@
 #ifndef FGHM_KERNELS_LANE_SUM_H
 #define FGHM_KERNELS_LANE_SUM_H
 
-/* The sum of a segment, in SUM_LANES lanes of double.  For float that is exact
- * enough: 2^20 additions in a lane lose 2^-33.  For double, chunks of elements
- * are added up plainly, and the chunks' sums with the error of each addition
- * carried along. */
+/* The sum of a segment, in SUM_LANES lanes of double.  Four elements of a lane are
+ * added in their own type first, in pairs, which loses 2^-23 of a float sum at
+ * the very most: widening and adding each took a fifth of the whole kernel's
+ * time.  From there on, double is exact enough for float: 2^18 additions in a
+ * lane lose 2^-35.  For double, a chunk is added up plainly, and the chunks' sums
+ * with the error of each addition carried along. */
+
+#include <stdbool.h>
 
 #include "vec/real.h"
 
@@ -44,6 +48,45 @@ static inline void lane_sum_end_chunk(struct lane_sum *lanes) {
 #else
     (void)lanes;
 #endif
+}
+
+/* Adds blocks of SUM_LANES. */
+static inline void add_blocks(vsum *sum, size_t blocks, const real *from) {
+    for (size_t i = 0; i < blocks * SUM_LANES; i += SUM_LANES) {
+        for (int part = 0; part < SUM_LANES / V_LANES; part++) {
+            v_sum_add(sum, part, v_load(from + i + (size_t)part * V_LANES));
+        }
+    }
+}
+
+/* Adds four blocks at a time; returns whether all sums of four were finite. */
+static inline bool add_fours(vsum *sum, size_t fours, const real *from) {
+    vreal trouble = v_set(0);
+    for (size_t i = 0; i < fours * 4 * SUM_LANES; i += 4 * SUM_LANES) {
+        for (int part = 0; part < SUM_LANES / V_LANES; part++) {
+            const real *const at = from + i + (size_t)part * V_LANES;
+            const vreal first = v_add(v_load(at), v_load(at + SUM_LANES));
+            const vreal second = v_add(v_load(at + 2 * SUM_LANES), v_load(at + 3 * SUM_LANES));
+            const vreal four = v_add(first, second);
+            trouble = v_or(trouble, v_sub(four, four));
+            v_sum_add(sum, part, four);
+        }
+    }
+    return m_all(v_eq(trouble, v_set(0)));
+}
+
+/* Adds n numbers, a multiple of SUM_LANES. */
+static inline void lane_sum_add_chunk(struct lane_sum *lanes, size_t n, const real *from) {
+    const size_t fours = n / (4 * SUM_LANES);
+    vsum sum = lanes->sum;
+    if (__builtin_expect(!add_fours(&sum, fours, from), 0)) {
+        /* Large numbers may overflow where they meet, but not in double. */
+        sum = lanes->sum;
+        add_blocks(&sum, 4 * fours, from);
+    }
+    add_blocks(&sum, n / SUM_LANES - 4 * fours, from + 4 * fours * SUM_LANES);
+    lanes->sum = sum;
+    lane_sum_end_chunk(lanes);
 }
 
 static inline double lane_sum_total(const struct lane_sum *lanes) {

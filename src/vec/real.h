@@ -25,6 +25,7 @@ typedef int32_t real_integer; /* as wide as real */
 #define REAL_MIN 0x1p-126f /* the smallest normal number */
 #define REAL_SMALLEST 0x1p-149f
 #define REAL_MAX FLT_MAX
+#define REAL_EPSILON FLT_EPSILON
 #define REAL_GAMMA_MAX 0x1p90
 #define REAL_LIFT 0x1p32f /* makes a subnormal number normal */
 #define REAL_LIFT_EXPONENT 32
@@ -39,6 +40,7 @@ typedef int64_t real_integer;
 #define REAL_MIN 0x1p-1022
 #define REAL_SMALLEST 0x1p-1074
 #define REAL_MAX DBL_MAX
+#define REAL_EPSILON DBL_EPSILON
 #define REAL_GAMMA_MAX 0x1p400
 #define REAL_LIFT 0x1p64
 #define REAL_LIFT_EXPONENT 64
