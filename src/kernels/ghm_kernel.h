@@ -444,7 +444,7 @@ static void ghm_weigh(const struct fghm_bins *bins, const real *bin_weights,
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        chunk_weights(bins, bin_weights, &walk.part, &chunk);
+        any_weights(bins, bin_weights, &walk.part, &chunk);
         memcpy(weights + walk.first, chunk.weights, walk.n * sizeof(real));
     }
 }
