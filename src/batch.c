@@ -365,6 +365,45 @@ size_t fghm_plan_losses(const struct fghm_plan *plan) {
                          : plan->shape.outer * plan->shape.classes * plan->shape.inner;
 }
 
+static void take_class(struct fghm_array *array, size_t class_index, bool input, int32_t real) {
+    if (array->data == NULL || array->shape.classes == 1) {
+        array->direct = array->direct && !input;
+        return;
+    }
+    const ptrdiff_t offset = (ptrdiff_t)class_index * array->strides[1];
+    array->data = (char *)array->data + offset * (ptrdiff_t)dtype_size(array->dtype);
+    array->shape.classes = 1;
+    if (array->shape.inner == 1) {
+        array->strides[2] = array->strides[0];
+    }
+    turn_shape(&array->shape);
+    array->contiguous = is_contiguous(array);
+    array->direct = array->contiguous && array->dtype == real && !input;
+}
+
+void fghm_plan_take_class(struct fghm_plan *plan, size_t class_index) {
+    const int32_t real = fghm_plan_is_double(plan) ? FGHM_F64 : FGHM_F32;
+    struct fghm_array *const inputs[] = {&plan->logits, &plan->targets, &plan->weights};
+    struct fghm_array *const outputs[] = {&plan->element_loss, &plan->gradient, &plan->hessian,
+                                          &plan->harmonizing_weight};
+    /* Inputs are copied: what is known of their overlaps is about the whole array. */
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        take_class(inputs[i], class_index, true, real);
+    }
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        take_class(outputs[i], class_index, false, real);
+    }
+    plan->first_label += (int64_t)class_index;
+    plan->shape.classes = 1;
+    turn_shape(&plan->shape);
+}
+
+int64_t fghm_plan_place(const struct fghm_plan *plan, size_t class_index, int64_t element) {
+    const int64_t inner = (int64_t)plan->shape.inner;
+    const int64_t row = element / inner * (int64_t)plan->shape.classes + (int64_t)class_index;
+    return row * inner + element % inner;
+}
+
 /* The walk --------------------------------------------------------------------- */
 
 size_t fghm_plan_drive(fghm_pool *pool, const struct fghm_plan *plan, fghm_range_work *work,

@@ -30,6 +30,11 @@ bool fghm_plan_is_double(const struct fghm_plan *plan);
 size_t fghm_plan_losses(const struct fghm_plan *plan);
 size_t fghm_plan_samples(const struct fghm_plan *plan);
 
+/* Leaves of a plan without softmax one class; and the index in the batch of an element of
+ * that class. */
+void fghm_plan_take_class(struct fghm_plan *plan, size_t class_index);
+int64_t fghm_plan_place(const struct fghm_plan *plan, size_t class_index, int64_t element);
+
 /* Calls work(context, segment, first, n) for all losses of the plan.  Returns the number
  * of segments. */
 size_t fghm_plan_drive(fghm_pool *pool, const struct fghm_plan *plan, fghm_range_work *work,

@@ -2,28 +2,38 @@
 #include "bins.h"
 
 #include <fenv.h>
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Edge b / bins of g = sigmoid(-z) is at the margin
+/* GHM-C.  An edge e of g = sigmoid(-z) is at the margin
  *
- *     z_b = log((bins - b) / b) = log(bins - b) - log(b),
+ *     z_e = log((1 - e) / e),
  *
- * irrational but for b = bins / 2, and a margin is in bin b or above exactly if
- * it is at most the largest representable number below z_b.  To find that number
- * for certain, logarithms of whole numbers are added up in double-double, from
- * log(k + 1) - log(k) = 2 atanh(1 / (2 k + 1)), with some 100 correct bits: the
- * nearest that any of these numbers comes to a representable one is far wider.
+ * and a margin is in the bin above e, that is below z_e, exactly if it is at most the
+ * largest representable number that is at most z_e.
  *
- * Arithmetic here relies on double being evaluated as double (FLT_EVAL_METHOD
- * 0) and on -ffp-contract=off. */
+ * GHM-R.  Here -|d| is the margin, and since g = |d| / sqrt(d^2 + mu^2),
+ *
+ *     z_e = -mu e / sqrt((1 - e) (1 + e)).
+ *
+ * To find the representable number for certain, all is computed in double-double, with
+ * some 95 correct bits: the nearest that any of these numbers, irrational but for a few
+ * that come out exact, comes to a representable one is far wider.
+ *
+ * Arithmetic here relies on double being evaluated as double (FLT_EVAL_METHOD 0) and on
+ * -ffp-contract=off. */
 
 struct wide {
     double high;
     double low;
 };
+
+static struct wide wide_of(double a) {
+    return (struct wide){a, 0};
+}
 
 static struct wide sum_of(double a, double b) {
     const double high = a + b;
@@ -38,28 +48,91 @@ static struct wide wide_add(struct wide a, struct wide b) {
     return sum_of(middle.high, middle.low + low.low);
 }
 
-/* a / n for a whole number n below 2^26: products with its quotient's halves are
- * exact. */
-static struct wide wide_divide(struct wide a, double n) {
-    const double first = a.high / n;
-    /* Veltkamp's splitting: 2^27 + 1 leaves halves of 26 bits. */
-    const double scaled = first * 0x1.0000002p27;
-    const double upper = scaled - (scaled - first);
-    const double lower = first - upper;
-    const double rest = ((a.high - upper * n) - lower * n) + a.low;
-    return sum_of(first, rest / n);
+static struct wide wide_negative(struct wide a) {
+    return (struct wide){-a.high, -a.low};
 }
 
-/* log(k + 1) - log(k) = 2 (s + s^3 / 3 + s^5 / 5 + ...), s = 1 / (2 k + 1). */
-static struct wide log_step(size_t k) {
-    const double n = (double)(2 * k + 1);
-    struct wide power = wide_divide((struct wide){2, 0}, n);
-    struct wide sum = power;
-    for (int order = 3; power.high > 0x1p-120; order += 2) {
-        power = wide_divide(wide_divide(power, n), n);
-        sum = wide_add(sum, wide_divide(power, order));
+static struct wide wide_multiply(struct wide a, struct wide b) {
+    const double high = a.high * b.high;
+    const double low = fma(a.high, b.high, -high);
+    return sum_of(high, low + (a.high * b.low + a.low * b.high));
+}
+
+static struct wide wide_divide(struct wide a, struct wide b) {
+    struct wide quotient = {0, 0};
+    for (int digit = 0; digit < 3; digit++) {
+        const struct wide next = wide_of(a.high / b.high);
+        quotient = wide_add(quotient, next);
+        a = wide_add(a, wide_negative(wide_multiply(next, b)));
+    }
+    return quotient;
+}
+
+static struct wide wide_root(struct wide a) {
+    const struct wide near = wide_of(sqrt(a.high));
+    const struct wide rest = wide_add(a, wide_negative(wide_multiply(near, near)));
+    return wide_add(near, wide_of(rest.high / (2 * near.high)));
+}
+
+/* exp(a) for |a| < 1: (exp(a / 64))^64. */
+static struct wide wide_exp(double a) {
+    const struct wide part = wide_of(a / 64);
+    struct wide term = wide_of(1);
+    struct wide sum = wide_of(1);
+    for (int order = 1; order <= 15; order++) {
+        term = wide_divide(wide_multiply(term, part), wide_of(order));
+        sum = wide_add(sum, term);
+    }
+    for (int doubling = 0; doubling < 6; doubling++) {
+        sum = wide_multiply(sum, sum);
     }
     return sum;
+}
+
+/* log(a) for a in [1/2, 2]: log of the nearest double, put right by a Newton step. */
+static struct wide wide_log(struct wide a) {
+    const double near = log(a.high);
+    const struct wide ratio = wide_multiply(a, wide_exp(-near));
+    const struct wide rest = wide_add(ratio, wide_of(-1));
+    return wide_add(wide_of(near), wide_add(rest, wide_of(-rest.high * rest.high / 2)));
+}
+
+/* 2 atanh(a) for |a| <= 1/3. */
+static struct wide wide_twice_atanh(struct wide a) {
+    const struct wide square = wide_multiply(a, a);
+    struct wide power = a;
+    struct wide sum = a;
+    for (int order = 3; order < 75; order += 2) {
+        power = wide_multiply(power, square);
+        sum = wide_add(sum, wide_divide(power, wide_of(order)));
+    }
+    return wide_add(sum, sum);
+}
+
+static const struct wide ln_2 = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
+
+/* log((1 - e) / e) = 2 atanh(1 - 2 e), for e in (0, 1). */
+static struct wide classification_margin(struct wide e) {
+    const struct wide rest = wide_add(wide_of(1), wide_negative(e));
+    const struct wide difference = wide_add(rest, wide_negative(e));
+    if (fabs(difference.high) <= 0.33) {
+        return wide_twice_atanh(difference);
+    }
+    int exponent, rest_exponent;
+    (void)frexp(e.high, &exponent);
+    (void)frexp(rest.high, &rest_exponent);
+    const struct wide fraction = {ldexp(e.high, -exponent), ldexp(e.low, -exponent)};
+    const struct wide rest_fraction = {ldexp(rest.high, -rest_exponent),
+                                       ldexp(rest.low, -rest_exponent)};
+    const struct wide log_fraction = wide_log(wide_divide(rest_fraction, fraction));
+    return wide_add(log_fraction, wide_multiply(wide_of(rest_exponent - exponent), ln_2));
+}
+
+static struct wide regression_margin(struct wide e, double mu) {
+    const struct wide below = wide_add(wide_of(1), wide_negative(e));
+    const struct wide above = wide_add(wide_of(1), e);
+    const struct wide root = wide_root(wide_multiply(below, above));
+    return wide_negative(wide_divide(wide_multiply(wide_of(mu), e), root));
 }
 
 /* The largest double, or float, that is at most a. */
@@ -116,6 +189,9 @@ static double get(const void *array, size_t index, bool single) {
     return single ? (double)((const float *)array)[index] : ((const double *)array)[index];
 }
 
+/* Cells beyond this are not worth their memory: kernels then search. */
+#define CELLS_MAX ((double)(1 << 16))
+
 /* Kernels load `upper` in groups of eight, and tables of up to 16 cells whole. */
 #define UPPER_PADDING 8
 #define CELLS_SMALL 16
@@ -165,8 +241,8 @@ static bool fill_cells(const struct fghm_bins *bins, bool single, const struct a
     return true;
 }
 
-/* Cells that are 1 / refinement of the narrowest bin wide, one more at each end,
- * and cell 0. */
+/* Cells that are 1 / refinement of the narrowest bin wide, one more at each end, and cell
+ * 0; or none if they are too many. */
 static void scale_cells(struct fghm_bins *bins, const struct wide *margins, double refinement) {
     bins->cell_scale = 1;
     bins->cell_offset = 1;
@@ -176,21 +252,26 @@ static void scale_cells(struct fghm_bins *bins, const struct wide *margins, doub
     }
     const double top = margins[1].high;
     const double bottom = margins[bins->bins - 1].high;
-    double narrowest = 1;
+    double narrowest = bins->bins == 2 ? 1 : top - bottom;
     for (size_t b = 1; b + 1 < bins->bins; b++) {
         const double width = margins[b].high - margins[b + 1].high;
         narrowest = width < narrowest ? width : narrowest;
     }
     bins->cell_scale = refinement / narrowest;
     bins->cell_offset = 2 - bottom * bins->cell_scale;
-    const size_t cells = (size_t)((top - bottom) * bins->cell_scale) + 4;
-    bins->cells = cells < CELLS_SMALL ? CELLS_SMALL : cells;
+    const double cells = (top - bottom) * bins->cell_scale + 4;
+    if (!(cells <= CELLS_MAX && bins->cell_scale <= (double)FLT_MAX &&
+          fabs(bins->cell_offset) <= (double)FLT_MAX)) {
+        bins->cells = 0;
+    } else if (cells > CELLS_SMALL) {
+        bins->cells = (size_t)cells;
+    }
 }
 
 /* Makes the tables of one type around cells that have been scaled; NULL without
  * memory. */
 static void *make_arrays(struct fghm_bins *bins, bool single, const struct wide *margins,
-                         struct arrays *arrays) {
+                         const double *edges, struct arrays *arrays) {
     const size_t real_size = single ? sizeof(float) : sizeof(double);
     const size_t edge_bytes = (bins->bins + UPPER_PADDING) * real_size;
     const size_t cell_bytes = bins->cells * real_size;
@@ -203,7 +284,7 @@ static void *make_arrays(struct fghm_bins *bins, bool single, const struct wide 
     bins->cell_bin = arrays->cell_bin = memory + 2 * edge_bytes;
     bins->cell_upper = arrays->cell_upper = memory + 2 * edge_bytes + cell_bytes;
     for (size_t b = 0; b < bins->bins + UPPER_PADDING; b++) {
-        put(arrays->edges, b, single, (double)b / (double)bins->bins);
+        put(arrays->edges, b, single, b <= bins->bins ? edges[b] : 1);
         put(arrays->upper, b, single, (double)NAN);
     }
     put(arrays->upper, 0, single, (double)INFINITY);
@@ -213,52 +294,50 @@ static void *make_arrays(struct fghm_bins *bins, bool single, const struct wide 
     return memory;
 }
 
-static void *make_type(struct fghm_bins *bins, size_t count, bool single,
-                       const struct wide *margins) {
-    bins->bins = count;
+static void *make_type(struct fghm_bins *bins, bool single, const struct wide *margins,
+                       const double *edges) {
     for (double refinement = 1;; refinement *= 1.125) {
         struct arrays arrays;
         scale_cells(bins, margins, refinement);
-        void *const memory = make_arrays(bins, single, margins, &arrays);
-        if (memory == NULL || fill_cells(bins, single, &arrays)) {
+        void *const memory = make_arrays(bins, single, margins, edges, &arrays);
+        if (memory == NULL || bins->cells == 0 || fill_cells(bins, single, &arrays)) {
             return memory;
         }
         free(memory);
     }
 }
 
-/* margins[b] = log(bins - b) - log(b) for b = 1 ... bins - 1. */
-static void make_margins(struct wide *margins, struct wide *logs, size_t bins) {
-    logs[1] = (struct wide){0, 0};
-    for (size_t k = 1; k + 1 < bins; k++) {
-        logs[k + 1] = wide_add(logs[k], log_step(k));
-    }
-    for (size_t b = 1; b < bins; b++) {
-        const struct wide minus = {-logs[b].high, -logs[b].low};
-        margins[b] = wide_add(logs[bins - b], minus);
-    }
-}
-
-static int make_tables(struct fghm_bin_tables *tables, size_t bins) {
-    tables->memory_f32 = tables->memory_f64 = NULL;
-    struct wide *const margins = malloc(2 * (bins + 1) * sizeof *margins);
+static int make_tables(struct fghm_bin_tables *tables, const struct fghm_bin_edges *edges,
+                       double mu) {
+    const size_t bins = edges->bins;
+    *tables = (struct fghm_bin_tables){
+        .f32 = {.bins = bins, .uniform = edges->uniform && mu == 0},
+        .f64 = {.bins = bins, .uniform = edges->uniform && mu == 0},
+    };
+    struct wide *const margins = malloc((bins + 1) * sizeof *margins);
     if (margins == NULL) {
         return -1;
     }
-    make_margins(margins, margins + bins + 1, bins);
-    tables->memory_f32 = make_type(&tables->f32, bins, true, margins);
+    for (size_t b = 1; b < bins; b++) {
+        const struct wide edge = edges->uniform
+                                     ? wide_divide(wide_of((double)b), wide_of((double)bins))
+                                     : wide_of(edges->edges[b]);
+        margins[b] = mu == 0 ? classification_margin(edge) : regression_margin(edge, mu);
+    }
+    tables->memory_f32 = make_type(&tables->f32, true, margins, edges->edges);
     tables->memory_f64 =
-        tables->memory_f32 == NULL ? NULL : make_type(&tables->f64, bins, false, margins);
+        tables->memory_f32 == NULL ? NULL : make_type(&tables->f64, false, margins, edges->edges);
     free(margins);
     return tables->memory_f64 == NULL ? -1 : 0;
 }
 
 /* Double-double arithmetic is exact only where it is rounded to nearest, which the
  * caller may have set otherwise; the search for cells need not end there. */
-int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins) {
+int fghm_bin_tables_make(struct fghm_bin_tables *tables, const struct fghm_bin_edges *edges,
+                         double mu) {
     const int rounding = fegetround();
     fesetround(FE_TONEAREST);
-    const int failed = make_tables(tables, bins);
+    const int failed = make_tables(tables, edges, mu);
     fesetround(rounding);
     return failed;
 }

@@ -1,66 +1,99 @@
 /* SPDX-License-Identifier: MIT */
-#include "focalghm/ghm.h"
+#include "ghm.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bins.h"
 #include "check.h"
-#include "dispatch.h"
 #include "drive.h"
 
-struct fghm_ghm {
-    size_t bins;
-    fghm_reduction reduction;
-    double normalizer;
-    struct fghm_bin_tables tables;
-    uint64_t *counts;      /* of the last batch */
-    uint64_t *next_counts; /* of the batch that is being counted */
-    double *weights;       /* of the last batch */
-    /* The weights in the type of a call, with one more, 0, for elements in no
-     * bin.  Padded to the 16 entries that kernels load whole. */
-    float *weights_f32;
-    double *weights_f64;
-};
-
+/* Kernels load tables of weights of up to 16 bins whole. */
 #define WEIGHTS_PADDING 16
 
-/* Gives the handle tables and an empty histogram for `bins` bins. */
-static fghm_status allocate(fghm_ghm *ghm, size_t bins) {
-    ghm->bins = bins;
-    if (fghm_bin_tables_make(&ghm->tables, bins) != 0) {
-        return FGHM_ERROR_MEMORY;
+static void release(fghm_ghm *ghm) {
+    fghm_bin_tables_free(&ghm->classification);
+    fghm_bin_tables_free(&ghm->regression);
+    free(ghm->edges);
+    free(ghm->history.counts);
+    free(ghm->history.averages);
+    free(ghm->history.average_totals);
+    free(ghm->weights);
+    free(ghm->weights_f32);
+    free(ghm->scaled_f32);
+    free(ghm->weights_f64);
+    free(ghm->scaled_f64);
+}
+
+static fghm_status make_edges(fghm_ghm *ghm, const double *edges) {
+    ghm->edges = calloc(ghm->bins + 1, sizeof *ghm->edges);
+    FGHM_REQUIRE(ghm->edges != NULL, FGHM_ERROR_MEMORY);
+    for (size_t b = 0; b <= ghm->bins; b++) {
+        ghm->edges[b] = edges == NULL ? (double)b / (double)ghm->bins : edges[b];
     }
-    const size_t padded = bins + WEIGHTS_PADDING;
-    ghm->counts = calloc(bins, sizeof *ghm->counts);
-    ghm->next_counts = calloc(bins, sizeof *ghm->next_counts);
-    ghm->weights = calloc(bins, sizeof *ghm->weights);
+    ghm->uniform = edges == NULL;
+    return FGHM_OK;
+}
+
+/* Everything but the settings of a handle of zeros. */
+static fghm_status allocate(fghm_ghm *ghm, size_t bins, const double *edges, size_t histograms) {
+    ghm->bins = bins;
+    ghm->histograms = histograms;
+    FGHM_REQUIRE(make_edges(ghm, edges) == FGHM_OK, FGHM_ERROR_MEMORY);
+    const struct fghm_bin_edges known = {bins, ghm->uniform, ghm->edges};
+    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->classification, &known, 0) == 0, FGHM_ERROR_MEMORY);
+    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->regression, &known, ghm->settings.mu) == 0,
+                 FGHM_ERROR_MEMORY);
+    const size_t row = histograms * bins;
+    const size_t padded = histograms * (bins + 1) + WEIGHTS_PADDING;
+    struct ghm_history *const history = &ghm->history;
+    history->start = 1;
+    history->counts = calloc(histograms * (bins + 1), sizeof *history->counts);
+    history->averages = calloc(row, sizeof *history->averages);
+    history->average_totals = calloc(histograms, sizeof *history->average_totals);
+    ghm->weights = calloc(row, sizeof *ghm->weights);
     ghm->weights_f32 = calloc(padded, sizeof *ghm->weights_f32);
+    ghm->scaled_f32 = calloc(padded, sizeof *ghm->scaled_f32);
     ghm->weights_f64 = calloc(padded, sizeof *ghm->weights_f64);
-    return ghm->counts != NULL && ghm->next_counts != NULL && ghm->weights != NULL &&
-                   ghm->weights_f32 != NULL && ghm->weights_f64 != NULL
+    ghm->scaled_f64 = calloc(padded, sizeof *ghm->scaled_f64);
+    return history->counts != NULL && history->averages != NULL &&
+                   history->average_totals != NULL && ghm->weights != NULL &&
+                   ghm->weights_f32 != NULL && ghm->scaled_f32 != NULL &&
+                   ghm->weights_f64 != NULL && ghm->scaled_f64 != NULL
                ? FGHM_OK
                : FGHM_ERROR_MEMORY;
 }
 
-static void release(fghm_ghm *ghm) {
-    fghm_bin_tables_free(&ghm->tables);
-    free(ghm->counts);
-    free(ghm->next_counts);
-    free(ghm->weights);
-    free(ghm->weights_f32);
-    free(ghm->weights_f64);
+fghm_status fghm_ghm_rebuild(fghm_ghm *ghm, const struct ghm_settings *settings, size_t bins,
+                             const double *edges, size_t histograms) {
+    fghm_ghm made = {.settings = *settings};
+    const fghm_status status = allocate(&made, bins, edges, histograms);
+    if (status != FGHM_OK) {
+        release(&made);
+        return status;
+    }
+    release(ghm);
+    *ghm = made;
+    return FGHM_OK;
 }
 
 fghm_status fghm_ghm_create(fghm_ghm **ghm) {
+    static const struct ghm_settings defaults = {
+        .momentum_rule = FGHM_MOMENTUM_CORRECTED,
+        .divisor = FGHM_DIVISOR_NONEMPTY_BINS,
+        .weight_cap = (double)INFINITY,
+        .loss_weight = 1,
+        .mu = 0.02,
+        .reduction = FGHM_REDUCTION_MEAN,
+        .normalizer = 1,
+    };
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     fghm_ghm *const made = calloc(1, sizeof *made);
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
-    made->reduction = FGHM_REDUCTION_MEAN;
-    made->normalizer = 1;
-    const fghm_status status = allocate(made, 10);
+    const fghm_status status = fghm_ghm_rebuild(made, &defaults, 10, NULL, 1);
     if (status != FGHM_OK) {
-        fghm_ghm_destroy(made);
+        free(made);
         return status;
     }
     *ghm = made;
@@ -74,18 +107,12 @@ void fghm_ghm_destroy(fghm_ghm *ghm) {
     }
 }
 
+/* Bins ------------------------------------------------------------------------ */
+
 fghm_status fghm_ghm_set_bins(fghm_ghm *ghm, size_t bins) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(bins >= 1 && bins <= FGHM_BINS_MAX, FGHM_ERROR_BINS);
-    fghm_ghm changed = {.reduction = ghm->reduction, .normalizer = ghm->normalizer};
-    const fghm_status status = allocate(&changed, bins);
-    if (status != FGHM_OK) {
-        release(&changed);
-        return status;
-    }
-    release(ghm);
-    *ghm = changed;
-    return FGHM_OK;
+    return fghm_ghm_rebuild(ghm, &ghm->settings, bins, NULL, ghm->histograms);
 }
 
 fghm_status fghm_ghm_get_bins(const fghm_ghm *ghm, size_t *bins) {
@@ -95,174 +122,304 @@ fghm_status fghm_ghm_get_bins(const fghm_ghm *ghm, size_t *bins) {
     return FGHM_OK;
 }
 
-fghm_status fghm_ghm_set_reduction(fghm_ghm *ghm, fghm_reduction reduction) {
+fghm_status fghm_ghm_set_edges(fghm_ghm *ghm, size_t bins, const double *edges) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(fghm_is_reduction(reduction), FGHM_ERROR_REDUCTION);
-    ghm->reduction = reduction;
-    return FGHM_OK;
-}
-
-fghm_status fghm_ghm_get_reduction(const fghm_ghm *ghm, fghm_reduction *reduction) {
-    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(reduction != NULL, FGHM_ERROR_NULL_POINTER);
-    *reduction = ghm->reduction;
-    return FGHM_OK;
-}
-
-fghm_status fghm_ghm_set_normalizer(fghm_ghm *ghm, double normalizer) {
-    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(fghm_is_normalizer(normalizer), FGHM_ERROR_NORMALIZER);
-    ghm->normalizer = normalizer;
-    return FGHM_OK;
-}
-
-fghm_status fghm_ghm_get_normalizer(const fghm_ghm *ghm, double *normalizer) {
-    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(normalizer != NULL, FGHM_ERROR_NULL_POINTER);
-    *normalizer = ghm->normalizer;
-    return FGHM_OK;
-}
-
-/* One call: the tables and weights in its type, and what its segments bring
- * back. */
-struct ghm_call {
-    const struct fghm_kernels *kernels;
-    const struct fghm_bins *bins;
-    const void *bin_weights;
-    double scale;
-    double sums[FGHM_SEGMENTS_MAX];
-};
-
-static void apply_segment(void *context, size_t segment, const struct fghm_span *part) {
-    struct ghm_call *const call = context;
-    call->sums[segment] =
-        call->kernels->ghm_apply(call->bins, call->bin_weights, call->scale, part);
-}
-
-/* w_b = total / (count_b nonempty), in all three places. */
-static void update_weights(fghm_ghm *ghm, uint64_t total) {
-    size_t nonempty = 0;
-    for (size_t bin = 0; bin < ghm->bins; bin++) {
-        nonempty += ghm->counts[bin] > 0;
+    FGHM_REQUIRE(edges != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(bins >= 1 && bins <= FGHM_BINS_MAX, FGHM_ERROR_BINS);
+    FGHM_REQUIRE(edges[0] == 0 && edges[bins] == 1, FGHM_ERROR_EDGES);
+    for (size_t b = 0; b < bins; b++) {
+        FGHM_REQUIRE(edges[b] < edges[b + 1], FGHM_ERROR_EDGES);
     }
-    for (size_t bin = 0; bin < ghm->bins; bin++) {
-        const double count = (double)ghm->counts[bin];
-        ghm->weights[bin] = count > 0 ? (double)total / (count * (double)nonempty) : 0;
-        ghm->weights_f32[bin] = (float)ghm->weights[bin];
-        ghm->weights_f64[bin] = ghm->weights[bin];
-    }
-}
-
-/* One counting pass.  `counts` and the two results are shared by the segments. */
-struct count_call {
-    const struct fghm_kernels *kernels;
-    const struct fghm_bins *bins;
-    uint64_t *counts;
-    uint64_t valid;
-    int bad_target;
-};
-
-/* Counts a segment for itself and adds that to what all segments share; sums of
- * integers do not depend on who comes first. */
-static void count_segment(void *context, size_t segment, const struct fghm_span *part) {
-    struct count_call *const call = context;
-    uint64_t counts[FGHM_BINS_MAX];
-    uint64_t valid = 0;
-    int bad_target = 0;
-    (void)segment;
-    memset(counts, 0, call->bins->bins * sizeof counts[0]);
-    call->kernels->ghm_count(call->bins, part, counts, &valid, &bad_target);
-    for (size_t bin = 0; bin < call->bins->bins; bin++) {
-        if (counts[bin] > 0) {
-            __atomic_fetch_add(&call->counts[bin], counts[bin], __ATOMIC_RELAXED);
-        }
-    }
-    __atomic_fetch_add(&call->valid, valid, __ATOMIC_RELAXED);
-    __atomic_fetch_or(&call->bad_target, bad_target, __ATOMIC_RELAXED);
-}
-
-static void count(struct count_call *call, fghm_pool *pool, const struct fghm_span *span) {
-    if (pool == NULL) {
-        call->kernels->ghm_count(call->bins, span, call->counts, &call->valid, &call->bad_target);
-    } else {
-        fghm_drive(pool, span, call->kernels->real_size, count_segment, call);
-    }
-}
-
-static fghm_status ghmc_compute(fghm_ghm *ghm, fghm_pool *pool, const struct fghm_kernels *kernels,
-                                const struct fghm_bins *bins, const void *bin_weights,
-                                const struct fghm_span *span, double *loss) {
-    const fghm_status status = fghm_check_span(span, kernels->real_size, loss);
-    FGHM_REQUIRE(status == FGHM_OK, status);
-
-    memset(ghm->next_counts, 0, ghm->bins * sizeof *ghm->next_counts);
-    struct count_call counting = {.kernels = kernels, .bins = bins, .counts = ghm->next_counts};
-    if (span->n > 0) {
-        count(&counting, pool, span);
-    }
-    FGHM_REQUIRE(!counting.bad_target, FGHM_ERROR_TARGET);
-
-    uint64_t *const swapped = ghm->counts;
-    ghm->counts = ghm->next_counts;
-    ghm->next_counts = swapped;
-    const uint64_t total = counting.valid > 0 ? counting.valid : 1;
-    update_weights(ghm, total);
-
-    if (loss == NULL && span->element_loss == NULL && span->gradient == NULL &&
-        span->hessian == NULL) {
-        return FGHM_OK;
-    }
-    struct ghm_call call = {
-        .kernels = kernels,
-        .bins = bins,
-        .bin_weights = bin_weights,
-        .scale = fghm_scale(ghm->reduction, ghm->normalizer, (double)total),
-    };
-    const size_t segments = fghm_drive(pool, span, kernels->real_size, apply_segment, &call);
-    if (loss != NULL) {
-        *loss = fghm_sum_segments(call.sums, segments) * call.scale;
-    }
-    return FGHM_OK;
-}
-
-fghm_status fghm_ghmc_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *logits,
-                          const float *targets, const float *mask, double *loss,
-                          float *element_loss, float *gradient, float *hessian) {
-    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    const struct fghm_span span = {n, logits, targets, mask, element_loss, gradient, hessian};
-    return ghmc_compute(ghm, pool, fghm_row()->f32, &ghm->tables.f32, ghm->weights_f32, &span,
-                        loss);
-}
-
-fghm_status fghm_ghmc_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *logits,
-                          const double *targets, const double *mask, double *loss,
-                          double *element_loss, double *gradient, double *hessian) {
-    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    const struct fghm_span span = {n, logits, targets, mask, element_loss, gradient, hessian};
-    return ghmc_compute(ghm, pool, fghm_row()->f64, &ghm->tables.f64, ghm->weights_f64, &span,
-                        loss);
+    FGHM_REQUIRE(bins == 1 || edges[1] >= DBL_MIN, FGHM_ERROR_EDGES);
+    return fghm_ghm_rebuild(ghm, &ghm->settings, bins, edges, ghm->histograms);
 }
 
 fghm_status fghm_ghm_get_edges(const fghm_ghm *ghm, size_t capacity, double *edges) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(edges != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(capacity >= ghm->bins + 1, FGHM_ERROR_CAPACITY);
-    memcpy(edges, ghm->tables.f64.edges, (ghm->bins + 1) * sizeof *edges);
+    memcpy(edges, ghm->edges, (ghm->bins + 1) * sizeof *edges);
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_histograms(fghm_ghm *ghm, size_t histograms) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(histograms >= 1 && histograms <= FGHM_HISTOGRAMS_MAX, FGHM_ERROR_HISTOGRAMS);
+    return fghm_ghm_rebuild(ghm, &ghm->settings, ghm->bins, ghm->uniform ? NULL : ghm->edges,
+                            histograms);
+}
+
+fghm_status fghm_ghm_get_histograms(const fghm_ghm *ghm, size_t *histograms) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(histograms != NULL, FGHM_ERROR_NULL_POINTER);
+    *histograms = ghm->histograms;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_mu(fghm_ghm *ghm, double mu) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(mu >= FGHM_MU_MIN && mu <= FGHM_MU_MAX, FGHM_ERROR_MU);
+    struct ghm_settings settings = ghm->settings;
+    settings.mu = mu;
+    return fghm_ghm_rebuild(ghm, &settings, ghm->bins, ghm->uniform ? NULL : ghm->edges,
+                            ghm->histograms);
+}
+
+/* Settings -------------------------------------------------------------------- */
+
+fghm_status fghm_ghm_get_mu(const fghm_ghm *ghm, double *mu) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(mu != NULL, FGHM_ERROR_NULL_POINTER);
+    *mu = ghm->settings.mu;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_momentum(fghm_ghm *ghm, double momentum) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(momentum >= 0 && momentum < 1, FGHM_ERROR_MOMENTUM);
+    ghm->settings.momentum = momentum;
+    fghm_ghm_refresh_weights(ghm);
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_momentum(const fghm_ghm *ghm, double *momentum) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(momentum != NULL, FGHM_ERROR_NULL_POINTER);
+    *momentum = ghm->settings.momentum;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_momentum_rule rule) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(rule == FGHM_MOMENTUM_CORRECTED || rule == FGHM_MOMENTUM_REFERENCE,
+                 FGHM_ERROR_MOMENTUM_RULE);
+    ghm->settings.momentum_rule = rule;
+    fghm_ghm_refresh_weights(ghm);
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_momentum_rule *rule) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(rule != NULL, FGHM_ERROR_NULL_POINTER);
+    *rule = ghm->settings.momentum_rule;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_divisor(fghm_ghm *ghm, fghm_divisor divisor) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(divisor == FGHM_DIVISOR_NONEMPTY_BINS || divisor == FGHM_DIVISOR_ALL_BINS,
+                 FGHM_ERROR_DIVISOR);
+    ghm->settings.divisor = divisor;
+    fghm_ghm_refresh_weights(ghm);
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_divisor *divisor) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(divisor != NULL, FGHM_ERROR_NULL_POINTER);
+    *divisor = ghm->settings.divisor;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_weight_cap(fghm_ghm *ghm, double cap) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(cap > 0, FGHM_ERROR_WEIGHT_CAP);
+    ghm->settings.weight_cap = cap;
+    fghm_ghm_refresh_weights(ghm);
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_weight_cap(const fghm_ghm *ghm, double *cap) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(cap != NULL, FGHM_ERROR_NULL_POINTER);
+    *cap = ghm->settings.weight_cap;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_loss_weight(fghm_ghm *ghm, double loss_weight) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(loss_weight >= 0 && loss_weight <= DBL_MAX, FGHM_ERROR_LOSS_WEIGHT);
+    ghm->settings.loss_weight = loss_weight;
+    fghm_ghm_refresh_weights(ghm);
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_loss_weight(const fghm_ghm *ghm, double *loss_weight) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(loss_weight != NULL, FGHM_ERROR_NULL_POINTER);
+    *loss_weight = ghm->settings.loss_weight;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_reduction(fghm_ghm *ghm, fghm_reduction reduction) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(fghm_is_reduction(reduction), FGHM_ERROR_REDUCTION);
+    ghm->settings.reduction = reduction;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_reduction(const fghm_ghm *ghm, fghm_reduction *reduction) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(reduction != NULL, FGHM_ERROR_NULL_POINTER);
+    *reduction = ghm->settings.reduction;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_set_normalizer(fghm_ghm *ghm, double normalizer) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(fghm_is_normalizer(normalizer), FGHM_ERROR_NORMALIZER);
+    ghm->settings.normalizer = normalizer;
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_normalizer(const fghm_ghm *ghm, double *normalizer) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(normalizer != NULL, FGHM_ERROR_NULL_POINTER);
+    *normalizer = ghm->settings.normalizer;
+    return FGHM_OK;
+}
+
+/* History ---------------------------------------------------------------------- */
+
+uint64_t fghm_ghm_row_total(const fghm_ghm *ghm, const uint64_t *counts, size_t histogram) {
+    uint64_t total = 0;
+    for (size_t b = 0; b <= ghm->bins; b++) {
+        total += counts[histogram * (ghm->bins + 1) + b];
+    }
+    return total;
+}
+
+static size_t nonempty_bins(const fghm_ghm *ghm, size_t histogram) {
+    const uint64_t *const counts = ghm->history.counts + histogram * (ghm->bins + 1);
+    size_t nonempty = 0;
+    for (size_t b = 0; b < ghm->bins; b++) {
+        nonempty += counts[b] > 0;
+    }
+    return nonempty;
+}
+
+/* w of a bin that has elements: see the header. */
+static double weight_of(const fghm_ghm *ghm, size_t histogram, size_t bin, double divisor) {
+    const struct ghm_history *const history = &ghm->history;
+    const double average = history->averages[histogram * ghm->bins + bin];
+    const bool corrected =
+        ghm->settings.momentum > 0 && ghm->settings.momentum_rule == FGHM_MOMENTUM_CORRECTED;
+    /* The corrections of both for their start at 0 cancel. */
+    const double total = corrected ? history->average_totals[histogram]
+                                   : (double)fghm_ghm_row_total(ghm, history->counts, histogram);
+    return fmin(total / (average * divisor), ghm->settings.weight_cap);
+}
+
+void fghm_ghm_refresh_weights(fghm_ghm *ghm) {
+    const struct ghm_settings *const settings = &ghm->settings;
+    for (size_t h = 0; h < ghm->histograms; h++) {
+        const bool all = settings->divisor == FGHM_DIVISOR_ALL_BINS;
+        const double divisor = (double)(all ? ghm->bins : nonempty_bins(ghm, h));
+        for (size_t b = 0; b < ghm->bins; b++) {
+            const size_t padded = h * (ghm->bins + 1) + b;
+            const double weight =
+                ghm->history.counts[padded] > 0 ? weight_of(ghm, h, b, divisor) : 0;
+            ghm->weights[h * ghm->bins + b] = weight;
+            ghm->weights_f32[padded] = (float)weight;
+            ghm->weights_f64[padded] = weight;
+            ghm->scaled_f32[padded] = (float)(weight * settings->loss_weight);
+            ghm->scaled_f64[padded] = weight * settings->loss_weight;
+        }
+    }
+}
+
+fghm_status fghm_ghm_reset(fghm_ghm *ghm) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    struct ghm_history *const history = &ghm->history;
+    history->steps = 0;
+    history->start = 1;
+    memset(history->counts, 0, ghm->histograms * (ghm->bins + 1) * sizeof *history->counts);
+    memset(history->averages, 0, ghm->histograms * ghm->bins * sizeof *history->averages);
+    memset(history->average_totals, 0, ghm->histograms * sizeof *history->average_totals);
+    fghm_ghm_refresh_weights(ghm);
+    return FGHM_OK;
+}
+
+static double moved(double momentum, double average, double value) {
+    return momentum * average + (1 - momentum) * value;
+}
+
+fghm_status fghm_ghm_update(fghm_ghm *ghm, size_t capacity, const uint64_t *counts) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(counts != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(capacity >= ghm->histograms * (ghm->bins + 1), FGHM_ERROR_CAPACITY);
+    struct ghm_history *const history = &ghm->history;
+    const double momentum = ghm->settings.momentum;
+    const bool reference = ghm->settings.momentum_rule == FGHM_MOMENTUM_REFERENCE;
+    for (size_t h = 0; h < ghm->histograms; h++) {
+        for (size_t b = 0; b < ghm->bins; b++) {
+            const uint64_t count = counts[h * (ghm->bins + 1) + b];
+            double *const average = &history->averages[h * ghm->bins + b];
+            if (count > 0 || !reference) {
+                *average = moved(momentum, *average, (double)count);
+            }
+        }
+        history->average_totals[h] =
+            moved(momentum, history->average_totals[h], (double)fghm_ghm_row_total(ghm, counts, h));
+    }
+    memmove(history->counts, counts, ghm->histograms * (ghm->bins + 1) * sizeof *history->counts);
+    history->steps++;
+    history->start *= momentum;
+    fghm_ghm_refresh_weights(ghm);
+    return FGHM_OK;
+}
+
+/* Reading back ------------------------------------------------------------------ */
+
+fghm_status fghm_ghm_get_counts_size(const fghm_ghm *ghm, size_t *size) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(size != NULL, FGHM_ERROR_NULL_POINTER);
+    *size = ghm->histograms * (ghm->bins + 1);
     return FGHM_OK;
 }
 
 fghm_status fghm_ghm_get_counts(const fghm_ghm *ghm, size_t capacity, uint64_t *counts) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(counts != NULL, FGHM_ERROR_NULL_POINTER);
-    FGHM_REQUIRE(capacity >= ghm->bins, FGHM_ERROR_CAPACITY);
-    memcpy(counts, ghm->counts, ghm->bins * sizeof *counts);
+    FGHM_REQUIRE(capacity >= ghm->histograms * ghm->bins, FGHM_ERROR_CAPACITY);
+    for (size_t h = 0; h < ghm->histograms; h++) {
+        memcpy(counts + h * ghm->bins, ghm->history.counts + h * (ghm->bins + 1),
+               ghm->bins * sizeof *counts);
+    }
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_averages(const fghm_ghm *ghm, size_t capacity, double *averages) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(averages != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(capacity >= ghm->histograms * ghm->bins, FGHM_ERROR_CAPACITY);
+    const bool corrected = ghm->settings.momentum_rule == FGHM_MOMENTUM_CORRECTED;
+    const double weight = corrected ? 1 - ghm->history.start : 1;
+    for (size_t i = 0; i < ghm->histograms * ghm->bins; i++) {
+        averages[i] = weight > 0 ? ghm->history.averages[i] / weight : 0;
+    }
     return FGHM_OK;
 }
 
 fghm_status fghm_ghm_get_weights(const fghm_ghm *ghm, size_t capacity, double *weights) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(weights != NULL, FGHM_ERROR_NULL_POINTER);
-    FGHM_REQUIRE(capacity >= ghm->bins, FGHM_ERROR_CAPACITY);
-    memcpy(weights, ghm->weights, ghm->bins * sizeof *weights);
+    FGHM_REQUIRE(capacity >= ghm->histograms * ghm->bins, FGHM_ERROR_CAPACITY);
+    memcpy(weights, ghm->weights, ghm->histograms * ghm->bins * sizeof *weights);
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_nonempty(const fghm_ghm *ghm, size_t histogram, size_t *nonempty) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(nonempty != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(histogram < ghm->histograms, FGHM_ERROR_HISTOGRAMS);
+    *nonempty = nonempty_bins(ghm, histogram);
+    return FGHM_OK;
+}
+
+fghm_status fghm_ghm_get_steps(const fghm_ghm *ghm, uint64_t *steps) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(steps != NULL, FGHM_ERROR_NULL_POINTER);
+    *steps = ghm->history.steps;
     return FGHM_OK;
 }

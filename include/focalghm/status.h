@@ -29,13 +29,23 @@ typedef int32_t fghm_status;
 #define FGHM_ERROR_GAMMA (-7)     /* gamma is negative, infinite or NaN */
 #define FGHM_ERROR_ALPHA (-8)     /* alpha is outside [0, 1] or NaN */
 #define FGHM_ERROR_REDUCTION (-9) /* not a reduction */
-#define FGHM_ERROR_NORMALIZER (-10)  /* the normalizer is not in [FLT_MIN, FLT_MAX] */
-#define FGHM_ERROR_BINS (-11)        /* bins is outside [1, FGHM_BINS_MAX] */
-#define FGHM_ERROR_CAPACITY (-12)    /* an array handed in for reading back is too small */
-#define FGHM_ERROR_TARGET (-13)      /* a target is outside [0, 1] */
-#define FGHM_ERROR_THREADS (-14)     /* the number of threads is outside its range */
-#define FGHM_ERROR_LOSS_WEIGHT (-15) /* the loss weight is negative, infinite or NaN */
-#define FGHM_ERROR_RULE (-40)        /* not a rule */
+#define FGHM_ERROR_NORMALIZER (-10)    /* the normalizer is not in [FLT_MIN, FLT_MAX] */
+#define FGHM_ERROR_BINS (-11)          /* bins is outside [1, FGHM_BINS_MAX] */
+#define FGHM_ERROR_CAPACITY (-12)      /* an array handed in for reading back is too small */
+#define FGHM_ERROR_TARGET (-13)        /* a target is outside [0, 1] */
+#define FGHM_ERROR_THREADS (-14)       /* the number of threads is outside its range */
+#define FGHM_ERROR_LOSS_WEIGHT (-15)   /* the loss weight is negative, infinite or NaN */
+#define FGHM_ERROR_MOMENTUM (-16)      /* momentum is outside [0, 1) or NaN */
+#define FGHM_ERROR_MOMENTUM_RULE (-17) /* not a momentum rule */
+#define FGHM_ERROR_DIVISOR (-18)       /* not a divisor */
+#define FGHM_ERROR_WEIGHT_CAP (-19)    /* the cap of the weights is not above 0 */
+#define FGHM_ERROR_MU (-20)            /* mu is outside [FGHM_MU_MIN, FGHM_MU_MAX] */
+#define FGHM_ERROR_EDGES (-21)         /* edges do not rise from 0 to 1 */
+#define FGHM_ERROR_HISTOGRAMS                                                                      \
+    (-22)                        /* the number of histograms is out of range, or not that of       \
+                                    the call */
+#define FGHM_ERROR_STATE (-23)   /* bytes that are no saved state */
+#define FGHM_ERROR_RULE (-40)    /* not a rule */
 #define FGHM_ERROR_HESSIAN (-41) /* not a Hessian mode, or the floor is negative or not finite */
 #define FGHM_ERROR_DESCRIPTOR                                                                      \
     (-42)                      /* the size of a struct is not a known one, a reserved field is     \

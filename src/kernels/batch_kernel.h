@@ -6,6 +6,7 @@
  * elements, store it. */
 
 #include "kernels/focal_kernel.h"
+#include "kernels/ghmr_kernel.h"
 #include "kernels/softmax_kernel.h"
 #include "kernels/tile_kernel.h"
 
@@ -240,9 +241,8 @@ static inline void softmax_store(const struct fghm_plan *plan,
     written(&plan->element_loss, first, span->n, span->element_loss);
     if (span->gradient != NULL) {
         const double factor = constants->positive * constants->scale;
-        const real *const weights = span->weights;
         for (size_t k = 0; k < SOFTMAX_TILE; k++) {
-            tile->weights[k] = k < span->n ? (real)(factor * (double)weights[k]) : 0;
+            tile->weights[k] = k < span->n ? (real)(factor * (double)tile->weights[k]) : 0;
         }
         softmax_spread(plan, constants, first, span->n, samples, tile->gradient, span->hessian,
                        tile->weights);
@@ -278,7 +278,8 @@ static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t
     }
 }
 
-/* GHM: what is ignored, or what the mask says, is in no bin. */
+/* GHM: what the mask says is in no bin, like what is ignored; without any of it there is no
+ * mask. */
 static inline void mask_tile(struct tile *tile, struct fghm_span *span) {
     const real *const mask = span->weights;
     uint32_t invalid = 0;
@@ -288,6 +289,8 @@ static inline void mask_tile(struct tile *tile, struct fghm_span *span) {
     }
     if (invalid > 0) {
         blank_ignored(span->n, tile, span);
+    } else {
+        span->weights = NULL;
     }
 }
 
@@ -314,43 +317,53 @@ static void ghm_count_batch(const struct fghm_ghm_plan *plan, size_t first, size
         const struct fghm_span span =
             ghm_load(&plan->batch, first + at, length, &samples, &tile, part);
         int bad = 0;
-        ghm_count(plan->bins, &span, counts, valid, &bad);
+        if (plan->mu > 0) {
+            ghmr_count(plan->bins, &span, counts, valid, &bad);
+        } else {
+            ghm_count(plan->bins, &span, counts, valid, &bad);
+        }
         if (bad != 0) {
             report(FGHM_BAD_TARGET, first + at, &span, part);
         }
     }
 }
 
+/* Computes a tile that has been loaded. */
+static inline double ghm_compute(const struct fghm_ghm_plan *plan, const struct fghm_span *span,
+                                 int *bad) {
+    return plan->mu > 0 ? ghmr_apply(plan->bins, plan->bin_weights, plan->mu, plan->scale, span)
+                        : ghm_apply(plan->bins, plan->bin_weights, plan->scale, span, bad);
+}
+
 static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size_t n,
                             struct fghm_part *part) {
     const struct fghm_plan *const batch = &plan->batch;
-    const struct fghm_focal_constants constants = {
-        .positive = plan->loss_weight,
-        .negative = plan->loss_weight,
-        .scale = plan->scale,
-        .hessian_floor = -DBL_MAX,
-    };
+    /* What softmax_store has to know: no floor, no mode. */
+    const struct fghm_focal_constants constants = {.hessian_floor = -DBL_MAX};
     struct tile tile;
     struct softmax_samples samples;
-    real weights[TILE];
     const size_t most = ghm_tile_length(batch);
     for (size_t at = 0; at < n; at += most) {
         const size_t length = n - at < most ? n - at : most;
         struct fghm_span span = ghm_load(batch, first + at, length, &samples, &tile, part);
-        ghm_weigh(plan->bins, plan->bin_weights, &span, weights);
-        span.weights = weights;
+        if (batch->harmonizing_weight.data != NULL) {
+            real weights[TILE];
+            ghm_weigh(plan->mu > 0 ? REGRESSION : CLASSIFICATION, plan->bins,
+                      plan->harmonizing_weights, &span, weights);
+            store(&batch->harmonizing_weight, first + at, length, weights);
+        }
         if (!batch->softmax) {
             tile_outputs(batch, first + at, true, &tile, &span);
         }
         int bad = 0;
-        part_add(part, focal_gamma_0(&constants, &span, &bad));
+        part_add(part, ghm_compute(plan, &span, &bad));
+        if (bad != 0) {
+            report(FGHM_BAD_TARGET, first + at, &span, part);
+        }
         if (batch->softmax) {
             softmax_store(batch, &constants, first + at, &samples, &tile, &span);
         } else {
             tile_store(batch, first + at, &span);
-        }
-        if (batch->harmonizing_weight.data != NULL) {
-            store(&batch->harmonizing_weight, first + at, length, weights);
         }
     }
 }

@@ -36,19 +36,39 @@ static inline vreal gradient_norm(vreal x, vreal t) {
     return v_abs(v_sub(v_select(v_gt(x, v_set(0)), large, small), t));
 }
 
-/* The bin of a gradient norm in [0, 1]: a guess, put right by the edges. */
+/* The bin of a gradient norm in [0, 1]: the last whose edge is not above it. */
 static inline size_t bin_of_norm(const struct fghm_bins *bins, real norm) {
     const real *const edges = bins->edges;
-    const size_t last = bins->bins - 1;
-    size_t bin = (size_t)((double)norm * (double)bins->bins);
-    bin = bin < last ? bin : last;
-    while (bin > 0 && norm < edges[bin]) {
-        bin--;
-    }
-    while (bin < last && norm >= edges[bin + 1]) {
-        bin++;
+    size_t bin = 0;
+    size_t end = bins->bins;
+    while (end - bin > 1) {
+        const size_t middle = bin + (end - bin) / 2;
+        if (norm >= edges[middle]) {
+            bin = middle;
+        } else {
+            end = middle;
+        }
     }
     return bin;
+}
+
+/* The bins of margins; `bins` for NaN.  For bins without cells. */
+static __attribute__((noinline)) void search_bins(const struct fghm_bins *bins, size_t n,
+                                                  const real *margins, int32_t *indices) {
+    const real *const upper = bins->upper;
+    for (size_t i = 0; i < n; i++) {
+        size_t bin = 0;
+        size_t end = bins->bins;
+        while (end - bin > 1) {
+            const size_t middle = bin + (end - bin) / 2;
+            if (margins[i] <= upper[middle]) {
+                bin = middle;
+            } else {
+                end = middle;
+            }
+        }
+        indices[i] = (int32_t)(margins[i] == margins[i] ? bin : bins->bins);
+    }
 }
 
 /* The margin of a logit with target 0 or 1. */
@@ -110,6 +130,24 @@ KERNEL_INLINE uint32_t chunk_margins(const struct fghm_bins *bins, const struct 
     }
     if (__builtin_expect(!m_all(v_eq(soft, v_set(0))), 0)) {
         soft_margins(bins, span, margins, bad_target);
+    }
+    return v_tally_total(valid_tally);
+}
+
+/* The same of GHM-R; there is no wrong target. */
+KERNEL_INLINE uint32_t regression_margins(const struct fghm_span *span, real *margins) {
+    const real *const mask = span->weights;
+    vtally valid_tally = v_tally_zero();
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vreal prediction = v_load((const real *)span->logits + i);
+        const vreal difference = v_sub(prediction, v_load((const real *)span->targets + i));
+        vreal margin = v_sub(v_set(0), v_abs(difference));
+        if (mask != NULL) {
+            const vmask valid = v_gt(v_load(mask + i), v_set(0));
+            valid_tally = v_tally_add(valid_tally, valid);
+            margin = v_select(valid, margin, v_set((real)NAN));
+        }
+        v_store(margins + i, margin);
     }
     return v_tally_total(valid_tally);
 }
@@ -222,11 +260,11 @@ static inline void tally(const struct fghm_bins *bins, size_t n, const real *mar
     }
 }
 
-static inline void histogram_add(const struct fghm_bins *bins, size_t n, const real *margins,
-                                 uint32_t (*histograms)[FGHM_BINS_MAX + 1]) {
+/* The bins of margins of hard targets, where bins are uniform. */
+static inline void uniform_bins(const struct fghm_bins *bins, size_t n, const real *margins,
+                                int32_t *indices) {
     const vreal one = v_set(1);
     real norms[CHUNK];
-    int32_t indices[CHUNK];
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal margin = v_load(margins + i);
         const struct exponential x = exp_minus(v_abs(margin));
@@ -237,6 +275,21 @@ static inline void histogram_add(const struct fghm_bins *bins, size_t n, const r
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal margin = v_load(margins + i);
         v_store_index(indices + i, bin_of_hard(bins, margin, v_load(norms + i)));
+    }
+}
+
+static inline void histogram_add(const struct fghm_bins *bins, size_t n, const real *margins,
+                                 uint32_t (*histograms)[FGHM_BINS_MAX + 1]) {
+    int32_t indices[CHUNK];
+    if (bins->uniform) {
+        uniform_bins(bins, n, margins, indices);
+    } else if (bins->cells == 0) {
+        search_bins(bins, n, margins, indices);
+    } else {
+        const struct bin_finder finder = bin_finder(bins, false);
+        for (size_t i = 0; i < n; i += V_LANES) {
+            v_store_index(indices + i, bin_of_margin(&finder, v_load(margins + i)));
+        }
     }
     for (size_t i = 0; i < n; i += HISTOGRAMS) {
         for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
@@ -380,8 +433,11 @@ static inline void counter_collect(const struct fghm_bins *bins, const struct gh
     }
 }
 
-static inline uint64_t count_run(const struct fghm_bins *bins, const struct fghm_span *span,
-                                 uint64_t *counts, int *bad_target) {
+/* Which margins an element has: those of GHM-C or of GHM-R. */
+enum margin_kind { CLASSIFICATION, REGRESSION };
+
+static inline uint64_t count_run(enum margin_kind kind, const struct fghm_bins *bins,
+                                 const struct fghm_span *span, uint64_t *counts, int *bad_target) {
     struct ghm_counter counter;
     real margins[CHUNK];
     uint64_t valid = 0;
@@ -389,11 +445,13 @@ static inline uint64_t count_run(const struct fghm_bins *bins, const struct fghm
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        if (!walk.padded && count_at_once(bins, &walk.part, &counter)) {
+        if (kind == CLASSIFICATION && !walk.padded && count_at_once(bins, &walk.part, &counter)) {
             valid += walk.n;
             continue;
         }
-        const uint32_t marked = chunk_margins(bins, &walk.part, margins, bad_target);
+        const uint32_t marked = kind == REGRESSION
+                                    ? regression_margins(&walk.part, margins)
+                                    : chunk_margins(bins, &walk.part, margins, bad_target);
         valid += span->weights == NULL ? walk.n : marked;
         for (size_t i = walk.n; i < walk.part.n; i++) {
             margins[i] = (real)NAN;
@@ -404,14 +462,25 @@ static inline uint64_t count_run(const struct fghm_bins *bins, const struct fghm
     return valid;
 }
 
-static void ghm_count(const struct fghm_bins *bins, const struct fghm_span *span, uint64_t *counts,
-                      uint64_t *valid, int *bad_target) {
+KERNEL_INLINE void count_span(enum margin_kind kind, const struct fghm_bins *bins,
+                              const struct fghm_span *span, uint64_t *counts, uint64_t *valid,
+                              int *bad_target) {
     size_t n;
     for (size_t first = 0; first < span->n; first += n) {
         n = span->n - first < COUNT_RUN ? span->n - first : COUNT_RUN;
         const struct fghm_span part = sub_span(span, first, n);
-        *valid += count_run(bins, &part, counts, bad_target);
+        *valid += count_run(kind, bins, &part, counts, bad_target);
     }
+}
+
+static void ghm_count(const struct fghm_bins *bins, const struct fghm_span *span, uint64_t *counts,
+                      uint64_t *valid, int *bad_target) {
+    count_span(CLASSIFICATION, bins, span, counts, valid, bad_target);
+}
+
+static void ghmr_count(const struct fghm_bins *bins, const struct fghm_span *span, uint64_t *counts,
+                       uint64_t *valid, int *bad_target) {
+    count_span(REGRESSION, bins, span, counts, valid, bad_target);
 }
 
 /* The working memory of ghm_apply: a chunk's weights, and its inputs where the
@@ -424,27 +493,38 @@ struct ghm_chunk {
 };
 
 /* The weights of any chunk, by way of margins. */
-static __attribute__((noinline)) void any_weights(const struct fghm_bins *bins,
-                                                  const real *bin_weights,
-                                                  const struct fghm_span *span,
-                                                  struct ghm_chunk *chunk) {
+static __attribute__((noinline)) void
+any_weights(enum margin_kind kind, const struct fghm_bins *bins, const real *bin_weights,
+            const struct fghm_span *span, struct ghm_chunk *chunk, int *bad) {
+    if (kind == REGRESSION) {
+        regression_margins(span, chunk->margins);
+    } else {
+        chunk_margins(bins, span, chunk->margins, bad);
+    }
+    if (bins->cells == 0) {
+        int32_t indices[CHUNK];
+        search_bins(bins, span->n, chunk->margins, indices);
+        for (size_t i = 0; i < span->n; i++) {
+            chunk->weights[i] = bin_weights[indices[i]];
+        }
+        return;
+    }
     const struct bin_finder finder = bin_finder(bins, false);
-    int bad_target = 0;
-    chunk_margins(bins, span, chunk->margins, &bad_target);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal margin = v_load(chunk->margins + i);
         v_store(chunk->weights + i, v_lookup(bin_weights, bin_of_margin(&finder, margin)));
     }
 }
 
-/* The weights of n elements, for kernels that take weights. */
-static void ghm_weigh(const struct fghm_bins *bins, const real *bin_weights,
+/* The weights of n elements. */
+static void ghm_weigh(enum margin_kind kind, const struct fghm_bins *bins, const real *bin_weights,
                       const struct fghm_span *span, real *weights) {
     struct ghm_chunk chunk;
     struct span_walk walk;
+    int bad = 0;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        any_weights(bins, bin_weights, &walk.part, &chunk);
+        any_weights(kind, bins, bin_weights, &walk.part, &chunk, &bad);
         memcpy(weights + walk.first, chunk.weights, walk.n * sizeof(real));
     }
 }
@@ -499,7 +579,7 @@ KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct foca
                                        const struct fghm_bins *bins, const real *bin_weights,
                                        const struct fghm_span *span, struct lane_sum *total) {
     struct chunk_exponentials chunk;
-    if (span->weights != NULL ||
+    if (span->weights != NULL || !(bins->uniform || is_small(bins)) ||
         !exponentials(kind, span->n, span->logits, span->targets, &chunk)) {
         return false;
     }
@@ -510,10 +590,9 @@ KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct foca
 
 KERNEL_INLINE void apply_any_chunk(struct focal_kind kind, const struct focal_factors *factors,
                                    const struct fghm_bins *bins, const real *bin_weights,
-                                   const struct fghm_span *span, struct lane_sum *total) {
+                                   const struct fghm_span *span, struct lane_sum *total, int *bad) {
     struct ghm_chunk chunk;
-    int bad_target = 0;
-    any_weights(bins, bin_weights, span, &chunk);
+    any_weights(CLASSIFICATION, bins, bin_weights, span, &chunk, bad);
     struct fghm_span weighted = *span;
     weighted.weights = chunk.weights;
     if (span->weights != NULL) {
@@ -521,11 +600,11 @@ KERNEL_INLINE void apply_any_chunk(struct focal_kind kind, const struct focal_fa
         weighted.logits = chunk.logits;
         weighted.targets = chunk.targets;
     }
-    focal_chunk(kind, factors, &weighted, total, &bad_target);
+    focal_chunk(kind, factors, &weighted, total, bad);
 }
 
 KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const void *bin_weights,
-                                double scale, const struct fghm_span *span) {
+                                double scale, const struct fghm_span *span, int *bad) {
     const struct focal_kind kind = {FGHM_GAMMA_0, want, true};
     const struct fghm_focal_constants constants = {
         .positive = 1,
@@ -540,7 +619,7 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
     walk_start(&walk, span);
     while (walk_next(&walk)) {
         if (!apply_regular_chunk(kind, &factors, bins, bin_weights, &walk.part, &total)) {
-            apply_any_chunk(kind, &factors, bins, bin_weights, &walk.part, &total);
+            apply_any_chunk(kind, &factors, bins, bin_weights, &walk.part, &total, bad);
         }
         walk_finish_part(&walk);
     }
@@ -548,14 +627,14 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
 }
 
 static double ghm_apply(const struct fghm_bins *bins, const void *bin_weights, double scale,
-                        const struct fghm_span *span) {
+                        const struct fghm_span *span, int *bad) {
     if (span->hessian != NULL) {
-        return apply_span(WANT_HESSIAN, bins, bin_weights, scale, span);
+        return apply_span(WANT_HESSIAN, bins, bin_weights, scale, span, bad);
     }
     if (span->gradient != NULL) {
-        return apply_span(WANT_GRADIENT, bins, bin_weights, scale, span);
+        return apply_span(WANT_GRADIENT, bins, bin_weights, scale, span, bad);
     }
-    return apply_span(WANT_LOSS, bins, bin_weights, scale, span);
+    return apply_span(WANT_LOSS, bins, bin_weights, scale, span, bad);
 }
 
 #endif

@@ -46,18 +46,20 @@ enum { FGHM_BAD_TARGET = 1, FGHM_BAD_PROBABILITY = 2 };
 typedef double fghm_focal_kernel(const struct fghm_focal_constants *constants,
                                  const struct fghm_span *span, int *bad);
 
-/* The bins of GHM over margins.  The margin z of an element is its logit for
- * target 1 and minus its logit for target 0, so that g = sigmoid(-z) and bin
- * >= b exactly if z <= upper[b]; upper[0] is +inf.  An element that is in no bin
- * has a NaN for margin. */
+/* The bins of GHM over margins.  The margin z of an element is, for GHM-C, its logit
+ * for target 1 and minus its logit for target 0, and for GHM-R, -|prediction - target|:
+ * the norm g falls with it, and bin >= b exactly if z <= upper[b]; upper[0] is +inf.
+ * An element that is in no bin has a NaN for margin. */
 struct fghm_bins {
     size_t bins;
+    bool uniform;      /* GHM-C with bins of equal width: bin b is floor(g bins) */
     const void *upper; /* bins + 1 margins, falling; the last is NaN: no margin is below it */
     const void *edges; /* bins + 1 edges of g in the type of the kernel, for soft targets */
     /* Cells: cell c = clamp(floor(z cell_scale + cell_offset), 1, cells - 1) of a
      * margin holds at most one of the edges upper[1 ...]; bin = cell_bin[c], plus
      * 1 if z <= cell_upper[c].  NaN has cell 0 and bin `bins`.  cells is 16 if
-     * that is enough.  cell_bin has whole numbers as wide as the kernel's type. */
+     * that is enough, and 0 where there would be too many of them: bins are then searched
+     * for.  cell_bin has whole numbers as wide as the kernel's type. */
     size_t cells;
     double cell_scale, cell_offset;
     const void *cell_bin;
@@ -70,10 +72,15 @@ typedef void fghm_count_kernel(const struct fghm_bins *bins, const struct fghm_s
                                uint64_t *counts, uint64_t *valid, int *bad_target);
 
 /* As fghm_focal_kernel for binary cross-entropy (gamma 0, alpha off), with the
- * weight of each element taken from bin_weights, and nothing where the mask
- * says so.  bin_weights has bins + 1 entries, the last for elements in no bin. */
+ * weight of each element taken from bin_weights (w times the loss weight), and nothing
+ * where the mask says so.  bin_weights has bins + 1 entries, the last for elements in no bin. */
 typedef double fghm_apply_kernel(const struct fghm_bins *bins, const void *bin_weights,
-                                 double scale, const struct fghm_span *span);
+                                 double scale, const struct fghm_span *span, int *bad);
+
+/* The same for GHM-R: logits are predictions, and the loss is sqrt(d^2 + mu^2) - mu for
+ * d = prediction - target. */
+typedef double fghm_regression_kernel(const struct fghm_bins *bins, const void *bin_weights,
+                                      double mu, double scale, const struct fghm_span *span);
 
 /* The extents of a batch or of one of its arrays. */
 struct fghm_shape {
@@ -142,9 +149,10 @@ typedef void fghm_focal_batch_kernel(const struct fghm_focal_plan *plan, size_t 
 struct fghm_ghm_plan {
     struct fghm_plan batch;
     const struct fghm_bins *bins;
-    const void *bin_weights;
-    double loss_weight;
+    const void *bin_weights;         /* as fghm_apply_kernel has them */
+    const void *harmonizing_weights; /* without the loss weight */
     double scale;
+    double mu; /* of GHM-R, 0 for GHM-C */
 };
 
 /* As fghm_count_kernel, and as fghm_apply_kernel, for a part of a batch. */
@@ -159,6 +167,8 @@ struct fghm_kernels {
     fghm_focal_kernel *probability; /* logits are probabilities; for any gamma */
     fghm_count_kernel *ghm_count;
     fghm_apply_kernel *ghm_apply;
+    fghm_count_kernel *ghmr_count;
+    fghm_regression_kernel *ghmr_apply;
     fghm_survey_kernel *survey;
     fghm_focal_batch_kernel *focal_batch;
     fghm_count_batch_kernel *ghm_count_batch;

@@ -5,6 +5,7 @@
 
 #include "kernels/focal_kernel.h"
 #include "kernels/ghm_kernel.h"
+#include "kernels/ghmr_kernel.h"
 #include "kernels/probability_kernel.h"
 #include "kernels/batch_kernel.h"
 
@@ -23,6 +24,8 @@ const struct fghm_kernels FGHM_KERNELS = {
     .probability = focal_probability,
     .ghm_count = ghm_count,
     .ghm_apply = ghm_apply,
+    .ghmr_count = ghmr_count,
+    .ghmr_apply = ghmr_apply,
     .survey = survey,
     .focal_batch = focal_batch,
     .ghm_count_batch = ghm_count_batch,
