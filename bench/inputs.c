@@ -31,14 +31,15 @@ static void set(void *array, size_t real_size, size_t i, double value) {
 
 struct inputs inputs_make(size_t n, size_t real_size) {
     const size_t bytes = (n * real_size + PAGE - 1) / PAGE * PAGE + STAGGER;
-    const size_t total = (3 * bytes + PAGE - 1) / PAGE * PAGE;
+    const size_t total = (4 * bytes + PAGE - 1) / PAGE * PAGE;
     char *const memory = aligned_alloc(PAGE, total);
     if (memory == NULL) {
         fprintf(stderr, "Not enough memory for %zu elements\n", n);
         exit(EXIT_FAILURE);
     }
     memset(memory, 0, total);
-    struct inputs inputs = {n, real_size, memory, memory + bytes, memory + 2 * bytes, memory};
+    struct inputs inputs = {
+        n, real_size, memory, memory + bytes, memory + 2 * bytes, memory + 3 * bytes, memory};
     uint64_t state = 0x9E3779B97F4A7C15;
     for (size_t i = 0; i < n; i++) {
         set(inputs.logits, real_size, i, -8 + 12 * random_unit(&state));

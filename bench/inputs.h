@@ -14,6 +14,7 @@ struct inputs {
     void *logits;
     void *targets;
     void *gradient;
+    void *hessian;
     void *memory;
 };
 
