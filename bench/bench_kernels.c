@@ -76,8 +76,12 @@ static struct fghm_span span_of(const struct point *point) {
 
 static void run_focal(const struct point *point) {
     const struct fghm_span span = span_of(point);
-    const struct fghm_focal_constants constants = {point->kernel->gamma, 0.25, 0.75,
-                                                   1 / (double)point->n};
+    const struct fghm_focal_constants constants = {
+        .gamma = point->kernel->gamma,
+        .positive = 0.25,
+        .negative = 0.75,
+        .scale = 1 / (double)point->n,
+    };
     int bad_target = 0;
     (void)point->functions->focal[point->kernel->gamma_index](&constants, &span, &bad_target);
 }
@@ -180,7 +184,7 @@ static void print_help(void) {
            "  --type f32|f64   only this type\n"
            "  --min-size N     no size below this number of elements\n"
            "  --max-size N     no size above it (default 16777216)\n"
-           "  --seconds S      time for each point (default 0.1)\n"
+           "  --seconds S      time for each point (default 0.05)\n"
            "  --json FILE      also write the results into this file\n"
            "  --help           print this\n\n"
            "Columns: ns/element; GB/s, what the pass reads and writes; of stream, the time of\n"
@@ -234,7 +238,7 @@ static struct options parse_options(int argc, char **argv) {
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    struct options options = {.max_size = (size_t)1 << 24, .seconds = 0.1};
+    struct options options = {.max_size = (size_t)1 << 24, .seconds = 0.05};
     int letter;
     while ((letter = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (letter) {
