@@ -32,7 +32,7 @@ static void set(void *array, size_t real_size, size_t i, double value) {
 struct inputs inputs_make(size_t n, size_t real_size) {
     const size_t bytes = (n * real_size + PAGE - 1) / PAGE * PAGE + STAGGER;
     const size_t label_bytes = n / INPUT_CLASSES * sizeof(int32_t);
-    const size_t total = (3 * bytes + n + PAGE + label_bytes + PAGE - 1) / PAGE * PAGE;
+    const size_t total = (4 * bytes + n + PAGE + label_bytes + PAGE - 1) / PAGE * PAGE;
     char *const memory = aligned_alloc(PAGE, total);
     if (memory == NULL) {
         fprintf(stderr, "Not enough memory for %zu elements\n", n);
@@ -45,8 +45,9 @@ struct inputs inputs_make(size_t n, size_t real_size) {
         .logits = memory,
         .targets = memory + bytes,
         .gradient = memory + 2 * bytes,
-        .byte_targets = (uint8_t *)(memory + 3 * bytes),
-        .labels = (int32_t *)(void *)(memory + 3 * bytes + (n + PAGE - 1) / PAGE * PAGE),
+        .hessian = memory + 3 * bytes,
+        .byte_targets = (uint8_t *)(memory + 4 * bytes),
+        .labels = (int32_t *)(void *)(memory + 4 * bytes + (n + PAGE - 1) / PAGE * PAGE),
         .memory = memory,
     };
     uint64_t state = 0x9E3779B97F4A7C15;

@@ -18,6 +18,7 @@ struct inputs {
     void *logits;
     void *targets;
     void *gradient;
+    void *hessian;
     uint8_t *byte_targets; /* the same targets in bytes */
     int32_t *labels;       /* a class, or INPUT_CLASSES for none, for each row */
     void *memory;

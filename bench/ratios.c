@@ -179,7 +179,7 @@ static double run_loop_f64(const struct entrant *entrant) {
 
 static double run_stream(const struct entrant *entrant) {
     const struct inputs *const in = &entrant->bench->f32;
-    stream_add(entrant->n, in->logits, in->targets, in->gradient);
+    stream_add_f32(entrant->n, in->logits, in->targets, in->gradient);
     return NAN;
 }
 
@@ -190,8 +190,8 @@ static void stream_part(void *context, size_t index) {
     const struct inputs *const in = &entrant->bench->f32;
     const size_t n = entrant->n / STREAM_PARTS;
     const size_t first = index * n;
-    stream_add(n, (const float *)in->logits + first, (const float *)in->targets + first,
-               (float *)in->gradient + first);
+    stream_add_f32(n, (const float *)in->logits + first, (const float *)in->targets + first,
+                   (float *)in->gradient + first);
 }
 
 /* On the same threads, in as many parts as the library makes. */
@@ -359,17 +359,6 @@ static void check_entrants(const struct entrant *entrants, size_t count) {
 static void run_entrant(const void *context) {
     const struct entrant *const entrant = context;
     (void)entrant->run(entrant);
-}
-
-/* The median of the quotients, round by round: what slows the machine down for a
- * while slows down both. */
-static double median_quotient(const struct contender *above, const struct contender *below,
-                              size_t rounds) {
-    double quotients[SAMPLES_MAX];
-    for (size_t i = 0; i < rounds; i++) {
-        quotients[i] = above->samples[i] / below->samples[i];
-    }
-    return median(quotients, rounds);
 }
 
 static double value_of(const struct ratio *ratio, const struct contender *ours,

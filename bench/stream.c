@@ -1,17 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream.h"
 
-void stream_add(size_t n, const float *first, const float *second, float *to) {
-    float *restrict const result = to;
-    for (size_t i = 0; i < n; i++) {
-        result[i] = first[i] + second[i];
+#define STREAMS(real, type)                                                                        \
+    real stream_read_##type(size_t n, const real *first, const real *second) {                     \
+        real result = 0;                                                                           \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            result += first[i] * second[i];                                                        \
+        }                                                                                          \
+        return result;                                                                             \
+    }                                                                                              \
+                                                                                                   \
+    void stream_add_##type(size_t n, const real *first, const real *second, real *sum) {           \
+        real *restrict const sums = sum;                                                           \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            sums[i] = first[i] + second[i];                                                        \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    void stream_add_subtract_##type(size_t n, const real *first, const real *second, real *sum,    \
+                                    real *difference) {                                            \
+        real *restrict const sums = sum;                                                           \
+        real *restrict const differences = difference;                                             \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            sums[i] = first[i] + second[i];                                                        \
+            differences[i] = first[i] - second[i];                                                 \
+        }                                                                                          \
     }
-}
 
-float stream_read(size_t n, const float *first, const float *second) {
-    float sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += first[i] * second[i];
-    }
-    return sum;
-}
+STREAMS(float, f32)
+STREAMS(double, f64)

@@ -69,3 +69,12 @@ size_t time_in_turns(struct contender *contenders, size_t count, double seconds)
     }
     return rounds;
 }
+
+double median_quotient(const struct contender *above, const struct contender *below,
+                       size_t rounds) {
+    double quotients[SAMPLES_MAX];
+    for (size_t i = 0; i < rounds; i++) {
+        quotients[i] = above->samples[i] / below->samples[i];
+    }
+    return median(quotients, rounds);
+}

@@ -27,4 +27,8 @@ double median(double *values, size_t count);
  * three times each.  Returns how many samples each has got. */
 size_t time_in_turns(struct contender *contenders, size_t count, double seconds);
 
+/* The median of the quotients of their times, round by round: what slows the
+ * machine down for a while slows down both. */
+double median_quotient(const struct contender *above, const struct contender *below, size_t rounds);
+
 #endif
