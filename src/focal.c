@@ -216,6 +216,12 @@ static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kern
     plan->split = split && !plan->batch.softmax;
     plan->star = 0;
     plan->constants = constants_of(focal, 1 / divisor);
+    plan->split_absolute = plan->constants.absolute;
+    plan->split_floor = focal->hessian == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
+    if (plan->split) {
+        plan->constants.absolute = false;
+        plan->constants.hessian_floor = -DBL_MAX;
+    }
     if (plan->batch.class_alpha != NULL) {
         plan->constants.positive = plan->constants.negative = focal->loss_weight;
     }

@@ -52,6 +52,17 @@ static void survey(const struct fghm_plan *plan, size_t first, size_t n, struct 
     }
 }
 
+/* The mode of a Hessian that is a sum of two terms; `floors` are with all factors. */
+static inline void split_hessian(const struct fghm_focal_plan *plan, size_t n, const real *floors,
+                                 real *hessian) {
+    for (size_t k = 0; plan->split_absolute && k < n; k++) {
+        hessian[k] = hessian[k] < 0 ? -hessian[k] : hessian[k];
+    }
+    for (size_t k = 0; plan->split_floor >= 0 && k < n; k++) {
+        hessian[k] = hessian[k] < floors[k] ? floors[k] : hessian[k];
+    }
+}
+
 /* What the kernels found wrong in elements from `first` on. */
 static inline void report(int bad, size_t first, const struct fghm_span *span,
                           struct fghm_part *part) {
@@ -69,6 +80,7 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
                                                    const struct fghm_span *span, int *bad) {
     real target[TILE], weight[TILE];
     real loss[TILE], gradient[TILE], hessian[TILE];
+    real floors[TILE] = {0};
     const real *const targets = span->targets;
     const real *const weights = span->weights;
     double sum = 0;
@@ -95,6 +107,12 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
         };
         sum += positive ? plan->kernel(&plan->constants, &term, bad)
                         : plan->negative_kernel(&plan->negative_constants, &term, bad);
+        const struct fghm_focal_constants *const factors = &plan->constants;
+        const real floor = (real)(plan->split_floor * factors->scale *
+                                  (positive ? factors->positive : factors->negative));
+        for (size_t k = 0; plan->split_floor > 0 && k < span->n; k++) {
+            floors[k] += weight[k] * floor;
+        }
     }
     real *const to[] = {span->element_loss, span->gradient, span->hessian};
     const real *const from[] = {loss, gradient, hessian};
@@ -102,6 +120,9 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
         for (size_t k = 0; to[i] != NULL && k < span->n; k++) {
             to[i][k] += from[i][k];
         }
+    }
+    if (span->hessian != NULL) {
+        split_hessian(plan, span->n, floors, span->hessian);
     }
     return sum;
 }
@@ -241,7 +262,10 @@ static inline void focal_softmax_tile(const struct fghm_focal_plan *plan, size_t
     margins.constants.absolute = false;
     margins.constants.hessian_floor = -DBL_MAX;
     compute_tile(&margins, first, tile, &span, part);
-    softmax_store(&plan->batch, &plan->constants, first, &samples, tile, &span);
+    struct fghm_focal_constants logits = plan->constants;
+    /* The margins' Hessians are focal-star's by now. */
+    logits.hessian_floor *= plan->star > 0 ? plan->star : 1;
+    softmax_store(&plan->batch, &logits, first, &samples, tile, &span);
 }
 
 static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t n,
