@@ -52,14 +52,18 @@ static void survey(const struct fghm_plan *plan, size_t first, size_t n, struct 
     }
 }
 
-/* The mode of a Hessian that is a sum of two terms; `floors` are with all factors. */
-static inline void split_hessian(const struct fghm_focal_plan *plan, size_t n, const real *floors,
+/* The mode of a Hessian that is a sum of two terms and has its factors, of which weights
+ * may be negative. */
+static inline void split_hessian(const struct fghm_focal_plan *plan, size_t n, const real *factors,
                                  real *hessian) {
     for (size_t k = 0; plan->split_absolute && k < n; k++) {
-        hessian[k] = hessian[k] < 0 ? -hessian[k] : hessian[k];
+        hessian[k] = (hessian[k] < 0) == (factors[k] < 0) ? hessian[k] : -hessian[k];
     }
+    const real least = (real)plan->split_floor;
     for (size_t k = 0; plan->split_floor >= 0 && k < n; k++) {
-        hessian[k] = hessian[k] < floors[k] ? floors[k] : hessian[k];
+        const real floor = least * factors[k];
+        const bool below = factors[k] < 0 ? hessian[k] > floor : hessian[k] < floor;
+        hessian[k] = below ? floor : hessian[k];
     }
 }
 
@@ -80,7 +84,7 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
                                                    const struct fghm_span *span, int *bad) {
     real target[TILE], weight[TILE];
     real loss[TILE], gradient[TILE], hessian[TILE];
-    real floors[TILE] = {0};
+    real factors[TILE] = {0};
     const real *const targets = span->targets;
     const real *const weights = span->weights;
     double sum = 0;
@@ -107,11 +111,11 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
         };
         sum += positive ? plan->kernel(&plan->constants, &term, bad)
                         : plan->negative_kernel(&plan->negative_constants, &term, bad);
-        const struct fghm_focal_constants *const factors = &plan->constants;
-        const real floor = (real)(plan->split_floor * factors->scale *
-                                  (positive ? factors->positive : factors->negative));
-        for (size_t k = 0; plan->split_floor > 0 && k < span->n; k++) {
-            floors[k] += weight[k] * floor;
+        const struct fghm_focal_constants *const constants = &plan->constants;
+        const double alpha = positive ? constants->positive : constants->negative;
+        const real factor = (real)(alpha * constants->scale);
+        for (size_t k = 0; span->hessian != NULL && k < span->n; k++) {
+            factors[k] += weight[k] * factor;
         }
     }
     real *const to[] = {span->element_loss, span->gradient, span->hessian};
@@ -122,7 +126,7 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
         }
     }
     if (span->hessian != NULL) {
-        split_hessian(plan, span->n, floors, span->hessian);
+        split_hessian(plan, span->n, factors, span->hessian);
     }
     return sum;
 }
@@ -187,7 +191,7 @@ static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, 
                               struct tile *tile, struct fghm_part *part) {
     const struct fghm_plan *const batch = &plan->batch;
     struct fghm_span span = tile_load(batch, first, n, tile, part);
-    if (span.weights != NULL) {
+    if (span.weights != NULL && !batch->any_weights) {
         check_weights(first, n, span.weights, part);
     }
     if (batch->class_alpha != NULL || batch->class_weights != NULL) {
@@ -220,7 +224,9 @@ static __attribute__((noinline)) struct fghm_span softmax_load(const struct fghm
         }
         const double weight = plan->weights.data == NULL ? 1 : (double)tile->weights[k];
         tile->targets[k] = 1;
-        tile->weights[k] = column >= 0 ? (real)(factors[0] * weight) : 0;
+        /* A weight that is none stays one, for check_weights(). */
+        const double product = weight >= 0 ? factors[0] * weight : weight;
+        tile->weights[k] = column >= 0 ? (real)product : 0;
         tile->ignored[k] = column < 0;
     }
     const bool derivatives = plan->gradient.data != NULL || plan->hessian.data != NULL;

@@ -96,6 +96,7 @@ struct fghm_plan {
     struct fghm_shape shape;
     struct fghm_array logits, targets, weights;
     struct fghm_array element_loss, gradient, hessian, harmonizing_weight;
+    bool any_weights;    /* negative ones and NaN are no error */
     bool counting;       /* whether positives are to be counted */
     bool labels;         /* targets are labels of samples */
     int64_t first_label; /* the label of class 0 */
