@@ -93,8 +93,9 @@ static bool extent_of(const struct fghm_array *array, struct extent *extent) {
     if (__builtin_sub_overflow(high, low, &bytes) || __builtin_add_overflow(bytes, size, &bytes)) {
         return false;
     }
-    *extent = (struct extent){(uintptr_t)array->data + (uintptr_t)low, (size_t)bytes};
-    return true;
+    const uintptr_t first = (uintptr_t)array->data + (uintptr_t)low;
+    *extent = (struct extent){first, (size_t)bytes};
+    return first <= (uintptr_t)array->data && (size_t)bytes - 1 <= UINTPTR_MAX - first;
 }
 
 /* Whether no two elements of an array share a place: sorted by stride, each axis has to

@@ -216,6 +216,12 @@ static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kern
     plan->split = split && !plan->batch.softmax;
     plan->star = 0;
     plan->constants = constants_of(focal, 1 / divisor);
+    plan->split_absolute = plan->constants.absolute;
+    plan->split_floor = focal->hessian == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
+    if (plan->split) {
+        plan->constants.absolute = false;
+        plan->constants.hessian_floor = -DBL_MAX;
+    }
     if (plan->batch.class_alpha != NULL) {
         plan->constants.positive = plan->constants.negative = focal->loss_weight;
     }
@@ -252,11 +258,12 @@ static void batch_segment(void *context, size_t segment, size_t first, size_t n)
 }
 
 static fghm_status batch_compute(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
-                                 fghm_result *result, int64_t *offender) {
+                                 bool any_weights, fghm_result *result, int64_t *offender) {
     struct batch_call call;
     struct fghm_plan *const plan = &call.plan.batch;
     fghm_status status = fghm_plan_make(batch, &limits, result, plan, offender);
     FGHM_REQUIRE(status == FGHM_OK, status);
+    plan->any_weights = any_weights;
     FGHM_REQUIRE(result != NULL || batch->element_loss.data != NULL ||
                      batch->gradient.data != NULL || batch->hessian.data != NULL,
                  FGHM_ERROR_NO_OUTPUT);
@@ -299,7 +306,7 @@ fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fgh
                              fghm_result *result) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     int64_t offender;
-    const fghm_status status = batch_compute(focal, pool, batch, result, &offender);
+    const fghm_status status = batch_compute(focal, pool, batch, false, result, &offender);
     if (status != FGHM_OK && result != NULL && result->size >= sizeof *result) {
         fghm_result_give_offender(result, offender);
     }
@@ -343,7 +350,8 @@ static fghm_status compute_as_batch(const fghm_focal *focal, fghm_pool *pool, fg
         .gradient = {.data = span->gradient, .dtype = dtype},
         .hessian = {.data = span->hessian, .dtype = dtype},
     };
-    const fghm_status status = fghm_focal_batch(focal, pool, &batch, &result);
+    int64_t offender;
+    const fghm_status status = batch_compute(focal, pool, &batch, true, &result, &offender);
     if (status == FGHM_OK && loss != NULL) {
         *loss = result.loss;
     }

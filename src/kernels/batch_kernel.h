@@ -53,6 +53,21 @@ static void survey(const struct fghm_plan *plan, size_t first, size_t n, struct 
     }
 }
 
+/* The mode of a Hessian that is a sum of two terms and has its factors, of which weights
+ * may be negative. */
+static inline void split_hessian(const struct fghm_focal_plan *plan, size_t n, const real *factors,
+                                 real *hessian) {
+    for (size_t k = 0; plan->split_absolute && k < n; k++) {
+        hessian[k] = (hessian[k] < 0) == (factors[k] < 0) ? hessian[k] : -hessian[k];
+    }
+    const real least = (real)plan->split_floor;
+    for (size_t k = 0; plan->split_floor >= 0 && k < n; k++) {
+        const real floor = least * factors[k];
+        const bool below = factors[k] < 0 ? hessian[k] > floor : hessian[k] < floor;
+        hessian[k] = below ? floor : hessian[k];
+    }
+}
+
 /* What the kernels found wrong in elements from `first` on. */
 static inline void report(int bad, size_t first, const struct fghm_span *span,
                           struct fghm_part *part) {
@@ -74,6 +89,7 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
                                                    const struct fghm_span *span, int *bad) {
     real target[TILE], weight[TILE];
     real loss[TILE], gradient[TILE], hessian[TILE];
+    real factors[TILE] = {0};
     const real *const targets = span->targets;
     const real *weights = span->weights;
     double sum = 0;
@@ -106,6 +122,12 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
         };
         sum += positive ? plan->kernel(&plan->constants, &term, bad)
                         : plan->negative_kernel(&plan->negative_constants, &term, bad);
+        const struct fghm_focal_constants *const constants = &plan->constants;
+        const double alpha = positive ? constants->positive : constants->negative;
+        const real factor = (real)(alpha * constants->scale);
+        for (size_t k = 0; span->hessian != NULL && k < span->n; k++) {
+            factors[k] += weight[k] * factor;
+        }
     }
     real *const to[] = {span->element_loss, span->gradient, span->hessian};
     const real *const from[] = {loss, gradient, hessian};
@@ -113,6 +135,9 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
         for (size_t k = 0; to[i] != NULL && k < span->n; k++) {
             to[i][k] += from[i][k];
         }
+    }
+    if (span->hessian != NULL) {
+        split_hessian(plan, span->n, factors, span->hessian);
     }
     return sum;
 }
@@ -185,7 +210,7 @@ static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, 
                               struct tile *tile, struct fghm_part *part) {
     const struct fghm_plan *const batch = &plan->batch;
     struct fghm_span span = tile_load(batch, first, n, tile, part);
-    if (span.weights != NULL) {
+    if (span.weights != NULL && !batch->any_weights) {
         check_weights(first, n, span.weights, part);
     }
     if (has_class_factors(batch) && !plan->split) {
@@ -218,7 +243,9 @@ static __attribute__((noinline)) struct fghm_span softmax_load(const struct fghm
         }
         const double weight = plan->weights.data == NULL ? 1 : (double)tile->weights[k];
         tile->targets[k] = 1;
-        tile->weights[k] = column >= 0 ? (real)(factors[0] * weight) : 0;
+        /* A weight that is none stays one, for check_weights(). */
+        const double product = weight >= 0 ? factors[0] * weight : weight;
+        tile->weights[k] = column >= 0 ? (real)product : 0;
         tile->ignored[k] = column < 0;
     }
     const bool derivatives = plan->gradient.data != NULL || plan->hessian.data != NULL;
@@ -259,7 +286,10 @@ static inline void focal_softmax_tile(const struct fghm_focal_plan *plan, size_t
     margins.constants.absolute = false;
     margins.constants.hessian_floor = -DBL_MAX;
     compute_tile(&margins, first, tile, &span, part);
-    softmax_store(&plan->batch, &plan->constants, first, &samples, tile, &span);
+    struct fghm_focal_constants logits = plan->constants;
+    /* The margins' Hessians are focal-star's by now. */
+    logits.hessian_floor *= plan->star > 0 ? plan->star : 1;
+    softmax_store(&plan->batch, &logits, first, &samples, tile, &span);
 }
 
 static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t n,

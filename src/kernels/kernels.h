@@ -103,6 +103,7 @@ struct fghm_plan {
     struct fghm_shape shape;
     struct fghm_array logits, targets, weights;
     struct fghm_array element_loss, gradient, hessian, harmonizing_weight;
+    bool any_weights;    /* negative ones and NaN are no error */
     bool counting;       /* whether positives are to be counted */
     bool labels;         /* targets are labels of samples */
     int64_t first_label; /* the label of class 0 */
@@ -132,7 +133,9 @@ struct fghm_focal_plan {
     struct fghm_focal_constants constants, negative_constants;
     fghm_focal_kernel *kernel, *negative_kernel;
     bool split;
-    double star; /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
+    bool split_absolute; /* the Hessian's mode, which is then not in the constants */
+    double split_floor;  /* -1: none */
+    double star;         /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
 };
 
 /* Adds the counts of a part of a batch to it: `first` and `n` are in elements, or in

@@ -22,6 +22,29 @@ KERNEL_INLINE struct pair at_least_min(struct pair a) {
     return (struct pair){v_max(min, a.high), v_keep(v_gt(a.high, min), a.low)};
 }
 
+/* -log p and -log(1 - p), each to the last place also where it is near 0: with the larger
+ * of the two probabilities, -log(larger) = log1p(smaller / larger). */
+struct minus_logs {
+    vreal p, not_p;
+};
+
+KERNEL_INLINE struct minus_logs minus_logs_of(vreal p, struct pair not_p) {
+    const vmask is_large = v_gt(p, v_set((real)0.5));
+    const vreal small = v_select(is_large, not_p.high, p);
+    const struct pair large = {v_select(is_large, p, not_p.high), v_drop(is_large, not_p.low)};
+    const vreal quotient = v_div(small, large.high);
+    const vreal excess =
+        v_muladd(quotient, large.low, v_product_minus(quotient, large.high, small));
+    const struct pair ratio = {quotient, v_sub(v_set(0), v_div(excess, large.high))};
+    const struct pair of_large = log1p_pair(ratio);
+    const struct pair of_small =
+        minus_log_pair((struct pair){v_max(v_set(REAL_MIN), small), v_set(0)});
+    const vreal large_log = v_add(of_large.high, of_large.low);
+    const vreal small_log = v_add(of_small.high, of_small.low);
+    return (struct minus_logs){v_select(is_large, large_log, small_log),
+                               v_select(is_large, small_log, large_log)};
+}
+
 KERNEL_INLINE vreal within_range(vreal a) {
     return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), a));
 }
@@ -38,12 +61,13 @@ KERNEL_INLINE struct focal_values probability_values(const struct focal_factors 
 
     struct pair m = {v_muladd(t, not_p.high, v_mul(rest, p)), v_mul(t, not_p.low)};
     const vmask is_zero = v_eq(m.high, zero);
-    m.high = v_max(v_set(REAL_SMALLEST), m.high);
-    const vreal log_p = v_mul(t, minus_log_pair(p_safe).high);
-    const vreal loss = v_muladd(rest, minus_log_pair(not_p_safe).high, log_p);
+    m.high = v_select(is_zero, v_set(REAL_MIN), m.high);
+    const struct minus_logs logs = minus_logs_of(p, not_p);
+    const vreal loss = v_muladd(rest, logs.not_p, v_mul(t, logs.p));
     /* 0 to the power of 0 is 1. */
     const vmask is_lost = m_and(is_zero, v_gt(gamma.high, zero));
-    const vreal factor = v_drop(is_lost, exp_of_scaled(gamma, minus_log_pair(m)));
+    const vreal power = exp_of_scaled(gamma, minus_log_pair(m));
+    const vreal factor = v_drop(is_lost, power);
 
     const vreal slope = v_sub(v_div(rest, not_p_safe.high), v_div(t, p_safe.high));
     const vreal m_slope = v_sub(rest, t);
@@ -51,12 +75,15 @@ KERNEL_INLINE struct focal_values probability_values(const struct focal_factors 
     const vreal m_ratio = v_mul(m_slope, ratio);
     const vreal gradient = v_mul(factor, v_muladd(gamma.high, m_ratio, slope));
 
-    const vreal curve = v_add(v_div(v_div(rest, not_p_safe.high), not_p_safe.high),
-                              v_div(v_div(t, p_safe.high), p_safe.high));
+    const vreal curve = within_range(v_add(v_div(v_div(rest, not_p_safe.high), not_p_safe.high),
+                                           v_div(v_div(t, p_safe.high), p_safe.high)));
     const vreal twice = v_muladd(v_sub(gamma.high, one), m_ratio, v_add(slope, slope));
     const vreal m_relative = v_div(m_slope, v_max(v_set(REAL_MIN), m.high));
-    const vreal bend = v_mul(v_mul(gamma.high, twice), m_relative);
-    const vreal exact = v_mul(factor, v_add(curve, bend));
+    /* In this order nothing overflows that is to be multiplied by 0. */
+    const vreal bend = v_mul(v_mul(v_mul(power, m_relative), gamma.high), twice);
+    /* Of the order of m^(gamma - 1), so not 0 yet for gamma up to 1. */
+    const vmask is_flat = m_and(is_zero, v_gt(gamma.high, one));
+    const vreal exact = v_drop(is_flat, v_muladd(power, curve, bend));
     const vreal hessian = v_select(factors->gauss_newton, v_mul(factor, curve), exact);
     return (struct focal_values){
         .loss = v_mul(factor, loss),
@@ -74,6 +101,7 @@ static double focal_probability(const struct fghm_focal_constants *constants,
     lane_sum_zero(&total);
     struct span_walk walk;
     walk_start(&walk, span);
+    walk.filling = 1;
     while (walk_next(&walk)) {
         const struct fghm_span *const part = &walk.part;
         for (size_t i = 0; i < part->n; i += V_LANES) {

@@ -182,9 +182,10 @@ softmax_spread(const struct fghm_plan *plan, const struct fghm_focal_constants *
                 const vmask is_own = v_eq(column, v_set((real)(start + i / SUM_LANES)));
                 const vreal logit = v_load(block.values + i);
                 const vreal e = other_exponential(logit, v_load(samples->largest + sample), is_own);
-                const vreal ratio =
-                    v_drop(v_eq(column, v_set(IGNORED)),
-                           v_div(e, v_max(v_set(REAL_MIN), v_load(samples->sum + sample))));
+                const vreal sum = v_load(samples->sum + sample);
+                const vreal divisor = v_max(v_set(REAL_MIN), sum);
+                const vmask is_ignored = v_eq(column, v_set(IGNORED));
+                const vreal ratio = v_drop(is_ignored, v_div(e, divisor));
                 const vreal share = v_drop(is_own, ratio);
                 const vreal own = v_load(gradient + sample);
                 const vreal minus_own = v_sub(v_set(0), own);
@@ -193,7 +194,9 @@ softmax_spread(const struct fghm_plan *plan, const struct fghm_focal_constants *
                     continue;
                 }
                 const vreal own_hessian = v_load(hessian + sample);
-                const vreal slope = v_mul(minus_own, v_sub(v_set(1), share));
+                /* 1 - share: where one class is nearly all, the rest is in sum_low. */
+                const vreal rest = v_add(v_sub(sum, e), v_load(samples->sum_low + sample));
+                const vreal slope = v_mul(minus_own, v_drop(is_ignored, v_div(rest, divisor)));
                 const vreal other = v_mul(share, v_muladd(own_hessian, share, slope));
                 const vreal exact = v_select(is_own, own_hessian, other);
                 const vreal magnitude = v_select(modes.absolute, v_abs(exact), exact);

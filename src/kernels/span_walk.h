@@ -18,6 +18,7 @@ struct span_walk {
     size_t first; /* elements before the current part */
     size_t n;     /* elements of the caller's in the current part */
     bool padded;
+    real filling; /* the logit of an element with target 1 whose results are 0 */
     struct fghm_span part;
     real logits[SUM_LANES], targets[SUM_LANES], weights[SUM_LANES];
     real element_loss[SUM_LANES], gradient[SUM_LANES], hessian[SUM_LANES];
@@ -44,12 +45,11 @@ static inline struct fghm_span sub_span(const struct fghm_span *span, size_t fir
     };
 }
 
-/* The filling is a positive at +inf of weight 0: its loss, gradient and Hessian
- * are 0. */
+/* The filling is a positive of weight 0: its loss, gradient and Hessian are 0. */
 static inline void walk_pad(struct span_walk *walk) {
     const struct fghm_span *const rest = &walk->part;
     for (size_t i = 0; i < SUM_LANES; i++) {
-        walk->logits[i] = (real)INFINITY;
+        walk->logits[i] = walk->filling;
         walk->targets[i] = 1;
         walk->weights[i] = 0;
     }
@@ -74,6 +74,7 @@ static inline void walk_start(struct span_walk *walk, const struct fghm_span *sp
     walk->span = span;
     walk->first = 0;
     walk->n = 0;
+    walk->filling = (real)INFINITY;
 }
 
 /* Goes on to the next part; false at the end. */

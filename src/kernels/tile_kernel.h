@@ -467,8 +467,8 @@ static __attribute__((noinline)) void weigh_classes(const struct fghm_plan *plan
 }
 
 /* Puts a harmless element of weight 0 in the place of each ignored one: its results
- * are 0 whatever stands in the caller's arrays. */
-#define IGNORED_LOGIT ((real)0x1p100)
+ * are 0 whatever stands in the caller's arrays.  1 is a logit and a probability. */
+#define IGNORED_LOGIT ((real)1)
 
 static inline void blank_ignored(size_t n, struct tile *tile, struct fghm_span *span) {
     const real *const logits = span->logits;
@@ -509,7 +509,8 @@ static inline struct fghm_span tile_load(const struct fghm_plan *plan, size_t fi
         const real keep = (real)(1 - plan->label_smoothing);
         const real half = (real)(plan->label_smoothing / 2);
         for (size_t k = 0; k < n; k++) {
-            tile->targets[k] = targets[k] * keep + half;
+            const bool fits = targets[k] >= 0 && targets[k] <= 1;
+            tile->targets[k] = fits ? targets[k] * keep + half : targets[k];
         }
         span.targets = tile->targets;
     }

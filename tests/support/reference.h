@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_SUPPORT_REFERENCE_H
+#define TESTS_SUPPORT_REFERENCE_H
+
+#include <focalghm/focalghm.h>
+#include <mpfr.h>
+
+/* The losses of focal.h and batch.h with 320 bits.  Only the loss is written down;
+ * first and second derivative come from arithmetic on truncated Taylor series. */
+
+/* alpha: WIDE_ALPHA_OFF for off. */
+struct reference_loss {
+    fghm_rule rule;
+    double gamma, negative_gamma, alpha;
+    fghm_hessian_mode mode;
+    double floor;
+};
+
+/* One element before weights and 1 / D.  The scales are the sums of the magnitudes of
+ * the terms that make up the derivatives: where these cancel, an error is measured
+ * against them.  `condition` is by how much an error of p grows in p - t (quality focal
+ * loss, 0 for others). */
+struct reference {
+    mpfr_t loss, gradient, hessian, gradient_scale, hessian_scale;
+    double condition;
+};
+
+void reference_init(struct reference *r);
+void reference_clear(struct reference *r);
+
+/* Element with logit x, or probability x, and target t. */
+void reference_sigmoid(struct reference *r, const struct reference_loss *loss, mpfr_srcptr x,
+                       mpfr_srcptr t);
+void reference_probability(struct reference *r, const struct reference_loss *loss, mpfr_srcptr x,
+                           mpfr_srcptr t);
+
+/* Sample with these logits and the label `label`; derivatives with respect to the logit
+ * of class c.  The Gauss-Newton Hessian is that of the margin z = x_label - log(sum over
+ * the others of exp), carried over: h (dz/dx_c)^2 + g d2z/dx_c2. */
+void reference_softmax(struct reference *r, const struct reference_loss *loss, const mpfr_t *x,
+                       size_t classes, size_t label, size_t c);
+
+/* The same sample's margin, and the share of class c among the others. */
+void reference_margin(mpfr_t z, const mpfr_t *x, size_t classes, size_t label);
+
+#endif

@@ -1,0 +1,1097 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What fghm_focal_batch refuses, field by field, what it says about it, and that it
+ * writes nothing then; and which arrays may be in one place. */
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/batch.h"
+#include "support/strided.h"
+#include "support/suite.h"
+
+enum { OUTER = 2, CLASSES = 3, INNER = 2, ELEMENTS = OUTER * CLASSES * INNER };
+
+/* A call that is fine, until a test changes something. */
+struct request {
+    fghm_focal *focal;
+    fghm_batch b;
+    fghm_result result;
+    struct strided logits, targets, weights, outputs[OUTPUTS];
+    double class_alpha[CLASSES], class_weights[CLASSES];
+};
+
+static void set_arrays(struct request *q) {
+    q->b.logits = strided_input(&q->logits);
+    q->b.targets = strided_input(&q->targets);
+    q->b.weights = strided_input(&q->weights);
+    q->b.element_loss = strided_output(&q->outputs[ELEMENT_LOSS]);
+    q->b.gradient = strided_output(&q->outputs[GRADIENT]);
+    q->b.hessian = strided_output(&q->outputs[HESSIAN]);
+}
+
+static struct request *request_of(size_t outer, size_t classes, size_t inner, fghm_dtype dtype) {
+    struct request *const q = calloc(1, sizeof *q);
+    assert_non_null(q);
+    q->focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    q->logits = strided_plain(dtype, outer, classes, inner);
+    q->targets = strided_plain(dtype, outer, classes, inner);
+    q->weights = strided_plain(dtype, outer, classes, inner);
+    for (int k = 0; k < OUTPUTS; k++) {
+        q->outputs[k] = strided_plain(dtype, outer, classes, inner);
+    }
+    for (size_t k = 0; k < strided_count(&q->logits); k++) {
+        strided_set(&q->logits, k, (double)(k % 13) / 16.0);
+        strided_set(&q->targets, k, k % 3 == 0 ? 1.0 : 0.0);
+        strided_set(&q->weights, k, 1.0 + (double)(k % 5) / 8.0);
+    }
+    for (size_t c = 0; c < CLASSES; c++) {
+        q->class_alpha[c] = 0.25;
+        q->class_weights[c] = 1.0;
+    }
+    q->b = (fghm_batch){.size = sizeof q->b, .outer = outer, .classes = classes, .inner = inner};
+    q->b.class_alpha = q->class_alpha;
+    q->b.class_weights = q->class_weights;
+    memset(&q->result, 0x5a, sizeof q->result);
+    q->result.size = sizeof q->result;
+    set_arrays(q);
+    return q;
+}
+
+static struct request *request_new(void) {
+    return request_of(OUTER, CLASSES, INNER, FGHM_F32);
+}
+
+static void request_free(struct request *q) {
+    strided_free(&q->logits);
+    strided_free(&q->targets);
+    strided_free(&q->weights);
+    for (int k = 0; k < OUTPUTS; k++) {
+        strided_free(&q->outputs[k]);
+    }
+    fghm_focal_destroy(q->focal);
+    free(q);
+}
+
+/* Labels of the samples instead, of this dtype. */
+static void use_labels(struct request *q, fghm_dtype dtype) {
+    strided_free(&q->targets);
+    q->targets = strided_plain(dtype, q->b.outer, 1, q->b.inner);
+    for (size_t k = 0; k < strided_count(&q->targets); k++) {
+        strided_set(&q->targets, k, (double)(k % CLASSES));
+    }
+    q->b.target_form = FGHM_TARGET_LABEL;
+    q->b.targets = strided_input(&q->targets);
+}
+
+/* The loss belongs to the samples. */
+static void use_softmax(struct request *q, fghm_dtype dtype) {
+    const fghm_dtype real = q->logits.dtype;
+    use_labels(q, dtype);
+    strided_free(&q->weights);
+    strided_free(&q->outputs[ELEMENT_LOSS]);
+    q->weights = strided_plain(real, q->b.outer, 1, q->b.inner);
+    q->outputs[ELEMENT_LOSS] = strided_plain(real, q->b.outer, 1, q->b.inner);
+    for (size_t k = 0; k < strided_count(&q->weights); k++) {
+        strided_set(&q->weights, k, 1.0 + (double)(k % 5) / 8.0);
+    }
+    q->b.activation = FGHM_ACTIVATION_SOFTMAX;
+    set_arrays(q);
+}
+
+static fghm_status run(struct request *q) {
+    return fghm_focal_batch(q->focal, NULL, &q->b, &q->result);
+}
+
+enum { KEPT = 6 };
+
+struct memories {
+    unsigned char *bytes[KEPT];
+};
+
+static const struct strided *kept(const struct request *q, int k) {
+    const struct strided *const all[KEPT] = {&q->logits,     &q->targets,    &q->weights,
+                                             &q->outputs[0], &q->outputs[1], &q->outputs[2]};
+    return all[k];
+}
+
+static struct memories remember(const struct request *q) {
+    struct memories m;
+    for (int k = 0; k < KEPT; k++) {
+        const struct guarded *const g = &kept(q, k)->memory;
+        m.bytes[k] = malloc(g->room);
+        assert_non_null(m.bytes[k]);
+        memcpy(m.bytes[k], g->start, g->room);
+    }
+    return m;
+}
+
+static void assert_remembered(const struct request *q, struct memories *m) {
+    for (int k = 0; k < KEPT; k++) {
+        const struct guarded *const g = &kept(q, k)->memory;
+        assert_memory_equal(m->bytes[k], g->start, g->room);
+        free(m->bytes[k]);
+    }
+}
+
+#define assert_refused(q, status) assert_refused_at(q, status, -1, __LINE__)
+
+/* Refused, and nothing written but the offender. */
+static void assert_refused_at(struct request *q, fghm_status status, int64_t offender, int line) {
+    struct memories m = remember(q);
+    fghm_result before = q->result;
+    before.offender = offender;
+    const fghm_status got = run(q);
+    if (got != status) {
+        fail_msg("line %d: \"%s\", expected \"%s\"", line, fghm_status_string(got),
+                 fghm_status_string(status));
+    }
+    if (q->result.offender != offender) {
+        fail_msg("line %d: offender %lld, expected %lld", line, (long long)q->result.offender,
+                 (long long)offender);
+    }
+    assert_memory_equal(&before, &q->result, sizeof before);
+    assert_remembered(q, &m);
+}
+
+static void assert_taken(struct request *q) {
+    const fghm_status status = run(q);
+    if (status != FGHM_OK) {
+        fail_msg("\"%s\"", fghm_status_string(status));
+    }
+    assert_int_equal(q->result.offender, -1);
+}
+
+/* -------------------------------------------------------------------------
+ * Pointers, sizes, enumerators. */
+
+static void the_request_is_fine(void **state) {
+    struct request *q = request_new();
+    (void)state;
+    assert_taken(q);
+    assert_int_equal(q->result.size, sizeof q->result);
+    assert_int_equal(q->result.elements, ELEMENTS);
+    request_free(q);
+}
+
+static void null_pointers(void **state) {
+    struct request *q = request_new();
+    fghm_focal *const focal = q->focal;
+    (void)state;
+    q->focal = NULL;
+    fghm_result before = q->result;
+    assert_int_equal(run(q), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_batch(NULL, NULL, NULL, NULL), FGHM_ERROR_NULL_HANDLE);
+    before.offender = q->result.offender;
+    assert_memory_equal(&before, &q->result, sizeof before);
+    q->focal = focal;
+    assert_int_equal(fghm_focal_batch(focal, NULL, NULL, &q->result), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_batch(focal, NULL, NULL, NULL), FGHM_ERROR_NULL_POINTER);
+    q->b.logits.data = NULL;
+    assert_refused(q, FGHM_ERROR_NULL_POINTER);
+    set_arrays(q);
+    q->b.targets.data = NULL;
+    assert_refused(q, FGHM_ERROR_NULL_POINTER);
+    set_arrays(q);
+    q->b.weights.data = NULL;
+    assert_taken(q);
+    request_free(q);
+}
+
+static void no_output(void **state) {
+    struct request *q = request_new();
+    (void)state;
+    q->b.element_loss.data = q->b.gradient.data = q->b.hessian.data = NULL;
+    assert_taken(q);
+    assert_int_equal(fghm_focal_batch(q->focal, NULL, &q->b, NULL), FGHM_ERROR_NO_OUTPUT);
+    q->b.outer = 0;
+    assert_int_equal(fghm_focal_batch(q->focal, NULL, &q->b, NULL), FGHM_ERROR_NO_OUTPUT);
+    request_free(q);
+}
+
+/* 0 along any axis: loss 0, no array is looked at. */
+static void no_elements(void **state) {
+    (void)state;
+    for (int softmax = 0; softmax < 2; softmax++) {
+        for (int axis = 0; axis < 3; axis++) {
+            for (fghm_reduction reduction = 0; reduction < 6; reduction++) {
+                struct request *q = request_new();
+                size_t *const extents[] = {&q->b.outer, &q->b.classes, &q->b.inner};
+                if (softmax) {
+                    use_softmax(q, FGHM_I32);
+                }
+                *extents[axis] = 0;
+                q->b.logits.data = NULL;
+                q->b.targets.data = NULL;
+                q->b.class_alpha = NULL;
+                assert_int_equal(fghm_focal_set_reduction(q->focal, reduction), FGHM_OK);
+                struct memories m = remember(q);
+                assert_taken(q);
+                assert_remembered(q, &m);
+                assert_true(q->result.loss == 0.0 && q->result.sum == 0.0);
+                assert_true(q->result.elements == 0 && q->result.valid == 0 &&
+                            q->result.positives == 0);
+                assert_true(q->result.divisor >= 1.0);
+                request_free(q);
+            }
+        }
+    }
+}
+
+static void sizes_of_the_descriptor(void **state) {
+    struct request *q = request_new();
+    struct {
+        fghm_batch b;
+        unsigned char tail[24];
+    } larger;
+    (void)state;
+    const size_t bad[] = {0, 1, 8, sizeof q->b - 8, sizeof q->b - 1};
+    for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+        q->b.size = bad[k];
+        assert_refused(q, FGHM_ERROR_DESCRIPTOR);
+    }
+    memset(&larger, 0, sizeof larger);
+    larger.b = q->b;
+    larger.b.size = sizeof larger;
+    assert_int_equal(fghm_focal_batch(q->focal, NULL, &larger.b, &q->result), FGHM_OK);
+    for (size_t k = 0; k < sizeof larger.tail; k++) {
+        larger.tail[k] = 1;
+        assert_int_equal(fghm_focal_batch(q->focal, NULL, &larger.b, &q->result),
+                         FGHM_ERROR_DESCRIPTOR);
+        larger.tail[k] = 0;
+    }
+    request_free(q);
+}
+
+static void sizes_of_the_result(void **state) {
+    struct request *q = request_new();
+    struct {
+        fghm_result result;
+        unsigned char tail[16];
+    } larger, before;
+    (void)state;
+    const size_t bad[] = {0, 1, 8, sizeof q->result - 8, sizeof q->result - 1};
+    for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+        struct memories m = remember(q);
+        q->result.size = bad[k];
+        const fghm_result kept_result = q->result;
+        assert_int_equal(run(q), FGHM_ERROR_DESCRIPTOR);
+        assert_memory_equal(&kept_result, &q->result, sizeof kept_result);
+        assert_remembered(q, &m);
+    }
+    memset(&larger, 0x33, sizeof larger);
+    before = larger;
+    larger.result.size = sizeof larger;
+    assert_int_equal(fghm_focal_batch(q->focal, NULL, &q->b, &larger.result), FGHM_OK);
+    assert_int_equal(larger.result.size, sizeof larger);
+    assert_int_equal(larger.result.elements, ELEMENTS);
+    assert_memory_equal(larger.tail, before.tail, sizeof larger.tail);
+    request_free(q);
+}
+
+static void reserved_fields_and_flags(void **state) {
+    struct request *q = request_new();
+    int32_t *const reserved[] = {&q->b.logits.reserved,   &q->b.targets.reserved,
+                                 &q->b.weights.reserved,  &q->b.element_loss.reserved,
+                                 &q->b.gradient.reserved, &q->b.hessian.reserved};
+    const int32_t flags[] = {-1, 2, INT32_MAX, INT32_MIN};
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(reserved); k++) {
+        *reserved[k] = 1;
+        assert_refused(q, FGHM_ERROR_DESCRIPTOR);
+        *reserved[k] = 0;
+    }
+    for (size_t k = 0; k < SUITE_COUNT(flags); k++) {
+        q->b.ignoring = flags[k];
+        assert_refused(q, FGHM_ERROR_DESCRIPTOR);
+    }
+    request_free(q);
+}
+
+static void unknown_enumerators(void **state) {
+    struct request *q = request_new();
+    const struct {
+        int32_t *field;
+        int32_t first_unknown;
+        fghm_status status;
+    } fields[] = {
+        {&q->b.activation, 3, FGHM_ERROR_ACTIVATION},
+        {&q->b.target_form, 2, FGHM_ERROR_TARGET_FORM},
+        {&q->b.background, 4, FGHM_ERROR_BACKGROUND},
+    };
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(fields); k++) {
+        const int32_t bad[] = {fields[k].first_unknown, -1, 1000, INT32_MAX, INT32_MIN};
+        for (size_t i = 0; i < SUITE_COUNT(bad); i++) {
+            *fields[k].field = bad[i];
+            assert_refused(q, fields[k].status);
+        }
+        *fields[k].field = 0;
+    }
+    request_free(q);
+}
+
+static void label_smoothing_bounds(void **state) {
+    struct request *q = request_new();
+    const double bad[] = {-DBL_MIN,          -1.0,       nextafter(1.0, 2.0), (double)INFINITY,
+                          -(double)INFINITY, (double)NAN};
+    const double good[] = {0.0, -0.0, DBL_MIN, 0.5, 1.0};
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+        q->b.label_smoothing = bad[k];
+        assert_refused(q, FGHM_ERROR_LABEL_SMOOTHING);
+    }
+    for (size_t k = 0; k < SUITE_COUNT(good); k++) {
+        q->b.label_smoothing = good[k];
+        assert_taken(q);
+    }
+    request_free(q);
+}
+
+static void dtypes_of_arrays(void **state) {
+    struct request *q = request_new();
+    fghm_dtype *const floating[] = {&q->b.logits.dtype, &q->b.weights.dtype,
+                                    &q->b.element_loss.dtype, &q->b.gradient.dtype,
+                                    &q->b.hessian.dtype};
+    const fghm_dtype unknown[] = {-1, 7, 100, INT32_MAX, INT32_MIN};
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(floating); k++) {
+        const fghm_dtype kept_dtype = *floating[k];
+        for (fghm_dtype d = FGHM_U8; d <= FGHM_I64; d++) {
+            *floating[k] = d;
+            assert_refused(q, FGHM_ERROR_DTYPE);
+        }
+        for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
+            *floating[k] = unknown[i];
+            assert_refused(q, FGHM_ERROR_DTYPE);
+        }
+        *floating[k] = kept_dtype;
+    }
+    for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
+        q->b.targets.dtype = unknown[i];
+        assert_refused(q, FGHM_ERROR_DTYPE);
+    }
+    use_labels(q, FGHM_I32);
+    for (fghm_dtype d = FGHM_F32; d <= FGHM_BF16; d++) {
+        q->b.targets.dtype = d;
+        assert_refused(q, FGHM_ERROR_DTYPE);
+    }
+    request_free(q);
+}
+
+static void combinations(void **state) {
+    struct request *q = request_new();
+    double room[ELEMENTS];
+    (void)state;
+    q->b.harmonizing_weight = (fghm_output){.data = room, .dtype = FGHM_F64};
+    assert_refused(q, FGHM_ERROR_COMBINATION);
+    q->b.harmonizing_weight.data = NULL;
+    q->b.activation = FGHM_ACTIVATION_SOFTMAX;
+    assert_refused(q, FGHM_ERROR_COMBINATION); /* without labels */
+    q->b.activation = FGHM_ACTIVATION_SIGMOID;
+    for (fghm_background k = 1; k < 4; k++) {
+        q->b.background = k;
+        assert_refused(q, FGHM_ERROR_COMBINATION); /* of no labels */
+    }
+    q->b.background = 0;
+    for (fghm_rule rule = FGHM_RULE_QUALITY; rule <= FGHM_RULE_STAR; rule++) {
+        assert_int_equal(fghm_focal_set_rule(q->focal, rule), FGHM_OK);
+        assert_taken(q);
+        q->b.activation = FGHM_ACTIVATION_PROBABILITY;
+        assert_refused(q, FGHM_ERROR_COMBINATION);
+        q->b.activation = FGHM_ACTIVATION_SIGMOID;
+        assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 3.0), FGHM_OK);
+        assert_refused(q, FGHM_ERROR_COMBINATION);
+        assert_int_equal(fghm_focal_set_gamma(q->focal, 2.0), FGHM_OK);
+    }
+    q->b.label_smoothing = 0.5;
+    assert_refused(q, FGHM_ERROR_COMBINATION); /* focal-star */
+    q->b.label_smoothing = 0.0;
+    assert_int_equal(fghm_focal_set_gamma(q->focal, 0.0), FGHM_OK);
+    assert_refused(q, FGHM_ERROR_GAMMA);
+    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_LINEAR), FGHM_OK);
+    use_softmax(q, FGHM_I32);
+    assert_taken(q);
+    q->b.label_smoothing = 0.1;
+    assert_refused(q, FGHM_ERROR_COMBINATION);
+    q->b.label_smoothing = 0.0;
+    q->b.background = FGHM_BACKGROUND_MINUS_ONE;
+    assert_refused(q, FGHM_ERROR_COMBINATION);
+    request_free(q);
+}
+
+static void sizes(void **state) {
+    const size_t bad[][3] = {
+        {SIZE_MAX, 1, 1},
+        {1, SIZE_MAX, 1},
+        {1, 1, SIZE_MAX},
+        {SIZE_MAX / 2 + 1, 2, 1},
+        {SIZE_MAX / 2, 1, 3},
+        {(size_t)1 << 32, (size_t)1 << 31, 2},
+        {1, (size_t)INT32_MAX + 1, 1},
+        {(size_t)1 << 61, 1, 1},
+        {1, 1, (size_t)1 << 60},
+        {(size_t)PTRDIFF_MAX, 1, 1},
+    };
+    struct request *q = request_new();
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+        q->b.outer = bad[k][0];
+        q->b.classes = bad[k][1];
+        q->b.inner = bad[k][2];
+        assert_refused(q, FGHM_ERROR_SIZE);
+    }
+    q->b.outer = q->b.inner = 1;
+    use_softmax(q, FGHM_I32);
+    q->b.classes = ((size_t)1 << 24) + 1;
+    assert_refused(q, FGHM_ERROR_SIZE);
+    request_free(q);
+}
+
+/* -------------------------------------------------------------------------
+ * Strides. */
+
+static void set_strides(int64_t to[3], int64_t o, int64_t c, int64_t i) {
+    to[0] = o;
+    to[1] = c;
+    to[2] = i;
+}
+
+static void strides_of_outputs(void **state) {
+    const int64_t bad[][3] = {{6, 2, 0}, {6, 0, 1}, {0, 2, 1}, {1, 1, 1},  {2, 2, 1},
+                              {5, 2, 1}, {6, 1, 1}, {6, 2, 2}, {-5, 2, 1}, {6, -1, 1}};
+    struct request *q = request_new();
+    int64_t *const strides[] = {q->b.element_loss.strides, q->b.gradient.strides,
+                                q->b.hessian.strides};
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(strides); k++) {
+        for (size_t i = 0; i < SUITE_COUNT(bad); i++) {
+            set_strides(strides[k], bad[i][0], bad[i][1], bad[i][2]);
+            assert_refused(q, FGHM_ERROR_STRIDE);
+        }
+        set_strides(strides[k], 0, 0, 0);
+    }
+    request_free(q);
+}
+
+static void strides_beyond_the_address_space(void **state) {
+    const int64_t bad[] = {INT64_MAX,     INT64_MIN,     INT64_MAX / 2, INT64_MIN / 2,
+                           INT64_MAX / 4, INT64_MIN / 4, INT64_MIN / 8, INT64_MAX / 4 + 1};
+    struct request *q = request_new();
+    int64_t *const strides[] = {q->b.logits.strides,   q->b.targets.strides,
+                                q->b.weights.strides,  q->b.element_loss.strides,
+                                q->b.gradient.strides, q->b.hessian.strides};
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(strides); k++) {
+        for (size_t i = 0; i < SUITE_COUNT(bad); i++) {
+            for (int axis = 0; axis < 3; axis++) {
+                set_strides(strides[k], 6, 2, 1);
+                strides[k][axis] = bad[i];
+                assert_refused(q, FGHM_ERROR_STRIDE);
+            }
+        }
+        /* the sum of two axes */
+        set_strides(strides[k], INT64_MAX / 8, INT64_MAX / 8, 1);
+        assert_refused(q, FGHM_ERROR_STRIDE);
+        set_strides(strides[k], 0, 0, 0);
+    }
+    request_free(q);
+}
+
+/* Along an axis with one element no stride matters. */
+static void strides_of_single_elements(void **state) {
+    struct request *q = request_of(1, CLASSES, 1, FGHM_F32);
+    (void)state;
+    set_strides(q->b.logits.strides, INT64_MIN, 1, INT64_MAX);
+    set_strides(q->b.gradient.strides, 0, 1, INT64_MIN);
+    set_strides(q->b.element_loss.strides, INT64_MAX, 1, 0);
+    assert_taken(q);
+    request_free(q);
+}
+
+/* The stride of c of labels, and of softmax weights and losses. */
+static void ignored_strides(void **state) {
+    struct request *q = request_new();
+    (void)state;
+    use_softmax(q, FGHM_U8);
+    assert_taken(q);
+    const fghm_result plain = q->result;
+    set_strides(q->b.targets.strides, INNER, INT64_MAX, 1);
+    set_strides(q->b.weights.strides, INNER, INT64_MIN, 1);
+    set_strides(q->b.element_loss.strides, INNER, 0, 1);
+    assert_taken(q);
+    assert_memory_equal(&plain, &q->result, sizeof plain);
+    request_free(q);
+}
+
+/* -------------------------------------------------------------------------
+ * Places. */
+
+static fghm_output *output_of(struct request *q, int k) {
+    fghm_output *const outputs[] = {&q->b.element_loss, &q->b.gradient, &q->b.hessian};
+    return outputs[k];
+}
+
+static fghm_input *input_of(struct request *q, int k) {
+    fghm_input *const inputs[] = {&q->b.logits, &q->b.targets, &q->b.weights};
+    return inputs[k];
+}
+
+static const struct strided *input_array(const struct request *q, int k) {
+    const struct strided *const arrays[] = {&q->logits, &q->targets, &q->weights};
+    return arrays[k];
+}
+
+static void overlaps_are_refused(void **state) {
+    (void)state;
+    for (int k = 0; k < OUTPUTS; k++) {
+        for (int i = 0; i < 3; i++) {
+            struct request *q = request_new();
+            unsigned char *const at = input_array(q, i)->first;
+            const size_t last = (ELEMENTS - 1) * sizeof(float);
+            fghm_output *const to = output_of(q, k);
+            const unsigned char *const shifted[] = {at + 4, at - 4, at + last, at - last, at + 1};
+            for (size_t n = 0; n < SUITE_COUNT(shifted); n++) {
+                to->data = (void *)(uintptr_t)shifted[n];
+                assert_refused(q, FGHM_ERROR_ALIASING);
+            }
+            to->data = at;
+            to->dtype = FGHM_F16;
+            assert_refused(q, FGHM_ERROR_ALIASING);
+            to->dtype = FGHM_F32;
+            set_strides(to->strides, 2, 4, 1); /* other places of the same elements */
+            assert_refused(q, FGHM_ERROR_ALIASING);
+            /* backwards: as many bytes */
+            to->data = at + last;
+            set_strides(to->strides, -6, -2, -1);
+            assert_refused(q, FGHM_ERROR_ALIASING);
+            request_free(q);
+        }
+    }
+}
+
+/* Not even between each other's elements. */
+static void interleaved_outputs_are_refused(void **state) {
+    struct request *q = request_new();
+    float both[2 * ELEMENTS];
+    (void)state;
+    q->b.gradient.data = both;
+    q->b.hessian.data = both + 1;
+    set_strides(q->b.gradient.strides, 12, 4, 2);
+    set_strides(q->b.hessian.strides, 12, 4, 2);
+    assert_refused(q, FGHM_ERROR_ALIASING);
+    q->b.hessian.data = NULL;
+    assert_taken(q);
+    request_free(q);
+}
+
+static void outputs_in_one_place_are_refused(void **state) {
+    struct request *q = request_new();
+    (void)state;
+    for (int k = 0; k < OUTPUTS; k++) {
+        for (int other = 0; other < OUTPUTS; other++) {
+            if (k != other) {
+                output_of(q, k)->data = q->outputs[other].first;
+                assert_refused(q, FGHM_ERROR_ALIASING);
+                output_of(q, k)->data = q->outputs[other].first + 4;
+                assert_refused(q, FGHM_ERROR_ALIASING);
+                output_of(q, k)->data = q->logits.first; /* two in the place of one input */
+                output_of(q, other)->data = q->logits.first;
+                assert_refused(q, FGHM_ERROR_ALIASING);
+                set_arrays(q);
+            }
+        }
+    }
+    request_free(q);
+}
+
+static void class_arrays_in_outputs_are_refused(void **state) {
+    struct request *q = request_new();
+    (void)state;
+    for (int k = 0; k < OUTPUTS; k++) {
+        double *const room = (double *)(void *)q->outputs[k].first;
+        for (size_t c = 0; c < CLASSES; c++) {
+            room[c] = 0.5;
+        }
+        q->b.class_alpha = room;
+        assert_refused(q, FGHM_ERROR_ALIASING);
+        q->b.class_alpha = q->class_alpha;
+        q->b.class_weights = room;
+        assert_refused(q, FGHM_ERROR_ALIASING);
+        q->b.class_weights = q->class_weights;
+    }
+    request_free(q);
+}
+
+/* Everything but the offender is then as it was. */
+static void results_in_arrays_are_refused(void **state) {
+    (void)state;
+    for (int k = 0; k < KEPT + 2; k++) {
+        union {
+            fghm_result result;
+            float numbers[64];
+            double doubles[32];
+        } room;
+        struct request *q = request_new();
+        memset(&room, 0, sizeof room);
+        room.result.size = sizeof room.result;
+        if (k < 3) {
+            input_of(q, k)->data = room.numbers + 4;
+        } else if (k < KEPT) {
+            output_of(q, k - 3)->data = room.numbers + 4;
+        } else if (k == KEPT) {
+            q->b.class_alpha = room.doubles + 3;
+        } else {
+            q->b.class_weights = room.doubles + 3;
+        }
+        assert_int_equal(fghm_focal_batch(q->focal, NULL, &q->b, &room.result),
+                         FGHM_ERROR_ALIASING);
+        room.result.offender = 0;
+        room.result.size = 0;
+        for (size_t n = 0; n < SUITE_COUNT(room.numbers); n++) {
+            assert_true(room.numbers[n] == 0.0f);
+        }
+        request_free(q);
+    }
+}
+
+/* Results of the call with output k in the place of input i against those of a call
+ * with arrays of their own. */
+static void check_in_place(size_t outer, size_t classes, size_t inner, fghm_dtype dtype, int rule,
+                           int softmax, int k, int i) {
+    struct request *q = request_of(outer, classes, inner, dtype);
+    struct request *own = request_of(outer, classes, inner, dtype);
+    struct request *const both[] = {q, own};
+    for (int n = 0; n < 2; n++) {
+        both[n]->b.class_alpha = both[n]->b.class_weights = NULL;
+        if (softmax) {
+            use_softmax(both[n], FGHM_I64);
+        }
+        assert_int_equal(fghm_focal_set_rule(both[n]->focal, rule), FGHM_OK);
+    }
+    output_of(q, k)->data = input_array(q, i)->first;
+    assert_taken(own);
+    assert_taken(q);
+    for (int n = 0; n < OUTPUTS; n++) {
+        const struct strided *const got = n == k ? input_array(q, i) : &q->outputs[n];
+        assert_int_equal(strided_count(got), strided_count(&own->outputs[n]));
+        assert_memory_equal(got->first, own->outputs[n].first,
+                            strided_count(got) * strided_size(dtype));
+    }
+    const double bound = dtype == FGHM_F64 ? 0x1p-48 : 0x1p-22;
+    assert_true(fabs(q->result.loss - own->result.loss) <= bound * fabs(own->result.loss));
+    request_free(q);
+    request_free(own);
+}
+
+static void outputs_in_the_place_of_inputs(void **state) {
+    const size_t shapes[][3] = {
+        {OUTER, CLASSES, INNER}, {1, 1, 5003}, {2203, CLASSES, 1}, {3, CLASSES, 900}};
+    (void)state;
+    for (size_t s = 0; s < SUITE_COUNT(shapes); s++) {
+        for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_BF16; dtype++) {
+            for (int k = 0; k < OUTPUTS; k++) {
+                for (int i = 0; i < 3; i++) {
+                    for (int rule = 0; rule < 4; rule++) {
+                        check_in_place(shapes[s][0], shapes[s][1], shapes[s][2], dtype, rule, 0, k,
+                                       i);
+                    }
+                }
+            }
+            if (shapes[s][1] > 1) {
+                check_in_place(shapes[s][0], shapes[s][1], shapes[s][2], dtype, 0, 1, ELEMENT_LOSS,
+                               2);
+                check_in_place(shapes[s][0], shapes[s][1], shapes[s][2], dtype, 0, 1, GRADIENT, 0);
+                check_in_place(shapes[s][0], shapes[s][1], shapes[s][2], dtype, 0, 1, HESSIAN, 0);
+            }
+        }
+    }
+}
+
+/* Three at once, and with strides. */
+static void all_outputs_in_the_places_of_inputs(void **state) {
+    struct request *q = request_new(), *own = request_new();
+    (void)state;
+    assert_taken(own);
+    for (int k = 0; k < OUTPUTS; k++) {
+        output_of(q, k)->data = input_array(q, k)->first;
+        for (int n = 0; n < 2; n++) {
+            int64_t *const strides = n ? output_of(q, k)->strides : input_of(q, k)->strides;
+            set_strides(strides, CLASSES * INNER, INNER, 1);
+        }
+    }
+    assert_taken(q);
+    for (int k = 0; k < OUTPUTS; k++) {
+        assert_memory_equal(input_array(q, k)->first, own->outputs[k].first,
+                            ELEMENTS * sizeof(float));
+    }
+    request_free(q);
+    request_free(own);
+}
+
+/* -------------------------------------------------------------------------
+ * Numbers. */
+
+static void class_arrays_out_of_range(void **state) {
+    const double alphas[] = {-DBL_MIN, nextafter(1.0, 2.0), (double)NAN, (double)INFINITY, -1.0};
+    const double weights[] = {-DBL_MIN, (double)NAN, -(double)INFINITY, -1.0};
+    struct request *q = request_new();
+    (void)state;
+    for (size_t c = 0; c < CLASSES; c++) {
+        for (size_t k = 0; k < SUITE_COUNT(alphas); k++) {
+            q->class_alpha[c] = alphas[k];
+            assert_refused_at(q, FGHM_ERROR_ALPHA, (int64_t)c, __LINE__);
+        }
+        q->class_alpha[c] = 1.0;
+        for (size_t k = 0; k < SUITE_COUNT(weights); k++) {
+            q->class_weights[c] = weights[k];
+            assert_refused_at(q, FGHM_ERROR_WEIGHT, (int64_t)c, __LINE__);
+        }
+        q->class_weights[c] = 0.0;
+    }
+    assert_taken(q);
+    request_free(q);
+}
+
+/* Labels that are no class, for each dtype and convention. */
+static void check_labels(int softmax, fghm_dtype dtype, fghm_background background) {
+    const int64_t low = background == FGHM_BACKGROUND_FIRST && !softmax ? 1 : 0;
+    int64_t last = CLASSES - 1 + low;
+    const int64_t bad[] = {CLASSES + 1,
+                           CLASSES,
+                           -1,
+                           -2,
+                           255,
+                           INT32_MAX,
+                           INT32_MIN,
+                           INT64_C(0x100000000),
+                           INT64_C(0x100000001),
+                           INT64_MAX - 1023};
+    for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+        const int is_background =
+            !softmax && ((background == FGHM_BACKGROUND_LAST && bad[k] == CLASSES) ||
+                         (background == FGHM_BACKGROUND_MINUS_ONE && bad[k] == -1));
+        const int fits = dtype == FGHM_I64 ||
+                         (dtype == FGHM_I32 && bad[k] >= INT32_MIN && bad[k] <= INT32_MAX) ||
+                         (dtype == FGHM_U8 && bad[k] >= 0 && bad[k] <= 255);
+        if (is_background || !fits || (bad[k] >= low && bad[k] <= last)) {
+            continue;
+        }
+        for (size_t at = 0; at < OUTER * INNER; at++) {
+            struct request *q = request_new();
+            if (softmax) {
+                use_softmax(q, dtype);
+            } else {
+                use_labels(q, dtype);
+            }
+            for (size_t n = 0; n < OUTER * INNER; n++) {
+                strided_set(&q->targets, n, (double)(n % CLASSES) + (double)low);
+            }
+            q->b.background = background;
+            assert_taken(q);
+            strided_set(&q->targets, at, (double)bad[k]);
+            strided_set(&q->targets, OUTER * INNER - 1, (double)bad[k]); /* a later one, too */
+            assert_refused_at(q, FGHM_ERROR_LABEL, (int64_t)at, __LINE__);
+            q->b.ignoring = 1; /* unless it is ignored */
+            q->b.ignore_index = bad[k];
+            assert_taken(q);
+            request_free(q);
+        }
+    }
+}
+
+static void labels_out_of_range(void **state) {
+    (void)state;
+    for (fghm_dtype dtype = FGHM_U8; dtype <= FGHM_I64; dtype++) {
+        for (fghm_background background = 0; background < 4; background++) {
+            check_labels(0, dtype, background);
+            if (background != FGHM_BACKGROUND_MINUS_ONE) {
+                check_labels(1, dtype, background);
+            }
+        }
+    }
+}
+
+/* Far into a batch that several threads work on, the first of several. */
+static void offenders_of_many_samples(void **state) {
+    enum { MANY = 40000 };
+    fghm_pool *pool = NULL;
+    (void)state;
+    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    for (int softmax = 0; softmax < 2; softmax++) {
+        struct request *q = request_of(MANY, CLASSES, 1, FGHM_F32);
+        if (softmax) {
+            use_softmax(q, FGHM_I32);
+        } else {
+            use_labels(q, FGHM_I32);
+        }
+        strided_set(&q->targets, 31234, -7);
+        strided_set(&q->targets, 22345, 3);
+        strided_set(&q->targets, 39999, 3);
+        assert_refused_at(q, FGHM_ERROR_LABEL, 22345, __LINE__);
+        assert_int_equal(fghm_focal_batch(q->focal, pool, &q->b, &q->result), FGHM_ERROR_LABEL);
+        assert_int_equal(q->result.offender, 22345);
+        request_free(q);
+    }
+    fghm_pool_destroy(pool);
+}
+
+/* The call does the rest: like one where nothing is wrong at `at`, except there.
+ * `good` is what stands there in that one. */
+static void assert_rest_done(struct request *q, const struct strided *a, size_t at, double bad,
+                             double good, fghm_status status) {
+    const size_t count = strided_count(&q->outputs[ELEMENT_LOSS]);
+    double *const before = malloc(OUTPUTS * ELEMENTS * sizeof *before);
+    assert_non_null(before);
+    strided_set(a, at, good);
+    assert_taken(q);
+    for (size_t k = 0; k < OUTPUTS * count; k++) {
+        before[k] = strided_at(&q->outputs[k / count], k % count);
+    }
+    strided_set(a, at, bad);
+    const fghm_result kept_result = q->result;
+    assert_int_equal(run(q), status);
+    assert_int_equal(q->result.offender, at);
+    q->result.offender = -1;
+    assert_memory_equal(&kept_result, &q->result, sizeof kept_result);
+    for (size_t k = 0; k < OUTPUTS * count; k++) {
+        const double got = strided_at(&q->outputs[k / count], k % count);
+        if (k % count != at) {
+            assert_true(got == before[k]);
+        } else if (status != FGHM_ERROR_WEIGHT || isnan(bad)) {
+            assert_true(isnan(got));
+        }
+    }
+    free(before);
+    strided_set(a, at, good);
+}
+
+static struct request *request_for_numbers(fghm_dtype dtype, int variant) {
+    struct request *q = request_of(OUTER, CLASSES, INNER, dtype);
+    const double smoothings[] = {0.0, 0.0, 0.5, 1.0, 0.0, 0.0};
+    q->b.label_smoothing = smoothings[variant];
+    q->b.activation = variant == 4 ? FGHM_ACTIVATION_PROBABILITY : FGHM_ACTIVATION_SIGMOID;
+    if (variant == 1) {
+        assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 0.5), FGHM_OK);
+    }
+    if (variant == 5) {
+        assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_STAR), FGHM_OK);
+    }
+    if (variant == 2) {
+        q->b.class_alpha = q->b.class_weights = NULL;
+    }
+    return q;
+}
+
+static void targets_out_of_range(void **state) {
+    const double bad[] = {-0.125, 1.0625, 2.0, -1.0, (double)INFINITY, -(double)INFINITY};
+    (void)state;
+    for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_BF16; dtype++) {
+        for (int variant = 0; variant < 6; variant++) {
+            for (size_t at = 0; at < ELEMENTS; at++) {
+                struct request *q = request_for_numbers(dtype, variant);
+                for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+                    assert_rest_done(q, &q->targets, at, bad[k], 1.0, FGHM_ERROR_TARGET);
+                }
+                request_free(q);
+            }
+        }
+    }
+}
+
+static void integer_targets_out_of_range(void **state) {
+    const double bad[] = {2.0, 255.0, -1.0, -2147483648.0, 4294967296.0};
+    (void)state;
+    for (fghm_dtype dtype = FGHM_U8; dtype <= FGHM_I64; dtype++) {
+        for (size_t at = 0; at < ELEMENTS; at++) {
+            struct request *q = request_new();
+            strided_free(&q->targets);
+            q->targets = strided_plain(dtype, OUTER, CLASSES, INNER);
+            for (size_t k = 0; k < ELEMENTS; k++) {
+                strided_set(&q->targets, k, (double)(k % 2));
+            }
+            set_arrays(q);
+            const size_t kinds[] = {2, 4, 5};
+            for (size_t k = 0; k < kinds[dtype - FGHM_U8]; k++) {
+                assert_rest_done(q, &q->targets, at, bad[k], 1.0, FGHM_ERROR_TARGET);
+            }
+            request_free(q);
+        }
+    }
+}
+
+/* Focal-star is defined for 0 and 1 alone. */
+static void soft_targets_of_star(void **state) {
+    struct request *q = request_for_numbers(FGHM_F32, 5);
+    (void)state;
+    assert_rest_done(q, &q->targets, 7, 0.5, 1.0, FGHM_ERROR_TARGET);
+    request_free(q);
+}
+
+static void weights_out_of_range(void **state) {
+    const double bad[] = {-1.0, -0.125, (double)NAN, -(double)INFINITY};
+    (void)state;
+    for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_BF16; dtype++) {
+        for (int variant = 0; variant < 6; variant++) {
+            for (size_t at = 0; at < ELEMENTS; at++) {
+                struct request *q = request_for_numbers(dtype, variant);
+                for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+                    assert_rest_done(q, &q->weights, at, bad[k], 1.0, FGHM_ERROR_WEIGHT);
+                }
+                strided_set(&q->weights, at, -0.0);
+                assert_taken(q);
+                request_free(q);
+            }
+        }
+    }
+}
+
+/* Also where a class has weight 0. */
+static void softmax_weights_out_of_range(void **state) {
+    const double bad[] = {-1.0, (double)NAN, -(double)INFINITY};
+    (void)state;
+    for (size_t at = 0; at < OUTER * INNER; at++) {
+        for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+            for (int zero = 0; zero < 2; zero++) {
+                struct request *q = request_new();
+                use_softmax(q, FGHM_I32);
+                q->class_weights[0] = q->class_weights[1] = q->class_weights[2] = zero ? 0 : 1;
+                strided_set(&q->weights, at, bad[k]);
+                strided_set(&q->weights, OUTER * INNER - 1, bad[k]);
+                assert_int_equal(run(q), FGHM_ERROR_WEIGHT);
+                assert_int_equal(q->result.offender, at);
+                request_free(q);
+            }
+        }
+    }
+}
+
+static void probabilities_out_of_range(void **state) {
+    const double bad[] = {-0.125, 1.125, (double)INFINITY, -(double)INFINITY, -1e-7};
+    (void)state;
+    for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_BF16; dtype++) {
+        for (size_t at = 0; at < ELEMENTS; at++) {
+            for (int split = 0; split < 2; split++) {
+                struct request *q = request_for_numbers(dtype, 4);
+                if (split) {
+                    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_SPLIT), FGHM_OK);
+                }
+                for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+                    assert_rest_done(q, &q->logits, at, bad[k], 0.5, FGHM_ERROR_PROBABILITY);
+                }
+                request_free(q);
+            }
+        }
+    }
+}
+
+/* NaN among logits, probabilities or targets is no error: NaN there, and in the loss. */
+static void nan_is_no_error(void **state) {
+    (void)state;
+    for (int variant = 0; variant < 6; variant++) {
+        for (int i = 0; i < 2; i++) {
+            struct request *q = request_for_numbers(FGHM_F32, variant);
+            strided_set(input_array(q, i), 5, (double)NAN);
+            assert_taken(q);
+            assert_true(isnan(q->result.loss));
+            for (size_t k = 0; k < OUTPUTS * ELEMENTS; k++) {
+                const double got = strided_at(&q->outputs[k / ELEMENTS], k % ELEMENTS);
+                assert_int_equal(isnan(got) != 0, k % ELEMENTS == 5);
+            }
+            request_free(q);
+        }
+    }
+}
+
+/* The first of its kind, also of many and with threads. */
+static void offenders_of_many_elements(void **state) {
+    enum { MANY = 50000 };
+    struct request *q = request_of(MANY, 1, 1, FGHM_F32);
+    fghm_pool *pool = NULL;
+    (void)state;
+    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    strided_set(&q->targets, 49999, 2.0);
+    strided_set(&q->targets, 31313, 2.0);
+    strided_set(&q->targets, 31312, (double)NAN);
+    assert_int_equal(run(q), FGHM_ERROR_TARGET);
+    assert_int_equal(q->result.offender, 31313);
+    assert_int_equal(fghm_focal_batch(q->focal, pool, &q->b, &q->result), FGHM_ERROR_TARGET);
+    assert_int_equal(q->result.offender, 31313);
+    /* two kinds: status and place belong together */
+    strided_set(&q->weights, 31320, -1.0);
+    const fghm_status status = fghm_focal_batch(q->focal, pool, &q->b, &q->result);
+    assert_true((status == FGHM_ERROR_TARGET && q->result.offender == 31313) ||
+                (status == FGHM_ERROR_WEIGHT && q->result.offender == 31320));
+    fghm_pool_destroy(pool);
+    request_free(q);
+}
+
+/* The plain calls have no weights that are wrong, whatever the rule. */
+static void plain_calls_take_any_weight(void **state) {
+    const struct dtype *d = *state;
+    for (fghm_rule rule = 0; rule < 4; rule++) {
+        for (int mode = 0; mode < 2; mode++) {
+            fghm_focal *focal =
+                focal_handle(2.0, 0.25, mode ? FGHM_REDUCTION_MEAN_POSITIVES : FGHM_REDUCTION_MEAN);
+            struct batch b = batch_new(d, 40);
+            assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
+            b.weights = dtype_array(d, b.n);
+            for (size_t k = 0; k < b.n; k++) {
+                batch_put(&b, k, (double)k / 8.0, (double)(k % 2));
+                d->put(b.weights, k, k == 3 ? -2.0 : 1.0);
+            }
+            assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+            assert_true(d->get(b.out[ELEMENT_LOSS], 3) < 0.0);
+            assert_true(isfinite(b.loss));
+            d->put(b.weights, 5, (double)NAN);
+            assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+            assert_true(isnan(d->get(b.out[GRADIENT], 5)) && isnan(b.loss));
+            batch_free(&b);
+            fghm_focal_destroy(focal);
+        }
+    }
+}
+
+int main(void) {
+    const struct suite_test tests[] = {
+        {"the_request_is_fine", the_request_is_fine, 0},
+        {"null_pointers", null_pointers, 0},
+        {"no_output", no_output, 0},
+        {"no_elements", no_elements, 0},
+        {"sizes_of_the_descriptor", sizes_of_the_descriptor, 0},
+        {"sizes_of_the_result", sizes_of_the_result, 0},
+        {"reserved_fields_and_flags", reserved_fields_and_flags, 0},
+        {"unknown_enumerators", unknown_enumerators, 0},
+        {"label_smoothing_bounds", label_smoothing_bounds, 0},
+        {"dtypes_of_arrays", dtypes_of_arrays, 0},
+        {"combinations", combinations, 0},
+        {"sizes", sizes, 0},
+        {"strides_of_outputs", strides_of_outputs, 0},
+        {"strides_beyond_the_address_space", strides_beyond_the_address_space, 0},
+        {"strides_of_single_elements", strides_of_single_elements, 0},
+        {"ignored_strides", ignored_strides, 0},
+        {"overlaps_are_refused", overlaps_are_refused, 0},
+        {"interleaved_outputs_are_refused", interleaved_outputs_are_refused, 0},
+        {"outputs_in_one_place_are_refused", outputs_in_one_place_are_refused, 0},
+        {"class_arrays_in_outputs_are_refused", class_arrays_in_outputs_are_refused, 0},
+        {"results_in_arrays_are_refused", results_in_arrays_are_refused, 0},
+        {"outputs_in_the_place_of_inputs", outputs_in_the_place_of_inputs, 0},
+        {"all_outputs_in_the_places_of_inputs", all_outputs_in_the_places_of_inputs, 0},
+        {"class_arrays_out_of_range", class_arrays_out_of_range, 0},
+        {"labels_out_of_range", labels_out_of_range, 0},
+        {"offenders_of_many_samples", offenders_of_many_samples, 0},
+        {"targets_out_of_range", targets_out_of_range, 0},
+        {"integer_targets_out_of_range", integer_targets_out_of_range, 0},
+        {"soft_targets_of_star", soft_targets_of_star, 0},
+        {"weights_out_of_range", weights_out_of_range, 0},
+        {"softmax_weights_out_of_range", softmax_weights_out_of_range, 0},
+        {"probabilities_out_of_range", probabilities_out_of_range, 0},
+        {"nan_is_no_error", nan_is_no_error, 0},
+        {"offenders_of_many_elements", offenders_of_many_elements, 0},
+        {"plain_calls_take_any_weight", plain_calls_take_any_weight, 1},
+    };
+    return suite_run("batch_errors", tests, SUITE_COUNT(tests));
+}
