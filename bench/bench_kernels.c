@@ -107,7 +107,8 @@ static void run_apply(const struct point *point) {
     const void *const weights = point->in->real_size == sizeof(float)
                                     ? (const void *)binning->weights_f32
                                     : (const void *)binning->weights_f64;
-    (void)point->functions->ghm_apply(bins_of(point), weights, 1 / (double)point->n, &span);
+    int bad = 0;
+    (void)point->functions->ghm_apply(bins_of(point), weights, 1 / (double)point->n, &span, &bad);
 }
 
 #define FOCAL(name, index, gamma)                                                                  \
@@ -131,7 +132,7 @@ static const struct kernel kernels[] = {
 #define KERNELS (sizeof kernels / sizeof kernels[0])
 
 static void make_binning(struct binning *binning, size_t bins) {
-    if (fghm_bin_tables_make(&binning->tables, bins) != 0) {
+    if (fghm_bin_tables_make(&binning->tables, bins, NULL, 0) != 0) {
         fprintf(stderr, "Not enough memory\n");
         exit(EXIT_FAILURE);
     }

@@ -284,7 +284,8 @@ static void *make_arrays(struct fghm_bins *bins, bool single, const struct wide 
     bins->cell_bin = arrays->cell_bin = memory + 2 * edge_bytes;
     bins->cell_upper = arrays->cell_upper = memory + 2 * edge_bytes + cell_bytes;
     for (size_t b = 0; b < bins->bins + UPPER_PADDING; b++) {
-        put(arrays->edges, b, single, b <= bins->bins ? edges[b] : 1);
+        const bool is_set = edges != NULL && b <= bins->bins;
+        put(arrays->edges, b, single, is_set ? edges[b] : (double)b / (double)bins->bins);
         put(arrays->upper, b, single, (double)NAN);
     }
     put(arrays->upper, 0, single, (double)INFINITY);
@@ -307,37 +308,37 @@ static void *make_type(struct fghm_bins *bins, bool single, const struct wide *m
     }
 }
 
-static int make_tables(struct fghm_bin_tables *tables, const struct fghm_bin_edges *edges,
+static int make_tables(struct fghm_bin_tables *tables, size_t bins, const double *edges,
                        double mu) {
-    const size_t bins = edges->bins;
+    const bool uniform = edges == NULL && mu == 0;
     *tables = (struct fghm_bin_tables){
-        .f32 = {.bins = bins, .uniform = edges->uniform && mu == 0},
-        .f64 = {.bins = bins, .uniform = edges->uniform && mu == 0},
+        .f32 = {.bins = bins, .uniform = uniform},
+        .f64 = {.bins = bins, .uniform = uniform},
     };
     struct wide *const margins = malloc((bins + 1) * sizeof *margins);
     if (margins == NULL) {
         return -1;
     }
     for (size_t b = 1; b < bins; b++) {
-        const struct wide edge = edges->uniform
+        const struct wide edge = edges == NULL
                                      ? wide_divide(wide_of((double)b), wide_of((double)bins))
-                                     : wide_of(edges->edges[b]);
+                                     : wide_of(edges[b]);
         margins[b] = mu == 0 ? classification_margin(edge) : regression_margin(edge, mu);
     }
-    tables->memory_f32 = make_type(&tables->f32, true, margins, edges->edges);
+    tables->memory_f32 = make_type(&tables->f32, true, margins, edges);
     tables->memory_f64 =
-        tables->memory_f32 == NULL ? NULL : make_type(&tables->f64, false, margins, edges->edges);
+        tables->memory_f32 == NULL ? NULL : make_type(&tables->f64, false, margins, edges);
     free(margins);
     return tables->memory_f64 == NULL ? -1 : 0;
 }
 
 /* Double-double arithmetic is exact only where it is rounded to nearest, which the
  * caller may have set otherwise; the search for cells need not end there. */
-int fghm_bin_tables_make(struct fghm_bin_tables *tables, const struct fghm_bin_edges *edges,
+int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins, const double *edges,
                          double mu) {
     const int rounding = fegetround();
     fesetround(FE_TONEAREST);
-    const int failed = make_tables(tables, edges, mu);
+    const int failed = make_tables(tables, bins, edges, mu);
     fesetround(rounding);
     return failed;
 }

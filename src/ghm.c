@@ -41,9 +41,9 @@ static fghm_status allocate(fghm_ghm *ghm, size_t bins, const double *edges, siz
     ghm->bins = bins;
     ghm->histograms = histograms;
     FGHM_REQUIRE(make_edges(ghm, edges) == FGHM_OK, FGHM_ERROR_MEMORY);
-    const struct fghm_bin_edges known = {bins, ghm->uniform, ghm->edges};
-    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->classification, &known, 0) == 0, FGHM_ERROR_MEMORY);
-    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->regression, &known, ghm->settings.mu) == 0,
+    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->classification, bins, edges, 0) == 0,
+                 FGHM_ERROR_MEMORY);
+    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->regression, bins, edges, ghm->settings.mu) == 0,
                  FGHM_ERROR_MEMORY);
     const size_t row = histograms * bins;
     const size_t padded = histograms * (bins + 1) + WEIGHTS_PADDING;
