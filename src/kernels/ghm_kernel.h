@@ -181,6 +181,11 @@ static inline bool is_small(const struct fghm_bins *bins) {
     return bins->cells == 16 && bins->bins < 16;
 }
 
+/* Bins and the one for NaN fit a table of 128. */
+static inline bool is_medium(const struct fghm_bins *bins) {
+    return !is_small(bins) && bins->bins < 128;
+}
+
 /* Adds to at_least[0 ... group - 1] how many margins are in the bins from `upper`
  * on. */
 KERNEL_INLINE void tally_group(size_t group, const real *upper, size_t n, const real *margins,
@@ -459,6 +464,7 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
     real *const gradient = span->gradient;
     real *const hessian = span->hessian;
     const bool small = is_small(bins);
+    const bool medium = is_medium(bins);
     const struct bin_finder finder = bin_finder(bins, true);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const struct exponential x = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
@@ -467,7 +473,9 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
         const struct focal_values values = hard_values(kind, factors, margin, x);
         const vindex bin =
             small ? bin_of_margin(&finder, margin) : bin_of_hard(bins, margin, values.gradient);
-        const vreal weight = small_or_large_lookup(small, bin_weights, bin);
+        const vreal weight = small    ? v_lookup16(bin_weights, bin)
+                             : medium ? v_lookup128(bin_weights, bin)
+                                      : v_lookup(bin_weights, bin);
         const vreal scaled = v_mul(factors->positive_scaled, weight);
         const vreal loss = v_mul(values.loss, weight);
         v_store(chunk->power + i, loss);
@@ -517,6 +525,12 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
     const struct focal_kind kind = {FGHM_GAMMA_0, want, true};
     const struct fghm_focal_constants constants = {0, 1, 1, scale};
     const struct focal_factors factors = focal_factors(&constants);
+    real medium_weights[128];
+    if (is_medium(bins)) {
+        memset(medium_weights, 0, sizeof medium_weights);
+        memcpy(medium_weights, bin_weights, (bins->bins + 1) * sizeof(real));
+        bin_weights = medium_weights;
+    }
     struct lane_sum total;
     lane_sum_zero(&total);
     struct span_walk walk;

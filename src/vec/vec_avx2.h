@@ -226,6 +226,10 @@ static inline void v_store_index(int32_t *to, vindex index) {
 
 #endif
 
+static inline vreal v_lookup128(const real *table, vindex index) {
+    return v_lookup(table, index);
+}
+
 typedef struct {
     __m256d lanes[4];
 } vsum;

@@ -242,6 +242,10 @@ static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, index);
 }
 
+static inline vreal v_lookup128(const real *table, vindex index) {
+    return v_lookup(table, index);
+}
+
 typedef struct {
     float64x2_t lanes[8];
 } vsum;

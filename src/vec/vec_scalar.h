@@ -209,12 +209,17 @@ static inline vindex v_index_increment(vmask m, vindex index) {
     return index + m;
 }
 
-/* table[index], for an index within the table; and for a table of exactly 16. */
+/* table[index], for an index within the table; and for tables of exactly 16 and
+ * exactly 128. */
 static inline vreal v_lookup(const real *table, vindex index) {
     return table[index];
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {
+    return table[index];
+}
+
+static inline vreal v_lookup128(const real *table, vindex index) {
     return table[index];
 }
 

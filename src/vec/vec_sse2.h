@@ -230,6 +230,10 @@ static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, _mm_and_si128(index, V_SET_INT(15)));
 }
 
+static inline vreal v_lookup128(const real *table, vindex index) {
+    return v_lookup(table, index);
+}
+
 typedef struct {
     __m128d lanes[8];
 } vsum;
