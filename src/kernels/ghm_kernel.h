@@ -469,8 +469,10 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const struct exponential x = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         const vmask is_one = v_eq(v_load(targets + i), v_set(1));
-        const vreal margin = v_negate_unless(is_one, v_load(logits + i));
-        const struct focal_values values = hard_values(kind, factors, margin, x);
+        const vreal logit = v_load(logits + i);
+        const vreal margin = v_negate_unless(is_one, logit);
+        const struct focal_values values =
+            hard_values(kind, factors, v_negate_where(is_one, logit), x);
         const vindex bin =
             small ? bin_of_margin(&finder, margin) : bin_of_hard(bins, margin, values.gradient);
         const vreal weight = small    ? v_lookup16(bin_weights, bin)

@@ -148,10 +148,6 @@ static inline vreal v_drop(vmask m, vreal a) {
     return V_OP(andnot)(m, a);
 }
 
-static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
-    return v_select(m, a, v_add(a, b));
-}
-
 static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
     return v_select(m, a, v_mul(a, b));
 }

@@ -141,10 +141,6 @@ static inline vreal v_drop(vmask m, vreal a) {
     return V_OP(maskz_mov)((vmask)~m, a);
 }
 
-static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
-    return V_OP(mask_add)(a, (vmask)~m, a, b);
-}
-
 static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
     return V_OP(mask_mul)(a, (vmask)~m, a, b);
 }

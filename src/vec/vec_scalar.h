@@ -163,11 +163,7 @@ static inline vreal v_drop(vmask m, vreal a) {
     return m ? (real)0 : a;
 }
 
-/* a where the mask is set, a + b or a b elsewhere. */
-static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
-    return m ? a : a + b;
-}
-
+/* a where the mask is set, a b elsewhere. */
 static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
     return m ? a : a * b;
 }
