@@ -4,12 +4,11 @@
 
 /* GHM-C: counting gradient norms, and applying the weights of the bins.
  *
- * Both passes first turn a chunk of elements into margins z (see kernels.h).
- * The bin of a margin needs no exponential: g = sigmoid(-z) falls with z, so the
- * edges of g are edges of z, and comparing with them gives the bin of real
- * arithmetic.  With few bins, counting compares with every edge, or the margin's
- * cell tells the one edge to compare with.  With many, g itself tells the bin,
- * unless it is too near to an edge. */
+ * Both passes turn elements into margins z (see kernels.h).  The bin of a margin
+ * needs no exponential: g = sigmoid(-z) falls with z, so the edges of g are edges
+ * of z, and comparing with them gives the bin of real arithmetic.  With few bins,
+ * that is a comparison with every edge, or with the one edge in the margin's
+ * cell.  With many, g itself tells the bin, unless it is too near to an edge. */
 
 #include "focalghm/ghm.h"
 #include "kernels/focal_kernel.h"
