@@ -4,12 +4,11 @@
 
 /* GHM-C: counting gradient norms, and applying the weights of the bins.
  *
- * Both passes first turn a chunk of elements into margins z (see kernels.h).
- * The bin of a margin needs no exponential: g = sigmoid(-z) falls with z, so the
- * edges of g are edges of z, and comparing with them gives the bin of real
- * arithmetic.  With few bins, counting compares with every edge, or the margin's
- * cell tells the one edge to compare with.  With many, g itself tells the bin,
- * unless it is too near to an edge. */
+ * Both passes turn elements into margins z (see kernels.h).  The bin of a margin
+ * needs no exponential: g = sigmoid(-z) falls with z, so the edges of g are edges
+ * of z, and comparing with them gives the bin of real arithmetic.  With few bins,
+ * that is a comparison with every edge, or with the one edge in the margin's
+ * cell.  With many, g itself tells the bin, unless it is too near to an edge. */
 
 #include "focalghm/ghm.h"
 #include "kernels/focal_kernel.h"
@@ -217,6 +216,11 @@ KERNEL_INLINE vindex bin_of_hard(const struct fghm_bins *bins, vreal margin, vre
 /* 16 cells, and bins and the one for NaN no more. */
 static inline bool is_small(const struct fghm_bins *bins) {
     return bins->cells == 16 && bins->bins < 16;
+}
+
+/* Bins and the one for NaN fit a table of 128. */
+static inline bool is_medium(const struct fghm_bins *bins) {
+    return !is_small(bins) && bins->bins < 128;
 }
 
 /* Adds to at_least[0 ... group - 1] how many margins are in the bins from `upper`
@@ -551,15 +555,20 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
     real *const gradient = span->gradient;
     real *const hessian = span->hessian;
     const bool small = is_small(bins);
+    const bool medium = is_medium(bins);
     const struct bin_finder finder = bin_finder(bins, true);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const struct exponential x = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         const vmask is_one = v_eq(v_load(targets + i), v_set(1));
-        const vreal margin = v_negate_unless(is_one, v_load(logits + i));
-        const struct focal_values values = hard_values(kind, factors, margin, x);
+        const vreal logit = v_load(logits + i);
+        const vreal margin = v_negate_unless(is_one, logit);
+        const struct focal_values values =
+            hard_values(kind, factors, v_negate_where(is_one, logit), x);
         const vindex bin =
             small ? bin_of_margin(&finder, margin) : bin_of_hard(bins, margin, values.gradient);
-        const vreal weight = small_or_large_lookup(small, bin_weights, bin);
+        const vreal weight = small    ? v_lookup16(bin_weights, bin)
+                             : medium ? v_lookup128(bin_weights, bin)
+                                      : v_lookup(bin_weights, bin);
         const vreal scaled = v_mul(factors->positive_scaled, weight);
         const vreal loss = v_mul(values.loss, weight);
         v_store(chunk->power + i, loss);
@@ -613,6 +622,12 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
         .hessian_floor = -DBL_MAX,
     };
     const struct focal_factors factors = focal_factors(&constants);
+    real medium_weights[128];
+    if (is_medium(bins)) {
+        memset(medium_weights, 0, sizeof medium_weights);
+        memcpy(medium_weights, bin_weights, (bins->bins + 1) * sizeof(real));
+        bin_weights = medium_weights;
+    }
     struct lane_sum total;
     lane_sum_zero(&total);
     struct span_walk walk;

@@ -148,10 +148,6 @@ static inline vreal v_drop(vmask m, vreal a) {
     return V_OP(andnot)(m, a);
 }
 
-static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
-    return v_select(m, a, v_add(a, b));
-}
-
 static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
     return v_select(m, a, v_mul(a, b));
 }
@@ -225,6 +221,10 @@ static inline void v_store_index(int32_t *to, vindex index) {
 }
 
 #endif
+
+static inline vreal v_lookup128(const real *table, vindex index) {
+    return v_lookup(table, index);
+}
 
 typedef struct {
     __m256d lanes[4];

@@ -161,10 +161,6 @@ static inline vreal v_or(vreal a, vreal b) {
     return V_AS_REAL(V_INT(vorr)(V_AS_INT(a), V_AS_INT(b)));
 }
 
-static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
-    return v_select(m, a, v_add(a, b));
-}
-
 static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
     return v_select(m, a, v_mul(a, b));
 }
@@ -239,6 +235,10 @@ static inline vreal v_lookup(const real *table, vindex index) {
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {
+    return v_lookup(table, index);
+}
+
+static inline vreal v_lookup128(const real *table, vindex index) {
     return v_lookup(table, index);
 }
 

@@ -163,11 +163,7 @@ static inline vreal v_drop(vmask m, vreal a) {
     return m ? (real)0 : a;
 }
 
-/* a where the mask is set, a + b or a b elsewhere. */
-static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
-    return m ? a : a + b;
-}
-
+/* a where the mask is set, a b elsewhere. */
 static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
     return m ? a : a * b;
 }
@@ -209,12 +205,17 @@ static inline vindex v_index_increment(vmask m, vindex index) {
     return index + m;
 }
 
-/* table[index], for an index within the table; and for a table of exactly 16. */
+/* table[index], for an index within the table; and for tables of exactly 16 and
+ * exactly 128. */
 static inline vreal v_lookup(const real *table, vindex index) {
     return table[index];
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {
+    return table[index];
+}
+
+static inline vreal v_lookup128(const real *table, vindex index) {
     return table[index];
 }
 

@@ -163,10 +163,6 @@ static inline vreal v_drop(vmask m, vreal a) {
     return V_OP(andnot)(m, a);
 }
 
-static inline vreal v_add_unless(vmask m, vreal a, vreal b) {
-    return v_select(m, a, v_add(a, b));
-}
-
 static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
     return v_select(m, a, v_mul(a, b));
 }
@@ -228,6 +224,10 @@ static inline vreal v_lookup(const real *table, vindex index) {
 
 static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, _mm_and_si128(index, V_SET_INT(15)));
+}
+
+static inline vreal v_lookup128(const real *table, vindex index) {
+    return v_lookup(table, index);
 }
 
 typedef struct {
