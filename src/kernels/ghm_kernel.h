@@ -533,14 +533,20 @@ static void ghm_weigh(enum margin_kind kind, const struct fghm_bins *bins, const
     }
 }
 
+/* Stands in for a logit that is not to be looked at: with target 1, and whatever weight, its
+ * results are 0. */
+#define MASKED_LOGIT ((real)0x1p100)
+
+/* Puts harmless elements in the place of those that the mask says are not valid. */
 KERNEL_INLINE void mask_inputs(const struct fghm_span *span, struct ghm_chunk *chunk) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real *const mask = span->weights;
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vmask valid = v_gt(v_load(mask + i), v_set(0));
-        v_store(chunk->logits + i, v_keep(valid, v_load(logits + i)));
-        v_store(chunk->targets + i, v_keep(valid, v_load(targets + i)));
+        const vreal logit = v_select(valid, v_load(logits + i), v_set(MASKED_LOGIT));
+        v_store(chunk->logits + i, logit);
+        v_store(chunk->targets + i, v_select(valid, v_load(targets + i), v_set(1)));
     }
 }
 
@@ -588,7 +594,7 @@ KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct foca
                                        const struct fghm_bins *bins, const real *bin_weights,
                                        const struct fghm_span *span, struct lane_sum *total) {
     struct chunk_exponentials chunk;
-    if (span->weights != NULL || !(bins->uniform || is_small(bins)) ||
+    if (!(bins->uniform || is_small(bins)) ||
         !exponentials(kind, span->n, span->logits, span->targets, &chunk)) {
         return false;
     }
@@ -597,19 +603,22 @@ KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct foca
     return true;
 }
 
-KERNEL_INLINE void apply_any_chunk(struct focal_kind kind, const struct focal_factors *factors,
-                                   const struct fghm_bins *bins, const real *bin_weights,
-                                   const struct fghm_span *span, struct lane_sum *total, int *bad) {
+KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct focal_factors *factors,
+                               const struct fghm_bins *bins, const real *bin_weights,
+                               const struct fghm_span *span, struct lane_sum *total, int *bad) {
     struct ghm_chunk chunk;
-    any_weights(CLASSIFICATION, bins, bin_weights, span, &chunk, bad);
-    struct fghm_span weighted = *span;
-    weighted.weights = chunk.weights;
+    struct fghm_span part = *span;
     if (span->weights != NULL) {
         mask_inputs(span, &chunk);
-        weighted.logits = chunk.logits;
-        weighted.targets = chunk.targets;
+        part.logits = chunk.logits;
+        part.targets = chunk.targets;
+        part.weights = NULL;
     }
-    focal_chunk(kind, factors, &weighted, total, bad);
+    if (!apply_regular_chunk(kind, factors, bins, bin_weights, &part, total)) {
+        any_weights(CLASSIFICATION, bins, bin_weights, &part, &chunk, bad);
+        part.weights = chunk.weights;
+        focal_chunk(kind, factors, &part, total, bad);
+    }
 }
 
 KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const void *bin_weights,
@@ -633,9 +642,7 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        if (!apply_regular_chunk(kind, &factors, bins, bin_weights, &walk.part, &total)) {
-            apply_any_chunk(kind, &factors, bins, bin_weights, &walk.part, &total, bad);
-        }
+        apply_chunk(kind, &factors, bins, bin_weights, &walk.part, &total, bad);
         walk_finish_part(&walk);
     }
     return lane_sum_total(&total);
