@@ -9,6 +9,17 @@ name=$1
 here=$(cd "$(dirname "$0")" && pwd)
 libdir=$ABI_PREFIX/$ABI_LIBDIR
 
+# The Python of the distribution, which sees its packages.
+if test "$name" = torch; then
+    python=/usr/bin/python3
+    if ! "$python" -c 'import torch, torchvision' 2>/dev/null; then
+        echo "torch: left out, python3-torch or python3-torchvision is missing"
+        exit 77
+    fi
+    FOCALGHM_LIBRARY=$libdir/libfocalghm.so PYTHONDONTWRITEBYTECODE=1 \
+        exec timeout 120 "$python" "$here/torch/test_focal.py"
+fi
+
 build=$ABI_WORK/consumer_$name
 mkdir -p "$build"
 if ! {
