@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run.sh xgboost|lightgbm|torch: builds one consumer against the installed tree and runs
+# it.  Ends with 77, and the reason, where the library that it joins is missing.  The tests
+# call it; variables named ABI_... come from tests/abi.
+set -u
+name=$1
+here=$(cd "$(dirname "$0")" && pwd)
+libdir=$ABI_PREFIX/$ABI_LIBDIR
+
+# The Python of the distribution, which sees its packages.
+if test "$name" = torch; then
+    python=/usr/bin/python3
+    if ! "$python" -c 'import torch, torchvision' 2>/dev/null; then
+        echo "torch: left out, python3-torch or python3-torchvision is missing"
+        exit 77
+    fi
+    FOCALGHM_LIBRARY=$libdir/libfocalghm.so PYTHONDONTWRITEBYTECODE=1 \
+        exec timeout 120 "$python" "$here/torch/test_focal.py"
+fi
+
+build=$ABI_WORK/consumer_$name
+mkdir -p "$build"
+if ! {
+    "$ABI_CMAKE" -S "$here" -B "$build" -G "$ABI_GENERATOR" -DCMAKE_C_COMPILER="$ABI_CC" \
+        -DCMAKE_PREFIX_PATH="$ABI_PREFIX" -DCONSUMER="$name" \
+        -DFOCALGHM_WERROR="$ABI_WERROR" &&
+        "$ABI_CMAKE" --build "$build"
+} >"$build/log" 2>&1; then
+    cat "$build/log"
+    exit 1
+fi
+if grep 'left out' "$build/log"; then
+    exit 77
+fi
+LD_LIBRARY_PATH=$libdir timeout 120 "$build/consumer_$name"
