@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# run.sh xgboost|lightgbm|torch: builds one consumer against the installed tree and runs
+# run.sh xgboost|lightgbm|torch|mpi: builds one consumer against the installed tree and runs
 # it.  Ends with 77, and the reason, where the library that it joins is missing.  The tests
 # call it; variables named ABI_... come from tests/abi.
 set -u
@@ -34,4 +34,13 @@ fi
 if grep 'left out' "$build/log"; then
     exit 77
 fi
-LD_LIBRARY_PATH=$libdir timeout 120 "$build/consumer_$name"
+export LD_LIBRARY_PATH="$libdir"
+if test "$name" != mpi; then
+    exec timeout 120 "$build/consumer_$name"
+fi
+# Open MPI wants to be told that root, and more ranks than cores, are meant.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1
+for ranks in 1 2 4; do
+    timeout 120 mpiexec -n "$ranks" "$build/consumer_mpi" || exit 1
+done
