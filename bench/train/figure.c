@@ -103,7 +103,7 @@ static void add_up_examples(struct bins *bins, const struct figure_examples *exa
         bool flipped = examples->targets[i] != examples->true_targets[i];
         bins->flipped[find_bin(bins, original[i])] += flipped;
     }
-    for (size_t row = 0; row < loss_row_count; row++) {
+    for (size_t row = 0; row < figure_row_count(); row++) {
         compute_gradient(&loss_rows[row], examples, gradient);
         for (size_t i = 0; i < examples->count; i++) {
             size_t bin = find_bin(bins, original[i]);
@@ -126,13 +126,13 @@ static bool write_data(const char *path, const struct bins *bins) {
             "# and how many of them with a flipped label, its GHM-C weight, and for each loss\n"
             "# the sum of the gradient norms of its examples.\n"
             "lower upper examples flipped weight");
-    for (size_t row = 0; row < loss_row_count; row++) {
+    for (size_t row = 0; row < figure_row_count(); row++) {
         fprintf(file, " \"%s\"", loss_rows[row].name);
     }
     for (size_t bin = 0; bin < BINS; bin++) {
         fprintf(file, "\n%.6f %.6f %" PRIu64 " %" PRIu64 " %.6g", bins->edges[bin],
                 bins->edges[bin + 1], bins->counts[bin], bins->flipped[bin], bins->weights[bin]);
-        for (size_t row = 0; row < loss_row_count; row++) {
+        for (size_t row = 0; row < figure_row_count(); row++) {
             fprintf(file, " %.6g", bins->totals[row * BINS + bin]);
         }
     }
@@ -171,7 +171,7 @@ static bool run_gnuplot(const char *figure_path, const char *data, const char *t
 }
 
 bool figure_draw(const char *path, const char *title, const struct figure_examples *examples) {
-    struct bins bins = {.totals = new_zeros(loss_row_count * BINS)};
+    struct bins bins = {.totals = new_zeros(figure_row_count() * BINS)};
     count_examples(&bins, examples);
     add_up_examples(&bins, examples);
     char *data = data_path(path);

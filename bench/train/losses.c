@@ -4,12 +4,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "allocate.h"
+
 const struct loss_row loss_rows[] = {
-    {.name = "cross-entropy", .kind = LOSS_FOCAL, .gamma = 0.0},
-    {.name = "focal loss", .kind = LOSS_FOCAL, .gamma = 2.0},
-    {.name = "GHM-C", .kind = LOSS_GHM, .bins = 10},
+    {.name = "cross-entropy", .kind = LOSS_FOCAL, .gamma = 0.0, .in_figure = true},
+    {.name = "focal loss", .kind = LOSS_FOCAL, .gamma = 2.0, .in_figure = true},
+    {.name = "GHM-C", .kind = LOSS_GHM, .bins = 10, .in_figure = true},
+    {.name = "GHM-C, exact density", .kind = LOSS_DENSITY, .bins = 10, .in_figure = true},
+    {.name = "GHM-C, momentum 0.9", .kind = LOSS_GHM, .bins = 10, .momentum = 0.9},
+    {.name = "same, reference rule",
+     .kind = LOSS_GHM,
+     .bins = 10,
+     .momentum = 0.9,
+     .rule = FGHM_MOMENTUM_REFERENCE},
 };
 const size_t loss_row_count = sizeof loss_rows / sizeof loss_rows[0];
+
+size_t figure_row_count(void) {
+    size_t count = 0;
+    while (count < loss_row_count && loss_rows[count].in_figure) {
+        count++;
+    }
+    return count;
+}
 
 void require_ok(fghm_status status, const char *function) {
     if (status != FGHM_OK) {
@@ -29,10 +46,12 @@ static fghm_focal *open_focal(double gamma, fghm_reduction reduction) {
     return focal;
 }
 
-static fghm_ghm *open_ghm(size_t bins, fghm_reduction reduction) {
+static fghm_ghm *open_ghm(const struct loss_row *row, fghm_reduction reduction) {
     fghm_ghm *ghm = NULL;
     require_ok(fghm_ghm_create(&ghm), "fghm_ghm_create");
-    require_ok(fghm_ghm_set_bins(ghm, bins), "fghm_ghm_set_bins");
+    require_ok(fghm_ghm_set_bins(ghm, row->bins), "fghm_ghm_set_bins");
+    require_ok(fghm_ghm_set_momentum(ghm, row->momentum), "fghm_ghm_set_momentum");
+    require_ok(fghm_ghm_set_momentum_rule(ghm, row->rule), "fghm_ghm_set_momentum_rule");
     require_ok(fghm_ghm_set_reduction(ghm, reduction), "fghm_ghm_set_reduction");
     return ghm;
 }
@@ -44,7 +63,11 @@ struct loss loss_open(const struct loss_row *row, fghm_reduction reduction) {
         loss.focal = open_focal(row->gamma, reduction);
         break;
     case LOSS_GHM:
-        loss.ghm = open_ghm(row->bins, reduction);
+        loss.ghm = open_ghm(row, reduction);
+        break;
+    case LOSS_DENSITY:
+        loss.focal = open_focal(0.0, reduction);
+        loss.ghm = open_ghm(row, reduction);
         break;
     }
     return loss;
@@ -59,14 +82,21 @@ void loss_close(struct loss *loss) {
 double loss_compute(const struct loss *loss, size_t count, const float *logits,
                     const float *targets, float *gradient) {
     double value = 0.0;
-    if (loss->focal != NULL) {
-        require_ok(fghm_focal_f32(loss->focal, NULL, count, logits, targets, NULL, &value, NULL,
-                                  gradient, NULL),
-                   "fghm_focal_f32");
-    } else {
+    if (loss->focal == NULL) {
         require_ok(fghm_ghmc_f32(loss->ghm, NULL, count, logits, targets, NULL, &value, NULL,
                                  gradient, NULL),
                    "fghm_ghmc_f32");
+        return value;
     }
+    float *weights = NULL;
+    if (loss->ghm != NULL) {
+        weights = resize_or_exit(NULL, count, sizeof *weights);
+        require_ok(fghm_ghmc_density_f32(loss->ghm, count, logits, targets, NULL, weights),
+                   "fghm_ghmc_density_f32");
+    }
+    require_ok(fghm_focal_f32(loss->focal, NULL, count, logits, targets, weights, &value, NULL,
+                              gradient, NULL),
+               "fghm_focal_f32");
+    free(weights);
     return value;
 }

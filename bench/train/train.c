@@ -148,6 +148,7 @@ struct results {
     double *recall;
     double *flips_learned;
     double *loss_share;
+    double *first_loss;
 };
 
 static struct results results_create(size_t seeds) {
@@ -156,6 +157,7 @@ static struct results results_create(size_t seeds) {
         .recall = resize_or_exit(NULL, seeds, sizeof(double)),
         .flips_learned = resize_or_exit(NULL, seeds, sizeof(double)),
         .loss_share = resize_or_exit(NULL, seeds, sizeof(double)),
+        .first_loss = resize_or_exit(NULL, seeds, sizeof(double)),
     };
     return results;
 }
@@ -165,6 +167,7 @@ static void results_destroy(struct results *results) {
     free(results->recall);
     free(results->flips_learned);
     free(results->loss_share);
+    free(results->first_loss);
 }
 
 /* Trains one network for each seed.  The logits and targets of the training set
@@ -186,6 +189,7 @@ static void train_seeds(const struct options *options, const struct dataset *tra
         results->recall[i] = result.metrics.recall_at_precision;
         results->flips_learned[i] = result.flips_learned;
         results->loss_share[i] = result.loss_share;
+        results->first_loss[i] = result.first_loss;
         if (!on_terminal) {
             fprintf(stderr, "%s, seed %zu: average precision %.3f\n", row->name, i + 1,
                     result.metrics.average_precision);
@@ -194,21 +198,22 @@ static void train_seeds(const struct options *options, const struct dataset *tra
 }
 
 static void print_table_head(void) {
-    printf("%-14s  %18s  %18s  %18s  %12s\n", "", "average", "recall at", "flipped labels",
-           "loss's share");
-    printf("%-14s  %18s  %13s %.2f  %18s  %12s\n", "loss", "precision", "precision",
-           RECALL_PRECISION, "learned by heart", "of the time");
+    printf("%-20s  %18s  %18s  %18s  %10s  %12s\n", "", "average", "recall at", "flipped labels",
+           "first", "loss's share");
+    printf("%-20s  %18s  %13s %.2f  %18s  %10s  %12s\n", "loss", "precision", "precision",
+           RECALL_PRECISION, "learned by heart", "batch", "of the time");
 }
 
 static void print_table_row(const struct loss_row *row, size_t seeds,
                             const struct results *results) {
     const double *columns[] = {results->average_precision, results->recall, results->flips_learned};
-    printf("%-14s", row->name);
+    printf("%-20s", row->name);
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
         struct summary summary = summarise(seeds, columns[i]);
         printf("      %.3f +- %.3f", summary.mean, summary.standard_deviation);
     }
-    printf("  %10.2f %%\n", 100.0 * summarise(seeds, results->loss_share).mean);
+    printf("  %10.3f  %10.2f %%\n", summarise(seeds, results->first_loss).mean,
+           100.0 * summarise(seeds, results->loss_share).mean);
 }
 
 /* Draws the figure from the networks trained with cross-entropy, all seeds together. */

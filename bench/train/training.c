@@ -3,6 +3,7 @@
 
 #include "training.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +40,16 @@ struct stopwatch {
     double loss;
 };
 
+/* What is worth knowing of a training while it goes on. */
+struct progress {
+    struct stopwatch stopwatch;
+    double first_loss; /* NaN before the first batch */
+};
+
 /* Goes through the training set once and returns the mean loss of its batches. */
 static double train_epoch(struct network *network, const struct dataset *train,
                           const float *targets, const size_t *order, const struct loss *loss,
-                          struct stopwatch *stopwatch) {
+                          struct progress *progress) {
     static struct batch batch;
     double start = now();
     /* What is left after the last whole batch waits for another epoch's order: GHM
@@ -55,14 +62,16 @@ static double train_epoch(struct network *network, const struct dataset *train,
         network_forward(network, size, (const float(*)[PIXELS])batch.inputs, batch.hidden,
                         batch.logits);
         double loss_start = now();
-        sum += loss_compute(loss, size, batch.logits, batch.targets, batch.logit_gradient);
-        stopwatch->loss += now() - loss_start;
+        double value = loss_compute(loss, size, batch.logits, batch.targets, batch.logit_gradient);
+        progress->stopwatch.loss += now() - loss_start;
+        progress->first_loss = isnan(progress->first_loss) ? value : progress->first_loss;
+        sum += value;
         network_backward(network, size, (const float(*)[PIXELS])batch.inputs,
                          (const float(*)[HIDDEN_UNITS])batch.hidden, batch.logit_gradient,
                          batch.parameter_gradient);
         network_step(network, batch.parameter_gradient, LEARNING_RATE);
     }
-    stopwatch->total += now() - start;
+    progress->stopwatch.total += now() - start;
     return sum / (double)batches;
 }
 
@@ -117,12 +126,12 @@ struct training_result train_network(const struct dataset *train, const struct d
         order[i] = i;
     }
     struct loss loss = loss_open(row, FGHM_REDUCTION_MEAN);
-    struct stopwatch stopwatch = {0.0, 0.0};
+    struct progress progress = {{0.0, 0.0}, (double)NAN};
     for (size_t epoch = 1; epoch <= options->epochs; epoch++) {
         random_shuffle(&random, train->count, order);
-        double mean = train_epoch(&network, train, train_targets, order, &loss, &stopwatch);
+        double mean = train_epoch(&network, train, train_targets, order, &loss, &progress);
         if (options->show_epochs) {
-            fprintf(stderr, "\r%-16s seed %3llu: epoch %zu of %zu, loss %.5f   ", row->name,
+            fprintf(stderr, "\r%-20s seed %3llu: epoch %zu of %zu, loss %.5f   ", row->name,
                     (unsigned long long)options->seed, epoch, options->epochs, mean);
         }
     }
@@ -133,7 +142,10 @@ struct training_result train_network(const struct dataset *train, const struct d
     struct training_result result = {
         .metrics = test_network(&network, test),
         .flips_learned = share_of_flips_learned(train, train_logits, train_targets),
-        .loss_share = stopwatch.total > 0.0 ? stopwatch.loss / stopwatch.total : 0.0,
+        .loss_share = progress.stopwatch.total > 0.0
+                          ? progress.stopwatch.loss / progress.stopwatch.total
+                          : 0.0,
+        .first_loss = progress.first_loss,
     };
     return result;
 }

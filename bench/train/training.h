@@ -31,6 +31,7 @@ struct training_result {
     struct metrics metrics; /* on the test set, whose labels are never flipped */
     double flips_learned;   /* the share of flipped labels that the network learned by heart */
     double loss_share;      /* the loss's share of the time */
+    double first_loss;      /* the loss of the first batch */
 };
 
 /* Trains a network with one loss.  Also gives what the figure is made of: the
