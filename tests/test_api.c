@@ -27,50 +27,85 @@
 /* -------------------------------------------------------------------------
  * Status and version. */
 
+/* The values are part of the ABI. */
+static const struct {
+    fghm_status status;
+    int value;
+} statuses[] = {
+    {FGHM_OK, 0},
+    {FGHM_ERROR_NULL_HANDLE, -1},
+    {FGHM_ERROR_NULL_POINTER, -2},
+    {FGHM_ERROR_NO_OUTPUT, -3},
+    {FGHM_ERROR_MEMORY, -4},
+    {FGHM_ERROR_SIZE, -5},
+    {FGHM_ERROR_ALIASING, -6},
+    {FGHM_ERROR_GAMMA, -7},
+    {FGHM_ERROR_ALPHA, -8},
+    {FGHM_ERROR_REDUCTION, -9},
+    {FGHM_ERROR_NORMALIZER, -10},
+    {FGHM_ERROR_BINS, -11},
+    {FGHM_ERROR_CAPACITY, -12},
+    {FGHM_ERROR_TARGET, -13},
+    {FGHM_ERROR_THREADS, -14},
+    {FGHM_ERROR_LOSS_WEIGHT, -15},
+    {FGHM_ERROR_RULE, -40},
+    {FGHM_ERROR_HESSIAN, -41},
+    {FGHM_ERROR_DESCRIPTOR, -42},
+    {FGHM_ERROR_DTYPE, -43},
+    {FGHM_ERROR_STRIDE, -44},
+    {FGHM_ERROR_ACTIVATION, -45},
+    {FGHM_ERROR_TARGET_FORM, -46},
+    {FGHM_ERROR_BACKGROUND, -47},
+    {FGHM_ERROR_LABEL, -48},
+    {FGHM_ERROR_LABEL_SMOOTHING, -49},
+    {FGHM_ERROR_WEIGHT, -50},
+    {FGHM_ERROR_PROBABILITY, -51},
+    {FGHM_ERROR_COMBINATION, -52},
+};
+
 static void status_strings(void **state) {
-    const fghm_status unknown[] = {1, 77, -15, -1000, INT32_MAX, INT32_MIN};
+    const fghm_status unknown[] = {1, 77, -1000, INT32_MAX, INT32_MIN};
     (void)state;
-    for (fghm_status a = FGHM_ERROR_THREADS; a <= FGHM_OK; a++) {
-        assert_non_null(fghm_status_string(a));
-        assert_true(strlen(fghm_status_string(a)) > 0);
-        for (fghm_status b = FGHM_ERROR_THREADS; b < a; b++) {
-            assert_string_not_equal(fghm_status_string(a), fghm_status_string(b));
+    for (size_t a = 0; a < SUITE_COUNT(statuses); a++) {
+        assert_non_null(fghm_status_string(statuses[a].status));
+        assert_true(strlen(fghm_status_string(statuses[a].status)) > 0);
+        for (size_t b = 0; b < a; b++) {
+            assert_string_not_equal(fghm_status_string(statuses[a].status),
+                                    fghm_status_string(statuses[b].status));
         }
     }
     for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
         const char *text = fghm_status_string(unknown[i]);
         assert_non_null(text);
         assert_true(strlen(text) > 0);
-        for (fghm_status a = FGHM_ERROR_THREADS; a <= FGHM_OK; a++) {
-            assert_string_not_equal(text, fghm_status_string(a));
+        for (size_t a = 0; a < SUITE_COUNT(statuses); a++) {
+            assert_string_not_equal(text, fghm_status_string(statuses[a].status));
         }
     }
 }
 
-/* The values are part of the ABI. */
-static void status_values_are_pinned(void **state) {
-    const fghm_status in_order[] = {FGHM_OK,
-                                    FGHM_ERROR_NULL_HANDLE,
-                                    FGHM_ERROR_NULL_POINTER,
-                                    FGHM_ERROR_NO_OUTPUT,
-                                    FGHM_ERROR_MEMORY,
-                                    FGHM_ERROR_SIZE,
-                                    FGHM_ERROR_ALIASING,
-                                    FGHM_ERROR_GAMMA,
-                                    FGHM_ERROR_ALPHA,
-                                    FGHM_ERROR_REDUCTION,
-                                    FGHM_ERROR_NORMALIZER,
-                                    FGHM_ERROR_BINS,
-                                    FGHM_ERROR_CAPACITY,
-                                    FGHM_ERROR_TARGET,
-                                    FGHM_ERROR_THREADS};
+static void values_are_pinned(void **state) {
+    const int32_t in_order[][7] = {
+        {FGHM_REDUCTION_SUM, FGHM_REDUCTION_MEAN, FGHM_REDUCTION_NORMALIZER,
+         FGHM_REDUCTION_MEAN_SAMPLES, FGHM_REDUCTION_MEAN_POSITIVES, FGHM_REDUCTION_MEAN_VALID, 6},
+        {FGHM_F32, FGHM_F64, FGHM_F16, FGHM_BF16, FGHM_U8, FGHM_I32, FGHM_I64},
+        {FGHM_RULE_LINEAR, FGHM_RULE_SPLIT, FGHM_RULE_QUALITY, FGHM_RULE_STAR, 4, 5, 6},
+        {FGHM_HESSIAN_EXACT, FGHM_HESSIAN_FLOORED, FGHM_HESSIAN_ABSOLUTE, FGHM_HESSIAN_GAUSS_NEWTON,
+         4, 5, 6},
+        {FGHM_ACTIVATION_SIGMOID, FGHM_ACTIVATION_SOFTMAX, FGHM_ACTIVATION_PROBABILITY, 3, 4, 5, 6},
+        {FGHM_BACKGROUND_NONE, FGHM_BACKGROUND_LAST, FGHM_BACKGROUND_FIRST,
+         FGHM_BACKGROUND_MINUS_ONE, 4, 5, 6},
+        {FGHM_TARGET_DENSE, FGHM_TARGET_LABEL, 2, 3, 4, 5, 6},
+    };
     (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(in_order); i++) {
-        assert_int_equal(in_order[i], -(fghm_status)i);
+    for (size_t i = 0; i < SUITE_COUNT(statuses); i++) {
+        assert_int_equal(statuses[i].status, statuses[i].value);
     }
-    assert_int_equal(FGHM_REDUCTION_SUM, 0);
-    assert_int_equal(FGHM_REDUCTION_MEAN, 1);
-    assert_int_equal(FGHM_REDUCTION_NORMALIZER, 2);
+    for (size_t i = 0; i < SUITE_COUNT(in_order); i++) {
+        for (int k = 0; k < 7; k++) {
+            assert_int_equal(in_order[i][k], k);
+        }
+    }
 }
 
 static void version_is_that_of_the_header(void **state) {
@@ -207,6 +242,54 @@ static void alpha_bounds(void **state) {
     fghm_focal_destroy(focal);
 }
 
+/* Everything of a handle that the batch call has besides. */
+static void further_settings(void **state) {
+    const double bad[] = {-1.0, -5e-324, (double)NAN, (double)INFINITY, -(double)INFINITY};
+    const int32_t unknown[] = {-1, 4, 256, INT32_MAX, INT32_MIN};
+    fghm_focal *focal = NULL;
+    double number = -1.0;
+    int32_t choice = -1;
+    (void)state;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    assert_int_equal(fghm_focal_set_negative_gamma(focal, 5e-324), FGHM_OK);
+    assert_int_equal(fghm_focal_set_loss_weight(focal, DBL_MAX), FGHM_OK);
+    assert_int_equal(fghm_focal_get_rule(focal, &choice), FGHM_OK);
+    assert_int_equal(choice, FGHM_RULE_LINEAR);
+    assert_int_equal(fghm_focal_get_hessian(focal, &choice, &number), FGHM_OK);
+    assert_int_equal(choice, FGHM_HESSIAN_EXACT);
+    assert_same_double(number, 1e-16);
+    assert_int_equal(fghm_focal_set_rule(focal, FGHM_RULE_STAR), FGHM_OK);
+    assert_int_equal(fghm_focal_set_hessian(focal, FGHM_HESSIAN_GAUSS_NEWTON, 0.5), FGHM_OK);
+    for (size_t i = 0; i < SUITE_COUNT(bad); i++) {
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, bad[i]), FGHM_ERROR_GAMMA);
+        assert_int_equal(fghm_focal_set_loss_weight(focal, bad[i]), FGHM_ERROR_LOSS_WEIGHT);
+        assert_int_equal(fghm_focal_set_hessian(focal, 0, bad[i]), FGHM_ERROR_HESSIAN);
+        assert_int_equal(fghm_focal_set_hessian(focal, unknown[i], 1.0), FGHM_ERROR_HESSIAN);
+        assert_int_equal(fghm_focal_set_rule(focal, unknown[i]), FGHM_ERROR_RULE);
+    }
+    assert_int_equal(fghm_focal_get_negative_gamma(focal, &number), FGHM_OK);
+    assert_same_double(number, 5e-324);
+    assert_int_equal(fghm_focal_get_loss_weight(focal, &number), FGHM_OK);
+    assert_same_double(number, DBL_MAX);
+    assert_int_equal(fghm_focal_get_rule(focal, &choice), FGHM_OK);
+    assert_int_equal(choice, FGHM_RULE_STAR);
+    assert_int_equal(fghm_focal_get_hessian(focal, &choice, &number), FGHM_OK);
+    assert_int_equal(choice, FGHM_HESSIAN_GAUSS_NEWTON);
+    assert_same_double(number, 0.5);
+    /* gamma is that of both, until negatives get another */
+    assert_int_equal(fghm_focal_get_gamma(focal, &number), FGHM_OK);
+    assert_same_double(number, 2.0);
+    assert_int_equal(fghm_focal_set_gamma(focal, 3.0), FGHM_OK);
+    assert_int_equal(fghm_focal_get_negative_gamma(focal, &number), FGHM_OK);
+    assert_same_double(number, 3.0);
+    for (fghm_reduction k = FGHM_REDUCTION_SUM; k <= FGHM_REDUCTION_MEAN_VALID; k++) {
+        assert_int_equal(fghm_focal_set_reduction(focal, k), FGHM_OK);
+        assert_int_equal(fghm_focal_get_reduction(focal, &choice), FGHM_OK);
+        assert_int_equal(choice, k);
+    }
+    fghm_focal_destroy(focal);
+}
+
 static const struct {
     fghm_reduction value;
     fghm_status want;
@@ -337,6 +420,14 @@ static void null_handles(void **state) {
     assert_int_equal(fghm_focal_get_reduction(NULL, &flag), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_set_normalizer(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_get_normalizer(NULL, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_negative_gamma(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_negative_gamma(NULL, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_loss_weight(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_loss_weight(NULL, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_rule(NULL, 0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_rule(NULL, &flag), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_hessian(NULL, 0, 0.0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_hessian(NULL, &flag, &number), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_create(NULL), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_set_bins(NULL, 10), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_get_bins(NULL, &size), FGHM_ERROR_NULL_HANDLE);
@@ -364,7 +455,12 @@ static void null_result_pointers(void **state) {
     assert_int_equal(fghm_focal_get_alpha(focal, NULL, &flag), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_alpha(focal, &number, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_alpha(focal, NULL, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_hessian(focal, &flag, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_hessian(focal, NULL, &number), FGHM_ERROR_NULL_POINTER);
     assert_true(number == 7.0 && flag == 7);
+    assert_int_equal(fghm_focal_get_negative_gamma(focal, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_loss_weight(focal, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_rule(focal, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_reduction(focal, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_normalizer(focal, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_ghm_get_bins(ghm, NULL), FGHM_ERROR_NULL_POINTER);
@@ -956,7 +1052,7 @@ static void threads_share_a_handle(void **state) {
 int main(void) {
     const struct suite_test tests[] = {
         {"status_strings", status_strings, 0},
-        {"status_values_are_pinned", status_values_are_pinned, 0},
+        {"values_are_pinned", values_are_pinned, 0},
         {"version_is_that_of_the_header", version_is_that_of_the_header, 0},
         {"isa_name_stays_the_same", isa_name_stays_the_same, 0},
         {"defaults", defaults, 0},
@@ -964,6 +1060,7 @@ int main(void) {
         {"gamma_bounds", gamma_bounds, 0},
         {"alpha_bounds", alpha_bounds, 0},
         {"reduction_bounds", reduction_bounds, 0},
+        {"further_settings", further_settings, 0},
         {"normalizer_bounds", normalizer_bounds, 0},
         {"bins_bounds", bins_bounds, 0},
         {"pool_bounds", pool_bounds, 0},
