@@ -45,23 +45,23 @@ typedef int32_t fghm_status;
     (-22)                        /* the number of histograms is out of range, or not that of       \
                                     the call */
 #define FGHM_ERROR_STATE (-23)   /* bytes that are no saved state */
-#define FGHM_ERROR_RULE (-40)    /* not a rule */
-#define FGHM_ERROR_HESSIAN (-41) /* not a Hessian mode, or the floor is negative or not finite */
+#define FGHM_ERROR_RULE (-24)    /* not a rule */
+#define FGHM_ERROR_HESSIAN (-25) /* not a Hessian mode, or the floor is negative or not finite */
 #define FGHM_ERROR_DESCRIPTOR                                                                      \
-    (-42)                      /* the size of a struct is not a known one, a reserved field is     \
+    (-26)                      /* the size of a struct is not a known one, a reserved field is     \
                                   not 0, or a flag is neither 0 nor 1 */
-#define FGHM_ERROR_DTYPE (-43) /* not a dtype, or not one that this array can have */
+#define FGHM_ERROR_DTYPE (-27) /* not a dtype, or not one that this array can have */
 #define FGHM_ERROR_STRIDE                                                                          \
-    (-44)                                /* strides put two elements of an output in one place, or \
+    (-28)                                /* strides put two elements of an output in one place, or \
                                             leave the address space */
-#define FGHM_ERROR_ACTIVATION (-45)      /* not an activation */
-#define FGHM_ERROR_TARGET_FORM (-46)     /* not a target form */
-#define FGHM_ERROR_BACKGROUND (-47)      /* not a background convention */
-#define FGHM_ERROR_LABEL (-48)           /* a label is no class, not background and not ignored */
-#define FGHM_ERROR_LABEL_SMOOTHING (-49) /* label smoothing is outside [0, 1] or NaN */
-#define FGHM_ERROR_WEIGHT (-50)          /* a weight is negative or NaN */
-#define FGHM_ERROR_PROBABILITY (-51)     /* a probability is outside [0, 1] */
-#define FGHM_ERROR_COMBINATION (-52)     /* settings that do not go together */
+#define FGHM_ERROR_ACTIVATION (-29)      /* not an activation */
+#define FGHM_ERROR_TARGET_FORM (-30)     /* not a target form */
+#define FGHM_ERROR_BACKGROUND (-31)      /* not a background convention */
+#define FGHM_ERROR_LABEL (-32)           /* a label is no class, not background and not ignored */
+#define FGHM_ERROR_LABEL_SMOOTHING (-33) /* label smoothing is outside [0, 1] or NaN */
+#define FGHM_ERROR_WEIGHT (-34)          /* a weight is negative or NaN */
+#define FGHM_ERROR_PROBABILITY (-35)     /* a probability is outside [0, 1] */
+#define FGHM_ERROR_COMBINATION (-36)     /* settings that do not go together */
 
 /* One English sentence for a status, for messages and logs.  Static storage;
  * never NULL, also for values this version does not know.  Any thread. */
