@@ -42,7 +42,8 @@ typedef int32_t fghm_dtype;
 
 /* An array that is read, and one that is written.  Strides count elements, for o,
  * c and i, and may be negative, or, for an input, 0, which repeats a value.  All
- * three 0 stands for contiguous elements, with i running fastest and o slowest.
+ * three 0 stands for contiguous elements, with i running fastest and o slowest (so one
+ * value cannot be repeated over all three axes).
  * `reserved` must be 0.  data NULL: there is no such array. */
 typedef struct fghm_input {
     const void *data;

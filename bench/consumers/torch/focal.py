@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Focal loss of libfocalghm for PyTorch tensors in main memory, without copying them."""
+"""Focal loss of libfocalghm for PyTorch tensors on the CPU.
+
+One file, to be copied.  Needs the shared library: in the environment variable
+FOCALGHM_LIBRARY, or where the system looks for libraries.
+
+    loss = focal_loss(logits, targets)                        # as torchvision, but the mean
+    loss = focal_loss(logits, labels, activation="softmax")   # as torch's cross_entropy
+
+Tensors are read where they lie: any strides, any floating dtype.  The gradient is
+computed along with the loss, so backward only scales it.
+"""
 
 import ctypes
-import itertools
+import ctypes.util
 import os
 
 import torch
 
-_library = ctypes.CDLL(os.environ.get("FOCALGHM_LIBRARY", "libfocalghm.so.0"))
-
-# What follows mirrors focalghm/batch.h, reduction.h and focal.h.
-_dtypes = {
+_DTYPES = {
     torch.float32: 0,
     torch.float64: 1,
     torch.float16: 2,
@@ -19,13 +26,13 @@ _dtypes = {
     torch.int32: 5,
     torch.int64: 6,
 }
-_DENSE, _LABEL = 0, 1
-_SIGMOID, _SOFTMAX = 0, 1
-_SUM, _NORMALIZER = 0, 2
-_backgrounds = {None: 0, "last": 1, "first": 2, -1: 3}
+_ACTIVATIONS = {"sigmoid": 0, "softmax": 1}
+_BACKGROUNDS = {"none": 0, "last": 1, "first": 2, "minus_one": 3}
+_REDUCTIONS = ("none", "sum", "mean", "mean_positives", "mean_valid")
+_SUM = 0
 
 
-class _Array(ctypes.Structure):
+class _Array(ctypes.Structure):  # fghm_input and fghm_output
     _fields_ = [
         ("data", ctypes.c_void_p),
         ("dtype", ctypes.c_int32),
@@ -34,7 +41,7 @@ class _Array(ctypes.Structure):
     ]
 
 
-class _Batch(ctypes.Structure):
+class _Batch(ctypes.Structure):  # fghm_batch
     _fields_ = [
         ("size", ctypes.c_size_t),
         ("outer", ctypes.c_size_t),
@@ -58,7 +65,7 @@ class _Batch(ctypes.Structure):
     ]
 
 
-class _Result(ctypes.Structure):
+class _Result(ctypes.Structure):  # fghm_result
     _fields_ = [
         ("size", ctypes.c_size_t),
         ("loss", ctypes.c_double),
@@ -71,173 +78,171 @@ class _Result(ctypes.Structure):
     ]
 
 
-_library.fghm_status_string.restype = ctypes.c_char_p
-_library.fghm_focal_destroy.restype = None
-for _name, _arguments in {
-    "fghm_status_string": [ctypes.c_int32],
-    "fghm_focal_create": [ctypes.POINTER(ctypes.c_void_p)],
-    "fghm_focal_destroy": [ctypes.c_void_p],
-    "fghm_focal_set_gamma": [ctypes.c_void_p, ctypes.c_double],
-    "fghm_focal_set_alpha": [ctypes.c_void_p, ctypes.c_double],
-    "fghm_focal_clear_alpha": [ctypes.c_void_p],
-    "fghm_focal_set_reduction": [ctypes.c_void_p, ctypes.c_int32],
-    "fghm_focal_set_normalizer": [ctypes.c_void_p, ctypes.c_double],
-    "fghm_focal_batch": [
+def _load():
+    name = os.environ.get("FOCALGHM_LIBRARY") or ctypes.util.find_library("focalghm")
+    if not name:
+        raise ImportError("libfocalghm is not installed; FOCALGHM_LIBRARY may name it")
+    library = ctypes.CDLL(name)
+    library.fghm_status_string.restype = ctypes.c_char_p
+    library.fghm_focal_destroy.restype = None
+    library.fghm_focal_create.argtypes = [ctypes.POINTER(ctypes.c_void_p)]
+    library.fghm_focal_destroy.argtypes = [ctypes.c_void_p]
+    library.fghm_focal_set_gamma.argtypes = [ctypes.c_void_p, ctypes.c_double]
+    library.fghm_focal_set_alpha.argtypes = [ctypes.c_void_p, ctypes.c_double]
+    library.fghm_focal_clear_alpha.argtypes = [ctypes.c_void_p]
+    library.fghm_focal_set_reduction.argtypes = [ctypes.c_void_p, ctypes.c_int32]
+    library.fghm_focal_batch.argtypes = [
         ctypes.c_void_p,
         ctypes.c_void_p,
         ctypes.POINTER(_Batch),
         ctypes.POINTER(_Result),
-    ],
-}.items():
-    getattr(_library, _name).argtypes = _arguments
+    ]
+    return library
 
 
-def _call(name, *arguments):
-    status = getattr(_library, name)(*arguments)
+_library = _load()
+
+
+def _require(status):
     if status != 0:
-        raise ValueError(f"{name}: {_library.fghm_status_string(status).decode()}")
+        raise ValueError("libfocalghm: " + _library.fghm_status_string(status).decode())
 
 
-class _Focal:
-    """A configuration, freed when the `with` block ends."""
+class _Handle:
+    """An fghm_focal that sums.  What the sum is divided by goes into backward's factor."""
 
-    def __init__(self, gamma, alpha, normalizer):
-        self.handle = ctypes.c_void_p()
-        _call("fghm_focal_create", ctypes.byref(self.handle))
-        try:
-            _call("fghm_focal_set_gamma", self.handle, gamma)
-            if alpha is None:
-                _call("fghm_focal_clear_alpha", self.handle)
-            else:
-                _call("fghm_focal_set_alpha", self.handle, alpha)
-            if normalizer is None:
-                _call("fghm_focal_set_reduction", self.handle, _SUM)
-            else:
-                _call("fghm_focal_set_normalizer", self.handle, normalizer)
-                _call("fghm_focal_set_reduction", self.handle, _NORMALIZER)
-        except ValueError:
-            _library.fghm_focal_destroy(self.handle)
-            raise
+    def __init__(self, gamma, alpha):
+        self._as_parameter_ = ctypes.c_void_p()
+        _require(_library.fghm_focal_create(ctypes.byref(self._as_parameter_)))
+        _require(_library.fghm_focal_set_gamma(self, gamma))
+        if alpha is None:
+            _require(_library.fghm_focal_clear_alpha(self))
+        else:
+            _require(_library.fghm_focal_set_alpha(self, alpha))
+        _require(_library.fghm_focal_set_reduction(self, _SUM))
 
-    def __enter__(self):
-        return self.handle
-
-    def __exit__(self, *error):
-        _library.fghm_focal_destroy(self.handle)
+    def __del__(self):
+        _library.fghm_focal_destroy(self)
 
 
-def _merge(shape, strides):
-    """The axes of `shape`, those merged that one stride can walk in every array.
+def _merged(sizes, arrays):
+    """Joins neighbouring axes that every array steps through as if they were one.
 
-    strides: for each array, a stride for each axis.  Returns [(size, one stride for
-    each array)], the axis of the largest strides first.
+    sizes: those of the axes; arrays: a list of strides for each array.  Returns the same.
     """
-    axes = [(n, steps) for n, *steps in zip(shape, *strides) if n != 1]
-    axes.sort(key=lambda axis: [abs(step) for step in axis[1]], reverse=True)
-    merged = []
-    for size, steps in axes:
-        if merged and all(a == b * size for a, b in zip(merged[-1][1], steps)):
-            size *= merged.pop()[0]
-        merged.append((size, steps))
-    return merged
+    axes = [axis for axis, size in enumerate(sizes) if size != 1]
+    merged_sizes, merged = [], [[] for _ in arrays]
+    for axis in axes:
+        size = sizes[axis]
+        if merged_sizes and all(
+            into[-1] == strides[axis] * size for into, strides in zip(merged, arrays)
+        ):
+            merged_sizes[-1] *= size
+            for into, strides in zip(merged, arrays):
+                into[-1] = strides[axis]
+        else:
+            merged_sizes.append(size)
+            for into, strides in zip(merged, arrays):
+                into.append(strides[axis])
+    return merged_sizes, merged
 
 
-def _run(handle, batch, arrays, shape, class_axis):
-    """Describes the arrays to the library and calls it; returns the loss.
+def _blocks(sizes, arrays, axes):
+    """Splits arrays into blocks with so many axes.  Yields the sizes of each block, and an
+    offset and strides for each array."""
+    if 0 in sizes:
+        return
+    sizes, arrays = _merged(sizes, arrays)
+    # Three strides of 0 would mean "contiguous" to the library, not "one value for all".
+    unsayable = axes == len(sizes) == 3 and any(not any(strides) for strides in arrays)
+    if len(sizes) <= axes and not unsayable:
+        # The stride of an axis with one element is not used; it must not be 0 either.
+        added = [1] * (axes - len(sizes))
+        yield added + sizes, [(0, added + strides) for strides in arrays]
+        return
+    for i in range(sizes[0]):
+        for block_sizes, block in _blocks(sizes[1:], [strides[1:] for strides in arrays], axes):
+            yield block_sizes, [
+                (offset + i * strides[0], rest)
+                for (offset, rest), strides in zip(block, arrays)
+            ]
 
-    arrays: {field: tensor, expanded to `shape`, or without an axis of classes}.  The
-    library walks three axes, of which one is that of the classes, if there is one; more
-    that cannot be merged are walked here.
-    """
-    samples = [n for axis, n in enumerate(shape) if axis != class_axis]
-    strides = {}
-    class_strides = {}
-    for field, tensor in arrays.items():
-        steps = list(tensor.stride())
-        # The stride of an array without classes is not looked at.
-        class_strides[field] = 1
-        if class_axis is not None and len(steps) == len(shape):
-            class_strides[field] = steps.pop(class_axis)
-        strides[field] = steps
-    axes = _merge(samples, strides.values())
 
-    # The last `room` axes go to the library.  Three strides of 0 would mean contiguous
-    # elements there, not one value for all: an array like that gets an axis of one
-    # element, along which the stride may be anything.
-    slots = room = 3 if class_axis is None else 2
-    repeats = (
-        all(axis[1][i] == 0 for axis in axes[-room:])
-        and (class_axis is None or class_strides[field] == 0)
-        for i, field in enumerate(arrays)
-    )
-    if len(axes) >= room and any(repeats):
-        room -= 1
-    split = max(len(axes) - room, 0)
-    walked, inside = axes[:split], axes[split:]
-    inside = [(1, [1] * len(arrays))] * (slots - len(inside)) + inside
+def _run(handle, fields, tensors, dim):
+    """One loss over {field: tensor}.  dim None: all tensors have the axes of the logits;
+    else tensors with an axis less lack dim, that of the classes.  Returns the sum of the
+    loss, and how many elements there are, are valid and are positive."""
+    logits = tensors["logits"]
+    strides, class_strides = [], []
+    for tensor in tensors.values():
+        stride = list(tensor.stride())
+        lacks_classes = dim is None or tensor.dim() < logits.dim()
+        class_strides.append(1 if lacks_classes else stride.pop(dim))
+        strides.append(stride)
+    sizes = list(logits.shape)
+    classes = None if dim is None else sizes.pop(dim)
 
-    batch.size = ctypes.sizeof(_Batch)
-    batch.outer, batch.inner = inside[0][0], inside[-1][0]
-    batch.classes = inside[1][0] if class_axis is None else shape[class_axis]
-    result = _Result(size=ctypes.sizeof(_Result))
-    loss = 0.0
-    for place in itertools.product(*(range(n) for n, _ in walked)):
-        for i, (field, tensor) in enumerate(arrays.items()):
-            offset = sum(index * axis[1][i] for index, axis in zip(place, walked))
-            array = getattr(batch, field)
-            array.data = tensor.data_ptr() + offset * tensor.element_size()
-            array.dtype = _dtypes[tensor.dtype]
-            middle = inside[1][1][i] if class_axis is None else class_strides[field]
-            array.strides = (inside[0][1][i], middle, inside[-1][1][i])
-        _call("fghm_focal_batch", handle, None, ctypes.byref(batch), ctypes.byref(result))
-        loss += result.loss
-    return loss
+    totals = [0.0, 0, 0, 0]
+    for block_sizes, places in _blocks(sizes, strides, 3 if dim is None else 2):
+        if dim is not None:
+            block_sizes.insert(1, classes)
+        batch = _Batch(ctypes.sizeof(_Batch), *block_sizes, **fields)
+        for (name, tensor), class_stride, (offset, stride) in zip(
+            tensors.items(), class_strides, places
+        ):
+            if dim is not None:
+                stride.insert(1, class_stride)
+            address = tensor.data_ptr() + offset * tensor.element_size()
+            array = _Array(address, _DTYPES[tensor.dtype], 0, (ctypes.c_int64 * 3)(*stride))
+            setattr(batch, name, array)
+        result = _Result(ctypes.sizeof(_Result))
+        _require(
+            _library.fghm_focal_batch(handle, None, ctypes.byref(batch), ctypes.byref(result))
+        )
+        counts = result.sum, result.elements, result.valid, result.positives
+        totals = [total + count for total, count in zip(totals, counts)]
+    return totals
 
 
 class _FocalLoss(torch.autograd.Function):
     @staticmethod
-    def forward(context, logits, targets, weights, options):
-        gamma, alpha, reduction, softmax, class_axis, background, ignore_index = options
-        batch = _Batch(
-            activation=_SOFTMAX if softmax else _SIGMOID,
-            target_form=_DENSE if class_axis is None else _LABEL,
-            background=_backgrounds[background],
-            ignoring=int(ignore_index is not None),
-            ignore_index=ignore_index or 0,
-        )
-        loss_shape = list(logits.shape)
-        if softmax:
-            loss_shape.pop(class_axis)
-        count = logits.numel()
-        if reduction == "mean" and ignore_index is not None:
-            count = int((targets != ignore_index).sum())
-            count *= 1 if softmax or class_axis is None else logits.shape[class_axis]
-        elif softmax:
-            count = targets.numel()
-
-        gradient = torch.empty_like(logits)
-        arrays = {"logits": logits, "targets": targets, "gradient": gradient}
-        element_loss = None
-        if reduction == "none":
-            element_loss = arrays["element_loss"] = logits.new_empty(loss_shape)
+    def forward(context, logits, targets, weights, dim, gamma, alpha, fields, reduction):
+        # Half-precision gradients wait for their factor in float: that of a mean is tiny.
+        half = logits.dtype in (torch.float16, torch.bfloat16)
+        gradient = torch.empty_like(logits, dtype=torch.float32 if half else logits.dtype)
+        tensors = {"logits": logits, "targets": targets, "gradient": gradient}
         if weights is not None:
-            arrays["weights"] = weights.expand(loss_shape)
-        loss = 0.0
-        if logits.numel() > 0:
-            normalizer = max(count, 1) if reduction == "mean" else None
-            with _Focal(gamma, alpha, normalizer) as handle:
-                loss = _run(handle, batch, arrays, list(logits.shape), class_axis)
+            tensors["weights"] = weights
+        if reduction == "none":
+            per_sample = fields["activation"] == _ACTIVATIONS["softmax"]
+            loss = tensors["element_loss"] = logits.new_empty(
+                targets.shape if per_sample else logits.shape
+            )
+        total, elements, valid, positives = _run(_Handle(gamma, alpha), fields, tensors, dim)
+        divisors = {
+            "none": 1,
+            "sum": 1,
+            "mean": elements,
+            "mean_valid": max(valid, 1),
+            "mean_positives": max(positives, 1),
+        }
+        divisor = divisors[reduction] if reduction in divisors else float(reduction)
+        if reduction != "none":
+            loss = logits.new_tensor(total / divisor if divisor else float("nan"))
         context.save_for_backward(gradient)
-        context.class_axis = class_axis if softmax and reduction == "none" else None
-        return logits.new_tensor(loss) if element_loss is None else element_loss
+        context.divisor = divisor
+        context.dim = dim if 0 < loss.dim() < logits.dim() else None
+        context.dtype = logits.dtype
+        return loss
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context, upstream):
+    def backward(context, factor):
         (gradient,) = context.saved_tensors
-        if context.class_axis is not None:
-            upstream = upstream.unsqueeze(context.class_axis)
-        return gradient * upstream, None, None, None
+        if context.dim is not None:
+            factor = factor.unsqueeze(context.dim)
+        factor = factor.to(gradient.dtype) / context.divisor
+        return ((gradient * factor).to(context.dtype), *[None] * 7)
 
 
 def focal_loss(
@@ -246,41 +251,46 @@ def focal_loss(
     *,
     gamma=2.0,
     alpha=0.25,
-    reduction="mean",
-    softmax=False,
-    class_axis=1,
-    background=None,
-    ignore_index=None,
     weights=None,
+    activation="sigmoid",
+    dim=1,
+    background="none",
+    ignore_index=None,
+    reduction="mean",
 ):
-    """Focal loss of a CPU tensor of logits; differentiable, once, in the logits.
+    """Focal loss of logits, differentiable with respect to them, once.
 
-    targets      of the logits' shape: numbers from 0 to 1; without the axis of classes:
-                 labels (uint8, int32 or int64)
-    alpha        None: off
-    reduction    "none", "sum" or "mean"; the mean is over elements, or samples with
-                 softmax, that are not ignored
-    softmax      each sample has one class, and targets are labels; else each class is a
-                 sigmoid of its own
-    class_axis   the axis of logits that labels lack
-    background   the label of no class: "last" (the number of classes), "first" (0, so that
-                 classes count from 1) or -1
-    weights      factors of the elements, or samples with softmax; any shape that expands
-    Any strides; float32, float64, float16 or bfloat16.
+    targets    as many axes as logits: a target in [0, 1] for each element; one axis less
+               (without `dim`, that of the classes): a label for each sample
+    alpha      weight of positives, 1 - alpha that of negatives; None: both 1
+    weights    factors >= 0, of the shape of the loss with reduction "none", or broadcast to it
+    activation "sigmoid", or "softmax" with labels; the loss then is one for each sample
+    background which label is none of the classes: "none", "last", "first", "minus_one"
+    reduction  "none", "sum", "mean", "mean_positives", "mean_valid", or the number to divide by
     """
-    if reduction not in ("none", "sum", "mean"):
-        raise ValueError(f"not a reduction: {reduction}")
     for tensor in (logits, targets) if weights is None else (logits, targets, weights):
         if tensor.device.type != "cpu":
-            raise ValueError("only tensors in main memory")
+            raise ValueError("focal_loss: tensors on the CPU only")
+    if reduction not in _REDUCTIONS and not isinstance(reduction, (int, float)):
+        raise ValueError("focal_loss: reduction is none of " + ", ".join(_REDUCTIONS))
+    dim = dim % logits.dim() if logits.dim() else 0
     if targets.dtype == torch.bool:
         targets = targets.view(torch.uint8)
-    axis = None
-    shape = list(logits.shape)
-    if targets.dim() != logits.dim() or softmax:
-        axis = range(logits.dim())[class_axis]
-        shape.pop(axis)
-    if list(targets.shape) != shape:
-        raise ValueError(f"targets have the shape {list(targets.shape)}, not {shape}")
-    options = (gamma, alpha, reduction, softmax, axis, background, ignore_index)
-    return _FocalLoss.apply(logits, targets, weights, options)
+    labels = targets.dim() == logits.dim() - 1
+    if not labels:
+        targets = targets.expand(logits.shape)
+    elif targets.shape != logits.shape[:dim] + logits.shape[dim + 1 :]:
+        raise ValueError("focal_loss: labels need the shape of the logits without dim")
+    if weights is not None:
+        per_sample = activation == "softmax"
+        weights = weights.detach().expand(targets.shape if per_sample else logits.shape)
+    fields = {
+        "activation": _ACTIVATIONS[activation],
+        "target_form": int(labels),
+        "background": _BACKGROUNDS[background],
+        "ignoring": int(ignore_index is not None),
+        "ignore_index": ignore_index or 0,
+    }
+    return _FocalLoss.apply(
+        logits, targets.detach(), weights, dim if labels else None, gamma, alpha, fields, reduction
+    )
