@@ -9,13 +9,8 @@
 
 #include "lightgbm.h"
 
-/* End the program with the library's message unless the call succeeded. */
+/* Ends the program with the message of the library unless the call succeeded. */
 void require_lightgbm(int result, const char *call);
-void require_focal(fghm_status status, const char *call);
-
-/* A configuration for boosting: no alpha, and a sum, not a mean, since a boosting
- * library sums over the examples of a leaf by itself. */
-fghm_focal *boosting_focal(double gamma, fghm_hessian_mode hessian, double floor);
 
 /* Examples of several classes, each class against the rest. */
 struct examples {
