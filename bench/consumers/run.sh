@@ -21,6 +21,7 @@ if test "$name" = torch; then
 fi
 
 build=$ABI_WORK/consumer_$name
+rm -rf "$build" # libraries may have come or gone
 mkdir -p "$build"
 if ! {
     "$ABI_CMAKE" -S "$here" -B "$build" -G "$ABI_GENERATOR" -DCMAKE_C_COMPILER="$ABI_CC" \

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "allocate.h"
+#include "boosting.h"
 #include "dataset.h"
 #include "metrics.h"
 #include "objective.h"

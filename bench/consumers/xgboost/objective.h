@@ -7,13 +7,8 @@
 #include <focalghm/focalghm.h>
 #include <xgboost/c_api.h>
 
-/* End the program with the library's message unless the call succeeded. */
+/* Ends the program with the message of the library unless the call succeeded. */
 void require_xgboost(int result, const char *call);
-void require_focal(fghm_status status, const char *call);
-
-/* A configuration for boosting: no alpha, and a sum, not a mean, since a boosting
- * library sums over the examples of a leaf by itself. */
-fghm_focal *boosting_focal(double gamma, fghm_hessian_mode hessian, double floor);
 
 /* The best logit to start from, given how many labels are positive and negative. */
 double best_constant(const fghm_focal *focal, double positives, double negatives);
