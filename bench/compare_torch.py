@@ -11,7 +11,8 @@ Focal loss is torchvision.ops.sigmoid_focal_loss, forward and backward.  GHM-C i
 what mmdetection 3.x does: a loop over the bins with a few tensor operations for
 each.  Both sides read the same arrays and take turns; the times are medians.  The
 library is called through ctypes.  Errors are those of the gradient, the largest
-over all elements, in ulp of float32, against float64.
+over all elements, in ulp of float32, against float64.  Nothing else should run: where a
+core is taken away, calls on two threads wait for it.
 
 Prints Markdown.  Exits with 77 if a package is missing.
 """
