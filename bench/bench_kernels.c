@@ -5,6 +5,7 @@
  * Each is timed in turn with a loop that only moves the same bytes.  --help tells
  * the options. */
 
+#include <float.h>
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
@@ -81,6 +82,7 @@ static void run_focal(const struct point *point) {
         .positive = 0.25,
         .negative = 0.75,
         .scale = 1 / (double)point->n,
+        .hessian_floor = -DBL_MAX,
     };
     int bad_target = 0;
     (void)point->functions->focal[point->kernel->gamma_index](&constants, &span, &bad_target);
