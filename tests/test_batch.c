@@ -23,6 +23,8 @@ enum { COMBINATIONS = 900, CLASSES_MAX = 80, CHECKED_MAX = 150 };
 /* -------------------------------------------------------------------------
  * A combination. */
 
+enum weighting { UNWEIGHTED, PER_ELEMENT, PER_SAMPLE };
+
 struct combination {
     unsigned number;
     size_t outer, classes, inner;
@@ -33,7 +35,7 @@ struct combination {
     int64_t ignore_index;
     double smoothing;
     fghm_dtype logits, targets, weights, outputs[OUTPUTS];
-    enum { UNWEIGHTED, PER_ELEMENT, PER_SAMPLE } weighting;
+    enum weighting weighting;
     int has_class_alpha, has_class_weights;
     double class_alpha[CLASSES_MAX], class_weights[CLASSES_MAX];
     struct reference_loss loss;
@@ -158,7 +160,7 @@ static struct combination draw(struct random *r, unsigned number) {
     for (int k = 0; k < OUTPUTS; k++) {
         c.outputs[k] = (fghm_dtype)random_below(r, 4);
     }
-    c.weighting = random_below(r, 3);
+    c.weighting = (enum weighting)random_below(r, 3);
     c.has_class_alpha = random_below(r, 3) == 0;
     c.has_class_weights = random_below(r, 3) == 0;
     for (size_t k = 0; k < CLASSES_MAX; k++) {
