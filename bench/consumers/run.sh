@@ -16,8 +16,12 @@ if test "$name" = torch; then
         echo "torch: left out, python3-torch or python3-torchvision is missing"
         exit 77
     fi
-    FOCALGHM_LIBRARY=$libdir/libfocalghm.so PYTHONDONTWRITEBYTECODE=1 \
-        exec timeout 120 "$python" "$here/torch/test_focal.py"
+    export FOCALGHM_LIBRARY="$libdir/libfocalghm.so" PYTHONDONTWRITEBYTECODE=1
+    status=0
+    for test in test_focal test_conventions; do
+        timeout 120 "$python" "$here/torch/$test.py" || status=1
+    done
+    exit $status
 fi
 
 build=$ABI_WORK/consumer_$name
