@@ -217,7 +217,7 @@ static double terms(int output, double gamma, double x, double t) {
     const double bce = (x > 0.0 ? 1.0 - t : t) * fabs(x) + log1p(e);
     const double m = t == 1.0 ? q : t == 0.0 ? p : t * q + (1.0 - t) * p;
     const double relative = t == 1.0 ? p : t == 0.0 ? q : fabs(1.0 - 2.0 * t) * p * q / m;
-    const double difference = fabs(p - t);
+    const double difference = x > 0.0 ? fabs((1.0 - t) - small) : fabs(small - t);
     if (output == ELEMENT_LOSS) {
         return pow(m, gamma) * bce;
     }
@@ -448,19 +448,18 @@ struct ghm_case {
     struct guarded counts;
 };
 
-static struct ghm_case ghm_new(const struct row_case *c, size_t bins, struct random *r) {
-    struct ghm_case g = {.c = c};
+static void ghm_make(struct ghm_case *g, const struct row_case *c, size_t bins, struct random *r) {
+    g->c = c;
     const size_t entries = bins + 1 > TABLE_LEAST ? bins + 1 : TABLE_LEAST;
-    assert_int_equal(fghm_bin_tables_make(&g.tables, bins), 0);
-    g.bins = c->d->size == sizeof(float) ? &g.tables.f32 : &g.tables.f64;
-    g.weights = guarded_new(entries * c->d->size);
-    g.bin_weights = guarded_high(&g.weights, entries * c->d->size, 0);
+    assert_int_equal(fghm_bin_tables_make(&g->tables, bins), 0);
+    g->bins = c->d->size == sizeof(float) ? &g->tables.f32 : &g->tables.f64;
+    g->weights = guarded_new(entries * c->d->size);
+    g->bin_weights = guarded_high(&g->weights, entries * c->d->size, 0);
     for (size_t b = 0; b < bins; b++) {
-        c->d->put(g.bin_weights, b, random_uniform(r, 0.0, 3.0));
+        c->d->put(g->bin_weights, b, random_uniform(r, 0.0, 3.0));
     }
-    c->d->put(g.bin_weights, bins, 0.0);
-    g.counts = guarded_new(bins * sizeof(uint64_t));
-    return g;
+    c->d->put(g->bin_weights, bins, 0.0);
+    g->counts = guarded_new(bins * sizeof(uint64_t));
 }
 
 static void ghm_free(struct ghm_case *g) {
@@ -569,7 +568,7 @@ static void ghm_of_every_length(void **state) {
     struct random r = random_for(3);
     struct ghm_case g[BIN_COUNTS];
     for (size_t k = 0; k < BIN_COUNTS; k++) {
-        g[k] = ghm_new(c, bin_counts[k], &r);
+        ghm_make(&g[k], c, bin_counts[k], &r);
     }
     for (size_t i = 0; i < LENGTHS; i++) {
         struct batch b = weighted_batch(c->d, length(i));
@@ -592,7 +591,8 @@ static void ghm_at_the_edges(void **state) {
     const struct dtype *d = c->d;
     struct random r = random_for(4);
     for (size_t k = 0; k < BIN_COUNTS; k++) {
-        struct ghm_case g = ghm_new(c, bin_counts[k], &r);
+        struct ghm_case g;
+        ghm_make(&g, c, bin_counts[k], &r);
         const size_t n = 6 * bin_counts[k];
         struct batch b = weighted_batch(d, n);
         struct arena arena = arena_new(d, n);
