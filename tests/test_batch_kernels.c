@@ -596,6 +596,48 @@ static void focal(void **state) {
     }
 }
 
+/* NaN in any class of a sample, and +inf in another than its own, make it NaN. */
+static void softmax_of_no_number(void **state) {
+    const struct row_case *c = *state;
+    const int32_t dtype = c->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
+    const double rest[] = {0.0, -1e30, -INFINITY};
+    for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
+        double logits[3], results[2][3];
+        const int32_t label = 1;
+        const struct fghm_batch_limits limits = {true, true, true, true, true};
+        const fghm_batch batch = {
+            .size = sizeof batch,
+            .outer = 1,
+            .classes = 3,
+            .inner = 1,
+            .activation = FGHM_ACTIVATION_SOFTMAX,
+            .target_form = FGHM_TARGET_LABEL,
+            .logits = {.data = logits, .dtype = dtype},
+            .targets = {.data = &label, .dtype = FGHM_I32},
+            .element_loss = {.data = results[0], .dtype = dtype},
+            .gradient = {.data = results[1], .dtype = dtype},
+        };
+        for (size_t i = 0; i < 3; i++) {
+            c->d->put(logits, i, i == 1 ? 0.5 : rest[k / 5]);
+        }
+        c->d->put(logits, k % 5 < 3 ? (size_t)k % 5 : (size_t)(k % 5 - 3) * 2,
+                  k % 5 < 3 ? (double)NAN : INFINITY);
+        struct fghm_focal_plan plan = {
+            .constants = {.gamma = 2, .positive = 1, .scale = 1, .hessian_floor = -DBL_MAX},
+            .kernel = c->kernels->focal[FGHM_GAMMA_2],
+        };
+        struct fghm_part part = {0};
+        int64_t offender;
+        assert_int_equal(fghm_plan_make(&batch, &limits, NULL, &plan.batch, &offender), FGHM_OK);
+        c->kernels->focal_batch(&plan, 0, 1, &part);
+        assert_true(isnan(part.sum));
+        assert_true(isnan(c->d->get(results[0], 0)));
+        for (size_t i = 0; i < 3; i++) {
+            assert_true(isnan(c->d->get(results[1], i)));
+        }
+    }
+}
+
 /* Counting before ---------------------------------------------------------------------- */
 
 static void survey_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
@@ -686,6 +728,7 @@ static void ghm(void **state) {
 int main(void) {
     const struct suite_test tests[] = {
         {"focal", focal, 1},
+        {"softmax_of_no_number", softmax_of_no_number, 1},
         {"survey", survey, 1},
         {"ghm", ghm, 1},
     };

@@ -232,7 +232,7 @@ static double terms(int output, double gamma, double x, double t) {
 struct tolerance {
     bool exact;     /* the same bits */
     bool loss_only; /* derivatives have no bound of this form */
-    double gamma, positive, negative, scale;
+    double gamma, positive, negative, scale, hessian_floor;
 };
 
 /* Both results may be off by the promise, and by an ulp for weights and for 1 / D each. */
@@ -252,7 +252,9 @@ static double allowed(const struct tolerance *tolerance, const struct batch *b, 
     if (tolerance->loss_only) {
         return bound * ulp(b->d, b->d->get(b->out[output], i));
     }
-    return bound * (ulp(b->d, terms(output, gamma, x, t) * factor) + smallest * factor * soft);
+    const double least = output == HESSIAN ? fmax(0.0, tolerance->hessian_floor) : 0.0;
+    const double size = fmax(terms(output, gamma, x, t), least);
+    return bound * (ulp(b->d, size * factor) + smallest * factor * soft);
 }
 
 static void assert_output(const char *what, const struct tolerance *tolerance,
@@ -358,6 +360,7 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
         .positive = constants.positive,
         .negative = constants.negative,
         .scale = constants.scale,
+        .hessian_floor = constants.hessian_floor,
     };
     char what[200];
     fill(b, r, data, kernel == PROBABILITY);
