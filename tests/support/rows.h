@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_SUPPORT_ROWS_H
+#define TESTS_SUPPORT_ROWS_H
+
+#include "dispatch.h"
+#include "dtype.h"
+#include "suite.h"
+
+/* The rows of the dispatch table under test.  The scalar row is what the others are
+ * compared with. */
+struct row_case {
+    const struct fghm_row *row;
+    const struct dtype *d;
+    const struct fghm_kernels *kernels; /* of the row, for this type */
+    const struct fghm_kernels *scalar;
+};
+
+/* Runs each test for every row but the scalar one and for both types, *state a const
+ * struct row_case; a row that this processor cannot run is skipped.  Returns what main
+ * returns. */
+int rows_run(const char *name, const struct suite_test *tests, size_t count);
+
+#endif

@@ -1,0 +1,736 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The kernels over batches of every row of the dispatch table against those of the
+ * scalar row, on random descriptors: storage, layout, target form, activation and all
+ * else that a plan can say.  Rows with fused multiply-add give the same bits; for the
+ * others it is seen that they compute the same, to a few digits: how well they do is what
+ * the tests of the public functions measure.  Arrays lie against unmapped pages. */
+
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <focalghm/ghm.h>
+
+#include "batch.h"
+#include "bins.h"
+#include "support/guarded.h"
+#include "support/random.h"
+#include "support/rows.h"
+
+#define POISON 0xa5
+#define MOST_ELEMENTS 20000
+
+/* Numbers of a dtype ------------------------------------------------------------ */
+
+static size_t size_of(int32_t dtype) {
+    const size_t sizes[] = {[FGHM_F32] = 4, [FGHM_F64] = 8, [FGHM_F16] = 2, [FGHM_BF16] = 2,
+                            [FGHM_U8] = 1,  [FGHM_I32] = 4, [FGHM_I64] = 8};
+    return sizes[dtype];
+}
+
+/* A bfloat16 is the upper half of a float, here cut off: any value will do for an input.
+ * A binary16 is its 15 bits of exponent and fraction as a fixed-point logarithm, which
+ * for the normal numbers that are put in is near enough. */
+static void put(int32_t dtype, void *array, size_t at, double value) {
+    unsigned char *const to = (unsigned char *)array + at * size_of(dtype);
+    const float f32 = (float)value;
+    const int32_t i32 = dtype == FGHM_I32 || dtype == FGHM_U8 ? (int32_t)value : 0;
+    const int64_t i64 = dtype == FGHM_I64 ? (int64_t)value : 0;
+    uint32_t bits;
+    uint16_t half;
+    memcpy(&bits, &f32, sizeof bits);
+    switch (dtype) {
+    case FGHM_F32:
+        memcpy(to, &f32, sizeof f32);
+        break;
+    case FGHM_F64:
+        memcpy(to, &value, sizeof value);
+        break;
+    case FGHM_F16:
+        half = (uint16_t)((bits >> 16 & 0x8000) | ((bits << 1 >> 1) - (112u << 23)) >> 13);
+        if (!(fabsf(f32) >= 0x1p-14f && fabsf(f32) < 0x1p15f)) {
+            half = isnan(f32) ? 0x7e00 : fabsf(f32) < 1.0f ? 0 : 0x7c00;
+            half |= bits >> 16 & 0x8000;
+        }
+        memcpy(to, &half, sizeof half);
+        break;
+    case FGHM_BF16:
+        half = (uint16_t)(isnan(f32) ? 0x7fc0 : bits >> 16);
+        memcpy(to, &half, sizeof half);
+        break;
+    case FGHM_U8:
+        *to = (unsigned char)i32;
+        break;
+    case FGHM_I32:
+        memcpy(to, &i32, sizeof i32);
+        break;
+    default:
+        memcpy(to, &i64, sizeof i64);
+        break;
+    }
+}
+
+static double get(int32_t dtype, const void *array, size_t at) {
+    const unsigned char *const from = (const unsigned char *)array + at * size_of(dtype);
+    float f32;
+    double f64;
+    uint16_t half;
+    switch (dtype) {
+    case FGHM_F32:
+        memcpy(&f32, from, sizeof f32);
+        return (double)f32;
+    case FGHM_F64:
+        memcpy(&f64, from, sizeof f64);
+        return f64;
+    default:
+        memcpy(&half, from, sizeof half);
+        break;
+    }
+    const double sign = half & 0x8000 ? -1.0 : 1.0;
+    const int digits = dtype == FGHM_F16 ? 10 : 7, bias = dtype == FGHM_F16 ? 15 : 127;
+    const int exponent = (half & 0x7fff) >> digits, top = 0x7fff >> digits;
+    const double fraction = ldexp((double)(half & ((1 << digits) - 1)), -digits);
+    if (exponent == top) {
+        return fraction > 0.0 ? (double)NAN : sign * INFINITY;
+    }
+    return sign *
+           (exponent == 0 ? ldexp(fraction, 1 - bias) : ldexp(1.0 + fraction, exponent - bias));
+}
+
+/* Arrays ------------------------------------------------------------------------- */
+
+/* An array of a batch in guarded memory, and a copy of what the scalar row leaves there. */
+struct strided {
+    int32_t dtype;
+    size_t extents[3];
+    int64_t strides[3];  /* as the descriptor has them: all 0 for contiguous */
+    int64_t steps[3];    /* what they stand for */
+    size_t first, count; /* the array's origin, and the places that it reaches over */
+    struct guarded memory;
+    void *data;
+    void *expected;
+};
+
+/* Strides of a random layout: axes in any order, with gaps, backwards; for inputs also
+ * repeated. */
+static void random_strides(struct strided *s, struct random *r, bool is_input) {
+    size_t axes[3];
+    int64_t step = 1;
+    const bool contiguous = random_below(r, 3) == 0, ordered = random_bits(r) & 1;
+    const size_t repeated = is_input && random_below(r, 8) == 0 ? random_below(r, 3) : 3;
+    random_permutation(r, 3, axes);
+    for (size_t k = 0; k < 3; k++) {
+        const size_t axis = contiguous || ordered ? 2 - k : axes[k];
+        const int64_t sign = !contiguous && random_below(r, 6) == 0 ? -1 : 1;
+        const int64_t gap = !contiguous && random_below(r, 6) == 0 ? 2 : 1;
+        s->steps[axis] = !contiguous && axis == repeated ? 0 : sign * gap * step;
+        step *= s->steps[axis] == 0 ? 1 : gap * (int64_t)s->extents[axis];
+    }
+    const bool unset = contiguous && random_bits(r) & 1;
+    for (int axis = 0; axis < 3; axis++) {
+        s->strides[axis] = unset ? 0 : s->steps[axis];
+    }
+    if (s->steps[0] == 0 && s->steps[1] == 0 && s->steps[2] == 0) {
+        s->strides[1] = s->steps[1] = 1; /* of an axis of 1 */
+    }
+}
+
+static void strided_make(struct strided *s, struct random *r, int32_t dtype,
+                         const size_t extents[3], bool is_input) {
+    int64_t low = 0, high = 0;
+    s->dtype = dtype;
+    memcpy(s->extents, extents, sizeof s->extents);
+    random_strides(s, r, is_input);
+    for (int axis = 0; axis < 3; axis++) {
+        const int64_t reach = s->steps[axis] * ((int64_t)extents[axis] - 1);
+        low += reach < 0 ? reach : 0;
+        high += reach > 0 ? reach : 0;
+    }
+    s->first = (size_t)-low;
+    s->count = (size_t)(high - low + 1);
+    const size_t bytes = s->count * size_of(dtype);
+    s->memory = guarded_new(bytes);
+    s->data = random_bits(r) & 1 ? guarded_low(&s->memory, 0) : guarded_high(&s->memory, bytes, 0);
+    s->expected = malloc(bytes);
+    assert_non_null(s->expected);
+    guarded_fill(&s->memory, POISON);
+}
+
+static void strided_free(struct strided *s) {
+    if (s->data != NULL) {
+        guarded_free(&s->memory);
+        free(s->expected);
+    }
+}
+
+static size_t place_of(const struct strided *s, size_t o, size_t c, size_t i) {
+    return (size_t)((int64_t)s->first + (int64_t)o * s->steps[0] + (int64_t)c * s->steps[1] +
+                    (int64_t)i * s->steps[2]);
+}
+
+static void *origin(const struct strided *s) {
+    return s->data == NULL ? NULL : (unsigned char *)s->data + s->first * size_of(s->dtype);
+}
+
+#define FOR_ELEMENTS(s, o, c, i)                                                                   \
+    for (size_t o = 0; o < (s)->extents[0]; o++)                                                   \
+        for (size_t c = 0; c < (s)->extents[1]; c++)                                               \
+            for (size_t i = 0; i < (s)->extents[2]; i++)
+
+/* Nothing but the elements was written. */
+static void assert_only_elements(const struct strided *s) {
+    const size_t size = size_of(s->dtype);
+    bool *used = calloc(s->count, sizeof *used);
+    assert_non_null(used);
+    FOR_ELEMENTS(s, o, c, i) {
+        used[place_of(s, o, c, i)] = true;
+    }
+    for (size_t k = 0; k < s->count * size; k++) {
+        assert_true(used[k / size] || ((unsigned char *)s->data)[k] == POISON);
+    }
+    free(used);
+    assert_true(guarded_untouched_outside(&s->memory, s->data, s->count * size, POISON));
+}
+
+/* Random batches ------------------------------------------------------------------ */
+
+enum { LOSS, GRADIENT, HESSIAN, HARMONIZING, OUTPUTS };
+
+struct form {
+    const struct row_case *c;
+    struct random *r;
+    fghm_batch batch;
+    struct strided logits, targets, weights, outputs[OUTPUTS];
+    double class_alpha[100], class_weights[100];
+    bool softmax, labels, hard;
+    struct fghm_plan plan;
+};
+
+static const int32_t reals[] = {FGHM_F32, FGHM_F64, FGHM_F16, FGHM_BF16};
+
+static size_t pick(struct random *r, const size_t *from, size_t count) {
+    return from[random_below(r, count)];
+}
+
+static void random_shape(struct form *f) {
+    const size_t outers[] = {1, 2, 3, 17, 70, 2049, 9000};
+    const size_t classes[] = {1, 1, 2, 3, 17, 33, 80};
+    const size_t inners[] = {1, 1, 2, 15, 64, 300, 2100};
+    do {
+        f->batch.outer = pick(f->r, outers, SUITE_COUNT(outers));
+        f->batch.classes = pick(f->r, classes, SUITE_COUNT(classes));
+        f->batch.inner = pick(f->r, inners, SUITE_COUNT(inners));
+    } while (f->batch.outer * f->batch.classes * f->batch.inner > MOST_ELEMENTS);
+}
+
+static double random_logit(const struct form *f) {
+    const double odd[] = {0.0, -0.0, 1e30, -1e30, INFINITY, -INFINITY, (double)NAN, 104.0};
+    struct random *const r = f->r;
+    if (f->batch.activation == FGHM_ACTIVATION_PROBABILITY) {
+        const double few[] = {0.0, 1.0, 0.5, -0.25, 1.5, (double)NAN};
+        return random_below(r, 500) == 0 ? few[random_below(r, SUITE_COUNT(few))]
+                                         : random_uniform(r, 0.0, 1.0);
+    }
+    return random_below(r, 500) == 0 ? odd[random_below(r, SUITE_COUNT(odd))]
+                                     : 6.0 * random_normal(r);
+}
+
+static int64_t label_low(const struct form *f) {
+    return !f->softmax && f->batch.background == FGHM_BACKGROUND_MINUS_ONE ? -1 : 0;
+}
+
+/* A valid label; bytes hold those below 256 alone. */
+static double random_label(const struct form *f) {
+    const int64_t low = label_low(f);
+    const bool more = !f->softmax && f->batch.background != FGHM_BACKGROUND_NONE;
+    const bool ignored = f->batch.ignoring && random_below(f->r, 5) == 0;
+    const int64_t label = low + (int64_t)random_below(f->r, f->batch.classes + more);
+    const double value = ignored ? (double)f->batch.ignore_index : (double)label;
+    return f->targets.dtype == FGHM_U8 && value < 0.0 ? 0.0 : value;
+}
+
+static double random_dense(const struct form *f) {
+    const double wrong[] = {-1.0, 2.0, (double)NAN};
+    const bool whole = f->targets.dtype >= FGHM_U8;
+    if (f->batch.ignoring && random_below(f->r, 5) == 0 &&
+        !(f->targets.dtype == FGHM_U8 && f->batch.ignore_index < 0)) {
+        return (double)f->batch.ignore_index;
+    }
+    if (!whole && random_below(f->r, 5000) == 0) {
+        return wrong[random_below(f->r, SUITE_COUNT(wrong))];
+    }
+    if (!whole && !f->hard && random_bits(f->r) & 1) {
+        return random_uniform(f->r, 0.0, 1.0);
+    }
+    return random_below(f->r, 3) == 0 ? 1.0 : 0.0;
+}
+
+static double random_weight(const struct form *f) {
+    const double odd[] = {0.0, -1.0, (double)NAN};
+    return random_below(f->r, 2000) == 0 ? odd[random_below(f->r, SUITE_COUNT(odd))]
+                                         : random_uniform(f->r, 0.0, 1.0);
+}
+
+static void fill_input(const struct form *f, struct strided *s,
+                       double (*random_value)(const struct form *)) {
+    FOR_ELEMENTS(s, o, c, i) {
+        put(s->dtype, s->data, place_of(s, o, c, i), random_value(f));
+    }
+}
+
+static fghm_input input_of(const struct strided *s) {
+    fghm_input input = {.data = origin(s), .dtype = s->dtype};
+    memcpy(input.strides, s->strides, sizeof input.strides);
+    return input;
+}
+
+static fghm_output output_of(const struct strided *s) {
+    fghm_output output = {.data = origin(s), .dtype = s->dtype};
+    memcpy(output.strides, s->strides, sizeof output.strides);
+    return output;
+}
+
+/* The type of the logits decides in which type the kernels compute. */
+static int32_t logits_dtype(const struct form *f) {
+    const int32_t narrow[] = {FGHM_F32, FGHM_F32, FGHM_F16, FGHM_BF16};
+    return f->c->d->size == sizeof(double) ? FGHM_F64
+                                           : narrow[random_below(f->r, SUITE_COUNT(narrow))];
+}
+
+/* Often the kernels' own, which they then work on in place. */
+static int32_t output_dtype(const struct form *f) {
+    const int32_t own = f->c->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
+    return random_bits(f->r) & 1 ? own : reals[random_below(f->r, SUITE_COUNT(reals))];
+}
+
+static void random_arrays(struct form *f, bool ghm) {
+    struct random *const r = f->r;
+    const size_t all[] = {f->batch.outer, f->batch.classes, f->batch.inner};
+    const size_t samples[] = {f->batch.outer, 1, f->batch.inner};
+    const size_t *const of_losses = f->softmax ? samples : all;
+    const int32_t integers[] = {FGHM_U8, FGHM_I32, FGHM_I64};
+    const int32_t dense = random_bits(r) & 1 ? output_dtype(f) : integers[random_below(r, 3)];
+    strided_make(&f->logits, r, logits_dtype(f), all, true);
+    strided_make(&f->targets, r, f->labels ? integers[random_below(r, 3)] : dense,
+                 f->labels ? samples : all, true);
+    fill_input(f, &f->logits, random_logit);
+    fill_input(f, &f->targets, f->labels ? random_label : random_dense);
+    if (random_bits(r) & 1) {
+        strided_make(&f->weights, r, output_dtype(f), of_losses, true);
+        fill_input(f, &f->weights, random_weight);
+        f->batch.weights = input_of(&f->weights);
+    }
+    for (int k = 0; k < (ghm ? OUTPUTS : HARMONIZING); k++) {
+        if (random_below(r, 3) > 0) {
+            const bool per_loss = k == LOSS || k == HARMONIZING;
+            strided_make(&f->outputs[k], r, output_dtype(f), per_loss ? of_losses : all, false);
+        }
+    }
+    f->batch.logits = input_of(&f->logits);
+    f->batch.targets = input_of(&f->targets);
+    f->batch.element_loss = output_of(&f->outputs[LOSS]);
+    f->batch.gradient = output_of(&f->outputs[GRADIENT]);
+    f->batch.hessian = output_of(&f->outputs[HESSIAN]);
+    f->batch.harmonizing_weight = output_of(&f->outputs[HARMONIZING]);
+}
+
+static void random_form(struct form *f, const struct row_case *c, struct random *r, bool ghm) {
+    const int64_t ignored[] = {-1, 0, 255, INT64_C(1) << 40};
+    memset(f, 0, sizeof *f);
+    f->c = c;
+    f->r = r;
+    f->batch.size = sizeof f->batch;
+    random_shape(f);
+    f->softmax = random_below(r, 3) == 0;
+    f->labels = f->softmax || random_bits(r) & 1;
+    f->hard = !c->row->has_fma || random_bits(r) & 1;
+    f->batch.activation = f->softmax                        ? FGHM_ACTIVATION_SOFTMAX
+                          : !ghm && random_below(r, 5) == 0 ? FGHM_ACTIVATION_PROBABILITY
+                                                            : FGHM_ACTIVATION_SIGMOID;
+    f->batch.target_form = f->labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
+    f->batch.background = f->labels ? (int32_t)random_below(r, f->softmax ? 3 : 4) : 0;
+    f->batch.ignoring = random_below(r, 3) == 0;
+    f->batch.ignore_index = ignored[random_below(r, f->labels ? 3 : SUITE_COUNT(ignored))];
+    f->batch.label_smoothing =
+        !f->softmax && !f->hard && random_below(r, 4) == 0 ? random_uniform(r, 0.0, 1.0) : 0.0;
+    random_arrays(f, ghm);
+    for (size_t k = 0; k < f->batch.classes; k++) {
+        f->class_alpha[k] = random_uniform(r, 0.0, 1.0);
+        f->class_weights[k] = random_uniform(r, 0.0, 2.0);
+    }
+    f->batch.class_alpha = !ghm && random_below(r, 4) == 0 ? f->class_alpha : NULL;
+    f->batch.class_weights = !ghm && random_below(r, 4) == 0 ? f->class_weights : NULL;
+
+    const struct fghm_batch_limits limits = {true, true, true, true, true};
+    const fghm_result result = {.size = sizeof result};
+    int64_t offender;
+    const fghm_status status = fghm_plan_make(
+        &f->batch, &limits, random_bits(r) & 1 ? &result : NULL, &f->plan, &offender);
+    if (status != FGHM_OK) {
+        fail_msg("plan: %s", fghm_status_string(status));
+    }
+    assert_int_equal(fghm_plan_is_double(&f->plan), c->d->size == sizeof(double));
+}
+
+static void form_free(struct form *f) {
+    strided_free(&f->logits);
+    strided_free(&f->targets);
+    strided_free(&f->weights);
+    for (int k = 0; k < OUTPUTS; k++) {
+        strided_free(&f->outputs[k]);
+    }
+}
+
+/* Comparing ------------------------------------------------------------------------ */
+
+static void fail_form(const struct form *f, const char *format, const char *what, double got,
+                      double want) {
+    char values[200];
+    const fghm_batch *const b = &f->batch;
+    snprintf(values, sizeof values, format, what, got, want);
+    fail_msg("%s %s: %s; %zu x %zu x %zu activation %d form %d background %d ignoring %d %lld "
+             "smoothing %g dtypes %d %d %d, seed %llu",
+             f->c->row->name, f->c->d->name, values, b->outer, b->classes, b->inner, b->activation,
+             b->target_form, b->background, b->ignoring, (long long)b->ignore_index,
+             b->label_smoothing, b->logits.dtype, b->targets.dtype, b->weights.dtype,
+             (unsigned long long)random_run_seed());
+}
+
+/* Digits enough to see that a row without fused multiply-add computes the same. */
+static double relative_tolerance(int32_t dtype, const struct row_case *c) {
+    return dtype == FGHM_BF16            ? 0x1p-6
+           : dtype == FGHM_F16           ? 0x1p-9
+           : c->d->size == sizeof(float) ? 0x1p-12
+           : dtype == FGHM_F32           ? 0x1p-20
+                                         : 0x1p-36;
+}
+
+static void assert_output(const struct form *f, const struct strided *s, const char *what) {
+    const size_t size = size_of(s->dtype);
+    double largest = 0.0;
+    assert_only_elements(s);
+    if (memcmp(s->data, s->expected, s->count * size) == 0) {
+        return;
+    }
+    FOR_ELEMENTS(s, o, c, i) {
+        const double x = fabs(get(s->dtype, s->expected, place_of(s, o, c, i)));
+        largest = isfinite(x) && x > largest ? x : largest;
+    }
+    FOR_ELEMENTS(s, o, c, i) {
+        const size_t k = place_of(s, o, c, i);
+        const double a = get(s->dtype, s->data, k), b = get(s->dtype, s->expected, k);
+        const bool same =
+            (isnan(a) && isnan(b)) || memcmp((const char *)s->data + k * size,
+                                             (const char *)s->expected + k * size, size) == 0;
+        const bool near =
+            !f->c->row->has_fma && fabs(a - b) <= relative_tolerance(s->dtype, f->c) * largest;
+        if (!same && !near) {
+            fail_form(f, "%s %a, scalar %a", what, a, b);
+        }
+    }
+}
+
+static void assert_parts(const struct form *f, const struct fghm_part *a,
+                         const struct fghm_part *b) {
+    const double sum = a->sum + a->sum_error, wanted = b->sum + b->sum_error;
+    const bool both_nan = isnan(a->sum) && isnan(b->sum);
+    if (f->c->row->has_fma) {
+        if (!both_nan && (memcmp(&a->sum, &b->sum, sizeof a->sum) != 0 ||
+                          memcmp(&a->sum_error, &b->sum_error, sizeof a->sum_error) != 0)) {
+            fail_form(f, "%s %a, scalar %a", "sum", sum, wanted);
+        }
+    } else if (!both_nan && sum != wanted && !(fabs(sum - wanted) <= 0x1p-12 * fabs(wanted))) {
+        fail_form(f, "%s %a, scalar %a", "sum", sum, wanted);
+    }
+    if (a->positives != b->positives || a->ignored != b->ignored) {
+        fail_form(f, "%s %.0f, scalar %.0f", a->ignored != b->ignored ? "ignored" : "positives",
+                  (double)(a->ignored != b->ignored ? a->ignored : a->positives),
+                  (double)(a->ignored != b->ignored ? b->ignored : b->positives));
+    }
+    const bool bad = b->bad_target || b->bad_weight || b->bad_probability;
+    if (a->bad_target != b->bad_target || a->bad_weight != b->bad_weight ||
+        a->bad_probability != b->bad_probability || (bad && a->offender != b->offender)) {
+        fail_form(f, "%s %.0f, scalar %.0f", "offender", (double)a->offender, (double)b->offender);
+    }
+}
+
+/* Work on all that a batch has, cut into random parts. */
+#define CUTS_MAX 4
+typedef void part_work(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
+                       size_t first, size_t n, struct fghm_part *part);
+
+struct cuts {
+    size_t at[CUTS_MAX + 1], count;
+};
+
+static struct cuts random_cuts(struct random *r, size_t n) {
+    struct cuts cuts = {.count = 1 + random_below(r, CUTS_MAX)};
+    for (size_t k = 1; k < cuts.count; k++) {
+        const size_t rest = n - cuts.at[k - 1];
+        cuts.at[k] = cuts.at[k - 1] + random_below(r, rest + 1);
+    }
+    cuts.at[cuts.count] = n;
+    return cuts;
+}
+
+static void run_parts(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
+                      const struct cuts *cuts, part_work *work, struct fghm_part *parts) {
+    for (int k = 0; k < OUTPUTS; k++) {
+        if (f->outputs[k].data != NULL) {
+            guarded_fill(&f->outputs[k].memory, POISON);
+        }
+    }
+    for (size_t k = 0; k < cuts->count; k++) {
+        parts[k] = (struct fghm_part){0};
+        if (cuts->at[k + 1] > cuts->at[k]) {
+            work(f, kernels, plan, cuts->at[k], cuts->at[k + 1] - cuts->at[k], &parts[k]);
+        }
+    }
+}
+
+/* `scalar` and `own` are the plans of the two rows. */
+static void check_parts(struct form *f, const void *scalar, const void *own, size_t n,
+                        part_work *work) {
+    static const char *const names[OUTPUTS] = {"element_loss", "gradient", "hessian",
+                                               "harmonizing_weight"};
+    struct fghm_part wanted[CUTS_MAX], got[CUTS_MAX];
+    const struct cuts cuts = random_cuts(f->r, n);
+    run_parts(f, f->c->scalar, scalar, &cuts, work, wanted);
+    for (int k = 0; k < OUTPUTS; k++) {
+        const struct strided *const s = &f->outputs[k];
+        if (s->data != NULL) {
+            assert_only_elements(s);
+            memcpy(s->expected, s->data, s->count * size_of(s->dtype));
+        }
+    }
+    run_parts(f, f->c->kernels, own, &cuts, work, got);
+    for (int k = 0; k < OUTPUTS; k++) {
+        if (f->outputs[k].data != NULL) {
+            assert_output(f, &f->outputs[k], names[k]);
+        }
+    }
+    for (size_t k = 0; k < cuts.count; k++) {
+        assert_parts(f, &got[k], &wanted[k]);
+    }
+}
+
+/* Focal loss ------------------------------------------------------------------------- */
+
+#define FORMS 300
+
+static const struct {
+    int kernel;
+    double gamma;
+} losses[] = {{FGHM_GAMMA_0, 0.0}, {FGHM_GAMMA_HALF, 0.5}, {FGHM_GAMMA_1, 1.0},
+              {FGHM_GAMMA_2, 2.0}, {FGHM_GAMMA_ANY, 1.5},  {FGHM_GAMMA_ANY, 4.2}};
+
+static struct fghm_focal_constants random_constants(struct random *r, double gamma) {
+    const double floors[] = {-DBL_MAX, -DBL_MAX, 0.0, 1e-16, 0.1};
+    const double alpha = random_uniform(r, 0.0, 1.0);
+    return (struct fghm_focal_constants){
+        .gamma = gamma,
+        .positive = alpha,
+        .negative = 1.0 - alpha,
+        .scale = random_bits(r) & 1 ? 1.0 : 1.0 / 300.0,
+        .gauss_newton = random_below(r, 4) == 0,
+        .absolute = random_below(r, 4) == 0,
+        .hessian_floor = floors[random_below(r, SUITE_COUNT(floors))],
+    };
+}
+
+/* A rule that the form allows. */
+static void random_rule(const struct form *f, struct fghm_focal_plan *plan, size_t loss[2]) {
+    const bool probability = f->batch.activation == FGHM_ACTIVATION_PROBABILITY;
+    loss[0] = random_below(f->r, SUITE_COUNT(losses));
+    loss[1] = random_below(f->r, SUITE_COUNT(losses));
+    plan->constants = random_constants(f->r, losses[loss[0]].gamma);
+    if (f->softmax) {
+        plan->constants.negative = plan->constants.positive;
+    }
+    plan->split = !f->softmax && random_below(f->r, 4) == 0;
+    plan->constants.quality = !plan->split && !probability && random_below(f->r, 4) == 0;
+    plan->negative_constants = plan->constants;
+    plan->negative_constants.gamma = losses[loss[1]].gamma;
+    if (!plan->split && !probability && f->batch.label_smoothing == 0.0 &&
+        random_below(f->r, 4) == 0) {
+        plan->star = losses[loss[0]].gamma;
+        loss[0] = plan->star > 0.0 ? 0 : loss[0]; /* whose gamma is 0 */
+        plan->constants.gamma = losses[loss[0]].gamma;
+        plan->constants.quality = false;
+    }
+}
+
+static struct fghm_focal_plan with_kernels(const struct form *f, struct fghm_focal_plan plan,
+                                           const struct fghm_kernels *kernels,
+                                           const size_t loss[2]) {
+    const bool probability = f->batch.activation == FGHM_ACTIVATION_PROBABILITY;
+    plan.kernel = probability ? kernels->probability : kernels->focal[losses[loss[0]].kernel];
+    plan.negative_kernel =
+        probability ? kernels->probability : kernels->focal[losses[loss[1]].kernel];
+    return plan;
+}
+
+static void focal_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
+                       size_t first, size_t n, struct fghm_part *part) {
+    (void)f;
+    kernels->focal_batch(plan, first, n, part);
+}
+
+static void focal(void **state) {
+    const struct row_case *c = *state;
+    struct random r = random_for(11);
+    for (int k = 0; k < FORMS; k++) {
+        struct form f;
+        size_t loss[2];
+        random_form(&f, c, &r, false);
+        struct fghm_focal_plan plan = {.batch = f.plan};
+        random_rule(&f, &plan, loss);
+        const struct fghm_focal_plan scalar = with_kernels(&f, plan, c->scalar, loss);
+        const struct fghm_focal_plan own = with_kernels(&f, plan, c->kernels, loss);
+        check_parts(&f, &scalar, &own, fghm_plan_losses(&f.plan), focal_part);
+        form_free(&f);
+    }
+}
+
+/* NaN in any class of a sample, and +inf in another than its own, make it NaN. */
+static void softmax_of_no_number(void **state) {
+    const struct row_case *c = *state;
+    const int32_t dtype = c->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
+    const double rest[] = {0.0, -1e30, -INFINITY};
+    for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
+        double logits[3], results[2][3];
+        const int32_t label = 1;
+        const struct fghm_batch_limits limits = {true, true, true, true, true};
+        const fghm_batch batch = {
+            .size = sizeof batch,
+            .outer = 1,
+            .classes = 3,
+            .inner = 1,
+            .activation = FGHM_ACTIVATION_SOFTMAX,
+            .target_form = FGHM_TARGET_LABEL,
+            .logits = {.data = logits, .dtype = dtype},
+            .targets = {.data = &label, .dtype = FGHM_I32},
+            .element_loss = {.data = results[0], .dtype = dtype},
+            .gradient = {.data = results[1], .dtype = dtype},
+        };
+        for (size_t i = 0; i < 3; i++) {
+            c->d->put(logits, i, i == 1 ? 0.5 : rest[k / 5]);
+        }
+        c->d->put(logits, k % 5 < 3 ? (size_t)k % 5 : (size_t)(k % 5 - 3) * 2,
+                  k % 5 < 3 ? (double)NAN : INFINITY);
+        struct fghm_focal_plan plan = {
+            .constants = {.gamma = 2, .positive = 1, .scale = 1, .hessian_floor = -DBL_MAX},
+            .kernel = c->kernels->focal[FGHM_GAMMA_2],
+        };
+        struct fghm_part part = {0};
+        int64_t offender;
+        assert_int_equal(fghm_plan_make(&batch, &limits, NULL, &plan.batch, &offender), FGHM_OK);
+        c->kernels->focal_batch(&plan, 0, 1, &part);
+        assert_true(isnan(part.sum));
+        assert_true(isnan(c->d->get(results[0], 0)));
+        for (size_t i = 0; i < 3; i++) {
+            assert_true(isnan(c->d->get(results[1], i)));
+        }
+    }
+}
+
+/* Counting before ---------------------------------------------------------------------- */
+
+static void survey_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
+                        size_t first, size_t n, struct fghm_part *part) {
+    (void)f;
+    kernels->survey(plan, first, n, part);
+}
+
+/* Here labels may be none. */
+static void survey(void **state) {
+    const struct row_case *c = *state;
+    struct random r = random_for(12);
+    for (int k = 0; k < FORMS; k++) {
+        struct form f;
+        random_form(&f, c, &r, false);
+        f.plan.counting = true;
+        for (int wrong = 0; f.labels && wrong < 2; wrong++) {
+            put(f.targets.dtype, f.targets.data, random_below(&r, f.targets.count), 101.0);
+        }
+        check_parts(&f, &f.plan, &f.plan,
+                    f.labels ? fghm_plan_samples(&f.plan) : fghm_plan_losses(&f.plan), survey_part);
+        form_free(&f);
+    }
+}
+
+/* GHM-C -------------------------------------------------------------------------------- */
+
+static const size_t bin_counts[] = {1, 3, 10, 15, 16, 24, 30, 100, FGHM_BINS_MAX};
+
+static void count_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
+                       size_t first, size_t n, struct fghm_part *part) {
+    const struct fghm_ghm_plan *const ghm = plan;
+    static uint64_t counts[2][FGHM_BINS_MAX];
+    uint64_t *const own = counts[kernels == f->c->kernels];
+    uint64_t valid = 0;
+    memset(own, 0, sizeof counts[0]);
+    kernels->ghm_count_batch(ghm, first, n, own, &valid, part);
+    part->positives = valid; /* which these kernels leave alone */
+    for (size_t b = 0; b < ghm->bins->bins; b++) {
+        part->sum += (double)own[b] * (double)(b * b + 1);
+        part->sum_error += (double)own[b];
+    }
+}
+
+static void apply_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
+                       size_t first, size_t n, struct fghm_part *part) {
+    (void)f;
+    kernels->ghm_apply_batch(plan, first, n, part);
+}
+
+static void ghm(void **state) {
+    const struct row_case *c = *state;
+    struct random r = random_for(13);
+    for (size_t bins = 0; bins < SUITE_COUNT(bin_counts); bins++) {
+        struct fghm_bin_tables tables;
+        void *const weights = dtype_array(c->d, FGHM_BINS_MAX + 1);
+        assert_int_equal(fghm_bin_tables_make(&tables, bin_counts[bins]), 0);
+        for (size_t b = 0; b < bin_counts[bins]; b++) {
+            c->d->put(weights, b, random_uniform(&r, 0.0, 3.0));
+        }
+        for (size_t k = 0; k < FORMS / SUITE_COUNT(bin_counts); k++) {
+            struct form f;
+            random_form(&f, c, &r, true);
+            const struct fghm_ghm_plan plan = {
+                .batch = f.plan,
+                .bins = c->d->size == sizeof(float) ? &tables.f32 : &tables.f64,
+                .bin_weights = weights,
+                .loss_weight = random_uniform(&r, 0.0, 2.0),
+                .scale = random_uniform(&r, 0.0, 1.0),
+            };
+            /* Softmax margins are rounded, so that their bins are the row's own. */
+            if (c->row->has_fma || !f.softmax) {
+                const size_t n = fghm_plan_losses(&f.plan);
+                check_parts(&f, &plan, &plan, n, apply_part);
+                for (int o = 0; o < OUTPUTS; o++) {
+                    strided_free(&f.outputs[o]);
+                    f.outputs[o] = (struct strided){0};
+                }
+                check_parts(&f, &plan, &plan, n, count_part);
+            }
+            form_free(&f);
+        }
+        fghm_bin_tables_free(&tables);
+        free(weights);
+    }
+}
+
+int main(void) {
+    const struct suite_test tests[] = {
+        {"focal", focal, 1},
+        {"softmax_of_no_number", softmax_of_no_number, 1},
+        {"survey", survey, 1},
+        {"ghm", ghm, 1},
+    };
+    return rows_run("test_batch_kernels", tests, SUITE_COUNT(tests));
+}

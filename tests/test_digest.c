@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A change of any bit of any result is seen: digests of the outputs of every function
+ * and many settings, for inputs that are made of whole numbers alone, compared with those
+ * in digest.txt.  Rows with fused multiply-add have them in common, on every
+ * architecture.  What the C library computes (fghm_focal_best_constant and the
+ * calibration) is not here.
+ *
+ *     test_digest --write >digest.txt
+ */
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "support/dtype.h"
+#include "support/suite.h"
+
+#define N 5003 /* several chunks and a rest */
+
+/* FNV-1a, 64 bits, over values from the lowest byte on; every NaN is the same. */
+static uint64_t digest_start(void) {
+    return UINT64_C(0xcbf29ce484222325);
+}
+
+static uint64_t digest_bits(uint64_t digest, uint64_t bits, size_t bytes) {
+    for (size_t k = 0; k < bytes; k++) {
+        digest = (digest ^ (bits >> (8 * k) & 0xff)) * UINT64_C(0x100000001b3);
+    }
+    return digest;
+}
+
+static uint64_t digest_double(uint64_t digest, double x) {
+    uint64_t bits = UINT64_C(0x7ff8000000000000);
+    if (!isnan(x)) {
+        memcpy(&bits, &x, sizeof bits);
+    }
+    return digest_bits(digest, bits, sizeof bits);
+}
+
+static uint64_t digest_array(uint64_t digest, const struct dtype *d, const void *array, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        digest = digest_double(digest, d->get(array, i));
+    }
+    return digest;
+}
+
+/* Inputs --------------------------------------------------------------------------- */
+
+/* A linear congruential generator modulo 2^64 (Knuth's MMIX). */
+static uint64_t next_number(uint64_t *state) {
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *state >> 33;
+}
+
+struct inputs {
+    const struct dtype *d;
+    void *logits, *hard, *soft, *weights, *probabilities;
+    int32_t labels[N];
+    void *out[3];
+};
+
+/* Multiples of powers of two, which both types have. */
+static double fraction(uint64_t *state, int bits) {
+    return ldexp((double)(next_number(state) & ((UINT64_C(1) << bits) - 1)), -bits);
+}
+
+static double logit(uint64_t *state, size_t i) {
+    const double sign = next_number(state) & 1 ? 1.0 : -1.0;
+    const double spans[] = {1.0, 8.0, 32.0, 128.0, 1024.0, 0x1p-12};
+    const double special[] = {0.0, INFINITY, (double)NAN, 0x1p100, 0x1p-140};
+    const double x = spans[i % 6] * fraction(state, 18);
+    return sign * (i % 97 == 96 ? special[i / 97 % 5] : x);
+}
+
+static void inputs_make(struct inputs *in, const struct dtype *d) {
+    uint64_t state = 1;
+    *in = (struct inputs){.d = d};
+    void **const arrays[] = {&in->logits,        &in->hard,   &in->soft,   &in->weights,
+                             &in->probabilities, &in->out[0], &in->out[1], &in->out[2]};
+    for (size_t k = 0; k < SUITE_COUNT(arrays); k++) {
+        *arrays[k] = dtype_array(d, N);
+    }
+    for (size_t i = 0; i < N; i++) {
+        d->put(in->logits, i, logit(&state, i));
+        d->put(in->hard, i, next_number(&state) % 4 == 0 ? 1.0 : 0.0);
+        d->put(in->soft, i, i % 3 == 0 ? d->get(in->hard, i) : fraction(&state, 14));
+        d->put(in->weights, i, i % 5 == 0 ? 0.0 : fraction(&state, 9));
+        d->put(in->probabilities, i, fraction(&state, 20));
+        in->labels[i] = (int32_t)(next_number(&state) % 8);
+    }
+}
+
+static void inputs_free(struct inputs *in) {
+    void *const arrays[] = {in->logits,        in->hard,   in->soft,   in->weights,
+                            in->probabilities, in->out[0], in->out[1], in->out[2]};
+    for (size_t k = 0; k < SUITE_COUNT(arrays); k++) {
+        free(arrays[k]);
+    }
+}
+
+/* Digests ---------------------------------------------------------------------------- */
+
+/* Lines as they stand in the file: digest, then what of. */
+#define LINES_MAX 400
+#define LINE_MAX 120
+#define SETTINGS_MAX 60
+static char lines[LINES_MAX][LINE_MAX];
+static size_t line_count;
+
+static void add_line(uint64_t digest, const char *function, const struct dtype *d,
+                     const char *settings) {
+    assert_true(line_count < LINES_MAX);
+    snprintf(lines[line_count++], LINE_MAX, "%016llx %s %s %s", (unsigned long long)digest,
+             function, d->name, settings);
+}
+
+static uint64_t digest_results(const struct inputs *in, double loss) {
+    uint64_t digest = digest_double(digest_start(), loss);
+    for (int o = 0; o < 3; o++) {
+        digest = digest_array(digest, in->d, in->out[o], N);
+    }
+    return digest;
+}
+
+static const struct setting {
+    const char *name;
+    double gamma, negative_gamma; /* negative_gamma -1: the same */
+    fghm_rule rule;
+    fghm_hessian_mode hessian;
+    fghm_reduction reduction;
+} settings[] = {
+    {"gamma-0", 0.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM},
+    {"gamma-1/2", 0.5, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM},
+    {"gamma-1", 1.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+    {"gamma-2", 2.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+    {"gamma-3", 3.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_NORMALIZER},
+    {"gamma-20", 20.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_SUM},
+    {"absolute", 2.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_ABSOLUTE, FGHM_REDUCTION_SUM},
+    {"gauss-newton", 1.5, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_GAUSS_NEWTON, FGHM_REDUCTION_SUM},
+    {"quality", 2.0, -1.0, FGHM_RULE_QUALITY, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+    {"split", 2.0, -1.0, FGHM_RULE_SPLIT, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN_POSITIVES},
+    {"two-gammas", 1.0, 4.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_MEAN},
+    {"star", 2.0, -1.0, FGHM_RULE_STAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+};
+
+static fghm_focal *handle(const struct setting *s) {
+    fghm_focal *focal = NULL;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    assert_int_equal(fghm_focal_set_gamma(focal, s->gamma), FGHM_OK);
+    if (s->negative_gamma >= 0.0) {
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, s->negative_gamma), FGHM_OK);
+    }
+    assert_int_equal(fghm_focal_set_rule(focal, s->rule), FGHM_OK);
+    assert_int_equal(fghm_focal_set_hessian(focal, s->hessian, 0x1p-10), FGHM_OK);
+    assert_int_equal(fghm_focal_set_reduction(focal, s->reduction), FGHM_OK);
+    assert_int_equal(fghm_focal_set_normalizer(focal, 300.0), FGHM_OK);
+    return focal;
+}
+
+static void digest_focal(struct inputs *in, const struct setting *s, bool hard, bool weighted) {
+    fghm_focal *const focal = handle(s);
+    char name[SETTINGS_MAX];
+    double loss = 0.0;
+    assert_int_equal(in->d->focal(focal, NULL, N, in->logits, hard ? in->hard : in->soft,
+                                  weighted ? in->weights : NULL, &loss, in->out[0], in->out[1],
+                                  in->out[2]),
+                     FGHM_OK);
+    snprintf(name, sizeof name, "%s %s%s", s->name, hard ? "hard" : "soft",
+             weighted ? " weighted" : "");
+    add_line(digest_results(in, loss), "focal", in->d, name);
+    fghm_focal_destroy(focal);
+}
+
+/* A batch of N elements, or of rows of 7 classes. */
+enum form { DENSE, LABELS, SOFTMAX, PROBABILITIES, FORMS };
+static const char *const form_names[FORMS] = {"dense", "labels", "softmax", "probabilities"};
+
+static void digest_batch(struct inputs *in, const struct setting *s, enum form form) {
+    const fghm_dtype dtype = in->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
+    const bool labels = form == LABELS || form == SOFTMAX;
+    fghm_focal *const focal = handle(s);
+    char name[SETTINGS_MAX];
+    fghm_result result = {.size = sizeof result};
+    fghm_batch batch = {
+        .size = sizeof batch,
+        .outer = N / 7,
+        .classes = 7,
+        .inner = 1,
+        .activation = form == SOFTMAX         ? FGHM_ACTIVATION_SOFTMAX
+                      : form == PROBABILITIES ? FGHM_ACTIVATION_PROBABILITY
+                                              : FGHM_ACTIVATION_SIGMOID,
+        .target_form = labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE,
+        .ignoring = labels,
+        .ignore_index = 7,
+        .label_smoothing = form == DENSE && s->rule != FGHM_RULE_STAR ? 0x1p-4 : 0.0,
+        .logits = {.data = form == PROBABILITIES ? in->probabilities : in->logits, .dtype = dtype},
+        .targets = {.data = s->rule == FGHM_RULE_STAR ? in->hard : in->soft, .dtype = dtype},
+        .weights = {.data = in->weights, .dtype = dtype},
+        .element_loss = {.data = in->out[0], .dtype = dtype},
+        .gradient = {.data = in->out[1], .dtype = dtype},
+        .hessian = {.data = in->out[2], .dtype = dtype},
+    };
+    if (labels) {
+        batch.targets = (fghm_input){.data = in->labels, .dtype = FGHM_I32};
+    }
+    for (int o = 0; o < 3; o++) {
+        memset(in->out[o], 0, N * in->d->size);
+    }
+    const fghm_status status = fghm_focal_batch(focal, NULL, &batch, &result);
+    fghm_focal_destroy(focal);
+    if (status == FGHM_ERROR_COMBINATION) {
+        return; /* the rule does not have this form */
+    }
+    assert_int_equal(status, FGHM_OK);
+    uint64_t digest = digest_results(in, result.loss);
+    digest = digest_double(digest_double(digest, result.sum), result.divisor);
+    digest = digest_bits(digest_bits(digest, result.valid, 8), result.positives, 8);
+    snprintf(name, sizeof name, "%s %s", s->name, form_names[form]);
+    add_line(digest, "focal_batch", in->d, name);
+}
+
+static void digest_ghmc(struct inputs *in, size_t bins, bool hard, bool masked) {
+    static uint64_t counts[FGHM_BINS_MAX];
+    static double numbers[FGHM_BINS_MAX + 1];
+    fghm_ghm *ghm = NULL;
+    char name[SETTINGS_MAX];
+    double loss = 0.0;
+    assert_int_equal(fghm_ghm_create(&ghm), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_bins(ghm, bins), FGHM_OK);
+    assert_int_equal(in->d->ghmc(ghm, NULL, N, in->logits, hard ? in->hard : in->soft,
+                                 masked ? in->weights : NULL, &loss, in->out[0], in->out[1],
+                                 in->out[2]),
+                     FGHM_OK);
+    uint64_t digest = digest_results(in, loss);
+    assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
+    for (size_t b = 0; b < bins; b++) {
+        digest = digest_bits(digest, counts[b], sizeof counts[b]);
+    }
+    assert_int_equal(fghm_ghm_get_weights(ghm, bins, numbers), FGHM_OK);
+    digest = digest_array(digest, &dtypes[1], numbers, bins);
+    assert_int_equal(fghm_ghm_get_edges(ghm, bins + 1, numbers), FGHM_OK);
+    digest = digest_array(digest, &dtypes[1], numbers, bins + 1);
+    snprintf(name, sizeof name, "%zu-bins %s%s", bins, hard ? "hard" : "soft",
+             masked ? " masked" : "");
+    add_line(digest, "ghmc", in->d, name);
+    fghm_ghm_destroy(ghm);
+}
+
+static void make_lines(void) {
+    const size_t bin_counts[] = {1, 10, 15, 16, 30, 1000};
+    line_count = 0;
+    for (size_t type = 0; type < DTYPE_COUNT; type++) {
+        struct inputs in;
+        inputs_make(&in, &dtypes[type]);
+        for (size_t k = 0; k < SUITE_COUNT(settings); k++) {
+            const struct setting *const s = &settings[k];
+            digest_focal(&in, s, true, false);
+            digest_focal(&in, s, true, true);
+            if (s->rule != FGHM_RULE_STAR) {
+                digest_focal(&in, s, false, true);
+            }
+            for (int form = 0; form < FORMS; form++) {
+                digest_batch(&in, s, (enum form)form);
+            }
+        }
+        for (size_t k = 0; k < SUITE_COUNT(bin_counts); k++) {
+            digest_ghmc(&in, bin_counts[k], true, false);
+            digest_ghmc(&in, bin_counts[k], false, true);
+        }
+        inputs_free(&in);
+    }
+}
+
+/* Tests --------------------------------------------------------------------------------- */
+
+static void equal_to_the_file(void **state) {
+    char line[LINE_MAX];
+    size_t at = 0, different = 0;
+    (void)state;
+    if (!fghm_row()->has_fma) {
+        print_message("skipped: %s has no fused multiply-add\n", fghm_isa_name());
+        skip();
+    }
+    FILE *const file = fopen(TEST_SOURCE_DIR "/digest.txt", "r");
+    assert_non_null(file);
+    make_lines();
+    for (; fgets(line, sizeof line, file) != NULL; at++) {
+        line[strcspn(line, "\n")] = '\0';
+        assert_true(at < line_count);
+        if (strcmp(line, lines[at]) != 0) {
+            print_message("%s: %s, the file has %s\n", fghm_isa_name(), lines[at], line);
+            different++;
+        }
+    }
+    fclose(file);
+    assert_int_equal(at, line_count);
+    assert_int_equal(different, 0);
+}
+
+int main(int count, char **arguments) {
+    const struct suite_test tests[] = {{"equal_to_the_file", equal_to_the_file, 0}};
+    if (count > 1 && strcmp(arguments[1], "--write") == 0) {
+        make_lines();
+        for (size_t k = 0; k < line_count; k++) {
+            puts(lines[k]);
+        }
+        return 0;
+    }
+    return suite_run("test_digest", tests, SUITE_COUNT(tests));
+}
