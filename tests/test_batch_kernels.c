@@ -694,7 +694,7 @@ static void ghm(void **state) {
     for (size_t bins = 0; bins < SUITE_COUNT(bin_counts); bins++) {
         struct fghm_bin_tables tables;
         void *const weights = dtype_array(c->d, FGHM_BINS_MAX + 1);
-        assert_int_equal(fghm_bin_tables_make(&tables, bin_counts[bins]), 0);
+        assert_int_equal(fghm_bin_tables_make(&tables, bin_counts[bins], NULL, 0.0), 0);
         for (size_t b = 0; b < bin_counts[bins]; b++) {
             c->d->put(weights, b, random_uniform(&r, 0.0, 3.0));
         }
@@ -705,7 +705,7 @@ static void ghm(void **state) {
                 .batch = f.plan,
                 .bins = c->d->size == sizeof(float) ? &tables.f32 : &tables.f64,
                 .bin_weights = weights,
-                .loss_weight = random_uniform(&r, 0.0, 2.0),
+                .harmonizing_weights = weights,
                 .scale = random_uniform(&r, 0.0, 1.0),
             };
             /* Softmax margins are rounded, so that their bins are the row's own. */
