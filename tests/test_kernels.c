@@ -217,7 +217,8 @@ static double terms(int output, double gamma, double x, double t) {
     const double bce = (x > 0.0 ? 1.0 - t : t) * fabs(x) + log1p(e);
     const double m = t == 1.0 ? q : t == 0.0 ? p : t * q + (1.0 - t) * p;
     const double relative = t == 1.0 ? p : t == 0.0 ? q : fabs(1.0 - 2.0 * t) * p * q / m;
-    const double difference = x > 0.0 ? fabs((1.0 - t) - small) : fabs(small - t);
+    /* Of p - t, which loses digits where the two meet. */
+    const double difference = t * q + (1.0 - t) * p;
     if (output == ELEMENT_LOSS) {
         return pow(m, gamma) * bce;
     }
@@ -250,7 +251,10 @@ static double allowed(const struct tolerance *tolerance, const struct batch *b, 
         return INFINITY;
     }
     if (tolerance->loss_only) {
-        return bound * ulp(b->d, b->d->get(b->out[output], i));
+        /* Quality focal loss: a power of |p - t|, which loses digits where the two meet. */
+        const double p = 1.0 / (1.0 + exp(-x));
+        const double lost = t == 0.0 || t == 1.0 ? 1.0 : 1.0 + fmax(p, t) / fabs(p - t);
+        return bound * lost * ulp(b->d, b->d->get(b->out[output], i));
     }
     const double least = output == HESSIAN ? fmax(0.0, tolerance->hessian_floor) : 0.0;
     const double size = fmax(terms(output, gamma, x, t), least);

@@ -167,8 +167,12 @@ FGHM_API fghm_status fghm_focal_get_hessian(const fghm_focal *focal, fghm_hessia
  * value:
  *
  *   element_loss, gradient   at most 8 ulp for gamma 0, 1/2, 1, 3/2, 2, 3, 4, 5, at most 16
- *                            for any other in [0, 10], some gamma ulp beyond
- *   hessian                  as many ulp of |p (1 - p)| + gamma |r| (2 |p - t| + (|1 - 2 p| +
+ *                            for any other in [0, 10], some gamma ulp beyond; the gradient of
+ *                            a target between 0 and 1 as many ulp of the sum of its terms'
+ *                            magnitudes, a_t m^gamma (t (1 - p) + (1 - t) p + gamma |r| BCE),
+ *                            since p - t loses digits where the two meet
+ *   hessian                  as many ulp of |p (1 - p)| + gamma |r| (2 t (1 - p) + 2 (1 - t) p +
+ * (|1 - 2 p| +
  *                            |(gamma - 1) r|) BCE), times a_t m^gamma, with m = 1 - p_t and
  *                            r = (1 - 2 t) p (1 - p) / m: the sum of its terms' magnitudes,
  *                            since they cancel near its roots
