@@ -732,5 +732,5 @@ int main(void) {
         {"survey", survey, 1},
         {"ghm", ghm, 1},
     };
-    return rows_run("test_batch_kernels", tests, SUITE_COUNT(tests));
+    return rows_run("test_batch_kernels", false, tests, SUITE_COUNT(tests));
 }

@@ -637,5 +637,5 @@ int main(void) {
         {"ghm_of_every_length", ghm_of_every_length, 1},
         {"ghm_at_the_edges", ghm_at_the_edges, 1},
     };
-    return rows_run("test_kernels", tests, SUITE_COUNT(tests));
+    return rows_run("test_kernels", false, tests, SUITE_COUNT(tests));
 }

@@ -73,12 +73,20 @@ static inline vreal v_sqrt(vreal a) {
     return V_OP(sqrt)(a);
 }
 
+/* a with half as many digits.  53 bits are not an even number: cut off, the rest would
+ * have 27, and the product of two rests 54; rounded to nearest, it has 26 and a sign. */
+static inline vreal upper_half(vreal a) {
+#if FGHM_REAL_BITS == 64
+    a = V_AS_REAL(V_INT(add)(V_AS_INT(a), V_SET_INT(1 << 26)));
+#endif
+    return V_OP(and)(a, V_AS_REAL(V_SET_INT(UPPER_HALF)));
+}
+
 /* Dekker's product, with halves cut by a mask: the partial products are exact,
  * and subtracting c first, which is near a b, is exact too. */
 static inline vreal v_product_minus(vreal a, vreal b, vreal c) {
-    const vreal upper = V_AS_REAL(V_SET_INT(UPPER_HALF));
-    const vreal a_high = V_OP(and)(a, upper);
-    const vreal b_high = V_OP(and)(b, upper);
+    const vreal a_high = upper_half(a);
+    const vreal b_high = upper_half(b);
     const vreal a_low = v_sub(a, a_high);
     const vreal b_low = v_sub(b, b_high);
     vreal rest = v_sub(v_mul(a_high, b_high), c);

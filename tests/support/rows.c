@@ -26,10 +26,11 @@ static char *name_of(const struct row_case *c, const char *test) {
     return name;
 }
 
-int rows_run(const char *name, const struct suite_test *tests, size_t count) {
+int rows_run(const char *name, bool with_scalar, const struct suite_test *tests, size_t count) {
     static const struct CMUnitTest blank;
     const struct fghm_row *scalar = &fghm_rows[fghm_row_count - 1];
-    size_t cases = (fghm_row_count - 1) * DTYPE_COUNT, n = 0;
+    size_t rows = with_scalar ? fghm_row_count : fghm_row_count - 1;
+    size_t cases = rows * DTYPE_COUNT, n = 0;
     struct row_case *c = calloc(cases + 1, sizeof *c);
     struct CMUnitTest *all = calloc(cases * count + 1, sizeof *all);
     int failed;

@@ -2,6 +2,8 @@
 #ifndef TESTS_SUPPORT_ROWS_H
 #define TESTS_SUPPORT_ROWS_H
 
+#include <stdbool.h>
+
 #include "dispatch.h"
 #include "dtype.h"
 #include "suite.h"
@@ -15,9 +17,9 @@ struct row_case {
     const struct fghm_kernels *scalar;
 };
 
-/* Runs each test for every row but the scalar one and for both types, *state a const
- * struct row_case; a row that this processor cannot run is skipped.  Returns what main
- * returns. */
-int rows_run(const char *name, const struct suite_test *tests, size_t count);
+/* Runs each test for every row, or for every one but the scalar row, and for both types,
+ * *state a const struct row_case; a row that this processor cannot run is skipped.  Returns what
+ * main returns. */
+int rows_run(const char *name, bool with_scalar, const struct suite_test *tests, size_t count);
 
 #endif
