@@ -23,7 +23,7 @@ enum { COMBINATIONS = 600, CLASSES_MAX = 80, CHECKED_MAX = 150 };
 /* -------------------------------------------------------------------------
  * A combination. */
 
-enum { UNWEIGHTED, PER_ELEMENT, PER_SAMPLE };
+enum weighting { UNWEIGHTED, PER_ELEMENT, PER_SAMPLE };
 
 struct combination {
     unsigned number;
@@ -35,7 +35,7 @@ struct combination {
     int64_t ignore_index;
     double smoothing;
     fghm_dtype logits, targets, weights, outputs[OUTPUTS];
-    int weighting; /* one of the above */
+    enum weighting weighting;
     int has_class_alpha, has_class_weights;
     double class_alpha[CLASSES_MAX], class_weights[CLASSES_MAX];
     struct reference_loss loss;
@@ -160,7 +160,7 @@ static struct combination draw(struct random *r, unsigned number) {
     for (int k = 0; k < OUTPUTS; k++) {
         c.outputs[k] = (fghm_dtype)random_below(r, 4);
     }
-    c.weighting = (int)random_below(r, 3);
+    c.weighting = (enum weighting)random_below(r, 3);
     c.has_class_alpha = random_below(r, 3) == 0;
     c.has_class_weights = random_below(r, 3) == 0;
     for (size_t k = 0; k < CLASSES_MAX; k++) {
@@ -178,7 +178,7 @@ static void print_combination(const struct combination *c) {
            "weights %d rule %d gamma %g %g alpha %g mode %d floor %g loss weight %g reduction %d\n",
            c->number, (unsigned long long)random_run_seed(), c->outer, c->classes, c->inner,
            c->activation, c->form, c->background, c->ignoring, (long long)c->ignore_index,
-           c->smoothing, c->logits, c->targets, c->weights, c->weighting, c->has_class_alpha,
+           c->smoothing, c->logits, c->targets, c->weights, (int)c->weighting, c->has_class_alpha,
            c->has_class_weights, c->loss.rule, c->loss.gamma, c->loss.negative_gamma, c->loss.alpha,
            c->loss.mode, c->loss.floor, c->loss_weight, c->reduction);
 }

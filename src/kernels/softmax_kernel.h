@@ -151,20 +151,14 @@ static __attribute__((noinline)) void softmax_margins(const struct fghm_plan *pl
     for (size_t k = 0; k < SOFTMAX_TILE; k += V_LANES) {
         const vreal own = v_load(samples->own + k);
         const struct pair sum = {v_load(samples->sum + k), v_load(samples->sum_low + k)};
+        /* The low half has what rounding took from the sum, and is NaN where the sum is. */
         const struct pair minus_log = minus_log_pair(sum);
-        const vreal largest = v_load(samples->largest + k);
-        const struct pair difference = exact_sum(own, v_sub(v_set(0), largest));
-        const struct pair total = exact_sum(difference.high, minus_log.high);
-        /* Rounded once; of infinities the low halves are NaN. */
-        const vmask in_range = v_le(v_abs(difference.high), v_set(REAL_MAX));
-        const vreal low = v_add(total.low, v_add(difference.low, minus_log.low));
-        const vreal rounded = v_add(total.high, v_keep(in_range, low));
-        /* The logarithm of NaN is not one on every instruction set. */
-        const vreal margin = v_select(v_eq(sum.high, sum.high), rounded, sum.high);
+        const vreal above = v_add(v_sub(own, v_load(samples->largest + k)), minus_log.high);
+        const vreal margin = v_add(above, minus_log.low);
         /* The difference of finite logits may overflow. */
         const vreal finite = v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), margin));
         const vmask is_finite = v_le(v_abs(own), v_set(REAL_MAX));
-        const vmask alone = v_eq(sum.high, v_set(0));
+        const vmask alone = m_and(v_eq(sum.high, v_set(0)), v_eq(own, own));
         v_store(margins + k, v_select(alone, v_set(REAL_MAX), v_select(is_finite, finite, margin)));
     }
 }
