@@ -18,7 +18,7 @@
 #include "support/strided.h"
 #include "support/suite.h"
 
-enum { COMBINATIONS = 600, CLASSES_MAX = 80, CHECKED_MAX = 150 };
+enum { COMBINATIONS = 500, CLASSES_MAX = 80, CHECKED_MAX = 150 };
 
 /* -------------------------------------------------------------------------
  * A combination. */
