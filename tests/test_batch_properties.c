@@ -1152,6 +1152,16 @@ static void ends_of_calibration(void **state) {
         assert_true(got[k] == want[k]);
     }
     assert_true(isnan(got[7]));
+    /* Where positives, or negatives, weigh nothing. */
+    for (int alpha = 0; alpha < 2; alpha++) {
+        assert_int_equal(fghm_focal_set_alpha(focal, (double)alpha), FGHM_OK);
+        assert_int_equal(fghm_focal_calibrate_f64(focal, 8, x, got), FGHM_OK);
+        for (size_t k = 0; k < 7; k++) {
+            assert_true(got[k] == (double)(1 - alpha));
+        }
+        assert_true(isnan(got[7]));
+    }
+    assert_int_equal(fghm_focal_set_alpha(focal, 0.5), FGHM_OK);
     assert_int_equal(fghm_focal_calibrate_f64(NULL, 8, x, got), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_calibrate_f32(NULL, 0, NULL, NULL), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_calibrate_f64(focal, 1, NULL, got), FGHM_ERROR_NULL_POINTER);
