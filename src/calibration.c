@@ -67,6 +67,10 @@ fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives, 
 }
 
 static double calibrated(const fghm_focal *focal, double x) {
+    /* Only one of the two has a weight: eta is that everywhere, also where its slope is 0. */
+    if (focal->alpha_enabled && (focal->alpha <= 0 || focal->alpha >= 1)) {
+        return x == x ? 1 - focal->alpha : x;
+    }
     const double bounded = fmin(fmax(x, -DBL_MAX), DBL_MAX);
     const double eta = exp(-softplus(-best_for(focal, bounded)));
     return x == x ? eta : x;

@@ -126,7 +126,7 @@ typedef int32_t fghm_hessian_mode;
  * softplus(-z), it is a_t q^gamma (p q + gamma p (2 q - (1 - (1 + gamma) p) L)), negative
  * for z below -4.02, -3.10, -2.79, -2.80, -2.94 for gamma 1/2, 1, 2, 3, 5. */
 #define FGHM_HESSIAN_EXACT 0
-/* max(d2FL/dx2, floor), before weights and 1 / D. */
+/* max(d2FL/dx2, floor a_t), before weights and 1 / D. */
 #define FGHM_HESSIAN_FLOORED 1
 /* |d2FL/dx2|. */
 #define FGHM_HESSIAN_ABSOLUTE 2
@@ -217,8 +217,12 @@ FGHM_API fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, si
  * but where that is infinite: the smallest normal number then stands for 0.
  *
  * Accuracy is that of fghm_focal_f32, or of _f64 for FGHM_F64 logits, rounded once more to
- * the outputs' dtypes.  With softmax the margin x_y - log(...) is itself rounded, which
- * adds up to 2 (gamma + 1) |margin| ulp.
+ * the outputs' dtypes, with these exceptions.  Softmax: the margin x_y - log(...) is itself
+ * rounded, which adds up to 2 (gamma + 1) |margin| ulp, and the derivatives for another
+ * class c have up to 2 (largest - x_c) ulp more, with the largest of the others.
+ * Probabilities: 16 ulp for every gamma in [0, 10], of the terms' magnitudes for
+ * derivatives.  Focal-star: gamma x is rounded, which adds up to 2 gamma |x| ulp.  Label
+ * smoothing: what comes of a target is rounded, and results are those of that target.
  *
  * Errors: NULL_HANDLE (focal), NULL_POINTER (batch, or logits or targets with elements),
  * NO_OUTPUT, DESCRIPTOR, ACTIVATION, TARGET_FORM, BACKGROUND, LABEL_SMOOTHING, DTYPE,

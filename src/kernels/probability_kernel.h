@@ -16,10 +16,9 @@
 
 #include "kernels/focal_kernel.h"
 
-/* a, but at least the smallest normal number; NaN stays. */
-KERNEL_INLINE struct pair at_least_min(struct pair a) {
-    const vreal min = v_set(REAL_MIN);
-    return (struct pair){v_max(min, a.high), v_keep(v_gt(a.high, min), a.low)};
+/* a, but at least `least`; NaN stays. */
+KERNEL_INLINE struct pair at_least(vreal least, struct pair a) {
+    return (struct pair){v_max(least, a.high), v_keep(v_gt(a.high, least), a.low)};
 }
 
 /* -log p and -log(1 - p), each to the last place also where it is near 0: with the larger
@@ -56,8 +55,8 @@ KERNEL_INLINE struct focal_values probability_values(const struct focal_factors 
     const struct pair gamma = factors->gamma;
     const vreal rest = v_sub(one, t);
     const struct pair not_p = exact_sum(one, v_sub(zero, p));
-    const struct pair p_safe = at_least_min((struct pair){p, zero});
-    const struct pair not_p_safe = at_least_min(not_p);
+    const struct pair p_safe = at_least(v_set(REAL_MIN), (struct pair){p, zero});
+    const struct pair not_p_safe = at_least(v_set(REAL_MIN), not_p);
 
     struct pair m = {v_muladd(t, not_p.high, v_mul(rest, p)), v_mul(t, not_p.low)};
     const vmask is_zero = v_eq(m.high, zero);
@@ -66,7 +65,10 @@ KERNEL_INLINE struct focal_values probability_values(const struct focal_factors 
     const vreal loss = v_muladd(rest, logs.not_p, v_mul(t, logs.p));
     /* 0 to the power of 0 is 1. */
     const vmask is_lost = m_and(is_zero, v_gt(gamma.high, zero));
-    const vreal power = exp_of_scaled(gamma, minus_log_pair(m));
+    const struct pair minus_log = minus_log_pair(m);
+    const struct pair exponent =
+        at_least(zero, exact_sum(minus_log.high, minus_log.low)); /* not below by rounding */
+    const vreal power = exp_of_scaled(gamma, exponent);
     const vreal factor = v_drop(is_lost, power);
 
     const vreal slope = v_sub(v_div(rest, not_p_safe.high), v_div(t, p_safe.high));

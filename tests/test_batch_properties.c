@@ -1,0 +1,1208 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What has to hold between calls over batches: forms of one batch give the same bits,
+ * limits are met, instruction sets and threads agree, and the constants and
+ * probabilities that belong to a handle are those of its loss. */
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch.h"
+#include "dispatch.h"
+#include "support/batch.h"
+#include "support/reference.h"
+#include "support/strided.h"
+#include "support/suite.h"
+
+static fghm_dtype dtype_of(const struct dtype *d) {
+    return d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
+}
+
+static fghm_input input(const struct dtype *d, const void *data, int64_t o, int64_t c, int64_t i) {
+    return (fghm_input){.data = data, .dtype = dtype_of(d), .strides = {o, c, i}};
+}
+
+static fghm_output output(const struct dtype *d, void *data, int64_t o, int64_t c, int64_t i) {
+    return (fghm_output){.data = data, .dtype = dtype_of(d), .strides = {o, c, i}};
+}
+
+/* `b` as outer x classes x inner contiguous elements. */
+static fghm_batch shaped(const struct batch *b, size_t outer, size_t classes, size_t inner) {
+    assert_int_equal(outer * classes * inner, b->n);
+    return (fghm_batch){
+        .size = sizeof(fghm_batch),
+        .outer = outer,
+        .classes = classes,
+        .inner = inner,
+        .logits = input(b->d, b->logits, 0, 0, 0),
+        .targets = input(b->d, b->targets, 0, 0, 0),
+        .weights = input(b->d, b->weights, 0, 0, 0),
+        .element_loss = output(b->d, b->out[ELEMENT_LOSS], 0, 0, 0),
+        .gradient = output(b->d, b->out[GRADIENT], 0, 0, 0),
+        .hessian = output(b->d, b->out[HESSIAN], 0, 0, 0),
+    };
+}
+
+static fghm_result run(const fghm_focal *focal, const fghm_batch *batch, fghm_pool *pool) {
+    fghm_result result = {.size = sizeof result};
+    const fghm_status status = fghm_focal_batch(focal, pool, batch, &result);
+    if (status != FGHM_OK) {
+        fail_msg("%s", fghm_status_string(status));
+    }
+    return result;
+}
+
+static void assert_outputs(const struct batch *a, const struct batch *b, size_t n) {
+    for (int k = 0; k < OUTPUTS; k++) {
+        const size_t i = dtype_first_difference(a->d, a->out[k], b->out[k], n);
+        if (i < n) {
+            fail_msg("%s %s[%zu of %zu]: %a and %a for logit %a target %a", a->d->name,
+                     output_names[k], i, n, a->d->get(a->out[k], i), b->d->get(b->out[k], i),
+                     a->d->get(a->logits, i), a->d->get(a->targets, i));
+        }
+    }
+}
+
+static void assert_close(const struct dtype *d, double a, double b, double magnitude) {
+    const int same = a == b || (isnan(a) && isnan(b));
+    if (!same && !(fabs(a - b) <= 2.0 * d->sum_bound * magnitude)) {
+        fail_msg("%s: %a and %a", d->name, a, b);
+    }
+}
+
+static void fill(struct random *r, struct batch *b, int soft) {
+    for (size_t i = 0; i < b->n; i++) {
+        double x = 6.0 * random_normal(r);
+        double t = random_bits(r) & 1 ? 1.0 : 0.0;
+        if (random_below(r, 40) == 0) {
+            x = b->d->any(r);
+        }
+        if (soft && random_below(r, 4) == 0) {
+            t = random_uniform(r, 0.0, 1.0);
+        }
+        batch_put(b, i, x, t);
+    }
+}
+
+static void add_weights(struct random *r, struct batch *b) {
+    b->weights = dtype_array(b->d, b->n);
+    for (size_t i = 0; i < b->n; i++) {
+        b->d->put(b->weights, i, random_uniform(r, 0.0, 2.0));
+    }
+}
+
+/* A batch with the inputs of another one. */
+static struct batch twin(const struct batch *b) {
+    struct batch copy = batch_new(b->d, b->n);
+    memcpy(copy.logits, b->logits, b->n * b->d->size);
+    memcpy(copy.targets, b->targets, b->n * b->d->size);
+    if (b->weights != NULL) {
+        copy.weights = dtype_array(b->d, b->n);
+        memcpy(copy.weights, b->weights, b->n * b->d->size);
+    }
+    return copy;
+}
+
+/* -------------------------------------------------------------------------
+ * Forms of one batch. */
+
+static const size_t lengths[] = {1,    15,   16,   17,   255,  1023, 1024, 1025, 2047,
+                                 2048, 2049, 4097, 8191, 8192, 8193, 8209, 20011};
+
+static void check_plain(struct random *r, const struct dtype *d, size_t n, double gamma,
+                        fghm_rule rule) {
+    fghm_focal *focal = focal_handle(gamma, 0.25, FGHM_REDUCTION_MEAN);
+    struct batch plain = batch_new(d, n), b;
+    fghm_result result;
+    fill(r, &plain, rule != FGHM_RULE_STAR);
+    if (random_bits(r) & 1) {
+        add_weights(r, &plain);
+    }
+    d->put(plain.logits, n / 2, (double)INFINITY);
+    d->put(plain.logits, n / 3, -(double)INFINITY);
+    d->put(plain.targets, n / 3, 0.0); /* so that the loss is finite */
+    d->put(plain.targets, n / 2, 1.0);
+    b = twin(&plain);
+    assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
+    assert_int_equal(fghm_focal_set_hessian(focal, (fghm_hessian_mode)random_below(r, 4), 1e-3),
+                     FGHM_OK);
+    assert_int_equal(batch_focal(&plain, focal, NULL), FGHM_OK);
+    fghm_batch descriptor = shaped(&b, n, 1, 1);
+    result = run(focal, &descriptor, NULL);
+    assert_outputs(&plain, &b, n);
+    assert_close(d, result.loss, plain.loss, fabs(plain.loss));
+    descriptor = shaped(&b, 1, 1, n);
+    result = run(focal, &descriptor, NULL);
+    assert_outputs(&plain, &b, n);
+    descriptor = shaped(&b, 1, n, 1);
+    result = run(focal, &descriptor, NULL);
+    assert_outputs(&plain, &b, n);
+    batch_free(&plain);
+    batch_free(&b);
+    fghm_focal_destroy(focal);
+}
+
+static void batches_equal_plain_calls(void **state) {
+    const double gammas[] = {0.5, 1.0, 2.0, 2.7, 0.0};
+    struct random r = random_for(201);
+    for (size_t k = 0; k < SUITE_COUNT(lengths); k++) {
+        for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+            for (fghm_rule rule = 0; rule < (gammas[g] > 0.0 ? 4 : 3); rule++) {
+                check_plain(&r, *state, lengths[k], gammas[g], rule);
+            }
+        }
+    }
+}
+
+/* Every element is a sample, and valid. */
+static void plain_calls_have_all_reductions(void **state) {
+    const struct dtype *d = *state;
+    for (fghm_rule rule = 0; rule < 4; rule++) {
+        struct random r = random_for(202);
+        struct batch b = batch_new(d, 333);
+        double positives = 0.0, sum;
+        fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
+        fill(&r, &b, 0);
+        for (size_t i = 0; i < b.n; i++) {
+            positives += d->get(b.targets, i);
+        }
+        assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
+        assert_int_equal(fghm_focal_set_normalizer(focal, 12.5), FGHM_OK);
+        assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+        sum = b.loss;
+        const double divisors[] = {1.0, 333.0, 12.5, 333.0, positives, 333.0};
+        for (fghm_reduction k = 0; k < 6; k++) {
+            assert_int_equal(fghm_focal_set_reduction(focal, k), FGHM_OK);
+            assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+            assert_close(d, b.loss, sum / divisors[k], fabs(b.loss));
+        }
+        batch_free(&b);
+        fghm_focal_destroy(focal);
+    }
+}
+
+/* labels[sample] against its one-hot form; background is a row of zeros. */
+static void check_labels(struct random *r, const struct dtype *d, fghm_dtype dtype,
+                         fghm_background background, int two_gammas) {
+    const size_t outer = 1 + random_below(r, 60), classes = 1 + random_below(r, 40);
+    const size_t inner = random_bits(r) & 1 ? 1 : 1 + random_below(r, 50);
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN_POSITIVES);
+    struct batch dense = batch_new(d, outer * classes * inner), b;
+    struct strided labels = strided_random(r, dtype, outer, 1, inner);
+    const int64_t backgrounds[] = {0, (int64_t)classes, 0, -1};
+    const int64_t low = background == FGHM_BACKGROUND_FIRST ? 1 : 0;
+    if (two_gammas) {
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, 0.5), FGHM_OK);
+    }
+    fill(r, &dense, 0);
+    memset(dense.targets, 0, dense.n * d->size);
+    for (size_t s = 0; s < outer * inner; s++) {
+        const size_t own = random_below(r, classes);
+        const int is_background = background != FGHM_BACKGROUND_NONE && random_below(r, 4) == 0 &&
+                                  !(dtype == FGHM_U8 && background == FGHM_BACKGROUND_MINUS_ONE);
+        if (!is_background) {
+            d->put(dense.targets, (s / inner * classes + own) * inner + s % inner, 1.0);
+        }
+        strided_set(&labels, s,
+                    (double)(is_background ? backgrounds[background] : (int64_t)own + low));
+    }
+    b = twin(&dense);
+    fghm_batch descriptor = shaped(&dense, outer, classes, inner);
+    const fghm_result want = run(focal, &descriptor, NULL);
+    descriptor = shaped(&b, outer, classes, inner);
+    descriptor.target_form = FGHM_TARGET_LABEL;
+    descriptor.background = background;
+    descriptor.targets = strided_input(&labels);
+    const fghm_result got = run(focal, &descriptor, NULL);
+    assert_outputs(&dense, &b, b.n);
+    assert_int_equal(got.positives, want.positives);
+    assert_int_equal(got.valid, want.valid);
+    assert_close(d, got.loss, want.loss, fabs(want.loss));
+    strided_free(&labels);
+    batch_free(&dense);
+    batch_free(&b);
+    fghm_focal_destroy(focal);
+}
+
+static void labels_equal_one_hot_targets(void **state) {
+    struct random r = random_for(203);
+    for (int round = 0; round < 6; round++) {
+        for (fghm_dtype dtype = FGHM_U8; dtype <= FGHM_I64; dtype++) {
+            for (fghm_background background = 0; background < 4; background++) {
+                check_labels(&r, *state, dtype, background, round & 1);
+            }
+        }
+    }
+}
+
+/* The same targets in every dtype that holds them. */
+static void targets_of_any_dtype(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(204);
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    struct batch want = batch_new(d, 5001), b;
+    fill(&r, &want, 0);
+    b = twin(&want);
+    fghm_batch descriptor = shaped(&want, 1, 1, want.n);
+    const fghm_result expected = run(focal, &descriptor, NULL);
+    for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_I64; dtype++) {
+        struct strided targets = strided_plain(dtype, 1, 1, b.n);
+        for (size_t i = 0; i < b.n; i++) {
+            strided_set(&targets, i, d->get(b.targets, i));
+        }
+        descriptor = shaped(&b, 1, 1, b.n);
+        descriptor.targets = strided_input(&targets);
+        const fghm_result got = run(focal, &descriptor, NULL);
+        assert_outputs(&want, &b, b.n);
+        assert_int_equal(got.positives, expected.positives);
+        strided_free(&targets);
+    }
+    batch_free(&want);
+    batch_free(&b);
+    fghm_focal_destroy(focal);
+}
+
+/* N x C row by row, class by class, and as N, C, H, W or N, H, W, C. */
+static void layouts_are_equal(void **state) {
+    enum { N = 63, C = 37, H = 9 };
+    const struct dtype *d = *state;
+    struct random r = random_for(205);
+    for (int softmax = 0; softmax < 2; softmax++) {
+        fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+        struct batch rows = batch_new(d, N * C);
+        int32_t labels[N];
+        fill(&r, &rows, 0);
+        for (size_t n = 0; n < N; n++) {
+            labels[n] = (int32_t)random_below(&r, C);
+        }
+        fghm_batch b = shaped(&rows, N, C, 1);
+        b.target_form = FGHM_TARGET_LABEL;
+        b.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
+        b.activation = softmax ? FGHM_ACTIVATION_SOFTMAX : FGHM_ACTIVATION_SIGMOID;
+        const fghm_result want = run(focal, &b, NULL);
+        const struct {
+            size_t outer, inner;
+            int64_t o, c, i; /* strides of logits and results */
+        } layouts[] = {
+            {1, N, 0, N, 1}, {1, N, 0, 1, C}, {N / H, H, C * H, H, 1}, {N / H, H, C * H, 1, C}};
+        for (size_t k = 0; k < SUITE_COUNT(layouts); k++) {
+            struct batch other = batch_new(d, N * C), back = twin(&rows);
+            const int64_t o = layouts[k].o, c = layouts[k].c, i = layouts[k].i;
+            const size_t inner = layouts[k].inner;
+            for (size_t n = 0; n < N * C; n++) {
+                const int64_t at = (int64_t)(n / C / inner) * o + (int64_t)(n % C) * c +
+                                   (int64_t)(n / C % inner) * i;
+                d->put(other.logits, (size_t)at, d->get(rows.logits, n));
+            }
+            fghm_batch t = b;
+            t.outer = layouts[k].outer;
+            t.inner = inner;
+            t.logits = input(d, other.logits, o, c, i);
+            t.gradient = output(d, other.out[GRADIENT], o, c, i);
+            t.hessian = output(d, other.out[HESSIAN], o, c, i);
+            t.element_loss = output(d, back.out[ELEMENT_LOSS], (int64_t)inner, 0, 1);
+            if (!softmax) {
+                t.element_loss = output(d, other.out[ELEMENT_LOSS], o, c, i);
+            }
+            const fghm_result got = run(focal, &t, NULL);
+            for (size_t n = 0; n < N * C; n++) {
+                const int64_t at = (int64_t)(n / C / inner) * o + (int64_t)(n % C) * c +
+                                   (int64_t)(n / C % inner) * i;
+                for (int k_out = softmax ? GRADIENT : ELEMENT_LOSS; k_out < OUTPUTS; k_out++) {
+                    d->put(back.out[k_out], n, d->get(other.out[k_out], (size_t)at));
+                }
+            }
+            assert_outputs(&rows, &back, N * C);
+            assert_close(d, got.loss, want.loss, fabs(want.loss));
+            batch_free(&other);
+            batch_free(&back);
+        }
+        batch_free(&rows);
+        fghm_focal_destroy(focal);
+    }
+}
+
+/* For targets 0 and 1 the rules are one; the sum of both terms has a 0 more. */
+static void rules_agree_on_hard_targets(void **state) {
+    const struct dtype *d = *state;
+    const double gammas[] = {0.0, 0.5, 1.0, 2.0, 3.3};
+    struct random r = random_for(206);
+    for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+        for (fghm_hessian_mode mode = 0; mode < 4; mode++) {
+            fghm_focal *focal = focal_handle(gammas[g], 0.25, FGHM_REDUCTION_MEAN);
+            struct batch linear = batch_new(d, 4321);
+            fill(&r, &linear, 0);
+            assert_int_equal(fghm_focal_set_hessian(focal, mode, 0.01), FGHM_OK);
+            assert_int_equal(batch_focal(&linear, focal, NULL), FGHM_OK);
+            for (fghm_rule rule = FGHM_RULE_SPLIT; rule <= FGHM_RULE_QUALITY; rule++) {
+                struct batch other = twin(&linear);
+                assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
+                assert_int_equal(batch_focal(&other, focal, NULL), FGHM_OK);
+                for (size_t i = 0; i < OUTPUTS * other.n; i++) {
+                    const double a = d->get(linear.out[i / other.n], i % other.n);
+                    const double b = d->get(other.out[i / other.n], i % other.n);
+                    const double next = d->next(a, b);
+                    if (!(a == b || (mode == FGHM_HESSIAN_FLOORED && next == b))) {
+                        fail_msg("%s gamma %g mode %d rule %d %s: %a and %a", d->name, gammas[g],
+                                 mode, rule, output_names[i / other.n], a, b);
+                    }
+                }
+                assert_close(d, other.loss, linear.loss, fabs(linear.loss));
+                batch_free(&other);
+            }
+            batch_free(&linear);
+            fghm_focal_destroy(focal);
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Modes of the Hessian. */
+
+static void check_modes(struct random *r, const struct dtype *d, fghm_activation activation,
+                        double gamma, fghm_rule rule) {
+    enum { N = 512 };
+    fghm_focal *focal = focal_handle(gamma, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+    struct batch b[4];
+    b[0] = batch_new(d, N);
+    fill(r, &b[0], 1);
+    for (size_t i = 0; activation == FGHM_ACTIVATION_PROBABILITY && i < N; i++) {
+        d->put(b[0].logits, i, random_uniform(r, 0.0, 1.0));
+    }
+    assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
+    for (fghm_hessian_mode mode = 0; mode < 4; mode++) {
+        if (mode > 0) {
+            b[mode] = twin(&b[0]);
+        }
+        fghm_batch descriptor = shaped(&b[mode], N, 1, 1);
+        descriptor.activation = activation;
+        assert_int_equal(fghm_focal_set_hessian(focal, mode, 0.01), FGHM_OK);
+        run(focal, &descriptor, NULL);
+    }
+    for (size_t i = 0; i < N; i++) {
+        const double exact = d->get(b[FGHM_HESSIAN_EXACT].out[HESSIAN], i);
+        const double newton = d->get(b[FGHM_HESSIAN_GAUSS_NEWTON].out[HESSIAN], i);
+        assert_true(d->get(b[FGHM_HESSIAN_ABSOLUTE].out[HESSIAN], i) == fabs(exact));
+        assert_true(d->get(b[FGHM_HESSIAN_FLOORED].out[HESSIAN], i) >=
+                    fmax(exact, 0.01 * (1.0 - 4.0 * d->sum_bound)));
+        assert_true(d->get(b[FGHM_HESSIAN_FLOORED].out[HESSIAN], i) <=
+                    fmax(exact, 0.01 * (1.0 + 4.0 * d->sum_bound)));
+        assert_true(newton >= 0.0);
+        assert_true(gamma > 0.0 || newton == exact);
+        /* nothing else changes */
+        for (int mode = 1; mode < 4; mode++) {
+            assert_true(d->get(b[mode].out[GRADIENT], i) == d->get(b[0].out[GRADIENT], i));
+            assert_true(d->get(b[mode].out[ELEMENT_LOSS], i) == d->get(b[0].out[ELEMENT_LOSS], i));
+        }
+    }
+    for (int mode = 0; mode < 4; mode++) {
+        batch_free(&b[mode]);
+    }
+    fghm_focal_destroy(focal);
+}
+
+static void modes_of_the_hessian(void **state) {
+    const double gammas[] = {0.0, 0.5, 1.0, 2.0, 3.3};
+    struct random r = random_for(207);
+    for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+        for (fghm_rule rule = 0; rule < 3; rule++) {
+            check_modes(&r, *state, FGHM_ACTIVATION_SIGMOID, gammas[g], rule);
+            if (rule < FGHM_RULE_QUALITY) {
+                check_modes(&r, *state, FGHM_ACTIVATION_PROBABILITY, gammas[g], rule);
+            }
+        }
+    }
+}
+
+static void gauss_newton_of_softmax_is_not_negative(void **state) {
+    enum { N = 200, C = 7 };
+    const struct dtype *d = *state;
+    struct random r = random_for(208);
+    const double gammas[] = {0.0, 0.5, 2.0, 5.0};
+    for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+        fghm_focal *focal = focal_handle(gammas[g], WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+        struct batch exact = batch_new(d, N * C), newton;
+        unsigned char labels[N];
+        fill(&r, &exact, 0);
+        for (size_t n = 0; n < N; n++) {
+            labels[n] = (unsigned char)random_below(&r, C);
+        }
+        newton = twin(&exact);
+        fghm_batch b = shaped(&exact, N, C, 1);
+        b.activation = FGHM_ACTIVATION_SOFTMAX;
+        b.target_form = FGHM_TARGET_LABEL;
+        b.targets = (fghm_input){.data = labels, .dtype = FGHM_U8};
+        run(focal, &b, NULL);
+        assert_int_equal(fghm_focal_set_hessian(focal, FGHM_HESSIAN_GAUSS_NEWTON, 0.0), FGHM_OK);
+        b.hessian = output(d, newton.out[HESSIAN], 0, 0, 0);
+        run(focal, &b, NULL);
+        for (size_t i = 0; i < N * C; i++) {
+            assert_true(d->get(newton.out[HESSIAN], i) >= 0.0);
+            assert_true(gammas[g] > 0.0 ||
+                        d->get(newton.out[HESSIAN], i) == d->get(exact.out[HESSIAN], i));
+        }
+        batch_free(&exact);
+        batch_free(&newton);
+        fghm_focal_destroy(focal);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Softmax. */
+
+/* One sample. */
+struct sample {
+    const struct dtype *d;
+    size_t classes;
+    struct batch b;
+    double loss;
+};
+
+static struct sample softmax_sample(const struct dtype *d, const fghm_focal *focal, size_t classes,
+                                    const double *logits, int32_t label) {
+    struct sample s = {.d = d, .classes = classes, .b = batch_new(d, classes)};
+    for (size_t c = 0; c < classes; c++) {
+        d->put(s.b.logits, c, logits[c]);
+    }
+    fghm_batch b = shaped(&s.b, 1, classes, 1);
+    b.activation = FGHM_ACTIVATION_SOFTMAX;
+    b.target_form = FGHM_TARGET_LABEL;
+    b.targets = (fghm_input){.data = &label, .dtype = FGHM_I32};
+    s.loss = run(focal, &b, NULL).loss;
+    return s;
+}
+
+/* Of two classes: the sigmoid form of the difference, which floats here have exactly. */
+static void two_classes_are_the_sigmoid_form(void **state) {
+    const struct dtype *d = *state;
+    const double gammas[] = {0.0, 0.5, 1.0, 2.0, 2.7};
+    struct random r = random_for(209);
+    for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+        fghm_focal *focal = focal_handle(gammas[g], 0.75, FGHM_REDUCTION_SUM);
+        for (int k = 0; k < 200; k++) {
+            const double logits[] = {(double)random_below(&r, 400) / 16.0 - 12.5,
+                                     (double)random_below(&r, 400) / 16.0 - 12.5};
+            struct sample s = softmax_sample(d, focal, 2, logits, k % 2);
+            struct batch b = batch_new(d, 1);
+            batch_put(&b, 0, logits[k % 2] - logits[1 - k % 2], 1.0);
+            assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+            const size_t own = (size_t)(k % 2);
+            assert_true(d->get(s.b.out[ELEMENT_LOSS], 0) == d->get(b.out[ELEMENT_LOSS], 0));
+            assert_true(d->get(s.b.out[GRADIENT], own) == d->get(b.out[GRADIENT], 0));
+            assert_true(d->get(s.b.out[GRADIENT], 1 - own) == -d->get(b.out[GRADIENT], 0));
+            assert_true(d->get(s.b.out[HESSIAN], own) == d->get(b.out[HESSIAN], 0));
+            assert_true(d->get(s.b.out[HESSIAN], 1 - own) == d->get(b.out[HESSIAN], 0));
+            batch_free(&b);
+            batch_free(&s.b);
+        }
+        fghm_focal_destroy(focal);
+    }
+}
+
+/* The same number added to all logits of a sample changes nothing. */
+static void softmax_does_not_see_shifts(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(210);
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
+    for (int k = 0; k < 300; k++) {
+        double logits[50], shifted[50];
+        const size_t classes = 1 + random_below(&r, 50);
+        const double shift = (double)random_below(&r, 8192) - 4096.0;
+        for (size_t c = 0; c < classes; c++) {
+            logits[c] = (double)random_below(&r, 512) / 16.0 - 16.0;
+            shifted[c] = logits[c] + shift;
+        }
+        const int32_t label = (int32_t)random_below(&r, classes);
+        struct sample a = softmax_sample(d, focal, classes, logits, label);
+        struct sample b = softmax_sample(d, focal, classes, shifted, label);
+        assert_memory_equal(a.b.out[ELEMENT_LOSS], b.b.out[ELEMENT_LOSS], d->size);
+        assert_memory_equal(a.b.out[GRADIENT], b.b.out[GRADIENT], classes * d->size);
+        assert_memory_equal(a.b.out[HESSIAN], b.b.out[HESSIAN], classes * d->size);
+        batch_free(&a.b);
+        batch_free(&b.b);
+    }
+    fghm_focal_destroy(focal);
+}
+
+static void assert_sample(const struct sample *s, const double *gradient, double loss) {
+    const double tolerance = 1e-6;
+    if (!(s->loss == loss || fabs(s->loss - loss) <= tolerance * fabs(loss))) {
+        fail_msg("%s loss %g, want %g", s->d->name, s->loss, loss);
+    }
+    for (size_t c = 0; c < s->classes; c++) {
+        const double got = s->d->get(s->b.out[GRADIENT], c);
+        if (!(fabs(got - gradient[c]) <= tolerance)) {
+            fail_msg("%s gradient[%zu] %g, want %g", s->d->name, c, got, gradient[c]);
+        }
+        assert_true(isfinite(s->d->get(s->b.out[HESSIAN], c)));
+    }
+}
+
+static void extremes_of_softmax(void **state) {
+    const struct dtype *d = *state;
+    const double inf = (double)INFINITY, half = 0.25 * log(2.0); /* q^2 L at p = 1/2 */
+    const double slope = 0.25 * (0.5 + log(2.0));                /* q^2 (q + 2 p L) there */
+    const struct {
+        size_t classes;
+        double logits[4];
+        int32_t label;
+        double loss, gradient[4];
+    } cases[] = {
+        {1, {3.0}, 0, 0.0, {0.0}},
+        {1, {-1e30}, 0, 0.0, {0.0}},
+        {2, {1e30, -1e30}, 0, 0.0, {0.0, 0.0}},
+        {2, {1e30, -1e30}, 1, 2e30, {1.0, -1.0}},
+        {3, {1e30, 1e30, -1e30}, 0, half, {-slope, slope, 0.0}},
+        {3, {5.0, 5.0, -inf}, 1, half, {slope, -slope, 0.0}},
+        {3, {5.0, -inf, -inf}, 0, 0.0, {0.0, 0.0, 0.0}},
+        {3, {-inf, 2.0, 2.0}, 0, inf, {-1.0, 0.5, 0.5}},
+        {3, {inf, 2.0, 2.0}, 0, 0.0, {0.0, 0.0, 0.0}},
+        {4, {-inf, 7.0, 7.0, -inf}, 1, half, {0.0, -slope, slope, 0.0}},
+    };
+    fghm_focal *focal = focal_handle(2.0, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+    for (size_t k = 0; k < SUITE_COUNT(cases); k++) {
+        struct sample s =
+            softmax_sample(d, focal, cases[k].classes, cases[k].logits, cases[k].label);
+        assert_sample(&s, cases[k].gradient, cases[k].loss);
+        batch_free(&s.b);
+    }
+    fghm_focal_destroy(focal);
+}
+
+/* NaN, or +inf in another class, makes its own sample NaN and no other. */
+static void nan_stays_in_its_sample(void **state) {
+    enum { N = 40, C = 5 };
+    const struct dtype *d = *state;
+    struct random r = random_for(211);
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
+    for (size_t c = 0; c < C; c++) {
+        for (int infinite = 0; infinite < 2; infinite++) {
+            struct batch good = batch_new(d, N * C), b;
+            int32_t labels[N];
+            fill(&r, &good, 0);
+            for (size_t n = 0; n < N; n++) {
+                labels[n] = (int32_t)random_below(&r, C);
+            }
+            labels[17] = infinite ? (int32_t)((c + 1) % C) : labels[17];
+            b = twin(&good);
+            d->put(b.logits, 17 * C + c, infinite ? (double)INFINITY : (double)NAN);
+            for (int k = 0; k < 2; k++) {
+                fghm_batch descriptor = shaped(k ? &b : &good, N, C, 1);
+                descriptor.activation = FGHM_ACTIVATION_SOFTMAX;
+                descriptor.target_form = FGHM_TARGET_LABEL;
+                descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
+                assert_int_equal(isnan(run(focal, &descriptor, NULL).loss) != 0, k);
+            }
+            for (size_t i = 0; i < N * C; i++) {
+                const double got[] = {d->get(b.out[ELEMENT_LOSS], i / C),
+                                      d->get(b.out[GRADIENT], i), d->get(b.out[HESSIAN], i)};
+                const double want[] = {d->get(good.out[ELEMENT_LOSS], i / C),
+                                       d->get(good.out[GRADIENT], i), d->get(good.out[HESSIAN], i)};
+                for (int k = 0; k < OUTPUTS; k++) {
+                    assert_true(i / C == 17 ? isnan(got[k]) : got[k] == want[k]);
+                }
+            }
+            batch_free(&good);
+            batch_free(&b);
+        }
+    }
+    fghm_focal_destroy(focal);
+}
+
+/* Any finite logits, any gamma. */
+static void finite_logits_give_finite_results(void **state) {
+    enum { N = 400, C = 5 };
+    const struct dtype *d = *state;
+    const double gammas[] = {0.0, 5e-324, 0.5, 1.0, 2.0, 3.3, 1e3, 1e30, DBL_MAX};
+    struct random r = random_for(212);
+    for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+        for (fghm_hessian_mode mode = 0; mode < 4; mode++) {
+            fghm_focal *focal = focal_handle(gammas[g], 0.25, FGHM_REDUCTION_MEAN);
+            struct batch b = batch_new(d, N * C);
+            int32_t labels[N];
+            for (size_t i = 0; i < b.n; i++) {
+                const double x = random_bits(&r) & 1 ? d->any(&r) : 90.0 * random_normal(&r);
+                const double t = random_bits(&r) & 1 ? 1.0 : 0.0;
+                const double soft = pow(0.5, random_uniform(&r, 0.0, 60.0));
+                batch_put(&b, i, x, i % 3 ? t : fabs(t - soft));
+                labels[i / C] = (int32_t)random_below(&r, C);
+            }
+            for (size_t i = 0; i < C; i++) {
+                d->put(b.logits, i, i % 2 ? d->format->max : -d->format->max);
+            }
+            assert_int_equal(fghm_focal_set_hessian(focal, mode, 1e-16), FGHM_OK);
+            for (fghm_activation activation = 0; activation < 3; activation++) {
+                fghm_batch descriptor = shaped(&b, N, C, 1);
+                descriptor.activation = activation;
+                for (size_t i = 0; activation == FGHM_ACTIVATION_PROBABILITY && i < b.n; i++) {
+                    const double p = pow(0.5, random_uniform(&r, 0.0, 1100.0));
+                    d->put(b.logits, i, i % 7 == 0 ? 0.0 : i % 7 == 1 ? 1.0 : i & 1 ? p : 1.0 - p);
+                }
+                if (activation == FGHM_ACTIVATION_SOFTMAX) {
+                    descriptor.target_form = FGHM_TARGET_LABEL;
+                    descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
+                }
+                run(focal, &descriptor, NULL);
+                for (size_t i = 0; i < OUTPUTS * b.n; i++) {
+                    const double got = d->get(b.out[i / b.n], i % b.n);
+                    if (!isfinite(got)) {
+                        fail_msg("%s gamma %g mode %d activation %d %s[%zu] %g: x %a t %g", d->name,
+                                 gammas[g], mode, activation, output_names[i / b.n], i % b.n, got,
+                                 d->get(b.logits, i % b.n), d->get(b.targets, i % b.n));
+                    }
+                }
+            }
+            batch_free(&b);
+            fghm_focal_destroy(focal);
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Probabilities at the ends. */
+
+static void assert_number(const struct dtype *d, const char *what, double gamma, double got,
+                          double want) {
+    if (!(got == want || fabs(got - want) <= 32.0 * d->sum_bound * fabs(want))) {
+        fail_msg("%s gamma %g %s: %g, want %g", d->name, gamma, what, got, want);
+    }
+}
+
+/* Right: m^(gamma + 1), near enough; wrong: the smallest normal number stands for 0. */
+static void probabilities_of_0_and_1(void **state) {
+    const struct dtype *d = *state;
+    const double gammas[] = {0.0, 0.5, 1.0, 1.5, 2.0, 3.3, 50.0};
+    const double tiny = d->min_normal;
+    for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+        const double gamma = gammas[g];
+        fghm_focal *focal = focal_handle(gamma, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+        struct batch b = batch_new(d, 4);
+        const double bend = gamma == 0.0   ? 1.0
+                            : gamma < 1.0  ? gamma * (gamma + 1.0) * pow(tiny, gamma - 1.0)
+                            : gamma == 1.0 ? 2.0
+                                           : 0.0;
+        for (size_t i = 0; i < 4; i++) {
+            batch_put(&b, i, (double)(i & 1), (double)(i / 2));
+        }
+        fghm_batch descriptor = shaped(&b, 4, 1, 1);
+        descriptor.activation = FGHM_ACTIVATION_PROBABILITY;
+        run(focal, &descriptor, NULL);
+        for (size_t i = 0; i < 4; i++) {
+            const double sign = i & 1 ? -1.0 : 1.0; /* of a negative, or p = 1: down */
+            const double loss = d->get(b.out[ELEMENT_LOSS], i);
+            const double gradient = d->get(b.out[GRADIENT], i);
+            const double hessian = d->get(b.out[HESSIAN], i);
+            if ((i & 1) == i / 2) {
+                assert_number(d, "loss", gamma, loss, 0.0);
+                assert_number(d, "gradient", gamma, gradient, gamma > 0.0 ? 0.0 : sign);
+                assert_number(d, "hessian", gamma, hessian, bend);
+            } else {
+                assert_number(d, "loss", gamma, loss, -log(tiny));
+                assert_number(d, "gradient", gamma, gradient, i == 1 ? 1.0 / tiny : -1.0 / tiny);
+                assert_number(d, "hessian", gamma, hessian, d->format->max);
+            }
+        }
+        batch_free(&b);
+        fghm_focal_destroy(focal);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Nothing left. */
+
+static void all_ignored(void **state) {
+    const struct dtype *d = *state;
+    for (fghm_activation activation = 0; activation < 3; activation++) {
+        for (fghm_reduction reduction = 0; reduction < 6; reduction++) {
+            fghm_focal *focal = focal_handle(2.0, 0.25, reduction);
+            struct batch b = batch_new(d, 6 * 700);
+            int64_t labels[700];
+            for (size_t i = 0; i < b.n; i++) {
+                batch_put(&b, i, (double)NAN, 0.0);
+                labels[i / 6] = -100;
+            }
+            fghm_batch descriptor = shaped(&b, 700, 6, 1);
+            descriptor.activation = activation;
+            descriptor.target_form = FGHM_TARGET_LABEL;
+            descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I64};
+            descriptor.ignoring = 1;
+            descriptor.ignore_index = -100;
+            const fghm_result result = run(focal, &descriptor, NULL);
+            assert_true(result.loss == 0.0 && result.sum == 0.0);
+            assert_true(result.valid == 0 && result.positives == 0);
+            assert_true(result.divisor >= 1.0);
+            const size_t losses = activation == FGHM_ACTIVATION_SOFTMAX ? 700 : b.n;
+            for (size_t i = 0; i < b.n; i++) {
+                assert_true(d->get(b.out[GRADIENT], i) == 0.0 && d->get(b.out[HESSIAN], i) == 0.0);
+                assert_true(i >= losses || d->get(b.out[ELEMENT_LOSS], i) == 0.0);
+            }
+            batch_free(&b);
+            fghm_focal_destroy(focal);
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Threads and instruction sets. */
+
+static void threads_change_no_bit(void **state) {
+    enum { N = 30011, C = 3 };
+    const struct dtype *d = *state;
+    struct random r = random_for(213);
+    for (int form = 0; form < 5; form++) {
+        fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN_POSITIVES);
+        struct batch want = batch_new(d, N * C), b;
+        int32_t *labels = calloc(N, sizeof *labels);
+        fghm_result expected = {0};
+        assert_non_null(labels);
+        fill(&r, &want, 1);
+        for (size_t i = 0; i < want.n; i++) {
+            labels[i / C] = (int32_t)random_below(&r, C + 1) - 1;
+            if (form == 3) {
+                d->put(want.logits, i, random_uniform(&r, 0.0, 1.0));
+            }
+        }
+        if (form == 4) {
+            assert_int_equal(fghm_focal_set_negative_gamma(focal, 0.5), FGHM_OK);
+        }
+        b = twin(&want);
+        for (size_t threads = 1; threads <= 5; threads++) {
+            fghm_pool *pool = NULL;
+            fghm_batch descriptor = shaped(threads > 1 ? &b : &want, N, C, 1);
+            if (form == 1 || form == 2) {
+                descriptor.target_form = FGHM_TARGET_LABEL;
+                descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
+                descriptor.ignoring = 1;
+                descriptor.ignore_index = -1;
+            }
+            descriptor.activation = form == 2   ? FGHM_ACTIVATION_SOFTMAX
+                                    : form == 3 ? FGHM_ACTIVATION_PROBABILITY
+                                                : FGHM_ACTIVATION_SIGMOID;
+            if (threads > 1) {
+                assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
+            }
+            const fghm_result got = run(focal, &descriptor, pool);
+            if (threads == 1) {
+                expected = got;
+            } else {
+                assert_memory_equal(&expected, &got, sizeof got);
+                assert_outputs(&want, &b, N * C);
+            }
+            fghm_pool_destroy(pool);
+        }
+        free(labels);
+        batch_free(&want);
+        batch_free(&b);
+        fghm_focal_destroy(focal);
+    }
+}
+
+/* One batch, by the kernels of each instruction set that has fused multiply-add. */
+static void check_rows(struct random *r, fghm_dtype dtype, fghm_activation activation,
+                       int gamma_index) {
+    enum { OUTER = 37, CLASSES = 35, INNER = 5 };
+    const double gammas[FGHM_GAMMAS] = {0.0, 0.5, 1.0, 2.0, 2.7};
+    const struct fghm_batch_limits limits = {
+        .softmax = true, .probability = true, .labels = true, .class_factors = true};
+    const int softmax = activation == FGHM_ACTIVATION_SOFTMAX;
+    struct strided logits = strided_random(r, dtype, OUTER, CLASSES, INNER);
+    struct strided targets = softmax ? strided_random(r, FGHM_I64, OUTER, 1, INNER)
+                                     : strided_random(r, dtype, OUTER, CLASSES, INNER);
+    struct strided first[OUTPUTS], outputs[OUTPUTS];
+    struct fghm_part want = {0};
+    int64_t offender;
+    int seen = 0;
+    for (size_t k = 0; k < strided_count(&logits); k++) {
+        const double x = 5.0 * random_normal(r);
+        strided_set(&logits, k, activation == FGHM_ACTIVATION_PROBABILITY ? 1 / (1 + exp(x)) : x);
+    }
+    for (size_t k = 0; k < strided_count(&targets); k++) {
+        const double t = (double)random_below(r, 5) / 4.0;
+        strided_set(&targets, k, softmax ? (double)random_below(r, CLASSES) : t);
+    }
+    for (int k = 0; k < OUTPUTS; k++) {
+        const size_t classes = softmax && k == ELEMENT_LOSS ? 1 : CLASSES;
+        first[k] = strided_plain(dtype, OUTER, classes, INNER);
+        outputs[k] = strided_plain(dtype, OUTER, classes, INNER);
+    }
+    for (size_t row = fghm_row_count; row-- > 0;) {
+        if (!fghm_rows[row].has_fma || !fghm_rows[row].usable()) {
+            continue;
+        }
+        struct strided *const to = seen ? outputs : first;
+        const struct fghm_kernels *const kernels =
+            dtype == FGHM_F64 ? fghm_rows[row].f64 : fghm_rows[row].f32;
+        const fghm_batch b = {
+            .size = sizeof b,
+            .outer = OUTER,
+            .classes = CLASSES,
+            .inner = INNER,
+            .activation = activation,
+            .target_form = softmax ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE,
+            .logits = strided_input(&logits),
+            .targets = strided_input(&targets),
+            .element_loss = strided_output(&to[ELEMENT_LOSS]),
+            .gradient = strided_output(&to[GRADIENT]),
+            .hessian = strided_output(&to[HESSIAN]),
+        };
+        struct fghm_focal_plan plan = {.split_floor = -1};
+        struct fghm_part part = {0};
+        assert_int_equal(fghm_plan_make(&b, &limits, NULL, &plan.batch, &offender), FGHM_OK);
+        plan.constants = (struct fghm_focal_constants){.gamma = gammas[gamma_index],
+                                                       .positive = 0.25,
+                                                       .negative = softmax ? 0.25 : 0.75,
+                                                       .scale = 0.001,
+                                                       .hessian_floor = -DBL_MAX};
+        plan.negative_constants = plan.constants;
+        plan.kernel = activation == FGHM_ACTIVATION_PROBABILITY ? kernels->probability
+                                                                : kernels->focal[gamma_index];
+        plan.negative_kernel = plan.kernel;
+        plan.split = !softmax && gamma_index == FGHM_GAMMA_1;
+        kernels->focal_batch(&plan, 0, fghm_plan_losses(&plan.batch), &part);
+        if (!seen) {
+            want = part;
+        } else {
+            assert_true(want.sum == part.sum && want.sum_error == part.sum_error);
+            for (int k = 0; k < OUTPUTS; k++) {
+                assert_memory_equal(first[k].first, outputs[k].first,
+                                    strided_count(&first[k]) * strided_size(dtype));
+            }
+        }
+        seen++;
+    }
+    strided_free(&logits);
+    strided_free(&targets);
+    for (int k = 0; k < OUTPUTS; k++) {
+        strided_free(&first[k]);
+        strided_free(&outputs[k]);
+    }
+}
+
+static void instruction_sets_agree(void **state) {
+    struct random r = random_for(214);
+    (void)state;
+    for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_BF16; dtype++) {
+        for (fghm_activation activation = 0; activation < 3; activation++) {
+            for (int gamma = 0; gamma < FGHM_GAMMAS; gamma++) {
+                check_rows(&r, dtype, activation, gamma);
+            }
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * The reference's derivatives. */
+
+/* (f(x + h) - f(x - h)) / 2h, and (f(x + h) - 2 f(x) + f(x - h)) / h^2. */
+static void check_differences(struct reference r[3], double h, const char *what, double x) {
+    mpfr_t first, second;
+    mpfr_inits2(WIDE_BITS, first, second, (mpfr_ptr)0);
+    mpfr_sub(first, r[1].loss, r[2].loss, MPFR_RNDN);
+    mpfr_div_d(first, first, 2.0 * h, MPFR_RNDN);
+    mpfr_add(second, r[1].loss, r[2].loss, MPFR_RNDN);
+    mpfr_sub(second, second, r[0].loss, MPFR_RNDN);
+    mpfr_sub(second, second, r[0].loss, MPFR_RNDN);
+    mpfr_div_d(second, second, h, MPFR_RNDN);
+    mpfr_div_d(second, second, h, MPFR_RNDN);
+    mpfr_sub(first, first, r[0].gradient, MPFR_RNDN);
+    mpfr_sub(second, second, r[0].hessian, MPFR_RNDN);
+    const double errors[] = {fabs(mpfr_get_d(first, MPFR_RNDN)),
+                             fabs(mpfr_get_d(second, MPFR_RNDN))};
+    const double scales[] = {mpfr_get_d(r[0].gradient_scale, MPFR_RNDN),
+                             mpfr_get_d(r[0].hessian_scale, MPFR_RNDN)};
+    for (int k = 0; k < 2; k++) {
+        if (!(errors[k] <= 1e-15 * scales[k])) {
+            fail_msg("%s at %g: derivative %d is off by %g of %g", what, x, k + 1, errors[k],
+                     scales[k]);
+        }
+    }
+    mpfr_clears(first, second, (mpfr_ptr)0);
+}
+
+static void derivatives_of_the_reference(void **state) {
+    enum { C = 4 };
+    const double gammas[] = {0.0, 0.5, 1.0, 2.0, 3.3}, h = 0x1p-60;
+    const double shifts[] = {0.0, h, -h};
+    struct random random = random_for(215);
+    struct reference r[3];
+    mpfr_t x, t, logits[C];
+    (void)state;
+    mpfr_inits2(WIDE_BITS, x, t, logits[0], logits[1], logits[2], logits[3], (mpfr_ptr)0);
+    for (int k = 0; k < 3; k++) {
+        reference_init(&r[k]);
+    }
+    for (int round = 0; round < 400; round++) {
+        const double gamma = gammas[random_below(&random, 5)];
+        struct reference_loss loss = {.rule = (fghm_rule)random_below(&random, 4),
+                                      .gamma = gamma,
+                                      .negative_gamma = gamma,
+                                      .alpha = 0.25};
+        const double at = 4.0 * random_normal(&random);
+        const double p = random_uniform(&random, 0.01, 0.99);
+        loss.rule = gamma == 0.0 && loss.rule == FGHM_RULE_STAR ? 0 : loss.rule;
+        mpfr_set_d(t, (double)random_below(&random, 5) / 4.0, MPFR_RNDN);
+        if (loss.rule == FGHM_RULE_STAR) {
+            mpfr_set_ui(t, random_bits(&random) & 1, MPFR_RNDN);
+        }
+        for (int k = 0; k < 3; k++) {
+            mpfr_set_d(x, at, MPFR_RNDN);
+            mpfr_add_d(x, x, shifts[k], MPFR_RNDN);
+            reference_sigmoid(&r[k], &loss, x, t);
+        }
+        check_differences(r, h, "sigmoid", at);
+        const size_t label = random_below(&random, C), c = random_below(&random, C);
+        for (size_t n = 0; n < C; n++) {
+            mpfr_set_d(logits[n], 3.0 * random_normal(&random), MPFR_RNDN);
+        }
+        for (int k = 0; k < 3; k++) {
+            mpfr_set_d(x, shifts[k], MPFR_RNDN);
+            mpfr_add(logits[c], logits[c], x, MPFR_RNDN);
+            reference_softmax(&r[k], &loss, (const mpfr_t *)logits, C, label, c);
+            mpfr_sub(logits[c], logits[c], x, MPFR_RNDN);
+        }
+        check_differences(r, h, "softmax", mpfr_get_d(logits[c], MPFR_RNDN));
+        loss.rule = loss.rule > FGHM_RULE_SPLIT ? FGHM_RULE_LINEAR : loss.rule;
+        loss.negative_gamma = gammas[random_below(&random, 5)];
+        for (int k = 0; k < 3; k++) {
+            mpfr_set_d(x, p, MPFR_RNDN);
+            mpfr_add_d(x, x, shifts[k], MPFR_RNDN);
+            reference_probability(&r[k], &loss, x, t);
+        }
+        check_differences(r, h, "probability", p);
+    }
+    for (int k = 0; k < 3; k++) {
+        reference_clear(&r[k]);
+    }
+    mpfr_clears(x, t, logits[0], logits[1], logits[2], logits[3], (mpfr_ptr)0);
+}
+
+/* -------------------------------------------------------------------------
+ * Constants and probabilities. */
+
+/* The sign of positives dFL/dx(x, 1) + negatives dFL/dx(x, 0). */
+static int slope_sign(const struct reference_loss *loss, double x, double positives,
+                      double negatives) {
+    struct reference r;
+    mpfr_t logit, t, sum;
+    int sign;
+    reference_init(&r);
+    mpfr_inits2(WIDE_BITS, logit, t, sum, (mpfr_ptr)0);
+    mpfr_set_d(logit, x, MPFR_RNDN);
+    mpfr_set_ui(t, 1, MPFR_RNDN);
+    reference_sigmoid(&r, loss, logit, t);
+    mpfr_mul_d(sum, r.gradient, positives, MPFR_RNDN);
+    mpfr_set_ui(t, 0, MPFR_RNDN);
+    reference_sigmoid(&r, loss, logit, t);
+    mpfr_mul_d(r.gradient, r.gradient, negatives, MPFR_RNDN);
+    mpfr_add(sum, sum, r.gradient, MPFR_RNDN);
+    sign = mpfr_sgn(sum);
+    mpfr_clears(logit, t, sum, (mpfr_ptr)0);
+    reference_clear(&r);
+    return sign;
+}
+
+static void check_best(const struct reference_loss *loss, double positives, double negatives) {
+    fghm_focal *focal = focal_handle(loss->gamma, loss->alpha, FGHM_REDUCTION_SUM);
+    double best = 0.0, probability = -1.0;
+    assert_int_equal(fghm_focal_set_rule(focal, loss->rule), FGHM_OK);
+    if (loss->negative_gamma != loss->gamma) {
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, loss->negative_gamma), FGHM_OK);
+    }
+    assert_int_equal(fghm_focal_best_constant(focal, positives, negatives, &best), FGHM_OK);
+    const double gap = 1e-12 * (1.0 + fabs(best) + fabs(log(positives)) + fabs(log(negatives)));
+    if (slope_sign(loss, best - gap, positives, negatives) >= 0 ||
+        slope_sign(loss, best + gap, positives, negatives) <= 0) {
+        fail_msg("rule %d gamma %g %g alpha %g: %.17g is not best for %g %g", loss->rule,
+                 loss->gamma, loss->negative_gamma, loss->alpha, best, positives, negatives);
+    }
+    assert_int_equal(fghm_focal_calibrate_f64(focal, 1, &best, &probability), FGHM_OK);
+    const double ratio = positives / negatives;
+    const double eta = ratio < 1e300 ? ratio / (1.0 + ratio) : 1.0;
+    if (!(fabs(probability - eta) <= 1e-10 * eta)) {
+        fail_msg("rule %d gamma %g %g alpha %g: %.17g is calibrated to %.17g, not %.17g",
+                 loss->rule, loss->gamma, loss->negative_gamma, loss->alpha, best, probability,
+                 eta);
+    }
+    fghm_focal_destroy(focal);
+}
+
+static void best_constants_are_best(void **state) {
+    const double gammas[] = {0.0, 0.5, 2.0, 10.0};
+    const double alphas[] = {WIDE_ALPHA_OFF, 0.25, 0.5, 0.999, 1e-6};
+    const double weights[][2] = {{1.0, 1.0},  {1.0, 99.0},   {3.0, 1000.0},   {1e9, 1.0},
+                                 {1e-6, 1e6}, {0.25, 0.125}, {1e100, 1e-100}, {7.0, 6.999999}};
+    (void)state;
+    for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+        for (size_t n = 0; n < SUITE_COUNT(gammas); n++) {
+            for (size_t a = 0; a < SUITE_COUNT(alphas); a++) {
+                for (size_t w = 0; w < SUITE_COUNT(weights); w++) {
+                    struct reference_loss loss = {.rule = FGHM_RULE_LINEAR,
+                                                  .gamma = gammas[g],
+                                                  .negative_gamma = gammas[n],
+                                                  .alpha = alphas[a]};
+                    check_best(&loss, weights[w][0], weights[w][1]);
+                    if (g == n && gammas[g] > 0.0) {
+                        loss.rule = FGHM_RULE_STAR;
+                        check_best(&loss, weights[w][0], weights[w][1]);
+                        loss.rule = FGHM_RULE_QUALITY;
+                        check_best(&loss, weights[w][0], weights[w][1]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* Any two weights, however large their ratio. */
+static void best_constants_of_extremes(void **state) {
+    const double ends[] = {5e-324, DBL_MIN, 1.0, DBL_MAX};
+    const double gammas[] = {0.0, 1e-300, 1.0, 1e6, DBL_MAX};
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(ends) * SUITE_COUNT(ends) * SUITE_COUNT(gammas); k++) {
+        const double positives = ends[k % 4], negatives = ends[k / 4 % 4];
+        fghm_focal *focal = focal_handle(gammas[k / 16], 1e-300, FGHM_REDUCTION_SUM);
+        double best = (double)NAN;
+        assert_int_equal(fghm_focal_best_constant(focal, positives, negatives, &best), FGHM_OK);
+        assert_true(isfinite(best));
+        fghm_focal_destroy(focal);
+    }
+}
+
+static void errors_of_best_constants(void **state) {
+    const double bad[] = {0.0, -0.0, -1.0, (double)NAN, (double)INFINITY, -(double)INFINITY};
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
+    double best = -7.0;
+    (void)state;
+    assert_int_equal(fghm_focal_best_constant(NULL, 1.0, 1.0, &best), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_best_constant(focal, 1.0, 1.0, NULL), FGHM_ERROR_NULL_POINTER);
+    for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+        assert_int_equal(fghm_focal_best_constant(focal, bad[k], 1.0, &best), FGHM_ERROR_WEIGHT);
+        assert_int_equal(fghm_focal_best_constant(focal, 1.0, bad[k], &best), FGHM_ERROR_WEIGHT);
+    }
+    for (int alpha = 0; alpha < 2; alpha++) {
+        assert_int_equal(fghm_focal_set_alpha(focal, (double)alpha), FGHM_OK);
+        assert_int_equal(fghm_focal_best_constant(focal, 1.0, 1.0, &best), FGHM_ERROR_ALPHA);
+    }
+    assert_int_equal(fghm_focal_clear_alpha(focal), FGHM_OK);
+    assert_int_equal(fghm_focal_set_gamma(focal, 0.0), FGHM_OK);
+    assert_int_equal(fghm_focal_set_rule(focal, FGHM_RULE_STAR), FGHM_OK);
+    assert_int_equal(fghm_focal_best_constant(focal, 1.0, 1.0, &best), FGHM_ERROR_GAMMA);
+    assert_true(best == -7.0);
+    fghm_focal_destroy(focal);
+}
+
+/* eta = dFL/dx(x, 0) / (dFL/dx(x, 0) - dFL/dx(x, 1)), at any logit; rising with it. */
+static void calibration_follows_its_formula(void **state) {
+    const struct dtype *d = *state;
+    const double gammas[] = {0.0, 0.5, 2.0, 5.0};
+    struct reference r;
+    mpfr_t logit, t, down;
+    reference_init(&r);
+    mpfr_inits2(WIDE_BITS, logit, t, down, (mpfr_ptr)0);
+    for (size_t g = 0; g < SUITE_COUNT(gammas) * SUITE_COUNT(gammas); g++) {
+        const struct reference_loss loss = {
+            .gamma = gammas[g % 4], .negative_gamma = gammas[g / 4], .alpha = 0.25};
+        fghm_focal *focal = focal_handle(loss.gamma, loss.alpha, FGHM_REDUCTION_SUM);
+        double before = -1.0;
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, loss.negative_gamma), FGHM_OK);
+        for (double x = -14.0; x <= 14.0; x += 0.375) {
+            double got = x;
+            float got_f32 = (float)x;
+            if (d->size == sizeof(float)) {
+                assert_int_equal(fghm_focal_calibrate_f32(focal, 1, &got_f32, &got_f32), FGHM_OK);
+                got = (double)got_f32;
+            } else {
+                assert_int_equal(fghm_focal_calibrate_f64(focal, 1, &got, &got), FGHM_OK);
+            }
+            mpfr_set_d(logit, x, MPFR_RNDN);
+            mpfr_set_ui(t, 0, MPFR_RNDN);
+            reference_sigmoid(&r, &loss, logit, t);
+            mpfr_set(down, r.gradient, MPFR_RNDN);
+            mpfr_set_ui(t, 1, MPFR_RNDN);
+            reference_sigmoid(&r, &loss, logit, t);
+            mpfr_sub(t, down, r.gradient, MPFR_RNDN);
+            mpfr_div(down, down, t, MPFR_RNDN);
+            const double error = wide_relative_error(got, down);
+            if (!(error <= (d->size == sizeof(float) ? 0x1p-24 : 0x1p-44))) {
+                fail_msg("%s gamma %g %g at %g: %.17g, relative error %g", d->name, loss.gamma,
+                         loss.negative_gamma, x, got, error);
+            }
+            assert_true(got >= before);
+            before = got;
+        }
+        fghm_focal_destroy(focal);
+    }
+    mpfr_clears(logit, t, down, (mpfr_ptr)0);
+    reference_clear(&r);
+}
+
+static void ends_of_calibration(void **state) {
+    const double inf = (double)INFINITY;
+    const double x[] = {-inf, -DBL_MAX, -1e300, 0.0, 1e300, DBL_MAX, inf, (double)NAN};
+    const double want[] = {0.0, 0.0, 0.0, 0.5, 1.0, 1.0, 1.0};
+    double got[8];
+    float got_f32[1] = {3.0f};
+    fghm_focal *focal = focal_handle(2.0, 0.5, FGHM_REDUCTION_SUM);
+    (void)state;
+    assert_int_equal(fghm_focal_calibrate_f64(focal, 8, x, got), FGHM_OK);
+    for (size_t k = 0; k < 7; k++) {
+        assert_true(got[k] == want[k]);
+    }
+    assert_true(isnan(got[7]));
+    /* Where positives, or negatives, weigh nothing. */
+    for (int alpha = 0; alpha < 2; alpha++) {
+        assert_int_equal(fghm_focal_set_alpha(focal, (double)alpha), FGHM_OK);
+        assert_int_equal(fghm_focal_calibrate_f64(focal, 8, x, got), FGHM_OK);
+        for (size_t k = 0; k < 7; k++) {
+            assert_true(got[k] == (double)(1 - alpha));
+        }
+        assert_true(isnan(got[7]));
+    }
+    assert_int_equal(fghm_focal_set_alpha(focal, 0.5), FGHM_OK);
+    assert_int_equal(fghm_focal_calibrate_f64(NULL, 8, x, got), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_calibrate_f32(NULL, 0, NULL, NULL), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_calibrate_f64(focal, 1, NULL, got), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_calibrate_f64(focal, 1, x, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_calibrate_f32(focal, 1, NULL, got_f32), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_calibrate_f32(focal, 1, got_f32, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_calibrate_f64(focal, 0, NULL, NULL), FGHM_OK);
+    assert_int_equal(fghm_focal_calibrate_f32(focal, 0, NULL, NULL), FGHM_OK);
+    assert_int_equal(fghm_focal_set_rule(focal, FGHM_RULE_STAR), FGHM_OK);
+    assert_int_equal(fghm_focal_set_gamma(focal, 0.0), FGHM_OK);
+    assert_int_equal(fghm_focal_calibrate_f64(focal, 8, x, got), FGHM_ERROR_GAMMA);
+    assert_int_equal(fghm_focal_calibrate_f32(focal, 1, got_f32, got_f32), FGHM_ERROR_GAMMA);
+    assert_true(got_f32[0] == 3.0f);
+    fghm_focal_destroy(focal);
+}
+
+int main(void) {
+    const struct suite_test tests[] = {
+        {"batches_equal_plain_calls", batches_equal_plain_calls, 1},
+        {"plain_calls_have_all_reductions", plain_calls_have_all_reductions, 1},
+        {"labels_equal_one_hot_targets", labels_equal_one_hot_targets, 1},
+        {"targets_of_any_dtype", targets_of_any_dtype, 1},
+        {"layouts_are_equal", layouts_are_equal, 1},
+        {"rules_agree_on_hard_targets", rules_agree_on_hard_targets, 1},
+        {"modes_of_the_hessian", modes_of_the_hessian, 1},
+        {"gauss_newton_of_softmax_is_not_negative", gauss_newton_of_softmax_is_not_negative, 1},
+        {"two_classes_are_the_sigmoid_form", two_classes_are_the_sigmoid_form, 1},
+        {"softmax_does_not_see_shifts", softmax_does_not_see_shifts, 1},
+        {"extremes_of_softmax", extremes_of_softmax, 1},
+        {"nan_stays_in_its_sample", nan_stays_in_its_sample, 1},
+        {"finite_logits_give_finite_results", finite_logits_give_finite_results, 1},
+        {"probabilities_of_0_and_1", probabilities_of_0_and_1, 1},
+        {"all_ignored", all_ignored, 1},
+        {"threads_change_no_bit", threads_change_no_bit, 1},
+        {"instruction_sets_agree", instruction_sets_agree, 0},
+        {"derivatives_of_the_reference", derivatives_of_the_reference, 0},
+        {"best_constants_are_best", best_constants_are_best, 0},
+        {"best_constants_of_extremes", best_constants_of_extremes, 0},
+        {"errors_of_best_constants", errors_of_best_constants, 0},
+        {"calibration_follows_its_formula", calibration_follows_its_formula, 1},
+        {"ends_of_calibration", ends_of_calibration, 0},
+    };
+    return suite_run("batch_properties", tests, SUITE_COUNT(tests));
+}
