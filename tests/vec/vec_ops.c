@@ -69,8 +69,6 @@ static vreal result(enum vec_op op, const void *a_from, const void *b_from, cons
         return v_keep(mask_of(b_from), a);
     case VEC_DROP:
         return v_drop(mask_of(b_from), a);
-    case VEC_ADD_UNLESS:
-        return v_add_unless(mask_of(c_from), a, b);
     case VEC_MUL_UNLESS:
         return v_mul_unless(mask_of(c_from), a, b);
     case VEC_FRACTION:
@@ -111,9 +109,11 @@ static bool all(const void *a) {
     return m_all(mask_of(a));
 }
 
-static void lookup(bool of_16, const void *table, const void *a, void *out) {
+static void lookup(size_t entries, const void *table, const void *a, void *out) {
     const vindex index = v_index(v_load(a));
-    v_store(out, of_16 ? v_lookup16(table, index) : v_lookup(table, index));
+    v_store(out, entries == 16    ? v_lookup16(table, index)
+                 : entries == 128 ? v_lookup128(table, index)
+                                  : v_lookup(table, index));
 }
 
 static void sum(size_t n, const void *a, double *out) {

@@ -41,7 +41,6 @@ enum vec_op {
     VEC_SELECT,
     VEC_KEEP,
     VEC_DROP,
-    VEC_ADD_UNLESS,
     VEC_MUL_UNLESS,
     VEC_FRACTION,
     VEC_FRACTION_EXPONENT,
@@ -62,7 +61,7 @@ struct vec_ops {
     void (*index)(enum vec_index_op op, const void *a, const void *b, int32_t *out);
     void (*set)(const void *a, void *out); /* the first of a in every lane */
     bool (*all)(const void *a);            /* m_all of the mask of a */
-    void (*lookup)(bool of_16, const void *table, const void *a, void *out); /* at v_index(a) */
+    void (*lookup)(size_t entries, const void *table, const void *a, void *out); /* at v_index(a) */
     /* Sums of n numbers, a multiple of VEC_SUM_LANES, in as many lanes. */
     void (*sum)(size_t n, const void *a, double *out);
     uint32_t (*tally)(size_t n, const void *a); /* numbers above 0 */

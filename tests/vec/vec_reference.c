@@ -102,8 +102,6 @@ static real result(enum vec_op op, real a, real b, real c) {
         return b > 0 ? a : 0;
     case VEC_DROP:
         return b > 0 ? 0 : a;
-    case VEC_ADD_UNLESS:
-        return c > 0 ? a : a + b;
     case VEC_MUL_UNLESS:
         return c > 0 ? a : a * b;
     case VEC_FRACTION:
@@ -130,9 +128,9 @@ static void index_of(enum vec_index_op op, const void *a, const void *b, int32_t
                                   : (int32_t)(low + (read(b) > 0));
 }
 
-static void lookup(bool of_16, const void *table, const void *a, void *out) {
+static void lookup(size_t entries, const void *table, const void *a, void *out) {
     const real x = read(a);
-    (void)of_16;
+    (void)entries;
     memcpy(out, (const real *)table + (isnan(x) ? 0 : (size_t)x), sizeof x);
 }
 
