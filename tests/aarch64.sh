@@ -45,4 +45,4 @@ cmake -S . -B "$build" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch6
     -DCMAKE_CROSSCOMPILING_EMULATOR="qemu-aarch64;-L;$root" \
     -DFOCALGHM_BUILD_BENCH=OFF
 cmake --build "$build" -j "$(nproc)"
-exec tests/ctest.sh "$build"
+exec tests/ctest.sh "$build" --label-exclude isa
