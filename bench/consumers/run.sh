@@ -18,7 +18,7 @@ if test "$name" = torch; then
     fi
     export FOCALGHM_LIBRARY="$libdir/libfocalghm.so" PYTHONDONTWRITEBYTECODE=1
     status=0
-    for test in test_focal test_conventions; do
+    for test in test_focal test_conventions test_ghm; do
         timeout 120 "$python" "$here/torch/$test.py" || status=1
     done
     exit $status
