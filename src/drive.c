@@ -142,6 +142,10 @@ static void span_segment(void *context, size_t segment, size_t first, size_t n) 
 
 size_t fghm_drive(fghm_pool *pool, const struct fghm_span *span, size_t real_size,
                   fghm_segment_work *work, void *context) {
+    if (span->n > 0 && span->n <= SEGMENT_MIN) {
+        work(context, 0, span); /* one segment: what a small call costs counts */
+        return 1;
+    }
     struct span_drive drive = {span, real_size, work, context};
     return fghm_drive_range(pool, span->n, 1, span_segment, &drive);
 }

@@ -58,20 +58,24 @@ struct focal_values {
     vreal hessian;
 };
 
+/* A factor in every lane; finite, since a weight of 0 can meet it. */
+KERNEL_INLINE vreal v_set_factor(double x) {
+    const double most = (double)REAL_MAX;
+    return v_set((real)(x < -most ? -most : x > most ? most : x));
+}
+
 KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants) {
     /* Products with a larger gamma could overflow, and 0 times them be NaN. */
     const double gamma = constants->gamma < REAL_GAMMA_MAX ? constants->gamma : REAL_GAMMA_MAX;
-    const double lowest = -(double)REAL_MAX;
-    const double floor = constants->hessian_floor > lowest ? constants->hessian_floor : lowest;
     return (struct focal_factors){
         .gamma = {v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))},
-        .positive = v_set((real)constants->positive),
-        .negative = v_set((real)constants->negative),
-        .positive_scaled = v_set((real)(constants->positive * constants->scale)),
-        .negative_scaled = v_set((real)(constants->negative * constants->scale)),
+        .positive = v_set_factor(constants->positive),
+        .negative = v_set_factor(constants->negative),
+        .positive_scaled = v_set_factor(constants->positive * constants->scale),
+        .negative_scaled = v_set_factor(constants->negative * constants->scale),
         .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(1)),
         .absolute = v_eq(v_set(constants->absolute), v_set(1)),
-        .hessian_floor = v_set((real)floor),
+        .hessian_floor = v_set_factor(constants->hessian_floor),
         .quality = constants->quality,
         .met_is_zero = v_eq(v_set(constants->quality), v_set(1)),
     };
@@ -376,24 +380,26 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_fact
     }
 }
 
-/* Out of line, and one for all kinds: soft targets and infinite logits are rare. */
+/* Out of line, and one for all kinds: soft targets and infinite logits are rare.  It makes
+ * its factors by itself, so that the common way has only those that it needs to make. */
 static __attribute__((noinline)) void
-irregular_results(struct focal_kind kind, const struct focal_factors *factors,
+irregular_results(struct focal_kind kind, const struct fghm_focal_constants *constants,
                   const struct fghm_span *span, struct chunk_exponentials *chunk, int *bad_target) {
+    const struct focal_factors factors = focal_factors(constants);
     kind.regular = false;
-    focal_results(kind, factors, span, chunk, bad_target);
+    focal_results(kind, &factors, span, chunk, bad_target);
 }
 
 /* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
-KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct focal_factors *factors,
-                               const struct fghm_span *span, struct lane_sum *total,
-                               int *bad_target) {
+KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_constants *constants,
+                               const struct focal_factors *factors, const struct fghm_span *span,
+                               struct lane_sum *total, int *bad_target) {
     struct chunk_exponentials chunk;
     const bool regular = exponentials(kind, span->n, span->logits, span->targets, &chunk);
     if (__builtin_expect(regular, 1)) {
         focal_results(kind, factors, span, &chunk, bad_target);
     } else {
-        irregular_results(kind, factors, span, &chunk, bad_target);
+        irregular_results(kind, constants, span, &chunk, bad_target);
     }
     lane_sum_add_chunk(total, span->n, chunk.power);
 }
@@ -407,7 +413,7 @@ KERNEL_INLINE double focal_span(struct focal_kind kind,
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        focal_chunk(kind, &factors, &walk.part, &total, bad_target);
+        focal_chunk(kind, constants, &factors, &walk.part, &total, bad_target);
         walk_finish_part(&walk);
     }
     return lane_sum_total(&total);

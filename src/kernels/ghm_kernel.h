@@ -603,9 +603,10 @@ KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct foca
     return true;
 }
 
-KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct focal_factors *factors,
-                               const struct fghm_bins *bins, const real *bin_weights,
-                               const struct fghm_span *span, struct lane_sum *total, int *bad) {
+KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct fghm_focal_constants *constants,
+                               const struct focal_factors *factors, const struct fghm_bins *bins,
+                               const real *bin_weights, const struct fghm_span *span,
+                               struct lane_sum *total, int *bad) {
     struct ghm_chunk chunk;
     struct fghm_span part = *span;
     if (span->weights != NULL) {
@@ -617,7 +618,7 @@ KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct focal_factor
     if (!apply_regular_chunk(kind, factors, bins, bin_weights, &part, total)) {
         any_weights(CLASSIFICATION, bins, bin_weights, &part, &chunk, bad);
         part.weights = chunk.weights;
-        focal_chunk(kind, factors, &part, total, bad);
+        focal_chunk(kind, constants, factors, &part, total, bad);
     }
 }
 
@@ -642,7 +643,7 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        apply_chunk(kind, &factors, bins, bin_weights, &walk.part, &total, bad);
+        apply_chunk(kind, &constants, &factors, bins, bin_weights, &walk.part, &total, bad);
         walk_finish_part(&walk);
     }
     return lane_sum_total(&total);
