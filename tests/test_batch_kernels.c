@@ -22,7 +22,7 @@
 #include "support/rows.h"
 
 #define POISON 0xa5
-#define MOST_ELEMENTS 20000
+#define MOST_ELEMENTS 10000
 
 /* Numbers of a dtype ------------------------------------------------------------ */
 
