@@ -22,7 +22,7 @@
 #include "support/rows.h"
 
 #define POISON 0xa5
-#define MOST_ELEMENTS 20000
+#define MOST_ELEMENTS 10000
 
 /* Numbers of a dtype ------------------------------------------------------------ */
 
@@ -38,7 +38,8 @@ static size_t size_of(int32_t dtype) {
 static void put(int32_t dtype, void *array, size_t at, double value) {
     unsigned char *const to = (unsigned char *)array + at * size_of(dtype);
     const float f32 = (float)value;
-    const int32_t i32 = dtype == FGHM_I32 || dtype == FGHM_U8 ? (int32_t)value : 0;
+    const bool fits = fabs(value) < 0x1p31 && (dtype == FGHM_I32 || dtype == FGHM_U8);
+    const int32_t i32 = fits ? (int32_t)value : 0;
     const int64_t i64 = dtype == FGHM_I64 ? (int64_t)value : 0;
     uint32_t bits;
     uint16_t half;
