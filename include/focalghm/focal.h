@@ -171,11 +171,11 @@ FGHM_API fghm_status fghm_focal_get_hessian(const fghm_focal *focal, fghm_hessia
  *                            a target between 0 and 1 as many ulp of the sum of its terms'
  *                            magnitudes, a_t m^gamma (t (1 - p) + (1 - t) p + gamma |r| BCE),
  *                            since p - t loses digits where the two meet
- *   hessian                  as many ulp of |p (1 - p)| + gamma |r| (2 t (1 - p) + 2 (1 - t) p +
- * (|1 - 2 p| +
- *                            |(gamma - 1) r|) BCE), times a_t m^gamma, with m = 1 - p_t and
- *                            r = (1 - 2 t) p (1 - p) / m: the sum of its terms' magnitudes,
- *                            since they cancel near its roots
+ *   hessian                  one and a half times as many (12, 24) of the sum of its terms'
+ *                            magnitudes, since they cancel near its roots: of
+ *                            a_t m^gamma (p (1 - p) + gamma |r| (2 t (1 - p) + 2 (1 - t) p +
+ *                            (|1 - 2 p| + |(gamma - 1) r|) BCE)),
+ *                            m = 1 - p_t, r = (1 - 2 t) p (1 - p) / m
  *   any of them, subnormal   at most 8 times the smallest subnormal number
  *   loss                     2^-22 (f32), 2^-48 (f64) of the sum of |element_loss| / D, for
  *                            any n
