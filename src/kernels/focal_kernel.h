@@ -29,8 +29,6 @@
 #include "kernels/math_kernel.h"
 #include "kernels/span_walk.h"
 
-#define KERNEL_INLINE static inline __attribute__((always_inline))
-
 /* The outputs of a call, each set with those before it. */
 enum { WANT_LOSS, WANT_GRADIENT, WANT_HESSIAN };
 

@@ -11,6 +11,7 @@
  * cell.  With many, g itself tells the bin, unless it is too near to an edge. */
 
 #include "focalghm/ghm.h"
+#include "kernels/double_sum.h"
 #include "kernels/focal_kernel.h"
 
 /* Up to here a comparison with every edge is cheaper than a histogram. */
@@ -487,13 +488,10 @@ static void ghmr_count(const struct fghm_bins *bins, const struct fghm_span *spa
     count_span(REGRESSION, bins, span, counts, valid, bad_target);
 }
 
-/* The working memory of ghm_apply: a chunk's weights, and its inputs where the
- * mask has put harmless ones in place of what is not to be looked at. */
+/* A chunk's margins and weights. */
 struct ghm_chunk {
     real margins[CHUNK];
     real weights[CHUNK];
-    real logits[CHUNK];
-    real targets[CHUNK];
 };
 
 /* The weights of any chunk, by way of margins. */
@@ -530,23 +528,6 @@ static void ghm_weigh(enum margin_kind kind, const struct fghm_bins *bins, const
     while (walk_next(&walk)) {
         any_weights(kind, bins, bin_weights, &walk.part, &chunk, &bad);
         memcpy(weights + walk.first, chunk.weights, walk.n * sizeof(real));
-    }
-}
-
-/* Stands in for a logit that is not to be looked at: with target 1, and whatever weight, its
- * results are 0. */
-#define MASKED_LOGIT ((real)0x1p100)
-
-/* Puts harmless elements in the place of those that the mask says are not valid. */
-KERNEL_INLINE void mask_inputs(const struct fghm_span *span, struct ghm_chunk *chunk) {
-    const real *const logits = span->logits;
-    const real *const targets = span->targets;
-    const real *const mask = span->weights;
-    for (size_t i = 0; i < span->n; i += V_LANES) {
-        const vmask valid = v_gt(v_load(mask + i), v_set(0));
-        const vreal logit = v_select(valid, v_load(logits + i), v_set(MASKED_LOGIT));
-        v_store(chunk->logits + i, logit);
-        v_store(chunk->targets + i, v_select(valid, v_load(targets + i), v_set(1)));
     }
 }
 
@@ -607,18 +588,12 @@ KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct fghm_focal_c
                                const struct focal_factors *factors, const struct fghm_bins *bins,
                                const real *bin_weights, const struct fghm_span *span,
                                struct lane_sum *total, int *bad) {
-    struct ghm_chunk chunk;
-    struct fghm_span part = *span;
-    if (span->weights != NULL) {
-        mask_inputs(span, &chunk);
-        part.logits = chunk.logits;
-        part.targets = chunk.targets;
-        part.weights = NULL;
-    }
-    if (!apply_regular_chunk(kind, factors, bins, bin_weights, &part, total)) {
-        any_weights(CLASSIFICATION, bins, bin_weights, &part, &chunk, bad);
-        part.weights = chunk.weights;
-        focal_chunk(kind, constants, factors, &part, total, bad);
+    if (!apply_regular_chunk(kind, factors, bins, bin_weights, span, total)) {
+        struct ghm_chunk chunk;
+        struct fghm_span weighted = *span;
+        any_weights(CLASSIFICATION, bins, bin_weights, span, &chunk, bad);
+        weighted.weights = chunk.weights;
+        focal_chunk(kind, constants, factors, &weighted, total, bad);
     }
 }
 
@@ -649,8 +624,10 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
     return lane_sum_total(&total);
 }
 
-static double ghm_apply(const struct fghm_bins *bins, const void *bin_weights, double scale,
-                        const struct fghm_span *span, int *bad) {
+/* Elements without a mask. */
+static __attribute__((noinline)) double apply_valid(const struct fghm_bins *bins,
+                                                    const void *bin_weights, double scale,
+                                                    const struct fghm_span *span, int *bad) {
     if (span->hessian != NULL) {
         return apply_span(WANT_HESSIAN, bins, bin_weights, scale, span, bad);
     }
@@ -658,6 +635,39 @@ static double ghm_apply(const struct fghm_bins *bins, const void *bin_weights, d
         return apply_span(WANT_GRADIENT, bins, bin_weights, scale, span, bad);
     }
     return apply_span(WANT_LOSS, bins, bin_weights, scale, span, bad);
+}
+
+/* Stands in for a logit that is not to be looked at: with target 1, and whatever weight, its
+ * results are 0. */
+#define MASKED_LOGIT ((real)0x1p100)
+
+/* How many elements are masked at a time. */
+#define MASKED_BLOCK 1024
+
+/* Elements with a mask: harmless ones take the place of those that are not valid. */
+static double ghm_apply(const struct fghm_bins *bins, const void *bin_weights, double scale,
+                        const struct fghm_span *span, int *bad) {
+    if (span->weights == NULL) {
+        return apply_valid(bins, bin_weights, scale, span, bad);
+    }
+    real logits[MASKED_BLOCK], targets[MASKED_BLOCK];
+    struct double_sum sum = {0, 0};
+    for (size_t first = 0; first < span->n; first += MASKED_BLOCK) {
+        const size_t left = span->n - first;
+        struct fghm_span part = sub_span(span, first, left < MASKED_BLOCK ? left : MASKED_BLOCK);
+        const real *const from = part.logits;
+        const real *const mask = part.weights;
+        for (size_t i = 0; i < part.n; i++) {
+            const bool valid = mask[i] > 0;
+            logits[i] = valid ? from[i] : MASKED_LOGIT;
+            targets[i] = valid ? ((const real *)part.targets)[i] : 1;
+        }
+        part.logits = logits;
+        part.targets = targets;
+        part.weights = NULL;
+        double_sum_add(&sum, apply_valid(bins, bin_weights, scale, &part, bad));
+    }
+    return sum.high + sum.low;
 }
 
 #endif

@@ -21,7 +21,7 @@ struct lane_sum {
 #endif
 };
 
-static inline void lane_sum_zero(struct lane_sum *lanes) {
+KERNEL_INLINE void lane_sum_zero(struct lane_sum *lanes) {
     v_sum_zero(&lanes->sum);
 #if FGHM_REAL_BITS == 64
     memset(lanes->total, 0, sizeof lanes->total);
@@ -30,7 +30,7 @@ static inline void lane_sum_zero(struct lane_sum *lanes) {
 }
 
 /* At the end of each chunk. */
-static inline void lane_sum_end_chunk(struct lane_sum *lanes) {
+KERNEL_INLINE void lane_sum_end_chunk(struct lane_sum *lanes) {
 #if FGHM_REAL_BITS == 64
     real chunk[SUM_LANES];
     v_sum_store(chunk, &lanes->sum);
@@ -51,7 +51,7 @@ static inline void lane_sum_end_chunk(struct lane_sum *lanes) {
 }
 
 /* Adds blocks of SUM_LANES. */
-static inline void add_blocks(vsum *sum, size_t blocks, const real *from) {
+KERNEL_INLINE void add_blocks(vsum *sum, size_t blocks, const real *from) {
     for (size_t i = 0; i < blocks * SUM_LANES; i += SUM_LANES) {
         for (int part = 0; part < SUM_LANES / V_LANES; part++) {
             v_sum_add(sum, part, v_load(from + i + (size_t)part * V_LANES));
@@ -60,7 +60,7 @@ static inline void add_blocks(vsum *sum, size_t blocks, const real *from) {
 }
 
 /* Adds four blocks at a time; returns whether all sums of four were finite. */
-static inline bool add_fours(vsum *sum, size_t fours, const real *from) {
+KERNEL_INLINE bool add_fours(vsum *sum, size_t fours, const real *from) {
     vreal trouble = v_set(0);
     for (size_t i = 0; i < fours * 4 * SUM_LANES; i += 4 * SUM_LANES) {
         for (int part = 0; part < SUM_LANES / V_LANES; part++) {
@@ -76,7 +76,7 @@ static inline bool add_fours(vsum *sum, size_t fours, const real *from) {
 }
 
 /* Adds n numbers, a multiple of SUM_LANES. */
-static inline void lane_sum_add_chunk(struct lane_sum *lanes, size_t n, const real *from) {
+KERNEL_INLINE void lane_sum_add_chunk(struct lane_sum *lanes, size_t n, const real *from) {
     const size_t fours = n / (4 * SUM_LANES);
     vsum sum = lanes->sum;
     if (__builtin_expect(!add_fours(&sum, fours, from), 0)) {

@@ -33,7 +33,7 @@ static inline void *offset(void *array, size_t elements) {
 }
 
 /* The elements of `span` from `first` on, `n` of them. */
-static inline struct fghm_span sub_span(const struct fghm_span *span, size_t first, size_t n) {
+KERNEL_INLINE struct fghm_span sub_span(const struct fghm_span *span, size_t first, size_t n) {
     return (struct fghm_span){
         .n = n,
         .logits = offset_const(span->logits, first),
@@ -46,7 +46,7 @@ static inline struct fghm_span sub_span(const struct fghm_span *span, size_t fir
 }
 
 /* The filling is a positive of weight 0: its loss, gradient and Hessian are 0. */
-static inline void walk_pad(struct span_walk *walk) {
+static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
     const struct fghm_span *const rest = &walk->part;
     for (size_t i = 0; i < SUM_LANES; i++) {
         walk->logits[i] = walk->filling;
@@ -78,7 +78,7 @@ static inline void walk_start(struct span_walk *walk, const struct fghm_span *sp
 }
 
 /* Goes on to the next part; false at the end. */
-static inline bool walk_next(struct span_walk *walk) {
+KERNEL_INLINE bool walk_next(struct span_walk *walk) {
     walk->first += walk->n;
     const size_t left = walk->span->n - walk->first;
     if (left == 0) {

@@ -10,6 +10,7 @@
  * same bits whatever it does. */
 
 #include "focalghm/batch.h"
+#include "kernels/double_sum.h"
 #include "kernels/kernels.h"
 #include "vec/real.h"
 
@@ -528,13 +529,11 @@ static inline void find_outside(size_t first, size_t n, const real *numbers, boo
     }
 }
 
-/* Neumaier's summation, over tiles. */
 static inline void part_add(struct fghm_part *part, double loss) {
-    const double sum = part->sum + loss;
-    const double error =
-        fabs(part->sum) >= fabs(loss) ? (part->sum - sum) + loss : (loss - sum) + part->sum;
-    part->sum_error += error == error ? error : 0;
-    part->sum = sum;
+    struct double_sum sum = {part->sum, part->sum_error};
+    double_sum_add(&sum, loss);
+    part->sum = sum.high;
+    part->sum_error = sum.low;
 }
 
 #endif

@@ -49,6 +49,10 @@ typedef int64_t real_integer;
 #error "FGHM_REAL_BITS must be 32 or 64"
 #endif
 
+/* What hot loops call: the compiler would leave some of it out of line, the objects being
+ * large. */
+#define KERNEL_INLINE static inline __attribute__((always_inline))
+
 /* Sums are kept in 16 lanes whatever the width of a register: element i of a
  * block adds to lane i mod 16.  So the order of additions, and with it every
  * bit of a sum, is the same on every instruction set. */
