@@ -298,16 +298,13 @@ static size_t nonempty_bins(const fghm_ghm *ghm, size_t histogram) {
     return nonempty;
 }
 
-/* w of a bin that has elements: see the header. */
-static double weight_of(const fghm_ghm *ghm, size_t histogram, size_t bin, double divisor) {
-    const struct ghm_history *const history = &ghm->history;
-    const double average = history->averages[histogram * ghm->bins + bin];
+/* What the averages are compared with: the elements of a batch, or their average. */
+static double total_above(const fghm_ghm *ghm, size_t histogram) {
     const bool corrected =
         ghm->settings.momentum > 0 && ghm->settings.momentum_rule == FGHM_MOMENTUM_CORRECTED;
-    /* The corrections of both for their start at 0 cancel. */
-    const double total = corrected ? history->average_totals[histogram]
-                                   : (double)fghm_ghm_row_total(ghm, history->counts, histogram);
-    return fmin(total / (average * divisor), ghm->settings.weight_cap);
+    /* The corrections of both averages for their start at 0 cancel. */
+    return corrected ? ghm->history.average_totals[histogram]
+                     : (double)fghm_ghm_row_total(ghm, ghm->history.counts, histogram);
 }
 
 void fghm_ghm_refresh_weights(fghm_ghm *ghm) {
@@ -315,11 +312,15 @@ void fghm_ghm_refresh_weights(fghm_ghm *ghm) {
     for (size_t h = 0; h < ghm->histograms; h++) {
         const bool all = settings->divisor == FGHM_DIVISOR_ALL_BINS;
         const double divisor = (double)(all ? ghm->bins : nonempty_bins(ghm, h));
+        const double total = total_above(ghm, h);
         for (size_t b = 0; b < ghm->bins; b++) {
+            const size_t plain = h * ghm->bins + b;
             const size_t padded = h * (ghm->bins + 1) + b;
-            const double weight =
-                ghm->history.counts[padded] > 0 ? weight_of(ghm, h, b, divisor) : 0;
-            ghm->weights[h * ghm->bins + b] = weight;
+            const double average = ghm->history.averages[plain];
+            const double weight = ghm->history.counts[padded] > 0
+                                      ? fmin(total / (average * divisor), settings->weight_cap)
+                                      : 0;
+            ghm->weights[plain] = weight;
             ghm->weights_f32[padded] = (float)weight;
             ghm->weights_f64[padded] = weight;
             ghm->scaled_f32[padded] = (float)(weight * settings->loss_weight);

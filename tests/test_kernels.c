@@ -212,7 +212,8 @@ static void assert_untouched(const struct arena *a, const struct placing *p,
 
 static double ulp(const struct dtype *d, double x) {
     const double smallest = ldexp(1.0, d->format->lowest);
-    return x == 0.0 ? smallest : fmax(smallest, ldexp(1.0, ilogb(x) - d->format->digits + 1));
+    return x == 0.0 || isnan(x) ? smallest
+                                : fmax(smallest, ldexp(1.0, ilogb(x) - d->format->digits + 1));
 }
 
 /* The sum of the magnitudes of an output's terms before a_t and weights; see focal.h. */
