@@ -122,15 +122,20 @@ fghm_status fghm_ghm_get_bins(const fghm_ghm *ghm, size_t *bins) {
     return FGHM_OK;
 }
 
+bool fghm_ghm_edges_fit(size_t bins, const double *edges) {
+    for (size_t b = 0; b < bins; b++) {
+        if (!(edges[b] < edges[b + 1])) {
+            return false;
+        }
+    }
+    return edges[0] == 0 && edges[1] >= DBL_MIN && edges[bins] == 1;
+}
+
 fghm_status fghm_ghm_set_edges(fghm_ghm *ghm, size_t bins, const double *edges) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(edges != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(bins >= 1 && bins <= FGHM_BINS_MAX, FGHM_ERROR_BINS);
-    FGHM_REQUIRE(edges[0] == 0 && edges[bins] == 1, FGHM_ERROR_EDGES);
-    for (size_t b = 0; b < bins; b++) {
-        FGHM_REQUIRE(edges[b] < edges[b + 1], FGHM_ERROR_EDGES);
-    }
-    FGHM_REQUIRE(bins == 1 || edges[1] >= DBL_MIN, FGHM_ERROR_EDGES);
+    FGHM_REQUIRE(fghm_ghm_edges_fit(bins, edges), FGHM_ERROR_EDGES);
     return fghm_ghm_rebuild(ghm, &ghm->settings, bins, edges, ghm->histograms);
 }
 

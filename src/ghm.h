@@ -46,6 +46,9 @@ struct fghm_ghm {
 /* Computes the weights from the history. */
 void fghm_ghm_refresh_weights(fghm_ghm *ghm);
 
+/* Whether bins + 1 edges are what a handle may have. */
+bool fghm_ghm_edges_fit(size_t bins, const double *edges);
+
 /* The number of valid elements in a row of counts. */
 uint64_t fghm_ghm_row_total(const fghm_ghm *ghm, const uint64_t *counts, size_t histogram);
 

@@ -9,6 +9,7 @@
  * The checksum is the 64-bit FNV-1a hash of all bytes before it. */
 #include "ghm.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,13 +170,16 @@ static bool settings_fit(const struct ghm_settings *settings) {
            fghm_is_reduction(settings->reduction) && fghm_is_normalizer(settings->normalizer);
 }
 
-static bool edges_fit(const double *edges, size_t bins) {
-    for (size_t b = 0; b < bins; b++) {
-        if (!(edges[b] < edges[b + 1])) {
-            return false;
-        }
+static bool history_fits(const fghm_ghm *ghm) {
+    const struct ghm_history *const history = &ghm->history;
+    bool fits = is_number(history->start, 0, 1);
+    for (size_t i = 0; i < ghm->histograms * ghm->bins; i++) {
+        fits = fits && is_number(history->averages[i], 0, DBL_MAX);
     }
-    return edges[0] == 0 && edges[bins] == 1;
+    for (size_t i = 0; i < ghm->histograms; i++) {
+        fits = fits && is_number(history->average_totals[i], 0, DBL_MAX);
+    }
+    return fits;
 }
 
 /* Makes `made`, a handle of zeros, what bytes that have been checked say. */
@@ -186,7 +190,7 @@ static fghm_status load_checked(fghm_ghm *made, const struct head *head, struct 
         exchange_double(bytes, &edges[b]);
     }
     fghm_status status = FGHM_ERROR_STATE;
-    if (edges_fit(edges, head->bins)) {
+    if (fghm_ghm_edges_fit(head->bins, edges)) {
         status = fghm_ghm_rebuild(made, &head->settings, head->bins, head->uniform ? NULL : edges,
                                   head->histograms);
     }
@@ -196,7 +200,7 @@ static fghm_status load_checked(fghm_ghm *made, const struct head *head, struct 
     made->history.start = head->start;
     exchange_history(bytes, made);
     fghm_ghm_refresh_weights(made);
-    return FGHM_OK;
+    return history_fits(made) ? FGHM_OK : FGHM_ERROR_STATE;
 }
 
 fghm_status fghm_ghm_load(fghm_ghm *ghm, size_t size, const void *state) {
@@ -217,7 +221,7 @@ fghm_status fghm_ghm_load(fghm_ghm *ghm, size_t size, const void *state) {
     uint64_t sum;
     exchange_u64(&end, &sum);
     FGHM_REQUIRE(sum == checksum(first, size - NUMBER), FGHM_ERROR_STATE);
-    FGHM_REQUIRE(settings_fit(&head.settings) && is_number(head.start, 0, 1), FGHM_ERROR_STATE);
+    FGHM_REQUIRE(settings_fit(&head.settings), FGHM_ERROR_STATE);
     /* Put in the place of what the handle was only once it is whole. */
     fghm_ghm *made;
     fghm_status status = fghm_ghm_create(&made);

@@ -273,6 +273,134 @@ static void set_bins_without_memory(void **state) {
     batch_free(&b);
 }
 
+/* Everything else that takes memory, on a handle with a history --------------------- */
+
+enum { SAMPLES = 20, CLASSES = 200, DENSITY_BINS = 50 };
+
+static float inputs[SAMPLES * CLASSES], targets[SAMPLES * CLASSES], outputs[SAMPLES * CLASSES];
+static uint64_t counted[CLASSES * (DENSITY_BINS + 1)];
+static struct {
+    size_t size;
+    unsigned char bytes[4096];
+} state_of_others;
+
+static fghm_status set_edges(fghm_ghm *ghm) {
+    const double edges[] = {0.0, 0.3, 0.9, 1.0};
+    return fghm_ghm_set_edges(ghm, 3, edges);
+}
+
+static fghm_status set_mu(fghm_ghm *ghm) {
+    return fghm_ghm_set_mu(ghm, 0.5);
+}
+
+static fghm_status set_histograms(fghm_ghm *ghm) {
+    return fghm_ghm_set_histograms(ghm, 5);
+}
+
+static fghm_status load(fghm_ghm *ghm) {
+    return fghm_ghm_load(ghm, state_of_others.size, state_of_others.bytes);
+}
+
+static fghm_status density(fghm_ghm *ghm) {
+    return fghm_ghmc_density_f32(ghm, SAMPLES * CLASSES, inputs, targets, NULL, outputs);
+}
+
+/* More counted than a call has room for on its stack. */
+static fghm_batch many_classes(void) {
+    fghm_batch batch = {.size = sizeof batch, .outer = SAMPLES, .classes = CLASSES, .inner = 1};
+    batch.logits.data = inputs;
+    batch.targets.data = targets;
+    batch.gradient.data = outputs;
+    return batch;
+}
+
+static fghm_status count(fghm_ghm *ghm) {
+    const fghm_batch batch = many_classes();
+    return fghm_ghmc_count_batch(ghm, NULL, &batch, CLASSES * (DENSITY_BINS + 1), counted, NULL);
+}
+
+static fghm_status step(fghm_ghm *ghm) {
+    const fghm_batch batch = many_classes();
+    return fghm_ghmc_batch(ghm, NULL, &batch, NULL);
+}
+
+static const struct operation {
+    const char *name;
+    size_t histograms;
+    fghm_status (*run)(fghm_ghm *ghm);
+} operations[] = {
+    {"set_edges", 1, set_edges}, {"set_mu", 1, set_mu},   {"set_histograms", 2, set_histograms},
+    {"load", 1, load},           {"density", 1, density}, {"count", CLASSES, count},
+    {"step", CLASSES, step},
+};
+
+static fghm_ghm *used_handle(size_t histograms) {
+    fghm_ghm *const ghm = ghm_handle(DENSITY_BINS, FGHM_REDUCTION_MEAN);
+    assert_int_equal(fghm_ghm_set_histograms(ghm, histograms), FGHM_OK);
+    memset(counted, 0, sizeof counted);
+    for (size_t i = 0; i < histograms * (DENSITY_BINS + 1); i++) {
+        counted[i] = i % 5;
+    }
+    assert_int_equal(fghm_ghm_update(ghm, SUITE_COUNT(counted), counted), FGHM_OK);
+    memset(counted, 0, sizeof counted);
+    return ghm;
+}
+
+static void assert_nothing_written(void) {
+    for (size_t i = 0; i < SUITE_COUNT(outputs); i++) {
+        assert_true(outputs[i] == 77.0f);
+    }
+    for (size_t i = 0; i < SUITE_COUNT(counted); i++) {
+        assert_int_equal(counted[i], 0);
+    }
+}
+
+static void operation_without_memory(const struct operation *operation) {
+    static unsigned char before[1 << 18], after[1 << 18];
+    fghm_ghm *const ghm = used_handle(operation->histograms);
+    size_t size = 0;
+    long k = 0, asked;
+    assert_int_equal(fghm_ghm_get_state_size(ghm, &size), FGHM_OK);
+    assert_int_equal(fghm_ghm_save(ghm, sizeof before, before), FGHM_OK);
+    do {
+        assert_true(++k < MOST);
+        for (size_t i = 0; i < SUITE_COUNT(outputs); i++) {
+            outputs[i] = 77.0f;
+        }
+        watch(k);
+        const fghm_status status = operation->run(ghm);
+        asked = unwatch();
+        if (status != (asked < k ? FGHM_OK : FGHM_ERROR_MEMORY)) {
+            fail_msg("%s, allocation %ld fails: status %d", operation->name, k, (int)status);
+        }
+        if (asked >= k) {
+            assert_int_equal(heap.balance, 0);
+            assert_int_equal(fghm_ghm_save(ghm, sizeof after, after), FGHM_OK);
+            assert_memory_equal(before, after, size);
+            assert_nothing_written();
+        }
+    } while (asked >= k);
+    assert_true(k > 1);
+    fghm_ghm_destroy(ghm);
+}
+
+static void operations_without_memory(void **state) {
+    struct random r = random_for(2);
+    fghm_ghm *const other = ghm_handle(7, FGHM_REDUCTION_SUM);
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(inputs); i++) {
+        inputs[i] = (float)random_normal(&r);
+        targets[i] = (float)(i % 2);
+    }
+    assert_int_equal(fghm_ghm_get_state_size(other, &state_of_others.size), FGHM_OK);
+    assert_int_equal(fghm_ghm_save(other, sizeof state_of_others.bytes, state_of_others.bytes),
+                     FGHM_OK);
+    fghm_ghm_destroy(other);
+    for (size_t i = 0; i < SUITE_COUNT(operations); i++) {
+        operation_without_memory(&operations[i]);
+    }
+}
+
 /* However often the number of bins changes, destroy returns the rest. */
 static void set_bins_leaks_nothing(void **state) {
     const size_t to[] = {1, FGHM_BINS_MAX, 30, 30, 0, 7};
@@ -345,6 +473,7 @@ int main(void) {
         {"destroy_frees_everything", destroy_frees_everything, 0},
         {"refused_arguments_allocate_nothing", refused_arguments_allocate_nothing, 0},
         {"set_bins_without_memory", set_bins_without_memory, 0},
+        {"operations_without_memory", operations_without_memory, 0},
         {"set_bins_leaks_nothing", set_bins_leaks_nothing, 0},
         {"computing_allocates_nothing", computing_allocates_nothing, 1},
         {"setting_and_reading_allocate_nothing", setting_and_reading_allocate_nothing, 0},

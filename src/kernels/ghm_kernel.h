@@ -23,7 +23,7 @@
 
 /* A histogram is spread over this many copies, so that equal bins in a row do
  * not wait for each other's store. */
-#define HISTOGRAMS 4
+#define HISTOGRAMS 8
 
 /* Elements after which 32-bit counters are emptied. */
 #define COUNT_RUN ((size_t)1 << 30)
