@@ -305,7 +305,7 @@ static fghm_status density(fghm_ghm *ghm) {
     return fghm_ghmc_density_f32(ghm, SAMPLES * CLASSES, inputs, targets, NULL, outputs);
 }
 
-/* More counted than a call has room for on its stack. */
+/* More counts than a call has room for on its stack. */
 static fghm_batch many_classes(void) {
     fghm_batch batch = {.size = sizeof batch, .outer = SAMPLES, .classes = CLASSES, .inner = 1};
     batch.logits.data = inputs;
