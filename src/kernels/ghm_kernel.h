@@ -21,9 +21,10 @@
  * registers. */
 #define TALLY_GROUP 8
 
-/* A histogram is spread over this many copies, so that equal bins in a row do
- * not wait for each other's store. */
+/* A histogram is spread over up to this many copies, so that equal bins in a row do
+ * not wait for each other's store; all of them have this much room. */
 #define HISTOGRAMS 8
+#define HISTOGRAM_ROOM 8192
 
 /* Elements after which 32-bit counters are emptied. */
 #define COUNT_RUN ((size_t)1 << 30)
@@ -283,8 +284,17 @@ static inline void uniform_bins(const struct fghm_bins *bins, size_t n, const re
     }
 }
 
+/* A power of 2. */
+static inline size_t histogram_copies(const struct fghm_bins *bins) {
+    size_t copies = HISTOGRAMS;
+    while (copies * (bins->bins + 1) > HISTOGRAM_ROOM) {
+        copies /= 2;
+    }
+    return copies;
+}
+
 static inline void histogram_add(const struct fghm_bins *bins, size_t n, const real *margins,
-                                 uint32_t (*histograms)[FGHM_BINS_MAX + 1]) {
+                                 uint32_t *histograms) {
     int32_t indices[CHUNK];
     if (bins->uniform) {
         uniform_bins(bins, n, margins, indices);
@@ -296,9 +306,14 @@ static inline void histogram_add(const struct fghm_bins *bins, size_t n, const r
             v_store_index(indices + i, bin_of_margin(&finder, v_load(margins + i)));
         }
     }
+    const size_t last = histogram_copies(bins) - 1;
+    uint32_t *copies[HISTOGRAMS];
+    for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
+        copies[copy] = histograms + (copy & last) * (bins->bins + 1);
+    }
     for (size_t i = 0; i < n; i += HISTOGRAMS) {
         for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
-            histograms[copy][indices[i + copy]]++;
+            copies[copy][indices[i + copy]]++;
         }
     }
 }
@@ -306,7 +321,7 @@ static inline void histogram_add(const struct fghm_bins *bins, size_t n, const r
 /* What one run of ghm_count counts into; which of them, how_to_count says. */
 struct ghm_counter {
     uint64_t at_least[TALLY_BINS + TALLY_GROUP];
-    uint32_t histograms[HISTOGRAMS][FGHM_BINS_MAX + 1];
+    uint32_t histograms[HISTOGRAM_ROOM];
 #ifdef V_HAS_PACKED_COUNTERS
     vtally packed[PACKED_REGISTERS * PACKED_FIELDS];
     packed_ones ones;
@@ -412,9 +427,8 @@ static inline void counter_zero(const struct fghm_bins *bins, struct ghm_counter
         memset(counter->at_least, 0, sizeof counter->at_least);
         break;
     case COUNT_HISTOGRAM:
-        for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
-            memset(counter->histograms[copy], 0, (bins->bins + 1) * sizeof(uint32_t));
-        }
+        memset(counter->histograms, 0,
+               histogram_copies(bins) * (bins->bins + 1) * sizeof counter->histograms[0]);
         break;
     }
 }
@@ -427,8 +441,8 @@ static inline void counter_collect(const struct fghm_bins *bins, const struct gh
             const uint64_t above = bin + 1 < bins->bins ? counter->at_least[bin + 1] : 0;
             counts[bin] += counter->at_least[bin] - above;
         } else if (how == COUNT_HISTOGRAM) {
-            for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
-                counts[bin] += counter->histograms[copy][bin];
+            for (size_t copy = 0; copy < histogram_copies(bins); copy++) {
+                counts[bin] += counter->histograms[copy * (bins->bins + 1) + bin];
             }
         } else {
 #ifdef V_HAS_PACKED_COUNTERS
