@@ -1,0 +1,781 @@
+/* SPDX-License-Identifier: MIT */
+
+/* GHM over batches against a model of its own, in long double, straight from the headers:
+ * a seeded random covering of every axis of the descriptor and of the handle.  As in
+ * test_batch, each combination is called twice: with all outputs in the type of the
+ * computation, which are compared with the model, and as it was drawn, which must be the
+ * rounded results of the first, bit for bit.  Then what follows from the contract without a
+ * model: classes apart, parts, plain calls, errors. */
+
+#include <float.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/batch.h"
+#include "support/strided.h"
+#include "support/suite.h"
+
+enum { COMBINATIONS = 1500, CLASSES_MAX = 12, BINS_MAX = 300, HARMONIZING = OUTPUTS, RESULTS };
+
+/* -------------------------------------------------------------------------
+ * A combination. */
+
+enum weighting { UNWEIGHTED, PER_ELEMENT, PER_SAMPLE };
+
+struct combination {
+    unsigned number;
+    bool regression, softmax, apart; /* apart: a histogram for each class */
+    size_t outer, classes, inner, bins;
+    bool custom_edges;
+    double edges[BINS_MAX + 1];
+    fghm_target_form form;
+    fghm_background background;
+    int ignoring;
+    int64_t ignore_index;
+    double smoothing;
+    fghm_dtype logits, targets, weights, outputs[RESULTS];
+    enum weighting weighting;
+    bool poisoned; /* a valid element is NaN */
+    fghm_divisor divisor;
+    fghm_momentum_rule rule;
+    double momentum, cap, loss_weight, mu, normalizer;
+    fghm_reduction reduction;
+    unsigned subset; /* bit k: output k, bit RESULTS: the result */
+    int threads;
+};
+
+static bool is_double(const struct combination *c) {
+    return c->logits == FGHM_F64;
+}
+
+static fghm_dtype real_of(const struct combination *c) {
+    return is_double(c) ? FGHM_F64 : FGHM_F32;
+}
+
+static double round_real(const struct combination *c, double value) {
+    return is_double(c) ? value : (double)(float)value;
+}
+
+static void draw_shape(struct random *r, struct combination *c) {
+    c->outer = c->classes = c->inner = 1;
+    switch (random_below(r, 5)) {
+    case 0:
+        c->outer = 1 + random_below(r, 130);
+        break;
+    case 1: /* row-major */
+        c->outer = 1 + random_below(r, 20);
+        c->classes = 1 + random_below(r, CLASSES_MAX);
+        break;
+    case 2: /* class-major */
+        c->inner = 1 + random_below(r, 40);
+        c->classes = 1 + random_below(r, CLASSES_MAX);
+        break;
+    case 3: /* more than a tile */
+        c->outer = 1 + random_below(r, 20);
+        c->classes = 1 + random_below(r, 7);
+        c->inner = 1 + random_below(r, 40);
+        break;
+    default:
+        c->outer = 1 + random_below(r, 5);
+        c->classes = 1 + random_below(r, 5);
+        c->inner = 1 + random_below(r, 20);
+        break;
+    }
+}
+
+static void draw_bins(struct random *r, struct combination *c) {
+    static const size_t bins[] = {1, 2, 3, 10, 10, 15, 16, 24, 25, 30, 127, 128, BINS_MAX};
+    c->bins = bins[random_below(r, SUITE_COUNT(bins))];
+    c->custom_edges = random_below(r, 3) == 0;
+    for (size_t b = 0; b <= c->bins; b++) {
+        const double even = (double)b / (double)c->bins;
+        c->edges[b] = c->custom_edges ? even * even * (1.5 - even / 2.0) : even;
+    }
+}
+
+static void draw_targets(struct random *r, struct combination *c) {
+    static const int64_t indices[] = {-1, -100, 255, 2, 0};
+    c->form = (fghm_target_form)(random_bits(r) & 1);
+    c->softmax = !c->regression && random_below(r, 4) == 0;
+    if (c->softmax || c->regression) {
+        c->form = c->softmax ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
+    }
+    if (c->form == FGHM_TARGET_LABEL) {
+        c->targets = FGHM_U8 + (fghm_dtype)random_below(r, 3);
+        c->background = (fghm_background)random_below(r, c->softmax ? 3 : 4);
+    } else {
+        c->targets = (fghm_dtype)random_below(r, 7);
+    }
+    c->ignoring = random_bits(r) & 1 ? 1 : 0;
+    c->ignore_index = indices[random_below(r, SUITE_COUNT(indices))];
+    if (!c->softmax && !c->regression && random_below(r, 3) == 0) {
+        c->smoothing = random_uniform(r, 0.0, 0.9);
+    }
+}
+
+static void draw_handle(struct random *r, struct combination *c) {
+    static const double mus[] = {0.02, 0.02, 1.0, 1e-3};
+    c->apart = !c->softmax && random_below(r, 3) == 0;
+    c->divisor = (fghm_divisor)(random_bits(r) & 1);
+    c->rule = (fghm_momentum_rule)(random_bits(r) & 1);
+    c->momentum = random_below(r, 3) == 0 ? 0.75 : 0.0;
+    c->cap = random_below(r, 4) == 0 ? 1.25 : (double)INFINITY;
+    c->loss_weight = random_below(r, 3) == 0 ? 2.5 : 1.0;
+    c->mu = mus[random_below(r, SUITE_COUNT(mus))];
+    c->normalizer = 37.5;
+    c->reduction = (fghm_reduction)random_below(r, 3);
+}
+
+static struct combination draw(struct random *r, unsigned number) {
+    struct combination c = {.number = number, .regression = random_below(r, 3) == 0};
+    draw_shape(r, &c);
+    draw_bins(r, &c);
+    draw_targets(r, &c);
+    draw_handle(r, &c);
+    c.logits = (fghm_dtype)random_below(r, 4);
+    c.weights = (fghm_dtype)random_below(r, 4);
+    for (int k = 0; k < RESULTS; k++) {
+        c.outputs[k] = (fghm_dtype)random_below(r, 4);
+    }
+    c.weighting = (enum weighting)random_below(r, 3);
+    c.poisoned = random_below(r, 8) == 0;
+    c.subset = (unsigned)random_below(r, 1u << (RESULTS + 1));
+    c.threads = (int)(random_bits(r) & 1);
+    return c;
+}
+
+static void print_combination(const struct combination *c) {
+    printf("combination %u (FOCALGHM_TEST_SEED=%llu): %s%s%s %zu x %zu x %zu bins %zu%s form %d "
+           "background %d ignore %d %lld smoothing %g dtypes %d %d %d weighting %d momentum %g "
+           "rule %d divisor %d cap %g loss weight %g mu %g reduction %d subset %x\n",
+           c->number, (unsigned long long)random_run_seed(), c->regression ? "GHM-R" : "GHM-C",
+           c->softmax ? " softmax" : "", c->apart ? " apart" : "", c->outer, c->classes, c->inner,
+           c->bins, c->custom_edges ? " custom" : "", c->form, c->background, c->ignoring,
+           (long long)c->ignore_index, c->smoothing, c->logits, c->targets, c->weights,
+           (int)c->weighting, c->momentum, c->rule, c->divisor, c->cap, c->loss_weight, c->mu,
+           c->reduction, c->subset);
+}
+
+static unsigned long failures;
+
+/* Tells of the first failures of a run, one of each combination; whether to tell more. */
+static bool failed(const struct combination *c, const char *what, size_t k) {
+    static unsigned long printed;
+    static unsigned last;
+    failures++;
+    if ((printed > 0 && c->number == last) || printed >= 12) {
+        return false;
+    }
+    last = c->number;
+    printed++;
+    print_combination(c);
+    printf("  FAILED %s[%zu]\n", what, k);
+    return true;
+}
+
+/* -------------------------------------------------------------------------
+ * The model of one element. */
+
+struct arrays {
+    struct strided logits, targets, weights;
+    struct strided plain[RESULTS]; /* of the first call */
+    struct strided drawn[RESULTS];
+};
+
+/* The label of the class 0. */
+static int64_t first_label(const struct combination *c) {
+    return c->background == FGHM_BACKGROUND_FIRST && !c->softmax ? 1 : 0;
+}
+
+/* INT64_MIN: there is none. */
+static int64_t background_label(const struct combination *c) {
+    const int64_t classes = (int64_t)c->classes;
+    switch (c->background) {
+    case FGHM_BACKGROUND_LAST:
+        return c->softmax ? classes - 1 : classes;
+    case FGHM_BACKGROUND_FIRST:
+        return 0;
+    case FGHM_BACKGROUND_MINUS_ONE:
+        return -1;
+    default:
+        return INT64_MIN;
+    }
+}
+
+/* Where element k is. */
+struct place {
+    size_t o, c, i;
+};
+
+static struct place place_of(const struct combination *c, size_t k) {
+    return (struct place){k / c->inner / c->classes, k / c->inner % c->classes, k % c->inner};
+}
+
+/* What the model says of an element or, with softmax, of a class of a sample: everything but
+ * the weight.  `norm` NaN: in no bin. */
+struct element {
+    bool ignored, valid, positive;
+    size_t label; /* softmax */
+    double target;
+    long double norm, loss, gradient, hessian;
+    /* What an error is measured against, how many ulp of it are promised, and an absolute
+     * error of what is rounded on the way. */
+    long double gradient_scale, bound, derivative_bound, slack, loss_slack;
+};
+
+static long double sigmoid(long double x) {
+    return 1.0L / (1.0L + expl(-x));
+}
+
+static long double softplus(long double x) {
+    return x > 0.0L ? x + log1pl(expl(-x)) : log1pl(expl(x));
+}
+
+static void model_regression(const struct combination *c, double x, struct element *e) {
+    /* The difference is rounded once. */
+    const long double d =
+        is_double(c) ? (long double)(x - e->target) : (long double)((float)x - (float)e->target);
+    const long double mu = (long double)c->mu, root = hypotl(d, mu);
+    e->norm = fabsl(d) / root;
+    e->loss = d * d / (root + mu);
+    e->gradient = d / root;
+    e->hessian = mu / root * (mu / root) / root;
+    e->gradient_scale = fabsl(e->gradient);
+    e->bound = e->derivative_bound = 3.0L;
+}
+
+static void model_sigmoid(const struct combination *c, double logit, struct element *e) {
+    const long double x = (long double)logit, s = (long double)c->smoothing;
+    const long double t = (long double)e->target * (1.0L - s) + s / 2.0L;
+    const long double p = sigmoid(x), q = sigmoid(-x);
+    const long double epsilon = is_double(c) ? (long double)DBL_EPSILON : (long double)FLT_EPSILON;
+    e->norm = t == 1.0L ? q : t == 0.0L ? p : fabsl(p - t);
+    e->loss = t == 1.0L   ? softplus(-x)
+              : t == 0.0L ? softplus(x)
+                          : t * softplus(-x) + (1.0L - t) * softplus(x);
+    e->gradient = t == 1.0L ? -q : t == 0.0L ? p : p - t;
+    e->hessian = p * q;
+    e->gradient_scale = p * (1.0L - t) + q * t;
+    e->bound = e->derivative_bound = 8.0L;
+    if (c->smoothing > 0.0) {
+        /* A smoothed target is rounded. */
+        e->slack = 2.0L * epsilon;
+        e->loss_slack = 2.0L * epsilon * fabsl(x);
+    }
+}
+
+/* Class `at.c` of a sample. */
+static void model_softmax(const struct combination *c, const struct arrays *a, struct place at,
+                          struct element *e) {
+    long double others = 0.0L, all = 0.0L, largest = -(long double)INFINITY, z;
+    const long double own = (long double)strided_get(&a->logits, at.o, at.c, at.i);
+    const long double labelled = (long double)strided_get(&a->logits, at.o, e->label, at.i);
+    for (size_t n = 0; n < c->classes; n++) {
+        const long double x = (long double)strided_get(&a->logits, at.o, n, at.i);
+        others += n == e->label ? 0.0L : expl(x);
+        all += n == at.c ? 0.0L : expl(x);
+        largest = n == e->label ? largest : fmaxl(largest, x);
+    }
+    z = labelled - logl(others); /* inf for one class */
+    const long double p = sigmoid(own - logl(all)), q = sigmoid(logl(all) - own);
+    e->norm = sigmoid(-z);
+    e->loss = softplus(-z);
+    e->gradient = at.c == e->label ? -q : p;
+    e->hessian = p * q;
+    e->gradient_scale = fabsl(e->gradient);
+    e->bound = e->derivative_bound = 8.0L;
+    if (c->classes > 1) {
+        e->bound += 2.0L * fabsl(z);
+        e->derivative_bound += 2.0L * fabsl(z);
+        e->derivative_bound += at.c == e->label ? 0.0L : 2.0L * (largest - own);
+    }
+}
+
+static struct element model_element(const struct combination *c, const struct arrays *a, size_t k) {
+    const struct place at = place_of(c, k);
+    struct element e = {.valid = true};
+    if (c->form == FGHM_TARGET_LABEL) {
+        const int64_t label = (int64_t)strided_get(&a->targets, at.o, 0, at.i);
+        e.ignored = c->ignoring && label == c->ignore_index;
+        e.label = e.ignored ? 0 : (size_t)label;
+        e.target = label - first_label(c) == (int64_t)at.c ? 1.0 : 0.0;
+        e.positive = c->softmax ? label != background_label(c) : e.target == 1.0;
+    } else {
+        e.target = round_real(c, strided_get(&a->targets, at.o, at.c, at.i));
+        e.ignored = c->ignoring && e.target == (double)c->ignore_index;
+        e.positive = e.target >= 0.5;
+    }
+    e.positive = e.positive && !e.ignored;
+    if (c->weighting != UNWEIGHTED) {
+        e.valid = strided_get(&a->weights, at.o, c->softmax ? 0 : at.c, at.i) > 0.0;
+    }
+    e.valid = e.valid && !e.ignored;
+    if (!e.valid) {
+        return e;
+    }
+    if (c->softmax) {
+        model_softmax(c, a, at, &e);
+    } else if (c->regression) {
+        model_regression(c, strided_at(&a->logits, k), &e);
+    } else {
+        model_sigmoid(c, strided_at(&a->logits, k), &e);
+    }
+    return e;
+}
+
+static size_t model_bin(const struct combination *c, long double norm) {
+    size_t bin = 0;
+    for (size_t b = 1; b < c->bins; b++) {
+        const long double edge = c->custom_edges ? (long double)c->edges[b]
+                                                 : (long double)b / (long double)c->bins;
+        bin = norm >= edge ? b : bin;
+    }
+    return bin;
+}
+
+/* Whether rounding may put g on the other side of an inner edge. */
+static bool is_near_edge(const struct combination *c, long double norm) {
+    const long double doubt = is_double(c) ? 1e-14L : 5e-6L;
+    return norm == norm && model_bin(c, norm - doubt) != model_bin(c, norm + doubt);
+}
+
+/* -------------------------------------------------------------------------
+ * Its arrays. */
+
+static struct strided any_layout(struct random *r, fghm_dtype dtype, size_t outer, size_t classes,
+                                 size_t inner) {
+    return random_below(r, 3) == 0 ? strided_plain(dtype, outer, classes, inner)
+                                   : strided_random(r, dtype, outer, classes, inner);
+}
+
+static bool holds(fghm_dtype dtype, int64_t value) {
+    return dtype != FGHM_U8 || (value >= 0 && value <= 255);
+}
+
+static void fill_labels(struct random *r, const struct combination *c, const struct strided *a) {
+    for (size_t k = 0; k < strided_count(a); k++) {
+        int64_t label = (int64_t)random_below(r, c->classes) + first_label(c);
+        if (random_below(r, 5) == 0 && c->background != FGHM_BACKGROUND_NONE &&
+            holds(a->dtype, background_label(c))) {
+            label = background_label(c);
+        }
+        if (random_below(r, 5) == 0 && c->ignoring && holds(a->dtype, c->ignore_index)) {
+            label = c->ignore_index;
+        }
+        strided_set(a, k, (double)label);
+    }
+}
+
+static void fill_dense(struct random *r, const struct combination *c, const struct strided *a) {
+    const bool hard = a->dtype >= FGHM_U8 || random_bits(r) & 1;
+    for (size_t k = 0; k < strided_count(a); k++) {
+        double t = random_bits(r) & 1 ? 1.0 : 0.0;
+        if (!hard && random_bits(r) & 1) {
+            t = c->regression ? 3.0 * random_normal(r) : random_uniform(r, 0.0, 1.0);
+        } else if (c->regression) {
+            t = (double)random_below(r, 100);
+        }
+        if (random_below(r, 5) == 0 && c->ignoring && holds(a->dtype, c->ignore_index)) {
+            t = (double)c->ignore_index;
+        }
+        strided_set(a, k, t);
+    }
+}
+
+static double draw_logit(struct random *r, const struct combination *c, const struct arrays *a,
+                         size_t k) {
+    static const double spreads[] = {1.0, 4.0, 15.0};
+    const double noise = spreads[random_below(r, 3)] * random_normal(r);
+    /* Predictions are near their targets, on the scale of mu, or not. */
+    return c->regression ? strided_at(&a->targets, k) + noise * (random_bits(r) & 1 ? c->mu : 1.0)
+                         : noise;
+}
+
+/* Away from edges, so that the model knows the counts. */
+static void fill_logits(struct random *r, const struct combination *c, const struct arrays *a) {
+    for (size_t k = 0; k < strided_count(&a->logits); k++) {
+        strided_set(&a->logits, k, draw_logit(r, c, a, k));
+    }
+    for (size_t k = 0; k < strided_count(&a->logits); k++) {
+        for (int tries = 0; is_near_edge(c, model_element(c, a, k).norm); tries++) {
+            assert_true(tries < 1000);
+            const struct place at = place_of(c, k);
+            const size_t class_index = c->softmax ? random_below(r, c->classes) : at.c;
+            strided_put(&a->logits, at.o, class_index, at.i, draw_logit(r, c, a, k));
+        }
+    }
+}
+
+/* Nobody looks at what is not valid; and perhaps one element that is. */
+static void poison(struct random *r, const struct combination *c, const struct arrays *a) {
+    const size_t n = strided_count(&a->logits);
+    for (size_t k = 0; k < n; k++) {
+        const struct element e = model_element(c, a, k);
+        if (!e.valid) {
+            strided_set(&a->logits, k, k % 3 ? (double)NAN : (double)INFINITY);
+            if (!e.ignored && c->form == FGHM_TARGET_DENSE && c->targets < FGHM_U8 && k % 2) {
+                strided_set(&a->targets, k, 5.0); /* which is positive still */
+            }
+        }
+    }
+    if (c->poisoned) {
+        strided_set(&a->logits, random_below(r, n), (double)NAN);
+    }
+}
+
+static struct strided weights_array(struct random *r, const struct combination *c) {
+    static const double masks[] = {0.0, -1.0, (double)NAN, 1.0, 0.5, 3.0, 1.0, 1.0, 2.0};
+    const size_t classes = c->softmax ? 1 : c->classes;
+    struct strided a;
+    if (c->weighting == PER_SAMPLE) {
+        const size_t extents[3] = {c->outer, classes, c->inner};
+        const int64_t strides[3] = {(int64_t)c->inner + 2, 0, 1};
+        a = strided_new(c->weights, extents, strides, 1);
+    } else {
+        a = any_layout(r, c->weights, c->outer, classes, c->inner);
+    }
+    for (size_t k = 0; k < strided_count(&a); k++) {
+        strided_set(&a, k, masks[random_below(r, SUITE_COUNT(masks))]);
+    }
+    return a;
+}
+
+static struct arrays arrays_of(struct random *r, const struct combination *c) {
+    const bool labels = c->form == FGHM_TARGET_LABEL;
+    struct arrays a;
+    memset(&a, 0, sizeof a);
+    a.logits = any_layout(r, c->logits, c->outer, c->classes, c->inner);
+    a.targets = any_layout(r, c->targets, c->outer, labels ? 1 : c->classes, c->inner);
+    (labels ? fill_labels : fill_dense)(r, c, &a.targets);
+    if (c->weighting != UNWEIGHTED) {
+        a.weights = weights_array(r, c);
+    }
+    fill_logits(r, c, &a);
+    poison(r, c, &a);
+    for (int k = 0; k < RESULTS; k++) {
+        const bool of_sample = c->softmax && (k == ELEMENT_LOSS || k == HARMONIZING);
+        const size_t classes = of_sample ? 1 : c->classes;
+        a.plain[k] = strided_plain(real_of(c), c->outer, classes, c->inner);
+        a.drawn[k] = any_layout(r, c->outputs[k], c->outer, classes, c->inner);
+    }
+    return a;
+}
+
+static void arrays_free(struct arrays *a) {
+    strided_free(&a->logits);
+    strided_free(&a->targets);
+    strided_free(&a->weights);
+    for (int k = 0; k < RESULTS; k++) {
+        strided_free(&a->plain[k]);
+        strided_free(&a->drawn[k]);
+    }
+}
+
+static fghm_ghm *handle_of(const struct combination *c) {
+    fghm_ghm *const ghm = ghm_handle(c->bins, c->reduction);
+    if (c->custom_edges) {
+        assert_int_equal(fghm_ghm_set_edges(ghm, c->bins, c->edges), FGHM_OK);
+    }
+    assert_int_equal(fghm_ghm_set_histograms(ghm, c->apart ? c->classes : 1), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_mu(ghm, c->mu), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_momentum(ghm, c->momentum), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, c->rule), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_divisor(ghm, c->divisor), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_weight_cap(ghm, c->cap), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_loss_weight(ghm, c->loss_weight), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_normalizer(ghm, c->normalizer), FGHM_OK);
+    return ghm;
+}
+
+static fghm_batch batch_of(const struct combination *c, const struct arrays *a,
+                           const struct strided *outputs, unsigned subset) {
+    fghm_batch b = {
+        .size = sizeof b,
+        .outer = c->outer,
+        .classes = c->classes,
+        .inner = c->inner,
+        .activation = c->softmax ? FGHM_ACTIVATION_SOFTMAX : FGHM_ACTIVATION_SIGMOID,
+        .target_form = c->form,
+        .background = c->background,
+        .ignoring = c->ignoring,
+        .ignore_index = c->ignore_index,
+        .label_smoothing = c->smoothing,
+        .logits = strided_input(&a->logits),
+        .targets = strided_input(&a->targets),
+    };
+    fghm_output *const to[RESULTS] = {&b.element_loss, &b.gradient, &b.hessian,
+                                      &b.harmonizing_weight};
+    if (c->weighting != UNWEIGHTED) {
+        b.weights = strided_input(&a->weights);
+    }
+    for (int k = 0; k < RESULTS; k++) {
+        if (subset & (1u << k)) {
+            *to[k] = strided_output(&outputs[k]);
+        }
+    }
+    return b;
+}
+
+static fghm_status step(const struct combination *c, fghm_ghm *ghm, fghm_pool *pool,
+                        const fghm_batch *b, fghm_result *result) {
+    return (c->regression ? fghm_ghmr_batch : fghm_ghmc_batch)(ghm, pool, b, result);
+}
+
+/* -------------------------------------------------------------------------
+ * The first call against the model. */
+
+struct histogram {
+    uint64_t total, counts[BINS_MAX], nonempty;
+};
+
+struct model {
+    struct histogram histograms[CLASSES_MAX];
+    uint64_t total, losses, ignored, positives;
+};
+
+/* The losses are those of elements, or of samples. */
+static bool has_loss(const struct combination *c, size_t k) {
+    return !c->softmax || place_of(c, k).c == 0;
+}
+
+static size_t loss_index(const struct combination *c, size_t k) {
+    const struct place at = place_of(c, k);
+    return c->softmax ? at.o * c->inner + at.i : k;
+}
+
+static struct model *model_of(const struct combination *c, const struct arrays *a) {
+    struct model *const m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    for (size_t k = 0; k < strided_count(&a->logits); k++) {
+        const struct element e = model_element(c, a, k);
+        struct histogram *const h = &m->histograms[c->apart ? place_of(c, k).c : 0];
+        if (has_loss(c, k)) {
+            m->losses++;
+            m->ignored += e.ignored;
+            m->positives += e.positive;
+            m->total += e.valid;
+            h->total += e.valid;
+            if (e.valid && !isnan(e.norm)) {
+                h->nonempty += h->counts[model_bin(c, e.norm)]++ == 0;
+            }
+        }
+    }
+    return m;
+}
+
+static long double model_weight(const struct combination *c, const struct histogram *h,
+                                size_t bin) {
+    const uint64_t n = c->divisor == FGHM_DIVISOR_ALL_BINS ? c->bins : h->nonempty;
+    /* The first step of the reference's rule. */
+    const double start = c->rule == FGHM_MOMENTUM_REFERENCE ? 1.0 - c->momentum : 1.0;
+    if (h->counts[bin] == 0) {
+        return 0.0L;
+    }
+    return fminl((long double)h->total / (long double)(h->counts[bin] * n) / (long double)start,
+                 (long double)c->cap);
+}
+
+static void check_histograms(const struct combination *c, const fghm_ghm *ghm,
+                             const struct model *m) {
+    static uint64_t counts[CLASSES_MAX * BINS_MAX];
+    static double weights[CLASSES_MAX * BINS_MAX];
+    const size_t rows = c->apart ? c->classes : 1;
+    assert_int_equal(fghm_ghm_get_counts(ghm, rows * c->bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(ghm, rows * c->bins, weights), FGHM_OK);
+    for (size_t h = 0; h < rows; h++) {
+        size_t nonempty = SIZE_MAX;
+        assert_int_equal(fghm_ghm_get_nonempty(ghm, h, &nonempty), FGHM_OK);
+        if (nonempty != m->histograms[h].nonempty) {
+            failed(c, "nonempty", h);
+        }
+        for (size_t b = 0; b < c->bins; b++) {
+            const long double w = model_weight(c, &m->histograms[h], b);
+            const uint64_t count = m->histograms[h].counts[b];
+            if (counts[h * c->bins + b] != count) {
+                if (failed(c, "count", h * c->bins + b)) {
+                    printf("  %llu, want %llu\n", (unsigned long long)counts[h * c->bins + b],
+                           (unsigned long long)count);
+                }
+            }
+            if (!(fabsl((long double)weights[h * c->bins + b] - w) <= 3e-16L * w)) {
+                failed(c, "weight", h * c->bins + b);
+            }
+        }
+    }
+}
+
+static double divisor_of(const struct combination *c, const struct model *m) {
+    const double divisors[] = {1.0, m->total > 0 ? (double)m->total : 1.0, c->normalizer};
+    return divisors[c->reduction];
+}
+
+static void check_result(const struct combination *c, const struct arrays *a,
+                         const struct model *m, const fghm_result *result) {
+    const double divisor = divisor_of(c, m), bound = is_double(c) ? 0x1p-48 : 0x1p-22;
+    long double sum = 0.0L;
+    for (size_t k = 0; k < strided_count(&a->plain[ELEMENT_LOSS]); k++) {
+        sum += (long double)strided_at(&a->plain[ELEMENT_LOSS], k);
+    }
+    if (result->elements != m->losses || result->valid != m->losses - m->ignored ||
+        result->positives != m->positives || result->offender != -1) {
+        failed(c, "counts of the result", 0);
+    }
+    if (result->divisor != divisor) {
+        if (failed(c, "divisor", 0)) {
+            printf("  %.17g, want %.17g\n", result->divisor, divisor);
+        }
+    }
+    if (isnan(sum) ? !isnan(result->sum) || !isnan(result->loss)
+                   : !(fabsl((long double)result->sum - sum) <= (long double)bound * sum) ||
+                         result->loss != result->sum / divisor) {
+        failed(c, "sum", 0);
+    }
+}
+
+/* The error of `got` in units of the last place that the type has at `scale`. */
+static long double ulps(const struct combination *c, double got, long double exact,
+                        long double scale) {
+    const struct wide_format *const format = is_double(c) ? &wide_f64 : &wide_f32;
+    int exponent = format->lowest;
+    if (scale > 0.0L) {
+        frexpl(scale, &exponent);
+        exponent -= format->digits;
+        exponent = exponent < format->lowest ? format->lowest : exponent;
+    }
+    return ldexpl(fabsl((long double)got - exact), -exponent);
+}
+
+static void check_value(const struct combination *c, const struct arrays *a, int output, size_t k,
+                        long double exact, long double scale, long double bound,
+                        long double slack) {
+    static const char *const names[] = {"element_loss", "gradient", "hessian",
+                                        "harmonizing_weight"};
+    const double got = strided_at(&a->plain[output], k);
+    const long double allowed = bound + ulps(c, 0.0, slack, scale);
+    if (isnan(exact) ? !isnan(got) : !(ulps(c, got, exact, scale) <= allowed)) {
+        if (failed(c, names[output], k)) {
+            printf("  got %.17g, want %.17Lg, scale %.9Lg: %.2Lf ulp > %.2Lf\n", got, exact, scale,
+                   ulps(c, got, exact, scale), allowed);
+        }
+    }
+}
+
+static void check_element(const struct combination *c, const struct arrays *a,
+                          const struct model *m, size_t k) {
+    const struct element e = model_element(c, a, k);
+    const struct histogram *const h = &m->histograms[c->apart ? place_of(c, k).c : 0];
+    const bool in_bin = e.valid && !isnan(e.norm);
+    const long double w = in_bin ? model_weight(c, h, model_bin(c, e.norm)) : 0.0L;
+    const long double scaled = w * (long double)c->loss_weight;
+    const long double factor = scaled / (long double)divisor_of(c, m);
+    /* An ulp for w and one for 1 / D; where a factor blows up what is subnormal, so does its
+     * error. */
+    const long double grown = fmaxl(1.0L, fmaxl(scaled, factor));
+    const long double bound = e.bound + 2.0L, derivative_bound = e.derivative_bound + 2.0L;
+    const long double tiny = ldexpl(grown, is_double(c) ? -1010 : -120);
+    if (has_loss(c, k)) {
+        const long double loss = e.valid && isnan(e.norm) ? e.norm : scaled * e.loss;
+        check_value(c, a, HARMONIZING, loss_index(c, k), w, w, 1.0L, 0.0L);
+        check_value(c, a, ELEMENT_LOSS, loss_index(c, k), loss, loss,
+                    bound * (loss < tiny ? grown : 1.0L), scaled * e.loss_slack);
+    }
+    const long double gradient = e.valid && isnan(e.norm) ? e.norm : factor * e.gradient;
+    const long double hessian = e.valid && isnan(e.norm) ? e.norm : factor * e.hessian;
+    const long double scale = factor * e.gradient_scale;
+    check_value(c, a, GRADIENT, k, gradient, scale, derivative_bound * (scale < tiny ? grown : 1.0L),
+                factor * e.slack);
+    check_value(c, a, HESSIAN, k, hessian, hessian,
+                derivative_bound * (hessian < tiny ? grown : 1.0L), 0.0L);
+}
+
+/* -------------------------------------------------------------------------
+ * The second call against the first. */
+
+static bool same_number(double a, double b) {
+    return (isnan(a) && isnan(b)) || (a == b && !signbit(a) == !signbit(b));
+}
+
+static void check_drawn(const struct combination *c, const struct arrays *a,
+                        const fghm_result *first, const fghm_result *second) {
+    for (int output = 0; output < RESULTS; output++) {
+        const struct strided *const to = &a->drawn[output];
+        if (!(c->subset & (1u << output))) {
+            if (!strided_untouched(to)) {
+                failed(c, "not asked for", (size_t)output);
+            }
+            continue;
+        }
+        for (size_t k = 0; k < strided_count(to); k++) {
+            const double want = strided_round(to->dtype, strided_at(&a->plain[output], k));
+            if (!same_number(strided_at(to, k), want)) {
+                if (failed(c, "second call", k)) {
+                    printf("  output %d: %a, want %a\n", output, strided_at(to, k), want);
+                }
+                break;
+            }
+        }
+        if (!strided_gaps_untouched(to)) {
+            failed(c, "gaps", (size_t)output);
+        }
+    }
+    if (c->subset & (1u << RESULTS) && memcmp(first, second, sizeof *first) != 0 &&
+        !isnan(first->sum)) {
+        failed(c, "second result", 0);
+    }
+}
+
+static void check_combination(struct random *r, const struct combination *c, fghm_pool *pool) {
+    struct arrays a = arrays_of(r, c);
+    fghm_result first = {.size = sizeof first}, second = {.size = sizeof second};
+    fghm_ghm *const ghm = handle_of(c);
+    const fghm_batch all = batch_of(c, &a, a.plain, ~0u);
+    const fghm_status status = step(c, ghm, NULL, &all, &first);
+    if (status != FGHM_OK) {
+        failed(c, fghm_status_string(status), (size_t)first.offender);
+    } else {
+        struct model *const m = model_of(c, &a);
+        fghm_ghm *const other = handle_of(c);
+        const fghm_batch drawn = batch_of(c, &a, a.drawn, c->subset);
+        check_histograms(c, ghm, m);
+        check_result(c, &a, m, &first);
+        for (size_t k = 0; k < strided_count(&a.logits); k++) {
+            check_element(c, &a, m, k);
+        }
+        assert_int_equal(step(c, other, c->threads ? pool : NULL, &drawn,
+                              c->subset & (1u << RESULTS) ? &second : NULL),
+                         FGHM_OK);
+        check_histograms(c, other, m);
+        check_drawn(c, &a, &first, &second);
+        fghm_ghm_destroy(other);
+        free(m);
+    }
+    fghm_ghm_destroy(ghm);
+    arrays_free(&a);
+}
+
+static void combinations_match_the_model(void **state) {
+    struct random r = random_for(301);
+    fghm_pool *pool = NULL;
+    (void)state;
+    failures = 0;
+    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    for (unsigned k = 0; k < COMBINATIONS; k++) {
+        const struct combination c = draw(&r, k);
+        check_combination(&r, &c, pool);
+    }
+    fghm_pool_destroy(pool);
+    if (failures > 0) {
+        fail_msg("%lu failures", failures);
+    }
+}
+
+int main(void) {
+    const struct suite_test tests[] = {
+        {"combinations_match_the_model", combinations_match_the_model, 0},
+    };
+    return suite_run("ghm_batch", tests, SUITE_COUNT(tests));
+}
