@@ -238,7 +238,7 @@ static void outputs_in_one_place(struct request *q) {
 }
 
 static void shifted_in_place(struct request *q) {
-    q->b.harmonizing_weight.data = (float *)q->logits.first + 1;
+    q->b.harmonizing_weight.data = q->logits.first + sizeof(float);
 }
 
 static void class_alpha(struct request *q) {

@@ -119,6 +119,7 @@ static void equal_to_all_pairs(void **state) {
         void *const weights = dtype_array(d, b.n);
         fghm_ghm *const ghm = ghm_handle(bins, FGHM_REDUCTION_MEAN);
         b.weights = masked ? dtype_array(d, b.n) : NULL;
+        memset(weights, 0x7f, b.n * d->size);
         fill(&r, &b, (enum kind)(k / 5 / SUITE_COUNT(sizes)), masked);
         assert_int_equal(fghm_ghm_set_weight_cap(ghm, cap), FGHM_OK);
         /* What it is not about. */
