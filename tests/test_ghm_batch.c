@@ -19,7 +19,13 @@
 #include "support/strided.h"
 #include "support/suite.h"
 
-enum { COMBINATIONS = 1500, CLASSES_MAX = 40, BINS_MAX = 300, HARMONIZING = OUTPUTS, RESULTS };
+#ifdef TEST_EMULATED
+enum { COMBINATIONS = 150, APART = 20, IN_PARTS = 40 };
+#else
+enum { COMBINATIONS = 1000, APART = 120, IN_PARTS = 250 };
+#endif
+
+enum { CLASSES_MAX = 40, BINS_MAX = 300, HARMONIZING = OUTPUTS, RESULTS };
 
 /* -------------------------------------------------------------------------
  * A combination. */
@@ -855,7 +861,7 @@ static void classes_apart_are_classes_alone(void **state) {
     struct random r = random_for(302);
     (void)state;
     failures = 0;
-    for (unsigned number = 0; number < 150; number++) {
+    for (unsigned number = 0; number < APART; number++) {
         struct combination c = draw(&r, number);
         fghm_ghm *alone[CLASSES_MAX];
         if (c.softmax || c.classes == 1) {
@@ -1064,7 +1070,7 @@ static void parts_are_the_whole(void **state) {
     struct random r = random_for(303);
     (void)state;
     failures = 0;
-    for (unsigned number = 0; number < 250; number++) {
+    for (unsigned number = 0; number < IN_PARTS; number++) {
         struct combination c = draw(&r, number);
         for (int k = 0; k < RESULTS; k++) {
             c.outputs[k] = real_of(&c);
