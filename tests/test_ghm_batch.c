@@ -966,14 +966,14 @@ struct worker {
 
 static void *work(void *argument) {
     struct worker *const w = argument;
-    const bool r = w->c->regression;
+    const bool regression = w->c->regression;
     for (size_t k = w->index; k < PARTS && w->status == FGHM_OK; k += THREADS) {
         fghm_result result = {.size = sizeof result};
         if (w->applies) {
-            w->status = (r ? fghm_ghmr_apply_batch : fghm_ghmc_apply_batch)(w->ghm, NULL,
-                                                                            &w->parts[k], &result);
+            w->status = (regression ? fghm_ghmr_apply_batch
+                                    : fghm_ghmc_apply_batch)(w->ghm, NULL, &w->parts[k], &result);
         } else {
-            w->status = (r ? fghm_ghmr_count_batch : fghm_ghmc_count_batch)(
+            w->status = (regression ? fghm_ghmr_count_batch : fghm_ghmc_count_batch)(
                 w->ghm, NULL, &w->parts[k], w->size, w->counts, &result);
         }
         w->valid += result.valid;
