@@ -17,13 +17,21 @@ static const struct fghm_bin_tables *tables_of(const fghm_ghm *ghm, enum loss lo
     return loss == GHM_R ? &ghm->regression : &ghm->classification;
 }
 
-/* 1 / D: for a mean, of the valid elements of the last update. */
+/* D: for a mean, the valid elements of the last update.  Not 1 / fghm_scale(), which would
+ * not be a whole number again. */
 static double divisor_of(const fghm_ghm *ghm) {
     double total = 0;
     for (size_t h = 0; h < ghm->histograms; h++) {
         total += (double)fghm_ghm_row_total(ghm, ghm->history.counts, h);
     }
-    return 1 / fghm_scale(ghm->settings.reduction, ghm->settings.normalizer, total > 0 ? total : 1);
+    switch (ghm->settings.reduction) {
+    case FGHM_REDUCTION_SUM:
+        return 1;
+    case FGHM_REDUCTION_NORMALIZER:
+        return ghm->settings.normalizer;
+    default:
+        return total > 0 ? total : 1;
+    }
 }
 
 /* Counting ---------------------------------------------------------------------- */
@@ -299,19 +307,27 @@ static void plan_histogram(const struct batched *batched, size_t histogram,
     }
 }
 
-/* The status of a walk over the part of a batch that a histogram is about. */
-static fghm_status batch_status(const struct batched *batched, size_t histogram,
-                                const struct fghm_part *part, int64_t *offender) {
-    const fghm_status status = fghm_part_status(&batched->plan, part, offender);
-    if (status != FGHM_OK && batched->ghm->histograms > 1) {
-        *offender = fghm_plan_place(&batched->plan, histogram, *offender);
+/* The status of the walks so far, with one more over the part of a batch that a histogram is
+ * about: of offences, the first in the order of the batch counts. */
+static fghm_status worse_status(const struct batched *batched, size_t histogram,
+                                const struct fghm_part *part, fghm_status status,
+                                int64_t *offender) {
+    int64_t place;
+    const fghm_status own = fghm_part_status(&batched->plan, part, &place);
+    if (own != FGHM_OK && batched->ghm->histograms > 1) {
+        place = fghm_plan_place(&batched->plan, histogram, place);
     }
-    return status;
+    if (own == FGHM_OK || (status != FGHM_OK && *offender < place)) {
+        return status;
+    }
+    *offender = place;
+    return own;
 }
 
 /* Adds to rows of counts, one for each histogram. */
 static fghm_status count_batch(const struct batched *batched, uint64_t *counts,
                                struct fghm_part *found, int64_t *offender) {
+    fghm_status status = FGHM_OK;
     *found = batched->counts;
     for (size_t h = 0; h < batched->ghm->histograms; h++) {
         struct count_call call;
@@ -321,12 +337,11 @@ static fghm_status count_batch(const struct batched *batched, uint64_t *counts,
         const size_t segments =
             fghm_plan_drive(batched->pool, &call.plan.batch, count_batch_segment, &call);
         const struct fghm_part all = fghm_merge_parts(call.parts, segments);
-        const fghm_status status = batch_status(batched, h, &all, offender);
-        FGHM_REQUIRE(status == FGHM_OK, status);
+        status = worse_status(batched, h, &all, status, offender);
         found->positives += all.positives;
         found->ignored += all.ignored;
     }
-    return FGHM_OK;
+    return status;
 }
 
 struct apply_batch_call {
@@ -360,6 +375,7 @@ static fghm_result result_of(const struct batched *batched, const struct fghm_pa
 static fghm_status apply_batch(const struct batched *batched, struct fghm_part *found,
                                int64_t *offender) {
     const size_t histograms = batched->ghm->histograms;
+    fghm_status status = FGHM_OK;
     *found = batched->counts;
     for (size_t h = 0; h < histograms; h++) {
         struct apply_batch_call call;
@@ -368,13 +384,12 @@ static fghm_status apply_batch(const struct batched *batched, struct fghm_part *
         const size_t segments =
             fghm_plan_drive(batched->pool, &call.plan.batch, apply_batch_segment, &call);
         const struct fghm_part all = fghm_merge_parts(call.parts, segments);
-        const fghm_status status = batch_status(batched, h, &all, offender);
-        FGHM_REQUIRE(status == FGHM_OK, status);
+        status = worse_status(batched, h, &all, status, offender);
         found->sum += all.sum;
         found->positives += all.positives;
         found->ignored += all.ignored;
     }
-    return FGHM_OK;
+    return status;
 }
 
 /* Counts of a call, zeroed; NULL without memory.  `few` is room for those that fit. */

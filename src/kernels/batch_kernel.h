@@ -330,6 +330,13 @@ static inline struct fghm_span ghm_load(const struct fghm_plan *plan, size_t fir
     struct fghm_span span = plan->softmax ? softmax_load(plan, first, n, samples, tile)
                                           : tile_load(plan, first, n, tile, part);
     mask_tile(tile, &span);
+    /* The logits of a sample that is not valid reach no result. */
+    for (size_t k = 0; plan->softmax && span.weights != NULL && k < n; k++) {
+        if (tile->ignored[k]) {
+            samples->columns[k] = IGNORED;
+            samples->column[k] = (real)IGNORED;
+        }
+    }
     return span;
 }
 

@@ -1,0 +1,1464 @@
+/* SPDX-License-Identifier: MIT */
+
+/* GHM over batches against a model of its own, in long double, straight from the headers:
+ * a seeded random covering of every axis of the descriptor and of the handle.  As in
+ * test_batch, each combination is called twice: with all outputs in the type of the
+ * computation, which are compared with the model, and as it was drawn, which must be the
+ * rounded results of the first, bit for bit.  Then what follows from the contract without a
+ * model: classes apart, parts, plain calls, errors. */
+
+#include <float.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/batch.h"
+#include "support/strided.h"
+#include "support/suite.h"
+
+#ifdef TEST_EMULATED
+enum { COMBINATIONS = 150, APART = 20, IN_PARTS = 40 };
+#else
+enum { COMBINATIONS = 1000, APART = 120, IN_PARTS = 250 };
+#endif
+
+enum { CLASSES_MAX = 40, BINS_MAX = 300, HARMONIZING = OUTPUTS, RESULTS };
+
+/* -------------------------------------------------------------------------
+ * A combination. */
+
+enum weighting { UNWEIGHTED, PER_ELEMENT, PER_SAMPLE };
+
+struct combination {
+    unsigned number;
+    bool regression, softmax, apart; /* apart: a histogram for each class */
+    size_t outer, classes, inner, bins;
+    bool custom_edges;
+    double edges[BINS_MAX + 1];
+    fghm_target_form form;
+    fghm_background background;
+    int ignoring;
+    int64_t ignore_index;
+    double smoothing;
+    fghm_dtype logits, targets, weights, outputs[RESULTS];
+    enum weighting weighting;
+    bool poisoned; /* a valid element is NaN */
+    fghm_divisor divisor;
+    fghm_momentum_rule rule;
+    double momentum, cap, loss_weight, mu, normalizer;
+    fghm_reduction reduction;
+    unsigned subset; /* bit k: output k, bit RESULTS: the result */
+    int threads;
+};
+
+static bool is_double(const struct combination *c) {
+    return c->logits == FGHM_F64;
+}
+
+static fghm_dtype real_of(const struct combination *c) {
+    return is_double(c) ? FGHM_F64 : FGHM_F32;
+}
+
+static double round_real(const struct combination *c, double value) {
+    return is_double(c) ? value : (double)(float)value;
+}
+
+static void draw_shape(struct random *r, struct combination *c) {
+    c->outer = c->classes = c->inner = 1;
+    switch (random_below(r, 6)) {
+    case 0:
+        c->outer = 1 + random_below(r, 130);
+        break;
+    case 1: /* row-major */
+        c->outer = 1 + random_below(r, 20);
+        c->classes = 1 + random_below(r, 12);
+        break;
+    case 2: /* class-major */
+        c->inner = 1 + random_below(r, 40);
+        c->classes = 1 + random_below(r, 12);
+        break;
+    case 3: /* more than a tile */
+        c->outer = 1 + random_below(r, 20);
+        c->classes = 1 + random_below(r, 7);
+        c->inner = 1 + random_below(r, 40);
+        break;
+    case 4: /* many classes */
+        c->outer = 1 + random_below(r, 6);
+        c->classes = 1 + random_below(r, CLASSES_MAX);
+        c->inner = 1 + random_below(r, 3);
+        break;
+    default:
+        c->outer = 1 + random_below(r, 5);
+        c->classes = 1 + random_below(r, 5);
+        c->inner = 1 + random_below(r, 20);
+        break;
+    }
+}
+
+static void draw_bins(struct random *r, struct combination *c) {
+    static const size_t bins[] = {1, 2, 3, 10, 10, 15, 16, 24, 25, 30, 127, 128, BINS_MAX};
+    c->bins = bins[random_below(r, SUITE_COUNT(bins))];
+    c->custom_edges = random_below(r, 3) == 0;
+    for (size_t b = 0; b <= c->bins; b++) {
+        const double even = (double)b / (double)c->bins;
+        c->edges[b] = c->custom_edges ? even * even * (1.5 - even / 2.0) : even;
+    }
+}
+
+static void draw_targets(struct random *r, struct combination *c) {
+    static const int64_t indices[] = {-1, -100, 255, 2, 0};
+    c->form = (fghm_target_form)(random_bits(r) & 1);
+    c->softmax = !c->regression && random_below(r, 4) == 0;
+    if (c->softmax || c->regression) {
+        c->form = c->softmax ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
+    }
+    if (c->form == FGHM_TARGET_LABEL) {
+        c->targets = FGHM_U8 + (fghm_dtype)random_below(r, 3);
+        c->background = (fghm_background)random_below(r, c->softmax ? 3 : 4);
+    } else {
+        c->targets = (fghm_dtype)random_below(r, 7);
+    }
+    c->ignoring = random_bits(r) & 1 ? 1 : 0;
+    c->ignore_index = indices[random_below(r, SUITE_COUNT(indices))];
+    if (!c->softmax && !c->regression && random_below(r, 3) == 0) {
+        c->smoothing = random_uniform(r, 0.0, 0.9);
+    }
+}
+
+static void draw_handle(struct random *r, struct combination *c) {
+    static const double mus[] = {0.02, 0.02, 1.0, 1e-3};
+    c->apart = !c->softmax && random_below(r, 3) == 0;
+    c->divisor = (fghm_divisor)(random_bits(r) & 1);
+    c->rule = (fghm_momentum_rule)(random_bits(r) & 1);
+    c->momentum = random_below(r, 3) == 0 ? 0.75 : 0.0;
+    c->cap = random_below(r, 4) == 0 ? 1.25 : (double)INFINITY;
+    c->loss_weight = random_below(r, 3) == 0 ? 2.5 : 1.0;
+    c->mu = mus[random_below(r, SUITE_COUNT(mus))];
+    c->normalizer = 37.5;
+    c->reduction = (fghm_reduction)random_below(r, 3);
+}
+
+static struct combination draw(struct random *r, unsigned number) {
+    struct combination c = {.number = number, .regression = random_below(r, 3) == 0};
+    draw_shape(r, &c);
+    draw_bins(r, &c);
+    draw_targets(r, &c);
+    draw_handle(r, &c);
+    c.logits = (fghm_dtype)random_below(r, 4);
+    c.weights = (fghm_dtype)random_below(r, 4);
+    for (int k = 0; k < RESULTS; k++) {
+        c.outputs[k] = (fghm_dtype)random_below(r, 4);
+    }
+    c.weighting = (enum weighting)random_below(r, 3);
+    c.poisoned = random_below(r, 8) == 0;
+    c.subset = (unsigned)random_below(r, 1u << (RESULTS + 1));
+    c.threads = (int)(random_bits(r) & 1);
+    return c;
+}
+
+static void print_combination(const struct combination *c) {
+    printf("combination %u (FOCALGHM_TEST_SEED=%llu): %s%s%s %zu x %zu x %zu bins %zu%s form %d "
+           "background %d ignore %d %lld smoothing %g dtypes %d %d %d weighting %d momentum %g "
+           "rule %d divisor %d cap %g loss weight %g mu %g reduction %d subset %x\n",
+           c->number, (unsigned long long)random_run_seed(), c->regression ? "GHM-R" : "GHM-C",
+           c->softmax ? " softmax" : "", c->apart ? " apart" : "", c->outer, c->classes, c->inner,
+           c->bins, c->custom_edges ? " custom" : "", c->form, c->background, c->ignoring,
+           (long long)c->ignore_index, c->smoothing, c->logits, c->targets, c->weights,
+           (int)c->weighting, c->momentum, c->rule, c->divisor, c->cap, c->loss_weight, c->mu,
+           c->reduction, c->subset);
+}
+
+static unsigned long failures;
+
+/* Tells of the first failures of a run, one of each combination; whether to tell more. */
+static bool failed(const struct combination *c, const char *what, size_t k) {
+    static unsigned long printed;
+    static unsigned last;
+    failures++;
+    if ((printed > 0 && c->number == last) || printed >= 12) {
+        return false;
+    }
+    last = c->number;
+    printed++;
+    print_combination(c);
+    printf("  FAILED %s[%zu]\n", what, k);
+    return true;
+}
+
+/* -------------------------------------------------------------------------
+ * The model of one element. */
+
+struct arrays {
+    struct strided logits, targets, weights;
+    struct strided plain[RESULTS]; /* of the first call */
+    struct strided drawn[RESULTS];
+};
+
+/* The label of the class 0. */
+static int64_t first_label(const struct combination *c) {
+    return c->background == FGHM_BACKGROUND_FIRST && !c->softmax ? 1 : 0;
+}
+
+/* INT64_MIN: there is none. */
+static int64_t background_label(const struct combination *c) {
+    const int64_t classes = (int64_t)c->classes;
+    switch (c->background) {
+    case FGHM_BACKGROUND_LAST:
+        return c->softmax ? classes - 1 : classes;
+    case FGHM_BACKGROUND_FIRST:
+        return 0;
+    case FGHM_BACKGROUND_MINUS_ONE:
+        return -1;
+    default:
+        return INT64_MIN;
+    }
+}
+
+/* Where element k is. */
+struct place {
+    size_t o, c, i;
+};
+
+static struct place place_of(const struct combination *c, size_t k) {
+    return (struct place){k / c->inner / c->classes, k / c->inner % c->classes, k % c->inner};
+}
+
+/* What the model says of an element or, with softmax, of a class of a sample: everything but
+ * the weight.  `norm` NaN: in no bin. */
+struct element {
+    bool ignored, valid, positive;
+    size_t label; /* softmax */
+    double target;
+    long double norm, loss, gradient, hessian;
+    /* What an error is measured against, how many ulp of it are promised, and an absolute
+     * error of what is rounded on the way. */
+    long double gradient_scale, bound, derivative_bound, slack, loss_slack;
+};
+
+static long double sigmoid(long double x) {
+    return 1.0L / (1.0L + expl(-x));
+}
+
+static long double softplus(long double x) {
+    return x > 0.0L ? x + log1pl(expl(-x)) : log1pl(expl(x));
+}
+
+static void model_regression(const struct combination *c, double x, struct element *e) {
+    /* The difference is rounded once. */
+    const long double d =
+        is_double(c) ? (long double)(x - e->target) : (long double)((float)x - (float)e->target);
+    const long double mu = (long double)c->mu, root = hypotl(d, mu);
+    e->norm = fabsl(d) / root;
+    e->loss = d * d / (root + mu);
+    e->gradient = d / root;
+    e->hessian = mu / root * (mu / root) / root;
+    e->gradient_scale = fabsl(e->gradient);
+    e->bound = 3.0L;
+    e->derivative_bound = 12.0L; /* test_ghmr looks at the last digits */
+}
+
+static void model_sigmoid(const struct combination *c, double logit, struct element *e) {
+    const long double x = (long double)logit, s = (long double)c->smoothing;
+    const long double t = (long double)e->target * (1.0L - s) + s / 2.0L;
+    const long double p = sigmoid(x), q = sigmoid(-x);
+    const long double epsilon = is_double(c) ? (long double)DBL_EPSILON : (long double)FLT_EPSILON;
+    e->norm = t == 1.0L ? q : t == 0.0L ? p : fabsl(p - t);
+    e->loss = t == 1.0L   ? softplus(-x)
+              : t == 0.0L ? softplus(x)
+                          : t * softplus(-x) + (1.0L - t) * softplus(x);
+    e->gradient = t == 1.0L ? -q : t == 0.0L ? p : p - t;
+    e->hessian = p * q;
+    e->gradient_scale = p * (1.0L - t) + q * t;
+    e->bound = e->derivative_bound = 8.0L;
+    if (c->smoothing > 0.0) {
+        /* A smoothed target is rounded. */
+        e->slack = 2.0L * epsilon;
+        e->loss_slack = 2.0L * epsilon * fabsl(x);
+    }
+}
+
+/* Class `at.c` of a sample. */
+static void model_softmax(const struct combination *c, const struct arrays *a, struct place at,
+                          struct element *e) {
+    long double others = 0.0L, all = 0.0L, largest = -(long double)INFINITY, z;
+    const long double own = (long double)strided_get(&a->logits, at.o, at.c, at.i);
+    const long double labelled = (long double)strided_get(&a->logits, at.o, e->label, at.i);
+    for (size_t n = 0; n < c->classes; n++) {
+        const long double x = (long double)strided_get(&a->logits, at.o, n, at.i);
+        others += n == e->label ? 0.0L : expl(x);
+        all += n == at.c ? 0.0L : expl(x);
+        largest = n == e->label ? largest : fmaxl(largest, x);
+    }
+    z = labelled - logl(others); /* inf for one class */
+    const long double p = sigmoid(own - logl(all)), q = sigmoid(logl(all) - own);
+    e->norm = sigmoid(-z);
+    e->loss = softplus(-z);
+    e->gradient = at.c == e->label ? -q : p;
+    e->hessian = p * q;
+    e->gradient_scale = fabsl(e->gradient);
+    e->bound = e->derivative_bound = 8.0L;
+    if (c->classes > 1) {
+        e->bound += 2.0L * fabsl(z);
+        e->derivative_bound += 2.0L * fabsl(z);
+        e->derivative_bound += at.c == e->label ? 0.0L : 2.0L * (largest - own);
+    }
+}
+
+static struct element model_element(const struct combination *c, const struct arrays *a, size_t k) {
+    const struct place at = place_of(c, k);
+    struct element e = {.valid = true};
+    if (c->form == FGHM_TARGET_LABEL) {
+        const int64_t label = (int64_t)strided_get(&a->targets, at.o, 0, at.i);
+        e.ignored = c->ignoring && label == c->ignore_index;
+        e.label = e.ignored ? 0 : (size_t)label;
+        e.target = label - first_label(c) == (int64_t)at.c ? 1.0 : 0.0;
+        e.positive = c->softmax ? label != background_label(c) : e.target == 1.0;
+    } else {
+        e.target = round_real(c, strided_get(&a->targets, at.o, at.c, at.i));
+        e.ignored = c->ignoring && e.target == (double)c->ignore_index;
+        e.positive = e.target >= 0.5;
+    }
+    e.positive = e.positive && !e.ignored;
+    if (c->weighting != UNWEIGHTED) {
+        e.valid = strided_get(&a->weights, at.o, c->softmax ? 0 : at.c, at.i) > 0.0;
+    }
+    e.valid = e.valid && !e.ignored;
+    if (!e.valid) {
+        return e;
+    }
+    if (c->softmax) {
+        model_softmax(c, a, at, &e);
+    } else if (c->regression) {
+        model_regression(c, strided_at(&a->logits, k), &e);
+    } else {
+        model_sigmoid(c, strided_at(&a->logits, k), &e);
+    }
+    return e;
+}
+
+static size_t model_bin(const struct combination *c, long double norm) {
+    size_t bin = 0;
+    for (size_t b = 1; b < c->bins; b++) {
+        const long double edge =
+            c->custom_edges ? (long double)c->edges[b] : (long double)b / (long double)c->bins;
+        bin = norm >= edge ? b : bin;
+    }
+    return bin;
+}
+
+/* Whether rounding may put g on the other side of an inner edge. */
+static bool is_near_edge(const struct combination *c, long double norm) {
+    const long double doubt = is_double(c) ? 1e-14L : 5e-6L;
+    return norm == norm && model_bin(c, norm - doubt) != model_bin(c, norm + doubt);
+}
+
+/* -------------------------------------------------------------------------
+ * Its arrays. */
+
+static struct strided any_layout(struct random *r, fghm_dtype dtype, size_t outer, size_t classes,
+                                 size_t inner) {
+    return random_below(r, 3) == 0 ? strided_plain(dtype, outer, classes, inner)
+                                   : strided_random(r, dtype, outer, classes, inner);
+}
+
+static bool holds(fghm_dtype dtype, int64_t value) {
+    return dtype != FGHM_U8 || (value >= 0 && value <= 255);
+}
+
+static void fill_labels(struct random *r, const struct combination *c, const struct strided *a) {
+    for (size_t k = 0; k < strided_count(a); k++) {
+        int64_t label = (int64_t)random_below(r, c->classes) + first_label(c);
+        if (random_below(r, 5) == 0 && c->background != FGHM_BACKGROUND_NONE &&
+            holds(a->dtype, background_label(c))) {
+            label = background_label(c);
+        }
+        if (random_below(r, 5) == 0 && c->ignoring && holds(a->dtype, c->ignore_index)) {
+            label = c->ignore_index;
+        }
+        strided_set(a, k, (double)label);
+    }
+}
+
+static void fill_dense(struct random *r, const struct combination *c, const struct strided *a) {
+    const bool hard = a->dtype >= FGHM_U8 || random_bits(r) & 1;
+    for (size_t k = 0; k < strided_count(a); k++) {
+        double t = random_bits(r) & 1 ? 1.0 : 0.0;
+        if (!hard && random_bits(r) & 1) {
+            t = c->regression ? 3.0 * random_normal(r) : random_uniform(r, 0.0, 1.0);
+        } else if (c->regression) {
+            t = (double)random_below(r, 100);
+        }
+        if (random_below(r, 5) == 0 && c->ignoring && holds(a->dtype, c->ignore_index)) {
+            t = (double)c->ignore_index;
+        }
+        strided_set(a, k, t);
+    }
+}
+
+static double draw_logit(struct random *r, const struct combination *c, const struct arrays *a,
+                         size_t k) {
+    static const double spreads[] = {1.0, 4.0, 15.0};
+    const double noise = spreads[random_below(r, 3)] * random_normal(r);
+    /* Predictions are near their targets, on the scale of mu, or not. */
+    return c->regression ? strided_at(&a->targets, k) + noise * (random_bits(r) & 1 ? c->mu : 1.0)
+                         : noise;
+}
+
+/* Away from edges, so that the model knows the counts. */
+static void fill_logits(struct random *r, const struct combination *c, const struct arrays *a) {
+    for (size_t k = 0; k < strided_count(&a->logits); k++) {
+        strided_set(&a->logits, k, draw_logit(r, c, a, k));
+    }
+    for (size_t k = 0; k < strided_count(&a->logits); k++) {
+        for (int tries = 0; is_near_edge(c, model_element(c, a, k).norm); tries++) {
+            assert_true(tries < 1000);
+            const struct place at = place_of(c, k);
+            const size_t class_index = c->softmax ? random_below(r, c->classes) : at.c;
+            strided_put(&a->logits, at.o, class_index, at.i, draw_logit(r, c, a, k));
+        }
+    }
+}
+
+/* Nobody looks at what is not valid; and perhaps one element that is. */
+static void poison(struct random *r, const struct combination *c, const struct arrays *a) {
+    const size_t n = strided_count(&a->logits);
+    for (size_t k = 0; k < n; k++) {
+        const struct element e = model_element(c, a, k);
+        if (!e.valid) {
+            strided_set(&a->logits, k, k % 3 ? (double)NAN : (double)INFINITY);
+            if (!e.ignored && c->form == FGHM_TARGET_DENSE && c->targets < FGHM_U8 && k % 2) {
+                strided_set(&a->targets, k, 5.0); /* which is positive still */
+            }
+        }
+    }
+    if (c->poisoned) {
+        strided_set(&a->logits, random_below(r, n), (double)NAN);
+    }
+}
+
+static struct strided weights_array(struct random *r, const struct combination *c) {
+    static const double masks[] = {0.0, -1.0, (double)NAN, 1.0, 0.5, 3.0, 1.0, 1.0, 2.0};
+    const size_t classes = c->softmax ? 1 : c->classes;
+    struct strided a;
+    if (c->weighting == PER_SAMPLE) {
+        const size_t extents[3] = {c->outer, classes, c->inner};
+        const int64_t strides[3] = {(int64_t)c->inner + 2, 0, 1};
+        a = strided_new(c->weights, extents, strides, 1);
+    } else {
+        a = any_layout(r, c->weights, c->outer, classes, c->inner);
+    }
+    for (size_t k = 0; k < strided_count(&a); k++) {
+        strided_set(&a, k, masks[random_below(r, SUITE_COUNT(masks))]);
+    }
+    return a;
+}
+
+static struct arrays arrays_of(struct random *r, const struct combination *c) {
+    const bool labels = c->form == FGHM_TARGET_LABEL;
+    struct arrays a;
+    memset(&a, 0, sizeof a);
+    a.logits = any_layout(r, c->logits, c->outer, c->classes, c->inner);
+    a.targets = any_layout(r, c->targets, c->outer, labels ? 1 : c->classes, c->inner);
+    (labels ? fill_labels : fill_dense)(r, c, &a.targets);
+    if (c->weighting != UNWEIGHTED) {
+        a.weights = weights_array(r, c);
+    }
+    fill_logits(r, c, &a);
+    poison(r, c, &a);
+    for (int k = 0; k < RESULTS; k++) {
+        const bool of_sample = c->softmax && (k == ELEMENT_LOSS || k == HARMONIZING);
+        const size_t classes = of_sample ? 1 : c->classes;
+        a.plain[k] = strided_plain(real_of(c), c->outer, classes, c->inner);
+        a.drawn[k] = any_layout(r, c->outputs[k], c->outer, classes, c->inner);
+    }
+    return a;
+}
+
+static void arrays_free(struct arrays *a) {
+    strided_free(&a->logits);
+    strided_free(&a->targets);
+    strided_free(&a->weights);
+    for (int k = 0; k < RESULTS; k++) {
+        strided_free(&a->plain[k]);
+        strided_free(&a->drawn[k]);
+    }
+}
+
+static fghm_ghm *handle_of(const struct combination *c) {
+    fghm_ghm *const ghm = ghm_handle(c->bins, c->reduction);
+    if (c->custom_edges) {
+        assert_int_equal(fghm_ghm_set_edges(ghm, c->bins, c->edges), FGHM_OK);
+    }
+    assert_int_equal(fghm_ghm_set_histograms(ghm, c->apart ? c->classes : 1), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_mu(ghm, c->mu), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_momentum(ghm, c->momentum), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, c->rule), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_divisor(ghm, c->divisor), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_weight_cap(ghm, c->cap), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_loss_weight(ghm, c->loss_weight), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_normalizer(ghm, c->normalizer), FGHM_OK);
+    return ghm;
+}
+
+static fghm_batch batch_of(const struct combination *c, const struct arrays *a,
+                           const struct strided *outputs, unsigned subset) {
+    fghm_batch b = {
+        .size = sizeof b,
+        .outer = c->outer,
+        .classes = c->classes,
+        .inner = c->inner,
+        .activation = c->softmax ? FGHM_ACTIVATION_SOFTMAX : FGHM_ACTIVATION_SIGMOID,
+        .target_form = c->form,
+        .background = c->background,
+        .ignoring = c->ignoring,
+        .ignore_index = c->ignore_index,
+        .label_smoothing = c->smoothing,
+        .logits = strided_input(&a->logits),
+        .targets = strided_input(&a->targets),
+    };
+    fghm_output *const to[RESULTS] = {&b.element_loss, &b.gradient, &b.hessian,
+                                      &b.harmonizing_weight};
+    if (c->weighting != UNWEIGHTED) {
+        b.weights = strided_input(&a->weights);
+    }
+    for (int k = 0; k < RESULTS; k++) {
+        if (subset & (1u << k)) {
+            *to[k] = strided_output(&outputs[k]);
+        }
+    }
+    return b;
+}
+
+static fghm_status step(const struct combination *c, fghm_ghm *ghm, fghm_pool *pool,
+                        const fghm_batch *b, fghm_result *result) {
+    return (c->regression ? fghm_ghmr_batch : fghm_ghmc_batch)(ghm, pool, b, result);
+}
+
+/* -------------------------------------------------------------------------
+ * The first call against the model. */
+
+struct histogram {
+    uint64_t total, counts[BINS_MAX], nonempty;
+};
+
+struct model {
+    struct histogram histograms[CLASSES_MAX];
+    uint64_t total, losses, ignored, positives;
+};
+
+/* The losses are those of elements, or of samples. */
+static bool has_loss(const struct combination *c, size_t k) {
+    return !c->softmax || place_of(c, k).c == 0;
+}
+
+static size_t loss_index(const struct combination *c, size_t k) {
+    const struct place at = place_of(c, k);
+    return c->softmax ? at.o * c->inner + at.i : k;
+}
+
+static struct model *model_of(const struct combination *c, const struct arrays *a) {
+    struct model *const m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    for (size_t k = 0; k < strided_count(&a->logits); k++) {
+        const struct element e = model_element(c, a, k);
+        struct histogram *const h = &m->histograms[c->apart ? place_of(c, k).c : 0];
+        if (has_loss(c, k)) {
+            m->losses++;
+            m->ignored += e.ignored;
+            m->positives += e.positive;
+            m->total += e.valid;
+            h->total += e.valid;
+            if (e.valid && !isnan(e.norm)) {
+                h->nonempty += h->counts[model_bin(c, e.norm)]++ == 0;
+            }
+        }
+    }
+    return m;
+}
+
+static long double model_weight(const struct combination *c, const struct histogram *h,
+                                size_t bin) {
+    const uint64_t n = c->divisor == FGHM_DIVISOR_ALL_BINS ? c->bins : h->nonempty;
+    /* The first step of the reference's rule. */
+    const double start = c->rule == FGHM_MOMENTUM_REFERENCE ? 1.0 - c->momentum : 1.0;
+    if (h->counts[bin] == 0) {
+        return 0.0L;
+    }
+    return fminl((long double)h->total / (long double)(h->counts[bin] * n) / (long double)start,
+                 (long double)c->cap);
+}
+
+static void check_histograms(const struct combination *c, const fghm_ghm *ghm,
+                             const struct model *m) {
+    static uint64_t counts[CLASSES_MAX * BINS_MAX];
+    static double weights[CLASSES_MAX * BINS_MAX];
+    const size_t rows = c->apart ? c->classes : 1;
+    assert_int_equal(fghm_ghm_get_counts(ghm, rows * c->bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(ghm, rows * c->bins, weights), FGHM_OK);
+    for (size_t h = 0; h < rows; h++) {
+        size_t nonempty = SIZE_MAX;
+        assert_int_equal(fghm_ghm_get_nonempty(ghm, h, &nonempty), FGHM_OK);
+        if (nonempty != m->histograms[h].nonempty) {
+            failed(c, "nonempty", h);
+        }
+        for (size_t b = 0; b < c->bins; b++) {
+            const long double w = model_weight(c, &m->histograms[h], b);
+            const uint64_t count = m->histograms[h].counts[b];
+            if (counts[h * c->bins + b] != count) {
+                if (failed(c, "count", h * c->bins + b)) {
+                    printf("  %llu, want %llu\n", (unsigned long long)counts[h * c->bins + b],
+                           (unsigned long long)count);
+                }
+            }
+            if (!(fabsl((long double)weights[h * c->bins + b] - w) <= 3e-16L * w)) {
+                failed(c, "weight", h * c->bins + b);
+            }
+        }
+    }
+}
+
+static double divisor_of(const struct combination *c, const struct model *m) {
+    const double divisors[] = {1.0, m->total > 0 ? (double)m->total : 1.0, c->normalizer};
+    return divisors[c->reduction];
+}
+
+static void check_result(const struct combination *c, const struct arrays *a, const struct model *m,
+                         const fghm_result *result) {
+    const double divisor = divisor_of(c, m), bound = is_double(c) ? 0x1p-48 : 0x1p-22;
+    long double sum = 0.0L;
+    for (size_t k = 0; k < strided_count(&a->plain[ELEMENT_LOSS]); k++) {
+        sum += (long double)strided_at(&a->plain[ELEMENT_LOSS], k);
+    }
+    if (result->elements != m->losses || result->valid != m->losses - m->ignored ||
+        result->positives != m->positives || result->offender != -1) {
+        failed(c, "counts of the result", 0);
+    }
+    if (result->divisor != divisor) {
+        if (failed(c, "divisor", 0)) {
+            printf("  %.17g, want %.17g\n", result->divisor, divisor);
+        }
+    }
+    if (isnan(sum) ? !isnan(result->sum) || !isnan(result->loss)
+                   : !(fabsl((long double)result->sum - sum) <= (long double)bound * sum) ||
+                         result->loss != result->sum / divisor) {
+        failed(c, "sum", 0);
+    }
+}
+
+/* The error of `got` in units of the last place that the type has at `scale`. */
+static long double ulps(const struct combination *c, double got, long double exact,
+                        long double scale) {
+    const struct wide_format *const format = is_double(c) ? &wide_f64 : &wide_f32;
+    int exponent = format->lowest;
+    if (scale > 0.0L) {
+        frexpl(scale, &exponent);
+        exponent -= format->digits;
+        exponent = exponent < format->lowest ? format->lowest : exponent;
+    }
+    return ldexpl(fabsl((long double)got - exact), -exponent);
+}
+
+static void check_value(const struct combination *c, const struct arrays *a, int output, size_t k,
+                        long double exact, long double scale, long double bound,
+                        long double slack) {
+    static const char *const names[] = {"element_loss", "gradient", "hessian",
+                                        "harmonizing_weight"};
+    const double got = strided_at(&a->plain[output], k);
+    const long double allowed = bound + ulps(c, 0.0, slack, scale);
+    if (isnan(exact) ? !isnan(got) : !(ulps(c, got, exact, scale) <= allowed)) {
+        if (failed(c, names[output], k)) {
+            printf("  got %.17g, want %.17Lg, scale %.9Lg: %.2Lf ulp > %.2Lf\n", got, exact, scale,
+                   ulps(c, got, exact, scale), allowed);
+        }
+    }
+}
+
+static void check_element(const struct combination *c, const struct arrays *a,
+                          const struct model *m, size_t k) {
+    const struct element e = model_element(c, a, k);
+    const struct histogram *const h = &m->histograms[c->apart ? place_of(c, k).c : 0];
+    const bool in_bin = e.valid && !isnan(e.norm);
+    const long double w = in_bin ? model_weight(c, h, model_bin(c, e.norm)) : 0.0L;
+    const long double scaled = w * (long double)c->loss_weight;
+    const long double factor = scaled / (long double)divisor_of(c, m);
+    /* An ulp for w and one for 1 / D; where a factor blows up what is subnormal, so does its
+     * error. */
+    const long double grown = fmaxl(1.0L, fmaxl(scaled, factor));
+    const long double bound = e.bound + 2.0L, derivative_bound = e.derivative_bound + 2.0L;
+    const long double tiny = ldexpl(grown, is_double(c) ? -1010 : -120);
+    if (has_loss(c, k)) {
+        const long double loss = e.valid && isnan(e.norm) ? e.norm : scaled * e.loss;
+        check_value(c, a, HARMONIZING, loss_index(c, k), w, w, 1.0L, 0.0L);
+        check_value(c, a, ELEMENT_LOSS, loss_index(c, k), loss, loss,
+                    bound * (loss < tiny ? grown : 1.0L), scaled * e.loss_slack);
+    }
+    const long double gradient = e.valid && isnan(e.norm) ? e.norm : factor * e.gradient;
+    const long double hessian = e.valid && isnan(e.norm) ? e.norm : factor * e.hessian;
+    const long double scale = factor * e.gradient_scale;
+    check_value(c, a, GRADIENT, k, gradient, scale,
+                derivative_bound * (scale < tiny ? grown : 1.0L), factor * e.slack);
+    check_value(c, a, HESSIAN, k, hessian, hessian,
+                derivative_bound * (hessian < tiny ? grown : 1.0L), 0.0L);
+}
+
+/* -------------------------------------------------------------------------
+ * The second call against the first. */
+
+static bool same_number(double a, double b) {
+    return (isnan(a) && isnan(b)) || (a == b && !signbit(a) == !signbit(b));
+}
+
+static void check_drawn(const struct combination *c, const struct arrays *a,
+                        const fghm_result *first, const fghm_result *second) {
+    for (int output = 0; output < RESULTS; output++) {
+        const struct strided *const to = &a->drawn[output];
+        if (!(c->subset & (1u << output))) {
+            if (!strided_untouched(to)) {
+                failed(c, "not asked for", (size_t)output);
+            }
+            continue;
+        }
+        for (size_t k = 0; k < strided_count(to); k++) {
+            const double want = strided_round(to->dtype, strided_at(&a->plain[output], k));
+            if (!same_number(strided_at(to, k), want)) {
+                if (failed(c, "second call", k)) {
+                    printf("  output %d: %a, want %a\n", output, strided_at(to, k), want);
+                }
+                break;
+            }
+        }
+        if (!strided_gaps_untouched(to)) {
+            failed(c, "gaps", (size_t)output);
+        }
+    }
+    if (c->subset & (1u << RESULTS) && memcmp(first, second, sizeof *first) != 0 &&
+        !isnan(first->sum)) {
+        failed(c, "second result", 0);
+    }
+}
+
+static void check_combination(struct random *r, const struct combination *c, fghm_pool *pool) {
+    struct arrays a = arrays_of(r, c);
+    fghm_result first = {.size = sizeof first}, second = {.size = sizeof second};
+    fghm_ghm *const ghm = handle_of(c);
+    const fghm_batch all = batch_of(c, &a, a.plain, ~0u);
+    const fghm_status status = step(c, ghm, NULL, &all, &first);
+    if (status != FGHM_OK) {
+        failed(c, fghm_status_string(status), (size_t)first.offender);
+    } else {
+        struct model *const m = model_of(c, &a);
+        fghm_ghm *const other = handle_of(c);
+        const fghm_batch drawn = batch_of(c, &a, a.drawn, c->subset);
+        check_histograms(c, ghm, m);
+        check_result(c, &a, m, &first);
+        for (size_t k = 0; k < strided_count(&a.logits); k++) {
+            check_element(c, &a, m, k);
+        }
+        assert_int_equal(step(c, other, c->threads ? pool : NULL, &drawn,
+                              c->subset & (1u << RESULTS) ? &second : NULL),
+                         FGHM_OK);
+        check_histograms(c, other, m);
+        check_drawn(c, &a, &first, &second);
+        fghm_ghm_destroy(other);
+        free(m);
+    }
+    fghm_ghm_destroy(ghm);
+    arrays_free(&a);
+}
+
+static void combinations_match_the_model(void **state) {
+    struct random r = random_for(301);
+    fghm_pool *pool = NULL;
+    (void)state;
+    failures = 0;
+    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    for (unsigned k = 0; k < COMBINATIONS; k++) {
+        const struct combination c = draw(&r, k);
+        check_combination(&r, &c, pool);
+    }
+    fghm_pool_destroy(pool);
+    if (failures > 0) {
+        fail_msg("%lu failures", failures);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Histograms of the classes: each as if the class were alone. */
+
+/* Class by class, contiguous, in the type of the computation: what a call about this class
+ * alone gets.  Labels have become numbers. */
+static void check_class(const struct combination *c, const struct arrays *a, size_t class_index,
+                        const fghm_ghm *all, double divisor, fghm_ghm *alone) {
+    const size_t n = c->outer * c->inner;
+    struct strided inputs[3], outputs[RESULTS];
+    uint64_t counts[BINS_MAX], rows[CLASSES_MAX * BINS_MAX];
+    double weights[BINS_MAX], weight_rows[CLASSES_MAX * BINS_MAX];
+    fghm_result result = {.size = sizeof result};
+    for (int k = 0; k < 3; k++) {
+        inputs[k] = strided_plain(real_of(c), n, 1, 1);
+    }
+    for (int k = 0; k < RESULTS; k++) {
+        outputs[k] = strided_plain(real_of(c), n, 1, 1);
+    }
+    for (size_t k = 0; k < n; k++) {
+        const size_t from = (k / c->inner * c->classes + class_index) * c->inner + k % c->inner;
+        const struct element e = model_element(c, a, from);
+        strided_set(&inputs[0], k, strided_at(&a->logits, from));
+        strided_set(&inputs[1], k, e.target);
+        strided_set(&inputs[2], k, e.valid ? 1.0 : 0.0);
+    }
+    const fghm_batch b = {
+        .size = sizeof b,
+        .outer = n,
+        .classes = 1,
+        .inner = 1,
+        .label_smoothing = c->smoothing,
+        .logits = strided_input(&inputs[0]),
+        .targets = strided_input(&inputs[1]),
+        .weights = strided_input(&inputs[2]),
+        .element_loss = strided_output(&outputs[ELEMENT_LOSS]),
+        .gradient = strided_output(&outputs[GRADIENT]),
+        .hessian = strided_output(&outputs[HESSIAN]),
+        .harmonizing_weight = strided_output(&outputs[HARMONIZING]),
+    };
+    assert_int_equal(step(c, alone, NULL, &b, &result), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(all, c->classes * c->bins, rows), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(alone, c->bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(all, c->classes * c->bins, weight_rows), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(alone, c->bins, weights), FGHM_OK);
+    if (memcmp(rows + class_index * c->bins, counts, c->bins * sizeof counts[0]) != 0 ||
+        memcmp(weight_rows + class_index * c->bins, weights, c->bins * sizeof weights[0]) != 0) {
+        failed(c, "row of a class", class_index);
+    }
+    for (size_t k = 0; k < n; k++) {
+        const size_t from = (k / c->inner * c->classes + class_index) * c->inner + k % c->inner;
+        for (int output = 0; output < RESULTS; output++) {
+            const double want = strided_at(&outputs[output], k);
+            const double got = strided_at(&a->plain[output], from);
+            const bool divided = output == GRADIENT || output == HESSIAN;
+            const double error = fabs(got * divisor - want * result.divisor);
+            const double allowed = is_double(c) ? 4e-15 : 2e-6;
+            if (divided ? !(isnan(want) ? isnan(got)
+                                        : error <= allowed * fabs(want) * result.divisor + 1e-30)
+                        : !same_number(got, want)) {
+                failed(c, "class alone", from);
+            }
+        }
+    }
+    for (int k = 0; k < 3; k++) {
+        strided_free(&inputs[k]);
+    }
+    for (int k = 0; k < RESULTS; k++) {
+        strided_free(&outputs[k]);
+    }
+}
+
+static void classes_apart_are_classes_alone(void **state) {
+    enum { STEPS = 4 };
+    struct random r = random_for(302);
+    (void)state;
+    failures = 0;
+    for (unsigned number = 0; number < APART; number++) {
+        struct combination c = draw(&r, number);
+        fghm_ghm *alone[CLASSES_MAX];
+        if (c.softmax || c.classes == 1) {
+            continue;
+        }
+        c.apart = true;
+        c.momentum = 0.5;
+        fghm_ghm *const all = handle_of(&c);
+        c.apart = false;
+        for (size_t k = 0; k < c.classes; k++) {
+            alone[k] = handle_of(&c);
+        }
+        for (int at = 0; at < STEPS; at++) {
+            struct arrays a = arrays_of(&r, &c);
+            fghm_result result = {.size = sizeof result};
+            const fghm_batch b = batch_of(&c, &a, a.plain, ~0u);
+            assert_int_equal(step(&c, all, NULL, &b, &result), FGHM_OK);
+            for (size_t k = 0; k < c.classes; k++) {
+                check_class(&c, &a, k, all, result.divisor, alone[k]);
+            }
+            arrays_free(&a);
+        }
+        for (size_t k = 0; k < c.classes; k++) {
+            fghm_ghm_destroy(alone[k]);
+        }
+        fghm_ghm_destroy(all);
+    }
+    if (failures > 0) {
+        fail_msg("%lu failures", failures);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * A batch in parts, on threads with one const handle: the whole, bit for bit. */
+
+enum { PARTS = 9, THREADS = 4 };
+
+/* Indices of o, c, i. */
+struct box {
+    size_t first[3], n[3];
+};
+
+/* The boxes of a batch, the last one empty. */
+static void cut(struct random *r, const struct combination *c, struct box boxes[PARTS]) {
+    /* Labels, and histograms apart, are about all classes. */
+    const bool by_class = c->form == FGHM_TARGET_DENSE && !c->apart;
+    boxes[0] = (struct box){{0, 0, 0}, {c->outer, c->classes, c->inner}};
+    for (size_t k = 1; k < PARTS; k++) {
+        struct box *const larger = &boxes[random_below(r, k)];
+        size_t axis = random_below(r, 3);
+        axis = axis == 1 && !by_class ? 0 : axis;
+        const size_t taken = random_below(r, larger->n[axis] + 1);
+        boxes[k] = *larger;
+        larger->n[axis] -= taken;
+        boxes[k].first[axis] += larger->n[axis];
+        boxes[k].n[axis] = taken;
+    }
+}
+
+static const void *shifted(const void *data, fghm_dtype dtype, const int64_t strides[3],
+                           const struct box *box) {
+    int64_t offset = 0;
+    for (int axis = 0; axis < 3; axis++) {
+        offset += (int64_t)box->first[axis] * strides[axis];
+    }
+    return data == NULL ? NULL
+                        : (const unsigned char *)data + offset * (int64_t)strided_size(dtype);
+}
+
+/* The descriptor of a box; the strides of `whole` are explicit. */
+static fghm_batch part_of(const fghm_batch *whole, const struct box *box) {
+    fghm_batch part = *whole;
+    fghm_input *const inputs[] = {&part.logits, &part.targets, &part.weights};
+    fghm_output *const outputs[] = {&part.element_loss, &part.gradient, &part.hessian,
+                                    &part.harmonizing_weight};
+    part.outer = box->n[0];
+    part.classes = box->n[1];
+    part.inner = box->n[2];
+    for (int k = 0; k < 3; k++) {
+        inputs[k]->data = shifted(inputs[k]->data, inputs[k]->dtype, inputs[k]->strides, box);
+    }
+    for (int k = 0; k < 4; k++) {
+        outputs[k]->data = (void *)(uintptr_t)shifted(outputs[k]->data, outputs[k]->dtype,
+                                                      outputs[k]->strides, box);
+    }
+    return part;
+}
+
+/* What a thread has of the parts: every fourth. */
+struct worker {
+    const struct combination *c;
+    const fghm_ghm *ghm;
+    const fghm_batch *parts;
+    size_t index, size;
+    bool applies;
+    uint64_t *counts;
+    fghm_status status;
+    uint64_t valid, positives;
+    long double sum;
+    pthread_t thread;
+};
+
+static void *work(void *argument) {
+    struct worker *const w = argument;
+    const bool regression = w->c->regression;
+    for (size_t k = w->index; k < PARTS && w->status == FGHM_OK; k += THREADS) {
+        fghm_result result = {.size = sizeof result};
+        if (w->applies) {
+            w->status = (regression ? fghm_ghmr_apply_batch
+                                    : fghm_ghmc_apply_batch)(w->ghm, NULL, &w->parts[k], &result);
+        } else {
+            w->status = (regression ? fghm_ghmr_count_batch : fghm_ghmc_count_batch)(
+                w->ghm, NULL, &w->parts[k], w->size, w->counts, &result);
+        }
+        w->valid += result.valid;
+        w->positives += result.positives;
+        w->sum += (long double)result.sum;
+    }
+    return NULL;
+}
+
+/* Counts or applies all parts; adds up what the threads have found. */
+static struct worker run_parts(const struct combination *c, const fghm_ghm *ghm,
+                               const fghm_batch parts[PARTS], bool applies, uint64_t *counts,
+                               size_t size) {
+    struct worker workers[THREADS], all = {.status = FGHM_OK};
+    for (size_t k = 0; k < THREADS; k++) {
+        workers[k] = (struct worker){.c = c,
+                                     .ghm = ghm,
+                                     .parts = parts,
+                                     .index = k,
+                                     .size = size,
+                                     .applies = applies,
+                                     .counts = calloc(size, sizeof *counts)};
+        assert_non_null(workers[k].counts);
+        assert_int_equal(pthread_create(&workers[k].thread, NULL, work, &workers[k]), 0);
+    }
+    for (size_t k = 0; k < THREADS; k++) {
+        assert_int_equal(pthread_join(workers[k].thread, NULL), 0);
+        assert_int_equal(workers[k].status, FGHM_OK);
+        all.valid += workers[k].valid;
+        all.positives += workers[k].positives;
+        all.sum += workers[k].sum;
+        for (size_t n = 0; n < size; n++) {
+            counts[n] += workers[k].counts[n];
+        }
+        free(workers[k].counts);
+    }
+    return all;
+}
+
+static void use_explicit_strides(struct strided *a) {
+    memcpy(a->given, a->strides, sizeof a->given);
+}
+
+static void check_parts(struct random *r, const struct combination *c) {
+    struct arrays a = arrays_of(r, c);
+    fghm_ghm *const ghm = handle_of(c), *const other = handle_of(c);
+    fghm_result result = {.size = sizeof result};
+    struct box boxes[PARTS];
+    fghm_batch parts[PARTS];
+    size_t size = 0, order[PARTS];
+    struct strided *const arrays[] = {&a.logits, &a.targets, &a.weights};
+    for (size_t k = 0; k < SUITE_COUNT(arrays); k++) {
+        use_explicit_strides(arrays[k]);
+    }
+    for (int k = 0; k < RESULTS; k++) {
+        use_explicit_strides(&a.drawn[k]);
+    }
+    const fghm_batch whole = batch_of(c, &a, a.plain, ~0u), drawn = batch_of(c, &a, a.drawn, ~0u);
+    assert_int_equal(fghm_ghm_get_counts_size(ghm, &size), FGHM_OK);
+    uint64_t *const counts = calloc(size, sizeof *counts);
+    assert_non_null(counts);
+    cut(r, c, boxes);
+    random_permutation(r, PARTS, order);
+    for (size_t k = 0; k < PARTS; k++) {
+        parts[k] = part_of(&drawn, &boxes[order[k]]);
+    }
+    assert_int_equal(step(c, ghm, NULL, &whole, &result), FGHM_OK);
+    const struct worker counted = run_parts(c, other, parts, false, counts, size);
+    assert_int_equal(fghm_ghm_update(other, size, counts), FGHM_OK);
+    const struct worker applied = run_parts(c, other, parts, true, counts, size);
+    if (counted.valid != result.valid || counted.positives != result.positives ||
+        applied.valid != result.valid || applied.positives != result.positives) {
+        failed(c, "counts of parts", 0);
+    }
+    if (isnan(result.sum) ? !isnan(applied.sum)
+                          : !(fabsl(applied.sum - (long double)result.sum) <=
+                              (is_double(c) ? 1e-14L : 1e-6L) * (long double)result.sum)) {
+        failed(c, "sum of parts", 0);
+    }
+    for (int output = 0; output < RESULTS; output++) {
+        for (size_t k = 0; k < strided_count(&a.drawn[output]); k++) {
+            if (!same_number(strided_at(&a.drawn[output], k), strided_at(&a.plain[output], k))) {
+                failed(c, "part", k);
+            }
+        }
+    }
+    free(counts);
+    fghm_ghm_destroy(ghm);
+    fghm_ghm_destroy(other);
+    arrays_free(&a);
+}
+
+static void parts_are_the_whole(void **state) {
+    struct random r = random_for(303);
+    (void)state;
+    failures = 0;
+    for (unsigned number = 0; number < IN_PARTS; number++) {
+        struct combination c = draw(&r, number);
+        for (int k = 0; k < RESULTS; k++) {
+            c.outputs[k] = real_of(&c);
+        }
+        check_parts(&r, &c);
+    }
+    if (failures > 0) {
+        fail_msg("%lu failures", failures);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Plain calls are batches of n x 1 x 1. */
+
+static fghm_status plain_step(const struct combination *c, fghm_ghm *ghm, fghm_pool *pool,
+                              const struct arrays *a, size_t n, double *loss) {
+    const void *const x = a->logits.first, *const t = a->targets.first;
+    const void *const m = a->weights.first;
+    void *const l = a->drawn[0].first, *const g = a->drawn[1].first, *const h = a->drawn[2].first;
+    if (is_double(c)) {
+        return (c->regression ? fghm_ghmr_f64 : fghm_ghmc_f64)(ghm, pool, n, x, t, m, loss, l, g,
+                                                               h);
+    }
+    return (c->regression ? fghm_ghmr_f32 : fghm_ghmc_f32)(ghm, pool, n, x, t, m, loss, l, g, h);
+}
+
+static void plain_calls_are_batches(void **state) {
+    static const size_t sizes[] = {1, 2, 15, 16, 17, 255, 256, 257, 1000, 4096, 4097, 20001};
+    const struct dtype *const d = *state;
+    struct random r = random_for(304);
+    fghm_pool *pool = NULL;
+    failures = 0;
+    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    for (size_t k = 0; k < SUITE_COUNT(sizes) * 12; k++) {
+        struct combination c = draw(&r, (unsigned)k);
+        double loss = -1.0;
+        c.outer = sizes[k / 12];
+        c.classes = c.inner = 1;
+        c.softmax = c.apart = false;
+        c.form = FGHM_TARGET_DENSE;
+        c.background = FGHM_BACKGROUND_NONE;
+        c.ignoring = 0;
+        c.smoothing = 0.0;
+        c.poisoned = k % 12 == 7;
+        c.logits = c.targets = c.weights = d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
+        c.weighting = k % 3 == 0 ? PER_ELEMENT : UNWEIGHTED;
+        struct arrays a = {.logits = strided_plain(c.logits, c.outer, 1, 1),
+                           .targets = strided_plain(c.logits, c.outer, 1, 1)};
+        fill_dense(&r, &c, &a.targets);
+        if (c.weighting == PER_ELEMENT) {
+            struct strided drawn = weights_array(&r, &c);
+            a.weights = strided_plain(c.logits, c.outer, 1, 1);
+            for (size_t n = 0; n < c.outer; n++) {
+                strided_set(&a.weights, n, strided_at(&drawn, n));
+            }
+            strided_free(&drawn);
+        }
+        for (size_t n = 0; n < c.outer; n++) {
+            strided_set(&a.logits, n, draw_logit(&r, &c, &a, n));
+        }
+        poison(&r, &c, &a);
+        for (int output = 0; output < RESULTS; output++) {
+            a.plain[output] = strided_plain(c.logits, c.outer, 1, 1);
+            a.drawn[output] = strided_plain(c.logits, c.outer, 1, 1);
+        }
+        fghm_ghm *const ghm = handle_of(&c), *const other = handle_of(&c);
+        fghm_result result = {.size = sizeof result};
+        const fghm_batch b = batch_of(&c, &a, a.plain, ~0u);
+        uint64_t counts[BINS_MAX], other_counts[BINS_MAX];
+        assert_int_equal(step(&c, ghm, pool, &b, &result), FGHM_OK);
+        assert_int_equal(plain_step(&c, other, pool, &a, c.outer, &loss), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, c.bins, counts), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(other, c.bins, other_counts), FGHM_OK);
+        assert_memory_equal(counts, other_counts, c.bins * sizeof counts[0]);
+        for (int output = 0; output < OUTPUTS; output++) {
+            const size_t at =
+                dtype_first_difference(d, a.plain[output].first, a.drawn[output].first, c.outer);
+            if (at < c.outer) {
+                failed(&c, "plain call", at);
+            }
+        }
+        if (isnan(loss) ? !isnan(result.loss)
+                        : !(fabs(loss - result.loss) <= d->sum_bound * result.loss)) {
+            failed(&c, "loss of a plain call", 0);
+        }
+        fghm_ghm_destroy(ghm);
+        fghm_ghm_destroy(other);
+        arrays_free(&a);
+    }
+    fghm_pool_destroy(pool);
+    if (failures > 0) {
+        fail_msg("%lu failures", failures);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Softmax: derivatives by differences of the cross-entropy. */
+
+static void cross_entropy(mpfr_t loss, const double *logits, size_t classes, size_t label,
+                          size_t shifted_class, double shift) {
+    mpfr_t e, sum;
+    mpfr_inits2(WIDE_BITS, e, sum, (mpfr_ptr)0);
+    mpfr_set_ui(sum, 0, MPFR_RNDN);
+    for (size_t c = 0; c < classes; c++) {
+        mpfr_set_d(e, logits[c], MPFR_RNDN);
+        mpfr_add_d(e, e, c == shifted_class ? shift : 0.0, MPFR_RNDN);
+        if (c == label) {
+            mpfr_set(loss, e, MPFR_RNDN);
+        }
+        mpfr_exp(e, e, MPFR_RNDN);
+        mpfr_add(sum, sum, e, MPFR_RNDN);
+    }
+    mpfr_log(sum, sum, MPFR_RNDN);
+    mpfr_sub(loss, sum, loss, MPFR_RNDN);
+    mpfr_clears(e, sum, (mpfr_ptr)0);
+}
+
+static void softmax_derivatives_by_differences(void **state) {
+    enum { SAMPLES = 60, CLASSES = 5 };
+    const double h = 0x1p-70;
+    struct random r = random_for(305);
+    double logits[SAMPLES * CLASSES], gradient[SAMPLES * CLASSES], hessian[SAMPLES * CLASSES];
+    double element_loss[SAMPLES], w[SAMPLES];
+    int32_t labels[SAMPLES];
+    fghm_ghm *const ghm = ghm_handle(10, FGHM_REDUCTION_SUM);
+    mpfr_t at, up, down;
+    (void)state;
+    mpfr_inits2(WIDE_BITS, at, up, down, (mpfr_ptr)0);
+    for (size_t k = 0; k < SAMPLES * CLASSES; k++) {
+        logits[k] = 3.0 * random_normal(&r);
+        labels[k % SAMPLES] = (int32_t)random_below(&r, CLASSES);
+    }
+    const fghm_batch b = {.size = sizeof b,
+                          .outer = SAMPLES,
+                          .classes = CLASSES,
+                          .inner = 1,
+                          .activation = FGHM_ACTIVATION_SOFTMAX,
+                          .target_form = FGHM_TARGET_LABEL,
+                          .logits = {.data = logits, .dtype = FGHM_F64},
+                          .targets = {.data = labels, .dtype = FGHM_I32},
+                          .element_loss = {.data = element_loss, .dtype = FGHM_F64},
+                          .gradient = {.data = gradient, .dtype = FGHM_F64},
+                          .hessian = {.data = hessian, .dtype = FGHM_F64},
+                          .harmonizing_weight = {.data = w, .dtype = FGHM_F64}};
+    assert_int_equal(fghm_ghmc_batch(ghm, NULL, &b, NULL), FGHM_OK);
+    for (size_t k = 0; k < SAMPLES * CLASSES; k++) {
+        const size_t sample = k / CLASSES, c = k % CLASSES, label = (size_t)labels[sample];
+        const double *const x = logits + sample * CLASSES;
+        cross_entropy(at, x, CLASSES, label, c, 0.0);
+        cross_entropy(up, x, CLASSES, label, c, h);
+        cross_entropy(down, x, CLASSES, label, c, -h);
+        const double loss = w[sample] * mpfr_get_d(at, MPFR_RNDN);
+        mpfr_mul_2ui(at, at, 1, MPFR_RNDN);
+        mpfr_sub(at, up, at, MPFR_RNDN);
+        mpfr_add(at, at, down, MPFR_RNDN);
+        mpfr_sub(up, up, down, MPFR_RNDN);
+        const double first = w[sample] * (mpfr_get_d(up, MPFR_RNDN) / (2.0 * h));
+        const double second = w[sample] * (mpfr_get_d(at, MPFR_RNDN) / (h * h));
+        if (!(w[sample] > 0.0) || !(fabs(element_loss[sample] - loss) <= 1e-14 * loss) ||
+            !(fabs(gradient[k] - first) <= 1e-14 * fabs(first)) ||
+            !(fabs(hessian[k] - second) <= 1e-14 * fabs(second))) {
+            fail_msg("sample %zu class %zu: w %g loss %.17g %.17g gradient %.17g %.17g hessian "
+                     "%.17g %.17g",
+                     sample, c, w[sample], element_loss[sample], loss, gradient[k], first,
+                     hessian[k], second);
+        }
+    }
+    mpfr_clears(at, up, down, (mpfr_ptr)0);
+    fghm_ghm_destroy(ghm);
+}
+
+/* -------------------------------------------------------------------------
+ * Edges of the caller: the bin that real arithmetic gives, at the floats next to each. */
+
+enum { EDGE_SETS = 8 };
+
+static size_t edge_set(struct random *r, int set, double edges[FGHM_BINS_MAX + 1]) {
+    static const double uneven[] = {0.0, 1e-300,        1e-30, 1e-8,          0.3,
+                                    0.5, 0x1.000001p-1, 0.9,   0x1.fffffep-1, 0x1.fffffffffffffp-1,
+                                    1.0};
+    static const double skewed[] = {0.0, DBL_MIN, 0.01, 0.02, 0.99, 1.0};
+    size_t bins = 1;
+    edges[0] = 0.0;
+    switch (set) {
+    case 0:
+        break;
+    case 1:
+        bins = 2;
+        edges[1] = 0.5;
+        break;
+    case 2:
+        bins = SUITE_COUNT(uneven) - 1;
+        memcpy(edges, uneven, sizeof uneven);
+        break;
+    case 3:
+        bins = SUITE_COUNT(skewed) - 1;
+        memcpy(edges, skewed, sizeof skewed);
+        break;
+    case 4: /* neighbours */
+        bins = 20;
+        edges[1] = 0.25;
+        for (size_t b = 2; b < bins; b++) {
+            edges[b] = nextafter(edges[b - 1], 1.0);
+        }
+        break;
+    case 5: /* as far from even as they come */
+        bins = 1000;
+        for (size_t b = 1; b < bins; b++) {
+            edges[b] = ldexp(1.0, (int)b - (int)bins);
+        }
+        break;
+    case 6: /* what bins of equal width have, rounded */
+        bins = 100;
+        for (size_t b = 1; b < bins; b++) {
+            edges[b] = (double)b / (double)bins;
+        }
+        break;
+    default:
+        bins = FGHM_BINS_MAX;
+        for (size_t b = 1; b < bins; b++) {
+            edges[b] = ((double)b + random_uniform(r, -0.4, 0.4)) / (double)bins;
+        }
+        break;
+    }
+    edges[bins] = 1.0;
+    return bins;
+}
+
+/* log(e / (1 - e)) */
+static double logit_of_edge(double e) {
+    mpfr_t edge, rest;
+    mpfr_inits2(1280, edge, rest, (mpfr_ptr)0);
+    mpfr_set_d(edge, e, MPFR_RNDN);
+    mpfr_ui_sub(rest, 1, edge, MPFR_RNDN);
+    mpfr_div(edge, edge, rest, MPFR_RNDN);
+    mpfr_log(edge, edge, MPFR_RNDN);
+    const double logit = mpfr_get_d(edge, MPFR_RNDN);
+    mpfr_clears(edge, rest, (mpfr_ptr)0);
+    return logit;
+}
+
+/* Of target 0. */
+static size_t exact_bin(size_t bins, const double *edges, double x) {
+    mpfr_t logit, g;
+    size_t bin = 0, end = bins;
+    /* Next to logit 0, g differs from 1/2 by about x / 4, however small x is. */
+    mpfr_inits2(x != 0.0 && fabs(x) < 0x1p-200 ? 1280 : WIDE_BITS, logit, g, (mpfr_ptr)0);
+    mpfr_set_d(logit, x, MPFR_RNDN);
+    wide_sigmoid(g, logit);
+    while (end - bin > 1) {
+        const size_t middle = bin + (end - bin) / 2;
+        if (mpfr_cmp_d(g, edges[middle]) >= 0) {
+            bin = middle;
+        } else {
+            end = middle;
+        }
+    }
+    mpfr_clears(logit, g, (mpfr_ptr)0);
+    return bin;
+}
+
+/* Counts, and w of each element. */
+static void check_edges(const struct dtype *d, size_t bins, const double *edges, size_t n,
+                        const void *logits, const unsigned char *targets) {
+    static uint64_t counts[FGHM_BINS_MAX], got[FGHM_BINS_MAX];
+    static double weights[FGHM_BINS_MAX];
+    const fghm_dtype real = d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
+    fghm_ghm *const ghm = ghm_handle(1, FGHM_REDUCTION_MEAN);
+    double *const w = calloc(n, sizeof *w);
+    size_t *const bin = calloc(n, sizeof *bin);
+    const fghm_batch b = {.size = sizeof b,
+                          .outer = n,
+                          .classes = 1,
+                          .inner = 1,
+                          .logits = {.data = logits, .dtype = real},
+                          .targets = {.data = targets, .dtype = FGHM_U8},
+                          .harmonizing_weight = {.data = w, .dtype = FGHM_F64}};
+    assert_non_null(w);
+    assert_non_null(bin);
+    memset(counts, 0, sizeof counts);
+    double last = 0.0;
+    for (size_t k = 0; k < n; k++) {
+        /* Target 1 is target 0 with the other sign; neighbours often have the same. */
+        const double x = d->get(logits, k), logit = targets[k] == 1 ? -x : x;
+        bin[k] = k > 0 && logit == last ? bin[k - 1] : exact_bin(bins, edges, logit);
+        last = logit;
+        counts[bin[k]]++;
+    }
+    assert_int_equal(fghm_ghm_set_edges(ghm, bins, edges), FGHM_OK);
+    assert_int_equal(fghm_ghmc_batch(ghm, NULL, &b, NULL), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, bins, got), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(ghm, bins, weights), FGHM_OK);
+    for (size_t k = 0; k < bins; k++) {
+        if (got[k] != counts[k]) {
+            fail_msg("%s: %llu in bin %zu of %zu, want %llu, seed %llu", d->name,
+                     (unsigned long long)got[k], k, bins, (unsigned long long)counts[k],
+                     (unsigned long long)random_run_seed());
+        }
+    }
+    for (size_t k = 0; k < n; k++) {
+        if (w[k] != dtype_round(d, weights[bin[k]])) {
+            fail_msg("%s: logit %a target %d has w %g, want %g of bin %zu of %zu, seed %llu",
+                     d->name, d->get(logits, k), targets[k], w[k], weights[bin[k]], bin[k], bins,
+                     (unsigned long long)random_run_seed());
+        }
+    }
+    free(w);
+    free(bin);
+    fghm_ghm_destroy(ghm);
+}
+
+static void edges_of_the_caller(void **state) {
+    static double edges[FGHM_BINS_MAX + 1];
+    const struct dtype *const d = *state;
+    struct random r = random_for(306);
+    for (int set = 0; set < EDGE_SETS; set++) {
+        const size_t bins = edge_set(&r, set, edges);
+        const int reach = bins > 1000 ? 1 : 3;
+        void *const logits = dtype_array(d, bins * 7 * 3 + 100);
+        unsigned char *const targets = calloc(bins * 7 * 3 + 100, 1);
+        size_t n = 0;
+        assert_non_null(targets);
+        for (size_t e = 1; e < bins; e++) {
+            double x = dtype_round(d, logit_of_edge(edges[e]));
+            for (int k = 0; k < reach; k++) {
+                x = d->next(x, -(double)INFINITY);
+            }
+            /* Each 0 to 3 times, so that two errors hardly make up for each other. */
+            for (int k = -reach; k <= reach; k++, x = d->next(x, (double)INFINITY)) {
+                for (size_t times = random_below(&r, 4); times > 0; times--) {
+                    targets[n] = (unsigned char)(random_bits(&r) & 1);
+                    d->put(logits, n, targets[n] == 1 ? -x : x);
+                    n++;
+                }
+            }
+        }
+        for (int k = 0; k < 100; k++) {
+            targets[n] = (unsigned char)(random_bits(&r) & 1);
+            d->put(logits, n++, k == 0 ? 0.0 : 5.0 * random_normal(&r));
+        }
+        check_edges(d, bins, edges, n, logits, targets);
+        free(logits);
+        free(targets);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Infinite logits give the limits. */
+
+static void infinite_logits(void **state) {
+    enum { N = 4 };
+    const double inf = (double)INFINITY;
+    const double logits[N] = {inf, -inf, inf, -inf}, targets[N] = {1.0, 0.0, 0.0, 1.0};
+    double loss[N], gradient[N], hessian[N], w[N];
+    uint64_t counts[10];
+    fghm_ghm *const ghm = ghm_handle(10, FGHM_REDUCTION_SUM);
+    const fghm_batch b = {.size = sizeof b,
+                          .outer = 1,
+                          .classes = 1,
+                          .inner = N,
+                          .logits = {.data = logits, .dtype = FGHM_F64},
+                          .targets = {.data = targets, .dtype = FGHM_F64},
+                          .element_loss = {.data = loss, .dtype = FGHM_F64},
+                          .gradient = {.data = gradient, .dtype = FGHM_F64},
+                          .hessian = {.data = hessian, .dtype = FGHM_F64},
+                          .harmonizing_weight = {.data = w, .dtype = FGHM_F64}};
+    (void)state;
+    assert_int_equal(fghm_ghmc_batch(ghm, NULL, &b, NULL), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 10, counts), FGHM_OK);
+    assert_int_equal(counts[0], 2);
+    assert_int_equal(counts[9], 2);
+    for (int k = 0; k < N; k++) {
+        assert_true(w[k] == 1.0 && hessian[k] == 0.0);
+        assert_true(loss[k] == (k < 2 ? 0.0 : inf));
+        assert_true(gradient[k] == (k < 2 ? 0.0 : k == 2 ? 1.0 : -1.0));
+    }
+    fghm_ghm_destroy(ghm);
+}
+
+int main(void) {
+    const struct suite_test tests[] = {
+        {"combinations_match_the_model", combinations_match_the_model, 0},
+        {"classes_apart_are_classes_alone", classes_apart_are_classes_alone, 0},
+        {"parts_are_the_whole", parts_are_the_whole, 0},
+        {"plain_calls_are_batches", plain_calls_are_batches, 1},
+        {"softmax_derivatives_by_differences", softmax_derivatives_by_differences, 0},
+        {"edges_of_the_caller", edges_of_the_caller, 1},
+        {"infinite_logits", infinite_logits, 0},
+    };
+    return suite_run("ghm_batch", tests, SUITE_COUNT(tests));
+}
