@@ -480,26 +480,15 @@ fghm_status fghm_plan_survey(fghm_pool *pool, const struct fghm_kernels *kernels
 double fghm_plan_divisor(const struct fghm_plan *plan, fghm_reduction reduction, double normalizer,
                          const struct fghm_part *part) {
     const uint64_t losses = fghm_plan_losses(plan);
-    uint64_t count;
-    switch (reduction) {
-    case FGHM_REDUCTION_MEAN:
-        count = losses;
-        break;
-    case FGHM_REDUCTION_MEAN_SAMPLES:
+    uint64_t count = losses;
+    if (reduction == FGHM_REDUCTION_MEAN_SAMPLES) {
         count = fghm_plan_samples(plan);
-        break;
-    case FGHM_REDUCTION_MEAN_POSITIVES:
+    } else if (reduction == FGHM_REDUCTION_MEAN_POSITIVES) {
         count = part->positives;
-        break;
-    case FGHM_REDUCTION_MEAN_VALID:
+    } else if (reduction == FGHM_REDUCTION_MEAN_VALID) {
         count = losses - part->ignored;
-        break;
-    case FGHM_REDUCTION_NORMALIZER:
-        return normalizer;
-    default:
-        return 1;
     }
-    return count > 0 ? (double)count : 1;
+    return fghm_divisor_of(reduction, normalizer, count);
 }
 
 void fghm_result_give(fghm_result *result, const fghm_result *value) {

@@ -59,14 +59,14 @@ bool fghm_is_normalizer(double normalizer) {
     return normalizer >= (double)FLT_MIN && normalizer <= (double)FLT_MAX;
 }
 
-double fghm_scale(fghm_reduction reduction, double normalizer, double count) {
+double fghm_divisor_of(fghm_reduction reduction, double normalizer, uint64_t count) {
     switch (reduction) {
     case FGHM_REDUCTION_SUM:
         return 1;
     case FGHM_REDUCTION_NORMALIZER:
-        return 1 / normalizer;
+        return normalizer;
     default:
-        return 1 / count;
+        return count > 0 ? (double)count : 1;
     }
 }
 

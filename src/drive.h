@@ -26,8 +26,8 @@ fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size, cons
 bool fghm_is_reduction(fghm_reduction reduction);
 bool fghm_is_normalizer(double normalizer);
 
-/* 1 / D for a mean over `count` elements. */
-double fghm_scale(fghm_reduction reduction, double normalizer, double count);
+/* D, for a mean over `count` elements. */
+double fghm_divisor_of(fghm_reduction reduction, double normalizer, uint64_t count);
 
 /* Calls work(context, segment, part) for each segment of the span, on the
  * threads of the pool.  The cut depends on the number of elements alone.  Returns

@@ -372,10 +372,10 @@ static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool, fghm_
     }
 
     /* Every element is a sample, and valid. */
-    const double count = span->n > 0 ? (double)span->n : 1;
+    const double divisor = fghm_divisor_of(focal->reduction, focal->normalizer, span->n);
     struct focal_call call;
     call.kernel = kernel_for(kernels, focal->gamma);
-    call.constants = constants_of(focal, fghm_scale(focal->reduction, focal->normalizer, count));
+    call.constants = constants_of(focal, 1 / divisor);
     const size_t segments = fghm_drive(pool, span, kernels->real_size, focal_segment, &call);
     for (size_t i = 0; i < segments; i++) {
         FGHM_REQUIRE(!call.bad[i], FGHM_ERROR_TARGET);

@@ -17,21 +17,13 @@ static const struct fghm_bin_tables *tables_of(const fghm_ghm *ghm, enum loss lo
     return loss == GHM_R ? &ghm->regression : &ghm->classification;
 }
 
-/* D: for a mean, the valid elements of the last update.  Not 1 / fghm_scale(), which would
- * not be a whole number again. */
+/* D: for a mean, the valid elements of the last update. */
 static double divisor_of(const fghm_ghm *ghm) {
-    double total = 0;
+    uint64_t total = 0;
     for (size_t h = 0; h < ghm->histograms; h++) {
-        total += (double)fghm_ghm_row_total(ghm, ghm->history.counts, h);
+        total += fghm_ghm_row_total(ghm, ghm->history.counts, h);
     }
-    switch (ghm->settings.reduction) {
-    case FGHM_REDUCTION_SUM:
-        return 1;
-    case FGHM_REDUCTION_NORMALIZER:
-        return ghm->settings.normalizer;
-    default:
-        return total > 0 ? total : 1;
-    }
+    return fghm_divisor_of(ghm->settings.reduction, ghm->settings.normalizer, total);
 }
 
 /* Counting ---------------------------------------------------------------------- */
