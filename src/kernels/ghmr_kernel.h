@@ -56,8 +56,11 @@ static double ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, 
             if (mask != NULL) {
                 difference = v_keep(v_gt(v_load(mask + i), v_set(0)), difference);
             }
-            const struct focal_values values = regression_values(difference, v_mu);
             const vreal weight = v_load(chunk.weights + i);
+            /* A weight of 0 outweighs an infinite loss, but NaN stays. */
+            const vmask infinite = v_gt(v_abs(difference), v_set(REAL_MAX));
+            difference = v_drop(m_and(infinite, v_eq(weight, v_set(0))), difference);
+            const struct focal_values values = regression_values(difference, v_mu);
             const vreal scaled = v_mul(weight, v_scale);
             const vreal loss = v_mul(values.loss, weight);
             v_store(chunk.margins + i, loss);
