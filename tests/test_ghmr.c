@@ -449,17 +449,14 @@ static void counts_on_the_edges(void **state) {
     };
     const double factors[] = {1.0, 3.0, 0x1p-9, 0x1p40, 5.0 * 0x1p-60, 0x1p-90, 0x1p80, 1001.0};
     struct random r = random_for(33);
-    size_t on_edge = 0;
     for (size_t k = 0; k < SUITE_COUNT(triangles); k++) {
-        for (size_t f = 0; f < SUITE_COUNT(factors); f++) {
+        for (size_t f = k % MU_STEP; f < SUITE_COUNT(factors); f += MU_STEP) {
             const double leg = triangles[k].leg * factors[f];
             const struct bin_edges e = {triangles[k].bins, NULL, triangles[k].other * factors[f]};
-            const size_t bin = exact_bin(&e, leg);
-            on_edge += bin != exact_bin(&e, nextafter(leg, 0.0));
+            assert_true(exact_bin(&e, leg) != exact_bin(&e, nextafter(leg, 0.0)));
             check_edges(d, &e, &r);
         }
     }
-    assert_int_equal(on_edge, SUITE_COUNT(triangles) * SUITE_COUNT(factors));
 }
 
 static void counts_of_other_edges(void **state) {
