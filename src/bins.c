@@ -17,11 +17,12 @@
  *
  * GHM-R.  Here -|d| is the margin, and since g = |d| / sqrt(d^2 + mu^2),
  *
- *     z_e = -mu e / sqrt((1 - e) (1 + e)).
+ *     z_e = -mu e / sqrt((1 - e) (1 + e)),  for e = b / n  -mu b / sqrt((n - b) (n + b)).
  *
  * To find the representable number for certain, all is computed in double-double, with
  * some 95 correct bits: the nearest that any of these numbers, irrational but for a few
- * that come out exact, comes to a representable one is far wider.
+ * that come out exact, comes to a representable one is far wider.  Exact are, of GHM-R,
+ * those with a whole root: 3/5 of mu 4 is at -3.
  *
  * Arithmetic here relies on double being evaluated as double (FLT_EVAL_METHOD 0) and on
  * -ffp-contract=off. */
@@ -128,11 +129,33 @@ static struct wide classification_margin(struct wide e) {
     return wide_add(log_fraction, wide_multiply(wide_of(rest_exponent - exponent), ln_2));
 }
 
-static struct wide regression_margin(struct wide e, double mu) {
-    const struct wide below = wide_add(wide_of(1), wide_negative(e));
-    const struct wide above = wide_add(wide_of(1), e);
-    const struct wide root = wide_root(wide_multiply(below, above));
-    return wide_negative(wide_divide(wide_multiply(wide_of(mu), e), root));
+/* a 2^-TINY_SCALE, of which the low part has the sign alone: no more of it is looked at. */
+#define TINY_SCALE 300
+static struct wide wide_scaled_down(struct wide a) {
+    const double high = ldexp(a.high, -TINY_SCALE);
+    const double rest = a.high - ldexp(high, TINY_SCALE) + a.low;
+    return (struct wide){high, rest < 0 ? -DBL_TRUE_MIN : rest > 0 ? DBL_TRUE_MIN : 0};
+}
+
+/* sqrt((whole - part) (whole + part)) */
+static struct wide regression_root(double part, double whole) {
+    if (part < 0x1p-26) {
+        /* whole is 1.  What little there is below 1 decides where mu part is representable,
+         * and does so by its sign. */
+        return wide_root(sum_of(1, -fmax(part * part, 0x1p-200)));
+    }
+    return wide_root(wide_multiply(sum_of(whole, -part), sum_of(whole, part)));
+}
+
+/* The margin of the edge part / whole; with a whole of 1, `part` is any number. */
+static struct wide regression_margin(double part, double whole, double mu) {
+    const struct wide root = regression_root(part, whole);
+    /* Below this the product would lose digits. */
+    const bool tiny = mu * part < 0x1p-800;
+    const double factor = tiny ? ldexp(mu, TINY_SCALE) : mu;
+    const struct wide product = wide_multiply(wide_of(factor), wide_of(part));
+    const struct wide margin = wide_negative(wide_divide(product, root));
+    return tiny ? wide_scaled_down(margin) : margin;
 }
 
 /* The largest double, or float, that is at most a. */
@@ -320,10 +343,10 @@ static int make_tables(struct fghm_bin_tables *tables, size_t bins, const double
         return -1;
     }
     for (size_t b = 1; b < bins; b++) {
-        const struct wide edge = edges == NULL
-                                     ? wide_divide(wide_of((double)b), wide_of((double)bins))
-                                     : wide_of(edges[b]);
-        margins[b] = mu == 0 ? classification_margin(edge) : regression_margin(edge, mu);
+        const double part = edges == NULL ? (double)b : edges[b];
+        const double whole = edges == NULL ? (double)bins : 1;
+        margins[b] = mu == 0 ? classification_margin(wide_divide(wide_of(part), wide_of(whole)))
+                             : regression_margin(part, whole, mu);
     }
     tables->memory_f32 = make_type(&tables->f32, true, margins, edges);
     tables->memory_f64 =

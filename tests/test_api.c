@@ -525,7 +525,7 @@ static void scene_free(struct scene *s) {
 }
 
 static fghm_status scene_call(struct scene *s, size_t n, void *const array[ARRAYS], double *loss) {
-    return shape_call(s->d, (struct loss_handle){s->focal, s->ghm}, n, array, loss);
+    return shape_call(s->d, (struct loss_handle){.focal = s->focal, .ghm = s->ghm}, n, array, loss);
 }
 
 struct histogram {

@@ -223,9 +223,20 @@ static void digest_batch(struct inputs *in, const struct setting *s, enum form f
     add_line(digest, "focal_batch", in->d, name);
 }
 
-static void digest_ghmc(struct inputs *in, size_t bins, bool hard, bool masked) {
+static uint64_t digest_histogram(uint64_t digest, const fghm_ghm *ghm, size_t bins) {
     static uint64_t counts[FGHM_BINS_MAX];
     static double numbers[FGHM_BINS_MAX + 1];
+    assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
+    for (size_t b = 0; b < bins; b++) {
+        digest = digest_bits(digest, counts[b], sizeof counts[b]);
+    }
+    assert_int_equal(fghm_ghm_get_weights(ghm, bins, numbers), FGHM_OK);
+    digest = digest_array(digest, &dtypes[1], numbers, bins);
+    assert_int_equal(fghm_ghm_get_edges(ghm, bins + 1, numbers), FGHM_OK);
+    return digest_array(digest, &dtypes[1], numbers, bins + 1);
+}
+
+static void digest_ghmc(struct inputs *in, size_t bins, bool hard, bool masked) {
     fghm_ghm *ghm = NULL;
     char name[SETTINGS_MAX];
     double loss = 0.0;
@@ -235,18 +246,27 @@ static void digest_ghmc(struct inputs *in, size_t bins, bool hard, bool masked) 
                                  masked ? in->weights : NULL, &loss, in->out[0], in->out[1],
                                  in->out[2]),
                      FGHM_OK);
-    uint64_t digest = digest_results(in, loss);
-    assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
-    for (size_t b = 0; b < bins; b++) {
-        digest = digest_bits(digest, counts[b], sizeof counts[b]);
-    }
-    assert_int_equal(fghm_ghm_get_weights(ghm, bins, numbers), FGHM_OK);
-    digest = digest_array(digest, &dtypes[1], numbers, bins);
-    assert_int_equal(fghm_ghm_get_edges(ghm, bins + 1, numbers), FGHM_OK);
-    digest = digest_array(digest, &dtypes[1], numbers, bins + 1);
+    const uint64_t digest = digest_histogram(digest_results(in, loss), ghm, bins);
     snprintf(name, sizeof name, "%zu-bins %s%s", bins, hard ? "hard" : "soft",
              masked ? " masked" : "");
     add_line(digest, "ghmc", in->d, name);
+    fghm_ghm_destroy(ghm);
+}
+
+/* Masked ones are finite, which gives the loss digits. */
+static void digest_ghmr(struct inputs *in, size_t bins, double mu, bool masked) {
+    fghm_ghm *ghm = NULL;
+    char name[SETTINGS_MAX];
+    double loss = 0.0;
+    assert_int_equal(fghm_ghm_create(&ghm), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_bins(ghm, bins), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_mu(ghm, mu), FGHM_OK);
+    assert_int_equal(in->d->ghmr(ghm, NULL, N, masked ? in->probabilities : in->logits, in->soft,
+                                 masked ? in->weights : NULL, &loss, in->out[0], in->out[1],
+                                 in->out[2]),
+                     FGHM_OK);
+    snprintf(name, sizeof name, "%zu-bins mu-%g%s", bins, mu, masked ? " masked" : "");
+    add_line(digest_histogram(digest_results(in, loss), ghm, bins), "ghmr", in->d, name);
     fghm_ghm_destroy(ghm);
 }
 
@@ -271,6 +291,19 @@ static void make_lines(void) {
             digest_ghmc(&in, bin_counts[k], true, false);
             digest_ghmc(&in, bin_counts[k], false, true);
         }
+        inputs_free(&in);
+    }
+    /* Behind the others, so that their lines stay where they are. */
+    for (size_t type = 0; type < DTYPE_COUNT; type++) {
+        struct inputs in;
+        inputs_make(&in, &dtypes[type]);
+        for (size_t k = 0; k < SUITE_COUNT(bin_counts); k++) {
+            digest_ghmr(&in, bin_counts[k], 0.02, false);
+            digest_ghmr(&in, bin_counts[k], 0.25, true);
+        }
+        digest_ghmr(&in, 10, FGHM_MU_MIN, false);
+        digest_ghmr(&in, 10, FGHM_MU_MAX, false);
+        digest_ghmr(&in, 4096, 0.02, false);
         inputs_free(&in);
     }
 }

@@ -846,7 +846,7 @@ static void any_subset_of_outputs(void **state) {
             fill_weights(&b, &r);
         }
         assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
-        shape_check_subsets(&b, (struct loss_handle){focal, NULL});
+        shape_check_subsets(&b, (struct loss_handle){.focal = focal});
         fghm_focal_destroy(focal);
         batch_free(&b);
     }
@@ -912,7 +912,7 @@ static void check_size(const struct dtype *d, struct random *r, size_t n) {
     if (n < 300) {
         assert_elements_alone(&b, focal);
     }
-    shape_check_fences(&b, (struct loss_handle){focal, NULL}, n <= SHAPE_SMALL ? 17 : 3);
+    shape_check_fences(&b, (struct loss_handle){.focal = focal}, n <= SHAPE_SMALL ? 17 : 3);
     fghm_focal_destroy(focal);
     batch_free(&b);
 }

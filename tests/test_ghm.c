@@ -893,7 +893,7 @@ static void any_subset_of_outputs(void **state) {
             fill_mask(&b, &r);
         }
         assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
-        shape_check_subsets(&b, (struct loss_handle){NULL, ghm});
+        shape_check_subsets(&b, (struct loss_handle){.ghm = ghm});
         batch_free(&b);
         fghm_ghm_destroy(ghm);
     }
@@ -907,7 +907,7 @@ static void check_size(const struct dtype *d, struct random *r, size_t n) {
         fill_mask(&b, r);
     }
     assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
-    shape_check_fences(&b, (struct loss_handle){NULL, ghm}, n <= SHAPE_SMALL ? 17 : 3);
+    shape_check_fences(&b, (struct loss_handle){.ghm = ghm}, n <= SHAPE_SMALL ? 17 : 3);
     batch_free(&b);
     fghm_ghm_destroy(ghm);
 }

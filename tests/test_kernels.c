@@ -239,6 +239,7 @@ static double terms(int output, double gamma, double x, double t) {
 struct tolerance {
     bool exact;     /* the same bits */
     bool loss_only; /* derivatives have no bound of this form */
+    bool regression;
     double gamma, positive, negative, scale, hessian_floor;
 };
 
@@ -253,6 +254,10 @@ static double allowed(const struct tolerance *tolerance, const struct batch *b, 
     const double bound = 2.0 * (fmax(16.0, gamma) + 2.0);
     const double smallest = ldexp(1.0, b->d->format->lowest);
     const double soft = t == 0.0 || t == 1.0 ? 1.0 : 1.0 + fabs(x);
+    if (tolerance->regression) {
+        const double regression_bound = 2.0 * ((output == HESSIAN ? 10.0 : 5.0) + 2.0);
+        return regression_bound * (ulp(b->d, b->d->get(b->out[output], i)) + smallest * factor);
+    }
     if (tolerance->loss_only && output != ELEMENT_LOSS) {
         return INFINITY;
     }
@@ -450,7 +455,7 @@ static void focal_in_every_place(void **state) {
     batch_free(&b);
 }
 
-/* GHM-C -------------------------------------------------------------------------- */
+/* GHM ---------------------------------------------------------------------------- */
 
 static const size_t bin_counts[] = {1, 2, 3, 9, 10, 15, 16, 17, 24, 25, 30, 100, 1000, 4096};
 #define BIN_COUNTS SUITE_COUNT(bin_counts)
@@ -458,8 +463,10 @@ static const size_t bin_counts[] = {1, 2, 3, 9, 10, 15, 16, 17, 24, 25, 30, 100,
 /* Kernels load tables of up to 16 entries whole. */
 #define TABLE_LEAST 16
 
+/* GHM-C is mu 0, as it is for the tables. */
 struct ghm_case {
     const struct row_case *c;
+    double mu;
     struct fghm_bin_tables tables;
     const struct fghm_bins *bins;
     struct guarded weights; /* of bins, against the page behind */
@@ -467,10 +474,12 @@ struct ghm_case {
     struct guarded counts;
 };
 
-static void ghm_make(struct ghm_case *g, const struct row_case *c, size_t bins, struct random *r) {
+static void ghm_make(struct ghm_case *g, const struct row_case *c, size_t bins, double mu,
+                     struct random *r) {
     g->c = c;
+    g->mu = mu;
     const size_t entries = bins + 1 > TABLE_LEAST ? bins + 1 : TABLE_LEAST;
-    assert_int_equal(fghm_bin_tables_make(&g->tables, bins, NULL, 0.0), 0);
+    assert_int_equal(fghm_bin_tables_make(&g->tables, bins, NULL, mu), 0);
     g->bins = c->d->size == sizeof(float) ? &g->tables.f32 : &g->tables.f64;
     g->weights = guarded_new(entries * c->d->size);
     g->bin_weights = guarded_high(&g->weights, entries * c->d->size, 0);
@@ -498,7 +507,7 @@ static const uint64_t *count(const struct ghm_case *g, const struct fghm_kernels
     }
     *valid = 7;
     *bad = 0;
-    kernels->ghm_count(g->bins, span, counts, valid, bad);
+    (g->mu > 0.0 ? kernels->ghmr_count : kernels->ghm_count)(g->bins, span, counts, valid, bad);
     assert_true(guarded_untouched_outside(&g->counts, counts, bytes, POISON));
     return counts;
 }
@@ -525,6 +534,12 @@ static void check_count(const struct ghm_case *g, const struct fghm_span *span) 
     free(wanted);
 }
 
+static double apply(const struct ghm_case *g, const struct fghm_kernels *kernels, double scale,
+                    const struct fghm_span *span, int *bad) {
+    return g->mu > 0.0 ? kernels->ghmr_apply(g->bins, g->bin_weights, g->mu, scale, span)
+                       : kernels->ghm_apply(g->bins, g->bin_weights, scale, span, bad);
+}
+
 static void check_apply(const struct ghm_case *g, const struct arena *arena, struct batch *b,
                         const struct placing *p, double scale) {
     const struct row_case *c = g->c;
@@ -537,19 +552,21 @@ static void check_apply(const struct ghm_case *g, const struct arena *arena, str
                             b->out[HESSIAN]};
     const struct tolerance exact = {.exact = true};
     /* Bins have weights up to 3. */
-    const struct tolerance near = {.positive = 3.0, .negative = 3.0, .scale = scale};
+    const struct tolerance near = {
+        .positive = 3.0, .negative = 3.0, .scale = scale, .regression = g->mu > 0.0};
     const struct fghm_kernels *const rows[] = {c->scalar, c->kernels};
     int bad = 0;
-    b->loss = c->scalar->ghm_apply(g->bins, g->bin_weights, scale, &all, &bad);
+    b->loss = apply(g, c->scalar, scale, &all, &bad);
     for (int i = 0; i < 2; i++) {
         const struct tolerance *tolerance = i == 0 || c->row->has_fma ? &exact : &near;
         const struct fghm_span span = lay_out(arena, p, b);
         const void *const out[] = {span.element_loss, span.gradient, span.hessian};
         int also_bad = 0;
-        const double sum = rows[i]->ghm_apply(g->bins, g->bin_weights, scale, &span, &also_bad);
+        const double sum = apply(g, rows[i], scale, &span, &also_bad);
         char what[100];
-        snprintf(what, sizeof what, "%s %s bins %zu masked %d gap %zu",
-                 i == 0 ? "scalar" : c->row->name, c->d->name, g->bins->bins, p->weighted, p->gap);
+        snprintf(what, sizeof what, "%s %s mu %g bins %zu masked %d gap %zu",
+                 i == 0 ? "scalar" : c->row->name, c->d->name, g->mu, g->bins->bins, p->weighted,
+                 p->gap);
         for (int o = 0; o < OUTPUTS; o++) {
             if (out[o] != NULL) {
                 assert_output(what, tolerance, b, false, o, out[o]);
@@ -568,10 +585,23 @@ static enum data ghm_data(const struct row_case *c, struct random *r) {
     return data == SOFT && !c->row->has_fma ? HARD : data;
 }
 
+/* Any differences, more of them near mu. */
+static void fill_regression(struct batch *b, struct random *r, double mu) {
+    for (size_t i = 0; i < b->n; i++) {
+        const double near = random_log_uniform(r, mu * 1e-4, mu * 1e4);
+        const double x = random_below(r, 4) == 0 ? extreme_logit(b->d, r) : near;
+        batch_put(b, i, x, random_below(r, 4) == 0 ? extreme_logit(b->d, r) : 0.5 * near);
+    }
+}
+
 /* The mask has a third of the elements. */
-static void fill_ghm(const struct row_case *c, struct batch *b, struct random *r) {
+static void fill_ghm(const struct ghm_case *g, struct batch *b, struct random *r) {
     const double marks[] = {1.0, 0.0, 0x1p-1000, -1.0, (double)NAN, 5.0, 1.0, 0.0};
-    fill(b, r, ghm_data(c, r), false);
+    if (g->mu > 0.0) {
+        fill_regression(b, r, g->mu);
+    } else {
+        fill(b, r, ghm_data(g->c, r), false);
+    }
     for (size_t i = 0; i < b->n; i++) {
         b->d->put(b->weights, i, marks[random_below(r, SUITE_COUNT(marks))]);
     }
@@ -585,19 +615,25 @@ static void check_ghm(const struct ghm_case *g, const struct arena *arena, struc
     check_apply(g, arena, b, &p, random_uniform(r, 0.0, 1.0));
 }
 
-static void ghm_of_every_length(void **state) {
-    const struct row_case *c = *state;
-    struct random r = random_for(3);
+/* Each number of bins has one of these. */
+static const double mus[] = {0.02, FGHM_MU_MIN, 3.0, FGHM_MU_MAX, 1e-10};
+
+static double mu_of(bool regression, size_t k) {
+    return regression ? mus[k % SUITE_COUNT(mus)] : 0.0;
+}
+
+static void every_length(const struct row_case *c, bool regression) {
+    struct random r = random_for(regression ? 5 : 3);
     struct ghm_case g[BIN_COUNTS];
     for (size_t k = 0; k < BIN_COUNTS; k++) {
-        ghm_make(&g[k], c, bin_counts[k], &r);
+        ghm_make(&g[k], c, bin_counts[k], mu_of(regression, k), &r);
     }
     for (size_t i = 0; i < LENGTHS; i++) {
         struct batch b = weighted_batch(c->d, length(i));
         struct arena arena = arena_new(c->d, length(i));
         for (size_t k = 0; k < BIN_COUNTS; k++) {
             if (has_turn(i, k)) {
-                fill_ghm(c, &b, &r);
+                fill_ghm(&g[k], &b, &r);
                 check_ghm(&g[k], &arena, &b, &r);
             }
         }
@@ -609,14 +645,22 @@ static void ghm_of_every_length(void **state) {
     }
 }
 
-/* Logits at every edge and next to it on both sides, for both targets. */
-static void ghm_at_the_edges(void **state) {
-    const struct row_case *c = *state;
+static void ghm_of_every_length(void **state) {
+    every_length(*state, false);
+}
+
+static void ghmr_of_every_length(void **state) {
+    every_length(*state, true);
+}
+
+/* Logits at every edge and next to it on both sides, for both targets; or differences, of
+ * both signs. */
+static void at_the_edges(const struct row_case *c, double mu) {
     const struct dtype *d = c->d;
     struct random r = random_for(4);
     for (size_t k = 0; k < BIN_COUNTS; k++) {
         struct ghm_case g;
-        ghm_make(&g, c, bin_counts[k], &r);
+        ghm_make(&g, c, bin_counts[k], mu, &r);
         const size_t n = 6 * bin_counts[k];
         struct batch b = weighted_batch(d, n);
         struct arena arena = arena_new(d, n);
@@ -624,7 +668,7 @@ static void ghm_at_the_edges(void **state) {
             const double edge = d->get(g.bins->upper, i / 6);
             const double near[] = {edge, d->next(edge, INFINITY), d->next(edge, -INFINITY)};
             const double target = (double)(i / 3 % 2);
-            batch_put(&b, i, target == 1.0 ? near[i % 3] : -near[i % 3], target);
+            batch_put(&b, i, target == 1.0 ? near[i % 3] : -near[i % 3], mu > 0.0 ? 0.0 : target);
             d->put(b.weights, i, random_below(&r, 4) == 0 ? 0.0 : 1.0);
         }
         for (int weighted = 0; weighted < 2; weighted++) {
@@ -640,12 +684,24 @@ static void ghm_at_the_edges(void **state) {
     }
 }
 
+static void ghm_at_the_edges(void **state) {
+    at_the_edges(*state, 0.0);
+}
+
+static void ghmr_at_the_edges(void **state) {
+    for (size_t k = 0; k < SUITE_COUNT(mus); k++) {
+        at_the_edges(*state, mus[k]);
+    }
+}
+
 int main(void) {
     const struct suite_test tests[] = {
         {"focal_of_every_length", focal_of_every_length, 1},
         {"focal_in_every_place", focal_in_every_place, 1},
         {"ghm_of_every_length", ghm_of_every_length, 1},
         {"ghm_at_the_edges", ghm_at_the_edges, 1},
+        {"ghmr_of_every_length", ghmr_of_every_length, 1},
+        {"ghmr_at_the_edges", ghmr_at_the_edges, 1},
     };
     return rows_run("test_kernels", false, tests, SUITE_COUNT(tests));
 }

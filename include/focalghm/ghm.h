@@ -211,9 +211,10 @@ FGHM_API fghm_status fghm_ghmc_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, con
                                    const double *targets, const double *mask, double *loss,
                                    double *element_loss, double *gradient, double *hessian);
 
-/* GHM-R likewise, of predictions; targets may have any value.  loss, gradient and Hessian
- * are right to 4 ulp (3 of them before w and 1 / D), with the difference prediction - target
- * rounded once; it may be as large as the type allows, and beyond, where the limits stand in. */
+/* GHM-R likewise, of predictions; targets may have any value.  element_loss and gradient are
+ * right to 5 ulp, the Hessian to 10, or to as many times the smallest subnormal number, before
+ * w and 1 / D, each of which may add 2, with the difference prediction - target rounded once;
+ * it may be as large as the type allows, and beyond, where the limits stand in. */
 FGHM_API fghm_status fghm_ghmr_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                    const float *predictions, const float *targets,
                                    const float *mask, double *loss, float *element_loss,

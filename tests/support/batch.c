@@ -42,6 +42,11 @@ fghm_status batch_ghmc(struct batch *b, fghm_ghm *ghm, fghm_pool *pool) {
                       b->out[ELEMENT_LOSS], b->out[GRADIENT], b->out[HESSIAN]);
 }
 
+fghm_status batch_ghmr(struct batch *b, fghm_ghm *ghm, fghm_pool *pool) {
+    return b->d->ghmr(ghm, pool, b->n, b->logits, b->targets, b->weights, &b->loss,
+                      b->out[ELEMENT_LOSS], b->out[GRADIENT], b->out[HESSIAN]);
+}
+
 void batch_assert_same(const struct batch *a, const struct batch *b) {
     assert_int_equal(a->n, b->n);
     for (int k = 0; k < OUTPUTS; k++) {

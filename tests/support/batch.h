@@ -26,6 +26,7 @@ void batch_put(struct batch *b, size_t i, double logit, double target);
 /* All results of the batch in one call. */
 fghm_status batch_focal(struct batch *b, const fghm_focal *focal, fghm_pool *pool);
 fghm_status batch_ghmc(struct batch *b, fghm_ghm *ghm, fghm_pool *pool);
+fghm_status batch_ghmr(struct batch *b, fghm_ghm *ghm, fghm_pool *pool);
 
 /* Fails the running test unless both have the same bits in every result and in
  * the loss. */

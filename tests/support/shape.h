@@ -4,14 +4,14 @@
 
 #include "batch.h"
 
-/* What both losses promise about the shape of a call: which outputs are asked
+/* What the losses promise about the shape of a call: which outputs are asked
  * for and where the arrays lie changes no bit, and nothing outside the n
  * elements is read or written. */
 
-/* A handle of either loss; the other one is NULL. */
+/* A handle of one loss; the others are NULL. */
 struct loss_handle {
     const fghm_focal *focal;
-    fghm_ghm *ghm;
+    fghm_ghm *ghm, *ghmr;
 };
 
 /* The arrays of a call, in the order of the parameters. */

@@ -1,0 +1,1061 @@
+/* SPDX-License-Identifier: MIT */
+
+/* GHM-R against a model of its own: values in MPFR by the formulas of the header, bins by
+ * comparing d^2 (1 - e^2) with e^2 mu^2, which MPFR does without any rounding. */
+
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/report.h"
+#include "support/shape.h"
+#include "support/suite.h"
+
+/* The promises of the header, before w and 1 / D, and with them. */
+static const double bare_bounds[OUTPUTS] = {5.0, 5.0, 10.0};
+static const double bounds[OUTPUTS] = {9.0, 9.0, 14.0};
+
+/* sqrt(d^2 + mu^2) - mu loses 2350 bits where d is the smallest number and mu the largest;
+ * and d^2 (1 - e^2) is exact for every edge e. */
+#define EXACT_BITS 2800
+/* Enough for d^2 (bins^2 - b^2), and much faster. */
+#define UNIFORM_BITS 256
+
+/* Emulated processors take their time. */
+#ifdef TEST_EMULATED
+#define MU_STEP 3
+#else
+#define MU_STEP 1
+#endif
+
+static const double mu_list[] = {FGHM_MU_MIN, 1e-25, 1e-10, 3e-5, 0.02,
+                                 1.0,         137.3, 1e10,  1e20, FGHM_MU_MAX};
+
+/* -------------------------------------------------------------------------
+ * The model. */
+
+struct bin_edges {
+    size_t bins;
+    const double *edges; /* NULL: of equal width */
+    double mu;
+};
+
+/* Is |d| / sqrt(d^2 + mu^2) >= edge b? */
+static bool reaches(const struct bin_edges *e, double d, size_t b) {
+    mpfr_t left, right, factor;
+    bool result;
+    mpfr_inits2(e->edges == NULL ? UNIFORM_BITS : EXACT_BITS, left, right, factor, (mpfr_ptr)0);
+    mpfr_set_d(left, d, MPFR_RNDN);
+    mpfr_sqr(left, left, MPFR_RNDN);
+    mpfr_set_d(right, e->mu, MPFR_RNDN);
+    mpfr_sqr(right, right, MPFR_RNDN);
+    if (e->edges == NULL) {
+        mpfr_mul_ui(left, left, (unsigned long)((e->bins - b) * (e->bins + b)), MPFR_RNDN);
+        mpfr_mul_ui(right, right, (unsigned long)(b * b), MPFR_RNDN);
+    } else {
+        mpfr_set_d(factor, e->edges[b], MPFR_RNDN);
+        mpfr_sqr(factor, factor, MPFR_RNDN);
+        mpfr_mul(right, right, factor, MPFR_RNDN);
+        mpfr_ui_sub(factor, 1, factor, MPFR_RNDN);
+        mpfr_mul(left, left, factor, MPFR_RNDN);
+    }
+    result = mpfr_cmp(left, right) >= 0;
+    mpfr_clears(left, right, factor, (mpfr_ptr)0);
+    return result;
+}
+
+static size_t exact_bin(const struct bin_edges *e, double d) {
+    size_t bin = 0, end = e->bins;
+    if (isinf(d)) {
+        return e->bins - 1;
+    }
+    while (end - bin > 1) {
+        size_t middle = bin + (end - bin) / 2;
+        if (reaches(e, d, middle)) {
+            bin = middle;
+        } else {
+            end = middle;
+        }
+    }
+    return bin;
+}
+
+/* |d| at edge b, within a few ulp. */
+static double edge_difference(const struct bin_edges *e, size_t b) {
+    mpfr_t edge, root;
+    double d;
+    mpfr_inits2(EXACT_BITS, edge, root, (mpfr_ptr)0);
+    if (e->edges == NULL) {
+        mpfr_set_ui(edge, (unsigned long)b, MPFR_RNDN);
+        mpfr_div_ui(edge, edge, (unsigned long)e->bins, MPFR_RNDN);
+    } else {
+        mpfr_set_d(edge, e->edges[b], MPFR_RNDN);
+    }
+    mpfr_sqr(root, edge, MPFR_RNDN);
+    mpfr_ui_sub(root, 1, root, MPFR_RNDN);
+    mpfr_sqrt(root, root, MPFR_RNDN);
+    mpfr_div(edge, edge, root, MPFR_RNDN);
+    mpfr_mul_d(edge, edge, e->mu, MPFR_RNDN);
+    d = mpfr_get_d(edge, MPFR_RNDN);
+    mpfr_clears(edge, root, (mpfr_ptr)0);
+    return d;
+}
+
+static void exact_loss(mpfr_t loss, mpfr_srcptr d, double mu) {
+    mpfr_t square;
+    mpfr_init2(square, EXACT_BITS);
+    mpfr_set_d(square, mu, MPFR_RNDN);
+    mpfr_hypot(loss, d, square, MPFR_RNDN);
+    mpfr_sub_d(loss, loss, mu, MPFR_RNDN);
+    mpfr_clear(square);
+}
+
+struct exact {
+    mpfr_t value[OUTPUTS];
+};
+
+static void exact_init(struct exact *x) {
+    for (int o = 0; o < OUTPUTS; o++) {
+        mpfr_init2(x->value[o], EXACT_BITS);
+    }
+}
+
+static void exact_clear(struct exact *x) {
+    for (int o = 0; o < OUTPUTS; o++) {
+        mpfr_clear(x->value[o]);
+    }
+}
+
+static void exact_values(struct exact *x, double difference, double mu) {
+    mpfr_t d, h;
+    mpfr_inits2(EXACT_BITS, d, h, (mpfr_ptr)0);
+    mpfr_set_d(d, difference, MPFR_RNDN);
+    mpfr_set_d(h, mu, MPFR_RNDN);
+    exact_loss(x->value[ELEMENT_LOSS], d, mu);
+    mpfr_hypot(h, d, h, MPFR_RNDN);
+    mpfr_div(x->value[GRADIENT], d, h, MPFR_RNDN);
+    mpfr_set_d(d, mu, MPFR_RNDN);
+    mpfr_div(d, d, h, MPFR_RNDN);
+    mpfr_sqr(d, d, MPFR_RNDN);
+    mpfr_div(x->value[HESSIAN], d, h, MPFR_RNDN);
+    mpfr_clears(d, h, (mpfr_ptr)0);
+}
+
+/* The error in ulp of factor times value.  A bare value that is subnormal has lost digits
+ * before the factor: the smallest normal number stands in for it. */
+static double error_of(const struct dtype *d, double got, mpfr_srcptr value, double factor) {
+    mpfr_t exact, scale;
+    double ulps;
+    mpfr_inits2(EXACT_BITS, exact, scale, (mpfr_ptr)0);
+    mpfr_mul_d(exact, value, factor, MPFR_RNDN);
+    mpfr_abs(scale, value, MPFR_RNDN);
+    if (mpfr_cmp_d(scale, d->min_normal) < 0) {
+        mpfr_set_d(scale, d->min_normal, MPFR_RNDN);
+    }
+    mpfr_mul_d(scale, scale, factor, MPFR_RNDN);
+    ulps = wide_ulps_scaled(d->format, got, exact, scale);
+    mpfr_clears(exact, scale, (mpfr_ptr)0);
+    return ulps;
+}
+
+static double difference_of(const struct batch *b, size_t i) {
+    return dtype_round(b->d, b->d->get(b->logits, i) - b->d->get(b->targets, i));
+}
+
+static bool is_valid(const struct batch *b, size_t i) {
+    return b->weights == NULL || b->d->get(b->weights, i) > 0.0;
+}
+
+static fghm_ghm *handle(const struct bin_edges *e, fghm_reduction reduction) {
+    fghm_ghm *ghm = ghm_handle(e->bins, reduction);
+    if (e->edges != NULL) {
+        assert_int_equal(fghm_ghm_set_edges(ghm, e->bins, e->edges), FGHM_OK);
+    }
+    assert_int_equal(fghm_ghm_set_mu(ghm, e->mu), FGHM_OK);
+    return ghm;
+}
+
+/* -------------------------------------------------------------------------
+ * Values of one element: one bin and a sum, so that w and D are 1. */
+
+static double any_difference(const struct dtype *d, struct random *r, double mu) {
+    const double tiny = ldexp(1.0, d->format->lowest);
+    const double few[] = {0.0, tiny, 3 * tiny, d->min_normal, mu, d->format->max, 1.0};
+    double x;
+    switch (random_below(r, 6)) {
+    case 0:
+        x = dtype_round(d, few[random_below(r, SUITE_COUNT(few))]);
+        for (size_t steps = random_below(r, 3); steps > 0; steps--) {
+            x = d->next(x, random_bits(r) & 1 ? 0.0 : d->format->max);
+        }
+        break;
+    case 1:
+        return d->any(r);
+    case 2: /* where h turns from mu to |d| */
+        x = random_log_uniform(r, mu * 0.01, mu * 100.0);
+        break;
+    case 3: /* where |d| and mu stop to matter to each other */
+        x = random_log_uniform(r, mu * 1e-10, fmin(mu * 1e10, d->format->max));
+        break;
+    default:
+        x = random_log_uniform(r, tiny, d->format->max);
+        break;
+    }
+    x = dtype_round(d, x);
+    return random_bits(r) & 1 ? x : -x;
+}
+
+static void values_of_mu(const struct dtype *d, double mu, struct random *r, struct worst *worst) {
+    const struct bin_edges e = {1, NULL, mu};
+    fghm_ghm *ghm = handle(&e, FGHM_REDUCTION_SUM);
+    struct batch b = batch_new(d, 1500);
+    struct exact x;
+    exact_init(&x);
+    for (size_t i = 0; i < b.n; i++) {
+        double y = any_difference(d, r, mu);
+        batch_put(&b, i, i % 3 ? y : 0.0, i % 3 ? 0.0 : -y);
+    }
+    for (size_t i = 0; i < 300; i++) { /* neither is 0, and the difference is rounded */
+        double y = any_difference(d, r, mu);
+        batch_put(&b, i, y, y * random_uniform(r, -1.0, 2.0));
+    }
+    assert_int_equal(batch_ghmr(&b, ghm, NULL), FGHM_OK);
+    for (size_t i = 0; i < b.n; i++) {
+        double y = difference_of(&b, i);
+        if (isinf(y)) {
+            continue;
+        }
+        exact_values(&x, y, mu);
+        for (int o = 0; o < OUTPUTS; o++) {
+            double got = d->get(b.out[o], i), ulps = error_of(d, got, x.value[o], 1.0);
+            double want = mpfr_get_d(x.value[o], MPFR_RNDN);
+            double *most = fabs(want) >= d->min_normal ? &worst->normal[o] : &worst->subnormal[o];
+            *most = fmax(*most, ulps);
+            if (!(ulps <= bare_bounds[o]) || !isfinite(got)) {
+                fail_msg("%s mu %a d %a: %s %a, want %a, %.2f ulp, seed %llu", d->name, mu, y,
+                         output_names[o], got, want, ulps, (unsigned long long)random_run_seed());
+            }
+        }
+    }
+    exact_clear(&x);
+    batch_free(&b);
+    fghm_ghm_destroy(ghm);
+}
+
+static void values_match_the_formulas(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(31);
+    struct worst worst = {{0.0}, {0.0}};
+    for (size_t k = 0; k < SUITE_COUNT(mu_list); k++) {
+        values_of_mu(d, mu_list[k], &r, &worst);
+    }
+    for (size_t k = 0; k < 10; k++) {
+        values_of_mu(d, fabs(random_log_uniform(&r, FGHM_MU_MIN, FGHM_MU_MAX)), &r, &worst);
+    }
+    for (int o = 0; o < OUTPUTS; o++) {
+        print_message("%s %s: at most %.3f ulp, %.3f of the smallest number\n", d->name,
+                      output_names[o], worst.normal[o], worst.subnormal[o]);
+    }
+}
+
+static void special_differences(void **state) {
+    const struct dtype *d = *state;
+    const double inf = (double)INFINITY, max = d->format->max;
+    const struct {
+        double prediction, target, loss, gradient, hessian;
+    } cases[] = {
+        {0.0, 0.0, 0.0, 0.0, 1.0},  {-0.0, 0.0, 0.0, 0.0, 1.0},  {0.0, -0.0, 0.0, 0.0, 1.0},
+        {7.5, 7.5, 0.0, 0.0, 1.0},  {inf, 0.0, inf, 1.0, 0.0},   {-inf, 0.0, inf, -1.0, 0.0},
+        {0.0, inf, inf, -1.0, 0.0}, {1.0, -inf, inf, 1.0, 0.0},  {inf, -inf, inf, 1.0, 0.0},
+        {max, -max, inf, 1.0, 0.0}, {-max, max, inf, -1.0, 0.0}, {max, 0.0, max, 1.0, 0.0},
+        {0.0, max, max, -1.0, 0.0}, {inf, inf, NAN, NAN, NAN},   {-inf, -inf, NAN, NAN, NAN},
+        {NAN, 0.0, NAN, NAN, NAN},  {0.0, NAN, NAN, NAN, NAN},   {NAN, inf, NAN, NAN, NAN},
+    };
+    const struct bin_edges e = {1, NULL, 1.0};
+    fghm_ghm *ghm = handle(&e, FGHM_REDUCTION_SUM);
+    struct batch b = batch_new(d, 3 * SUITE_COUNT(cases));
+    uint64_t counts[2] = {0, 0};
+    for (size_t i = 0; i < b.n; i++) { /* between neighbours that are nothing special */
+        batch_put(&b, i, i % 3 == 1 ? cases[i / 3].prediction : 0.75,
+                  i % 3 == 1 ? cases[i / 3].target : 0.0);
+    }
+    /* What is counted has w other than 1, NaN being in no bin. */
+    assert_int_equal(fghm_ghm_update(ghm, 2, (const uint64_t[]){1, 0}), FGHM_OK);
+    assert_int_equal(d->ghmr_apply(ghm, NULL, b.n, b.logits, b.targets, NULL, &b.loss,
+                                   b.out[ELEMENT_LOSS], b.out[GRADIENT], b.out[HESSIAN]),
+                     FGHM_OK);
+    assert_true(isnan(b.loss));
+    for (size_t i = 0; i < b.n; i++) {
+        double want[OUTPUTS] = {0.25, 0.6, 0.512}; /* h = 1.25 */
+        if (i % 3 == 1) {
+            want[ELEMENT_LOSS] = cases[i / 3].loss;
+            want[GRADIENT] = cases[i / 3].gradient;
+            want[HESSIAN] = cases[i / 3].hessian;
+        }
+        for (int o = 0; o < OUTPUTS; o++) {
+            double got = d->get(b.out[o], i);
+            bool same = i % 3 == 1 ? got == want[o] : fabs(got - want[o]) <= 1e-6;
+            if (!same && !(isnan(want[o]) && isnan(got))) {
+                fail_msg("%s %g - %g: %s %a, want %a", d->name, d->get(b.logits, i),
+                         d->get(b.targets, i), output_names[o], got, want[o]);
+            }
+        }
+    }
+    assert_int_equal(d->ghmr_count(ghm, NULL, b.n, b.logits, b.targets, NULL, 2, counts), FGHM_OK);
+    assert_int_equal(counts[0], b.n - 5);
+    assert_int_equal(counts[1], 5);
+    batch_free(&b);
+    fghm_ghm_destroy(ghm);
+}
+
+/* Infinite differences in a bin that was empty at the update, or with a loss weight of 0. */
+static void weight_0_outweighs_infinity(void **state) {
+    const struct dtype *d = *state;
+    fghm_ghm *ghm = ghm_handle(2, FGHM_REDUCTION_SUM);
+    struct batch b = batch_new(d, 21);
+    for (int weightless = 0; weightless < 2; weightless++) {
+        for (size_t i = 0; i < b.n; i++) {
+            batch_put(&b, i, i % 3 ? (double)INFINITY : d->format->max, -d->format->max);
+        }
+        batch_put(&b, 20, 0.0, 0.0);
+        assert_int_equal(fghm_ghm_set_loss_weight(ghm, weightless ? 0.0 : 1.0), FGHM_OK);
+        assert_int_equal(fghm_ghm_update(ghm, 3, (const uint64_t[]){1, (uint64_t)weightless, 0}),
+                         FGHM_OK);
+        assert_int_equal(d->ghmr_apply(ghm, NULL, b.n, b.logits, b.targets, NULL, &b.loss,
+                                       b.out[ELEMENT_LOSS], b.out[GRADIENT], b.out[HESSIAN]),
+                         FGHM_OK);
+        assert_true(b.loss == 0.0);
+        for (size_t i = 0; i < 20; i++) {
+            for (int o = 0; o < OUTPUTS; o++) {
+                assert_true(d->get(b.out[o], i) == 0.0);
+            }
+        }
+        d->put(b.logits, 5, (double)NAN);
+        assert_int_equal(d->ghmr_apply(ghm, NULL, b.n, b.logits, b.targets, NULL, &b.loss, NULL,
+                                       b.out[GRADIENT], NULL),
+                         FGHM_OK);
+        assert_true(isnan(b.loss) && isnan(d->get(b.out[GRADIENT], 5)));
+    }
+    batch_free(&b);
+    fghm_ghm_destroy(ghm);
+}
+
+/* -------------------------------------------------------------------------
+ * Counts, and the weights that applying finds. */
+
+#define NEIGHBOURS 7
+
+/* One call for the counts; then, with weights that tell the bins apart, one for the bin
+ * that applying gives each element. */
+static void check_bins(struct batch *b, const struct bin_edges *e, const size_t *bin) {
+    const struct dtype *d = b->d;
+    fghm_ghm *ghm = handle(e, FGHM_REDUCTION_SUM);
+    uint64_t *want = calloc(e->bins + 1, sizeof *want), *got = calloc(e->bins + 1, sizeof *got);
+    double *weights = calloc(e->bins, sizeof *weights);
+    assert_non_null(want);
+    assert_non_null(got);
+    assert_non_null(weights);
+    for (size_t i = 0; i < b->n; i++) {
+        want[bin[i]]++;
+    }
+    assert_int_equal(d->ghmr_count(ghm, NULL, b->n, b->logits, b->targets, NULL, e->bins + 1, got),
+                     FGHM_OK);
+    for (size_t k = 0; k <= e->bins; k++) {
+        if (got[k] != want[k]) {
+            fail_msg("%s mu %a: %llu elements in bin %zu of %zu, want %llu, seed %llu", d->name,
+                     e->mu, (unsigned long long)got[k], k, e->bins, (unsigned long long)want[k],
+                     (unsigned long long)random_run_seed());
+        }
+        got[k] = k + 1;
+    }
+    assert_int_equal(fghm_ghm_update(ghm, e->bins + 1, got), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(ghm, e->bins, weights), FGHM_OK);
+    assert_int_equal(d->ghmr_apply(ghm, NULL, b->n, b->logits, b->targets, NULL, NULL, NULL,
+                                   b->out[GRADIENT], NULL),
+                     FGHM_OK);
+    for (size_t i = 0; i < b->n; i++) {
+        double y = difference_of(b, i), slope = isinf(y) ? 1.0 : fabs(y) / hypot(y, e->mu);
+        double gradient = fabs(d->get(b->out[GRADIENT], i)), wanted = weights[bin[i]] * slope;
+        /* Two bins' weights differ by more. */
+        if (!(fabs(gradient - wanted) <= 1e-5 * wanted + 1e4 * d->next(0.0, 1.0))) {
+            fail_msg("%s mu %a d %a: weight %.9g, want %.9g, of bin %zu of %zu", d->name, e->mu, y,
+                     gradient / slope, weights[bin[i]], bin[i], e->bins);
+        }
+    }
+    free(want);
+    free(got);
+    free(weights);
+    fghm_ghm_destroy(ghm);
+}
+
+/* The difference of each edge as the type rounds it, and 3 neighbours either side, each
+ * there 1 to 3 times, so that two errors hardly make up for each other. */
+static void check_edges(const struct dtype *d, const struct bin_edges *e, struct random *r) {
+    struct batch b = batch_new(d, (e->bins + 1) * NEIGHBOURS * 3);
+    size_t *bin = calloc(b.n + 1, sizeof *bin), n = 0;
+    assert_non_null(bin);
+    for (size_t k = 0; k < e->bins; k++) {
+        double y = k == 0 ? 0.0 : dtype_round(d, edge_difference(e, k));
+        for (int step = 0; step < NEIGHBOURS / 2; step++) {
+            y = d->next(y, -(double)INFINITY);
+        }
+        for (int step = 0; step < NEIGHBOURS; step++, y = d->next(y, (double)INFINITY)) {
+            size_t where = exact_bin(e, y);
+            for (size_t times = 1 + random_below(r, 3); times > 0; times--) {
+                bool of_target = random_bits(r) & 1;
+                double sign = random_bits(r) & 1 ? 1.0 : -1.0;
+                batch_put(&b, n, of_target ? 0.0 : sign * y, of_target ? sign * y : 0.0);
+                bin[n++] = where;
+            }
+        }
+    }
+    b.n = n;
+    check_bins(&b, e, bin);
+    free(bin);
+    batch_free(&b);
+}
+
+static void counts_at_the_edges(void **state) {
+    const struct dtype *d = *state;
+    const size_t bins[] = {1, 2, 3, 10, 15, 16, 17, 24, 25, 30, 100, 127, 128};
+    struct random r = random_for(32);
+    for (size_t m = 0; m < SUITE_COUNT(mu_list); m += MU_STEP) {
+        for (size_t k = 0; k < SUITE_COUNT(bins); k++) {
+            check_edges(d, &(struct bin_edges){bins[k], NULL, mu_list[m]}, &r);
+        }
+        if (m % 3 == 0 || mu_list[m] == 0.02) {
+            check_edges(d, &(struct bin_edges){1000, NULL, mu_list[m]}, &r);
+        }
+    }
+    check_edges(d, &(struct bin_edges){4096, NULL, 0.02}, &r);
+}
+
+/* Where mu, d and the edge are in proportion to each other like the sides of a triangle of
+ * whole numbers, d lies on the edge exactly, and belongs above it. */
+static void counts_on_the_edges(void **state) {
+    const struct dtype *d = *state;
+    static const struct {
+        size_t bins;
+        double leg, other;
+    } triangles[] = {
+        {5, 3, 4},    {10, 3, 4},      {10, 4, 3},         {100, 3, 4},     {100, 7, 24},
+        {100, 24, 7}, {1000, 4, 3},    {1000, 44, 117},    {1000, 117, 44}, {13, 5, 12},
+        {13, 12, 5},  {17, 8, 15},     {17, 15, 8},        {25, 7, 24},     {29, 20, 21},
+        {29, 21, 20}, {241, 120, 209}, {41, 9, 40},        {65, 16, 63},    {65, 33, 56},
+        {85, 13, 84}, {85, 36, 77},    {2941, 2059, 2100},
+    };
+    const double factors[] = {1.0, 3.0, 0x1p-9, 0x1p40, 5.0 * 0x1p-60, 0x1p-90, 0x1p80, 1001.0};
+    struct random r = random_for(33);
+    for (size_t k = 0; k < SUITE_COUNT(triangles); k++) {
+        for (size_t f = k % MU_STEP; f < SUITE_COUNT(factors); f += MU_STEP) {
+            const double leg = triangles[k].leg * factors[f];
+            const struct bin_edges e = {triangles[k].bins, NULL, triangles[k].other * factors[f]};
+            assert_true(exact_bin(&e, leg) != exact_bin(&e, nextafter(leg, 0.0)));
+            check_edges(d, &e, &r);
+        }
+    }
+}
+
+static void counts_of_other_edges(void **state) {
+    const struct dtype *d = *state;
+    static const double below_half = 0.5 - 0x1p-54, above_half = 0.5 + 0x1p-53;
+    const double sets[][8] = {
+        {0.0, 0.25, 0.75, 1.0},
+        {0.0, 0.5, 1.0},
+        {0.0, 1.0 - 0x1p-53, 1.0},
+        {0.0, 1.0 - 0x1p-52, 1.0 - 0x1p-53, 1.0},
+        {0.0, below_half, 0.5, above_half, 1.0},
+        {0.0, 1e-10, 1e-5, 0.1, 0.9, 1.0 - 1e-10, 1.0},
+        {0.0, 1e-30, 1e-20, 0.3, 1.0},
+        {0.0, 1e-150, 1.0},
+        /* mu times these is a number of the type, and lies just below the edge. */
+        {0.0, 0x1p-600, 0x1p-60, 0x1p-40, 0x1p-27, 0x1p-20, 1.0},
+        {0.0, 0x1p-53, 0x1p-50, 0x1p-26, 0x1.8p-26, 0x1p-13, 1.0},
+        {0.0, 1e-290, 1e-280, 1.0},
+        {0.0, 1e-300, 1e-20, 0.5, 1.0},
+        {0.0, DBL_MIN, 1.0},
+        {0.0, DBL_MIN, 1.5 * DBL_MIN, 1e-305, 3e-300, 0.5, 1.0},
+    };
+    struct random r = random_for(34);
+    for (size_t m = 0; m < SUITE_COUNT(mu_list); m += MU_STEP) {
+        for (size_t k = 0; k < SUITE_COUNT(sets); k++) {
+            size_t bins = 1;
+            while (sets[k][bins] != 1.0) {
+                bins++;
+            }
+            check_edges(d, &(struct bin_edges){bins, sets[k], mu_list[m]}, &r);
+        }
+    }
+    for (size_t k = 0; k < 40; k++) { /* widths that rise or fall by any factor */
+        const size_t bins = 2 + random_below(&r, k % 4 == 0 ? 200 : 20);
+        const double factor = random_uniform(&r, 0.8, 1.0);
+        double edges[256], width = 1.0, sum = 0.0;
+        for (size_t b = 0; b <= bins; b++, width *= factor) {
+            edges[b] = sum;
+            sum += width * random_uniform(&r, 0.2, 1.0);
+        }
+        for (size_t b = 0; b <= bins; b++) {
+            edges[b] /= edges[bins];
+        }
+        check_edges(d, &(struct bin_edges){bins, edges, mu_list[k % SUITE_COUNT(mu_list)]}, &r);
+    }
+}
+
+static void counts_of_any_differences(void **state) {
+    const struct dtype *d = *state;
+    const size_t bins[] = {2, 10, 30, 100, 1000, 4096};
+    struct random r = random_for(35);
+    for (size_t k = 0; k < SUITE_COUNT(bins) * SUITE_COUNT(mu_list); k++) {
+        const struct bin_edges e = {bins[k % SUITE_COUNT(bins)], NULL,
+                                    mu_list[k % SUITE_COUNT(mu_list)]};
+        struct batch b = batch_new(d, 300);
+        size_t *bin = calloc(b.n, sizeof *bin);
+        assert_non_null(bin);
+        for (size_t i = 0; i < b.n; i++) {
+            double y = any_difference(d, &r, e.mu);
+            batch_put(&b, i, y, i % 2 ? y * random_uniform(&r, -1.0, 2.0) : 0.0);
+            bin[i] = exact_bin(&e, difference_of(&b, i));
+        }
+        check_bins(&b, &e, bin);
+        free(bin);
+        batch_free(&b);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Weights, reductions, momentum. */
+
+/* Some elements masked in each of the ways there are. */
+static void fill_mask(struct batch *b, struct random *r) {
+    const double values[] = {1.0,
+                             0.0,
+                             -1.0,
+                             0.25,
+                             1e30,
+                             (double)NAN,
+                             b->d->next(0.0, 1.0),
+                             -0.0,
+                             -1e3,
+                             7.0,
+                             (double)INFINITY};
+    b->weights = dtype_array(b->d, b->n);
+    for (size_t i = 0; i < b->n; i++) {
+        b->d->put(b->weights, i, values[random_below(r, SUITE_COUNT(values))]);
+    }
+}
+
+/* Differences in every bin, of boxes that are not at 0. */
+static void fill(struct batch *b, struct random *r, double mu) {
+    for (size_t i = 0; i < b->n; i++) {
+        double t = i % 4 == 0 ? 0.0 : mu * random_uniform(r, -8.0, 8.0);
+        batch_put(b, i, t + random_log_uniform(r, mu * 1e-3, mu * 1e2), t);
+    }
+}
+
+enum momentum { NO_MOMENTUM, CORRECTED, REFERENCE };
+
+struct settings {
+    struct bin_edges edges;
+    fghm_reduction reduction;
+    double normalizer, loss_weight, cap;
+    bool all_bins;
+    enum momentum momentum; /* of 0.75 */
+};
+
+struct model {
+    struct settings settings;
+    size_t *bin; /* of each element; `bins` if it is not valid */
+    uint64_t counts[FGHM_BINS_MAX];
+    double total, weights[FGHM_BINS_MAX]; /* w times the loss weight */
+    double divisor;
+};
+
+/* The first step of the rules in the header; w has a few roundings in double. */
+static void model_make(struct model *m, const struct settings *s, const struct batch *b) {
+    static const struct model empty;
+    size_t nonempty = 0;
+    *m = empty;
+    m->settings = *s;
+    m->bin = calloc(b->n + 1, sizeof *m->bin);
+    assert_non_null(m->bin);
+    for (size_t i = 0; i < b->n; i++) {
+        m->bin[i] = s->edges.bins;
+        if (is_valid(b, i)) {
+            m->bin[i] = exact_bin(&s->edges, difference_of(b, i));
+            nonempty += m->counts[m->bin[i]]++ == 0;
+            m->total += 1.0;
+        }
+    }
+    for (size_t k = 0; k < s->edges.bins; k++) {
+        const double n = s->all_bins ? (double)s->edges.bins : (double)nonempty;
+        const double start = s->momentum == REFERENCE ? 0.25 : 1.0;
+        m->weights[k] =
+            m->counts[k] == 0
+                ? 0.0
+                : fmin(m->total / (start * (double)m->counts[k] * n), s->cap) * s->loss_weight;
+    }
+    m->divisor = s->reduction == FGHM_REDUCTION_SUM          ? 1.0
+                 : s->reduction == FGHM_REDUCTION_NORMALIZER ? s->normalizer
+                                                             : fmax(m->total, 1.0);
+}
+
+static fghm_ghm *settings_handle(const struct settings *s) {
+    fghm_ghm *ghm = handle(&s->edges, s->reduction);
+    assert_int_equal(fghm_ghm_set_normalizer(ghm, s->normalizer), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_loss_weight(ghm, s->loss_weight), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_weight_cap(ghm, s->cap), FGHM_OK);
+    assert_int_equal(
+        fghm_ghm_set_divisor(ghm, s->all_bins ? FGHM_DIVISOR_ALL_BINS : FGHM_DIVISOR_NONEMPTY_BINS),
+        FGHM_OK);
+    if (s->momentum != NO_MOMENTUM) {
+        assert_int_equal(fghm_ghm_set_momentum(ghm, 0.75), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_momentum_rule(ghm, s->momentum == REFERENCE
+                                                             ? FGHM_MOMENTUM_REFERENCE
+                                                             : FGHM_MOMENTUM_CORRECTED),
+                         FGHM_OK);
+    }
+    return ghm;
+}
+
+/* d(sum of w (h - mu)) / dd and its derivative, numerically: the loss is the only formula
+ * that goes in.  The step is small enough, and EXACT_BITS many enough, for 200 bits. */
+static void differentiate(struct exact *x, double difference, double mu) {
+    mpfr_t at, step, low, high;
+    mpfr_inits2(EXACT_BITS, at, step, low, high, (mpfr_ptr)0);
+    mpfr_set_d(step, fmin(fabs(difference), mu), MPFR_RNDN);
+    mpfr_mul_2si(step, step, -200, MPFR_RNDN);
+    mpfr_set_d(at, difference, MPFR_RNDN);
+    exact_loss(x->value[ELEMENT_LOSS], at, mu);
+    mpfr_add(at, at, step, MPFR_RNDN);
+    exact_loss(high, at, mu);
+    mpfr_set_d(at, difference, MPFR_RNDN);
+    mpfr_sub(at, at, step, MPFR_RNDN);
+    exact_loss(low, at, mu);
+    mpfr_sub(x->value[GRADIENT], high, low, MPFR_RNDN);
+    mpfr_div(x->value[GRADIENT], x->value[GRADIENT], step, MPFR_RNDN);
+    mpfr_div_2ui(x->value[GRADIENT], x->value[GRADIENT], 1, MPFR_RNDN);
+    mpfr_add(high, high, low, MPFR_RNDN);
+    mpfr_sub(high, high, x->value[ELEMENT_LOSS], MPFR_RNDN);
+    mpfr_sub(high, high, x->value[ELEMENT_LOSS], MPFR_RNDN);
+    mpfr_sqr(step, step, MPFR_RNDN);
+    mpfr_div(x->value[HESSIAN], high, step, MPFR_RNDN);
+    mpfr_clears(at, step, low, high, (mpfr_ptr)0);
+}
+
+static void check_results(const struct batch *b, const struct model *m) {
+    const struct dtype *d = b->d;
+    const struct settings *s = &m->settings;
+    struct exact x;
+    mpfr_t sum;
+    double error;
+    mpfr_init2(sum, EXACT_BITS);
+    mpfr_set_ui(sum, 0, MPFR_RNDN);
+    exact_init(&x);
+    for (size_t i = 0; i < b->n; i++) {
+        if (m->bin[i] == s->edges.bins) {
+            for (int o = 0; o < OUTPUTS; o++) {
+                assert_true(d->get(b->out[o], i) == 0.0);
+            }
+            continue;
+        }
+        differentiate(&x, difference_of(b, i), s->edges.mu);
+        for (int o = 0; o < OUTPUTS; o++) {
+            double w = m->weights[m->bin[i]] / (o == ELEMENT_LOSS ? 1.0 : m->divisor);
+            double ulps = error_of(d, d->get(b->out[o], i), x.value[o], w);
+            if (!(ulps <= bounds[o])) {
+                fail_msg("%s mu %a d %a w/D %a: %s %a, want %a, %.2f ulp, seed %llu", d->name,
+                         s->edges.mu, difference_of(b, i), w, output_names[o], d->get(b->out[o], i),
+                         w * mpfr_get_d(x.value[o], MPFR_RNDN), ulps,
+                         (unsigned long long)random_run_seed());
+            }
+        }
+        mpfr_mul_d(x.value[ELEMENT_LOSS], x.value[ELEMENT_LOSS], m->weights[m->bin[i]], MPFR_RNDN);
+        mpfr_add(sum, sum, x.value[ELEMENT_LOSS], MPFR_RNDN);
+    }
+    mpfr_div_d(sum, sum, m->divisor, MPFR_RNDN);
+    error = wide_relative_error(b->loss, sum);
+    /* What a sum of exact terms promises, and the error of the terms. */
+    if (!(error <= d->sum_bound + bounds[ELEMENT_LOSS] * ldexp(1.0, -d->format->digits))) {
+        fail_msg("%s n %zu: loss %a, relative error %.3g", d->name, b->n, b->loss, error);
+    }
+    exact_clear(&x);
+    mpfr_clear(sum);
+}
+
+static void check_settings(struct batch *b, const struct settings *s) {
+    fghm_ghm *ghm = settings_handle(s);
+    struct model m;
+    uint64_t counts[FGHM_BINS_MAX];
+    double weights[FGHM_BINS_MAX];
+    model_make(&m, s, b);
+    assert_int_equal(batch_ghmr(b, ghm, NULL), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, s->edges.bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(ghm, s->edges.bins, weights), FGHM_OK);
+    for (size_t k = 0; k < s->edges.bins; k++) {
+        assert_int_equal(counts[k], m.counts[k]);
+        assert_true(fabs(weights[k] * s->loss_weight - m.weights[k]) <= 1e-15 * m.weights[k]);
+    }
+    check_results(b, &m);
+    free(m.bin);
+    fghm_ghm_destroy(ghm);
+}
+
+static void results_match_the_model(void **state) {
+    const struct dtype *d = *state;
+    static const double edges[] = {0.0, 0.1, 0.5, 0.9, 0.99, 1.0};
+    const double none = (double)INFINITY;
+    const struct settings list[] = {
+        {{10, NULL, 0.02}, FGHM_REDUCTION_MEAN, 1.0, 1.0, none, false, NO_MOMENTUM},
+        {{10, NULL, 0.02}, FGHM_REDUCTION_SUM, 1.0, 10.0, none, false, NO_MOMENTUM},
+        {{10, NULL, 0.02}, FGHM_REDUCTION_NORMALIZER, 17.3, 1.0, none, false, NO_MOMENTUM},
+        {{30, NULL, 1e-10}, FGHM_REDUCTION_MEAN, 1.0, 0.3, none, false, NO_MOMENTUM},
+        {{100, NULL, 1e10}, FGHM_REDUCTION_MEAN, 1.0, 1.0, none, true, NO_MOMENTUM},
+        {{4096, NULL, 1.0}, FGHM_REDUCTION_SUM, 1.0, 1.0, 2.5, false, NO_MOMENTUM},
+        {{5, edges, 0.3}, FGHM_REDUCTION_MEAN, 1.0, 1.0, none, false, NO_MOMENTUM},
+        {{10, NULL, 0.02}, FGHM_REDUCTION_MEAN, 1.0, 1.0, none, false, CORRECTED},
+        {{10, NULL, 0.02}, FGHM_REDUCTION_MEAN, 1.0, 1.0, none, false, REFERENCE},
+        {{17, NULL, 3.0}, FGHM_REDUCTION_SUM, 1.0, 0.7, 4.0, true, REFERENCE},
+    };
+    struct random r = random_for(36);
+    for (size_t k = 0; k < SUITE_COUNT(list); k++) {
+        for (int masked = 0; masked < 2; masked++) {
+            for (size_t n = 1; n < 300; n = 2 * n + 1) {
+                struct batch b = batch_new(d, n);
+                fill(&b, &r, list[k].edges.mu);
+                if (masked) {
+                    fill_mask(&b, &r);
+                }
+                check_settings(&b, &list[k]);
+                batch_free(&b);
+            }
+        }
+    }
+}
+
+/* Momentum over steps: the averages are those of GHM-C, and so it is enough that counts
+ * reach them. */
+static void momentum_takes_the_counts(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(37);
+    const struct settings s = {
+        {10, NULL, 0.02}, FGHM_REDUCTION_MEAN, 1.0, 1.0, (double)INFINITY, false, CORRECTED};
+    fghm_ghm *ghm = settings_handle(&s);
+    double average[10] = {0.0}, total = 0.0, weights[10];
+    for (int step = 0; step < 4; step++) {
+        struct batch b = batch_new(d, 100 + 50 * (size_t)step);
+        struct model m;
+        size_t nonempty = 0;
+        fill(&b, &r, step == 2 ? 0.002 : 0.02);
+        model_make(&m, &s, &b);
+        assert_int_equal(batch_ghmr(&b, ghm, NULL), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_weights(ghm, 10, weights), FGHM_OK);
+        total = 0.75 * total + 0.25 * m.total;
+        for (int k = 0; k < 10; k++) {
+            average[k] = 0.75 * average[k] + 0.25 * (double)m.counts[k];
+            nonempty += m.counts[k] > 0;
+        }
+        for (int k = 0; k < 10; k++) {
+            double want = m.counts[k] > 0 ? total / (average[k] * (double)nonempty) : 0.0;
+            assert_true(fabs(weights[k] - want) <= 1e-14 * want);
+            m.weights[k] = want;
+        }
+        check_results(&b, &m);
+        free(m.bin);
+        batch_free(&b);
+    }
+    fghm_ghm_destroy(ghm);
+}
+
+/* Masked elements may hold anything. */
+static void nothing_valid(void **state) {
+    const struct dtype *d = *state;
+    const double odd[] = {1.0, INFINITY, (double)NAN, -d->format->max};
+    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    for (size_t n = 0; n < 40; n++) {
+        struct batch b = batch_new(d, n);
+        b.weights = dtype_array(d, n);
+        for (size_t i = 0; i < n; i++) {
+            batch_put(&b, i, odd[i % 4], odd[i / 4 % 4]);
+            for (int o = 0; o < OUTPUTS; o++) {
+                d->put(b.out[o], i, 7.0);
+            }
+        }
+        b.loss = 7.0;
+        assert_int_equal(batch_ghmr(&b, ghm, NULL), FGHM_OK);
+        assert_true(b.loss == 0.0);
+        for (size_t i = 0; i < OUTPUTS * n; i++) {
+            assert_true(d->get(b.out[i % OUTPUTS], i / OUTPUTS) == 0.0);
+        }
+        batch_free(&b);
+    }
+    fghm_ghm_destroy(ghm);
+}
+
+/* -------------------------------------------------------------------------
+ * Properties that need no reference. */
+
+static void copy_inputs(struct batch *to, const struct batch *from) {
+    memcpy(to->logits, from->logits, from->n * from->d->size);
+    memcpy(to->targets, from->targets, from->n * from->d->size);
+    if (from->weights != NULL) {
+        to->weights = dtype_array(from->d, from->n);
+        memcpy(to->weights, from->weights, from->n * from->d->size);
+    }
+}
+
+static void swapping_negates_the_gradient(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(38);
+    for (size_t k = 0; k < SUITE_COUNT(mu_list); k++) {
+        const struct bin_edges e = {10, NULL, mu_list[k]};
+        fghm_ghm *ghm = handle(&e, FGHM_REDUCTION_MEAN);
+        struct batch a = batch_new(d, 333), b = batch_new(d, 333);
+        for (size_t i = 0; i < a.n; i++) {
+            double y = i % 5 == 4 ? d->any(&r) : any_difference(d, &r, e.mu);
+            batch_put(&a, i, y, y * random_uniform(&r, -1.0, 2.0));
+            batch_put(&b, i, d->get(a.targets, i), d->get(a.logits, i));
+        }
+        assert_int_equal(batch_ghmr(&a, ghm, NULL), FGHM_OK);
+        assert_int_equal(batch_ghmr(&b, ghm, NULL), FGHM_OK);
+        for (size_t i = 0; i < a.n; i++) {
+            double slope = d->get(b.out[GRADIENT], i);
+            assert_true(slope == 0.0 || signbit(slope) == (difference_of(&b, i) < 0.0));
+            d->put(b.out[GRADIENT], i, slope == 0.0 ? d->get(a.out[GRADIENT], i) : -slope);
+            assert_true(d->get(a.out[GRADIENT], i) == d->get(b.out[GRADIENT], i));
+        }
+        batch_assert_same(&a, &b);
+        batch_free(&a);
+        batch_free(&b);
+        fghm_ghm_destroy(ghm);
+    }
+}
+
+static void order_does_not_matter(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(39);
+    fghm_ghm *ghm = ghm_handle(30, FGHM_REDUCTION_MEAN);
+    struct batch a = batch_new(d, 347), b = batch_new(d, 347), back = batch_new(d, 347);
+    size_t order[347];
+    fill(&a, &r, 0.02);
+    random_permutation(&r, a.n, order);
+    for (size_t i = 0; i < a.n; i++) {
+        batch_put(&b, order[i], d->get(a.logits, i), d->get(a.targets, i));
+    }
+    assert_int_equal(batch_ghmr(&a, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghmr(&b, ghm, NULL), FGHM_OK);
+    for (size_t i = 0; i < OUTPUTS * a.n; i++) {
+        size_t o = i % OUTPUTS, e = i / OUTPUTS;
+        d->put(back.out[o], e, d->get(b.out[o], order[e]));
+    }
+    back.loss = a.loss; /* the sum's last bits may depend on the order */
+    batch_assert_same(&a, &back);
+    assert_true(fabs(a.loss - b.loss) <= a.loss * d->sum_bound);
+    batch_free(&a);
+    batch_free(&b);
+    batch_free(&back);
+    fghm_ghm_destroy(ghm);
+}
+
+/* Counting and applying in parts that begin anywhere. */
+static void parts_are_the_whole(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(40);
+    fghm_ghm *one = ghm_handle(25, FGHM_REDUCTION_MEAN);
+    fghm_ghm *many = ghm_handle(25, FGHM_REDUCTION_MEAN);
+    for (int masked = 0; masked < 2; masked++) {
+        struct batch a = batch_new(d, 2311), b = batch_new(d, 2311);
+        const size_t starts[] = {0, 1, 700, 711, 1500, 2311};
+        uint64_t counts[26] = {0};
+        fill(&a, &r, 0.02);
+        batch_put(&a, 3, (double)NAN, 1.0);
+        batch_put(&a, 2000, (double)INFINITY, 1.0);
+        if (masked) {
+            fill_mask(&a, &r);
+        }
+        copy_inputs(&b, &a);
+        assert_int_equal(batch_ghmr(&a, one, NULL), FGHM_OK);
+        for (int pass = 0; pass < 2; pass++) {
+            for (size_t k = 0; k + 1 < SUITE_COUNT(starts); k++) {
+                const size_t at = starts[k], n = starts[k + 1] - at;
+                const void *mask = masked ? dtype_at(d, b.weights, at) : NULL;
+                assert_int_equal(pass == 0
+                                     ? d->ghmr_count(many, NULL, n, dtype_at(d, b.logits, at),
+                                                     dtype_at(d, b.targets, at), mask, 26, counts)
+                                     : d->ghmr_apply(many, NULL, n, dtype_at(d, b.logits, at),
+                                                     dtype_at(d, b.targets, at), mask, NULL,
+                                                     dtype_at(d, b.out[ELEMENT_LOSS], at),
+                                                     dtype_at(d, b.out[GRADIENT], at),
+                                                     dtype_at(d, b.out[HESSIAN], at)),
+                                 FGHM_OK);
+            }
+            if (pass == 0) {
+                assert_int_equal(fghm_ghm_update(many, 26, counts), FGHM_OK);
+            }
+        }
+        b.loss = a.loss;
+        batch_assert_same(&a, &b);
+        /* And all at once, with the sum. */
+        assert_int_equal(d->ghmr_apply(many, NULL, b.n, b.logits, b.targets, b.weights, &b.loss,
+                                       b.out[ELEMENT_LOSS], b.out[GRADIENT], b.out[HESSIAN]),
+                         FGHM_OK);
+        batch_assert_same(&a, &b);
+        batch_free(&a);
+        batch_free(&b);
+    }
+    fghm_ghm_destroy(one);
+    fghm_ghm_destroy(many);
+}
+
+/* Large enough to be shared out, and not by even shares. */
+static void threads_change_no_bit(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(41);
+    const size_t n = 200003;
+    fghm_ghm *ghm = ghm_handle(30, FGHM_REDUCTION_MEAN);
+    struct batch serial = batch_new(d, n), b = batch_new(d, n);
+    uint64_t want[30], got[30];
+    fill(&serial, &r, 0.02);
+    copy_inputs(&b, &serial);
+    assert_int_equal(batch_ghmr(&serial, ghm, NULL), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 30, want), FGHM_OK);
+    for (size_t threads = 1; threads <= 4; threads++) {
+        fghm_pool *pool = NULL;
+        assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
+        assert_int_equal(batch_ghmr(&b, ghm, pool), FGHM_OK);
+        batch_assert_same(&serial, &b);
+        assert_int_equal(fghm_ghm_get_counts(ghm, 30, got), FGHM_OK);
+        assert_memory_equal(want, got, sizeof want);
+        fghm_pool_destroy(pool);
+    }
+    batch_free(&serial);
+    batch_free(&b);
+    fghm_ghm_destroy(ghm);
+}
+
+/* Each output in the place of each input. */
+static void outputs_over_inputs(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(42);
+    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    for (size_t n = 1; n < 700; n = 3 * n + 2) {
+        struct batch a = batch_new(d, n);
+        fill(&a, &r, 0.02);
+        fill_mask(&a, &r);
+        assert_int_equal(batch_ghmr(&a, ghm, NULL), FGHM_OK);
+        for (int shift = 0; shift < 3; shift++) {
+            struct batch b = batch_new(d, n);
+            copy_inputs(&b, &a);
+            void *const inputs[] = {b.logits, b.targets, b.weights};
+            void *out[OUTPUTS];
+            for (int o = 0; o < OUTPUTS; o++) {
+                out[o] = inputs[(o + shift) % 3];
+            }
+            assert_int_equal(d->ghmr(ghm, NULL, n, b.logits, b.targets, b.weights, &b.loss,
+                                     out[ELEMENT_LOSS], out[GRADIENT], out[HESSIAN]),
+                             FGHM_OK);
+            assert_memory_equal(&a.loss, &b.loss, sizeof a.loss);
+            for (int o = 0; o < OUTPUTS; o++) {
+                assert_int_equal(dtype_first_difference(d, a.out[o], out[o], n), n);
+            }
+            batch_free(&b);
+        }
+        batch_free(&a);
+    }
+    fghm_ghm_destroy(ghm);
+}
+
+static void subsets_and_guard_pages(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(43);
+    for (size_t k = 0; k <= SHAPE_SMALL + SHAPE_SIZES; k++) {
+        const size_t n = k <= SHAPE_SMALL ? k : shape_sizes[k - SHAPE_SMALL - 1];
+        fghm_ghm *ghm = ghm_handle(n % 3 ? 10 : 100, FGHM_REDUCTION_MEAN);
+        struct batch b = batch_new(d, n);
+        fill(&b, &r, 0.02);
+        if (n % 5) {
+            fill_mask(&b, &r);
+        }
+        assert_int_equal(batch_ghmr(&b, ghm, NULL), FGHM_OK);
+        shape_check_fences(&b, (struct loss_handle){.ghmr = ghm}, n <= SHAPE_SMALL ? 17 : 3);
+        if (n % 11 == 0) {
+            shape_check_subsets(&b, (struct loss_handle){.ghmr = ghm});
+        }
+        batch_free(&b);
+        fghm_ghm_destroy(ghm);
+    }
+}
+
+/* -------------------------------------------------------------------------
+ * Batches. */
+
+/* A contiguous batch is the plain call; w comes on top. */
+static void batch_is_the_plain_call(void **state) {
+    const struct dtype *d = *state;
+    const fghm_dtype dtype = d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
+    struct random r = random_for(44);
+    const struct bin_edges e = {10, NULL, 0.3};
+    fghm_ghm *ghm = handle(&e, FGHM_REDUCTION_MEAN);
+    struct batch a = batch_new(d, 1003), b = batch_new(d, 1003);
+    void *weights = dtype_array(d, a.n);
+    double table[11] = {0.0};
+    fghm_result result = {.size = sizeof result};
+    fill(&a, &r, e.mu);
+    fill_mask(&a, &r);
+    copy_inputs(&b, &a);
+    assert_int_equal(batch_ghmr(&a, ghm, NULL), FGHM_OK);
+    const fghm_batch batch = {
+        .size = sizeof batch,
+        .outer = 17,
+        .classes = 59,
+        .inner = 1,
+        .activation = FGHM_ACTIVATION_SIGMOID,
+        .target_form = FGHM_TARGET_DENSE,
+        .logits = {.data = b.logits, .dtype = dtype},
+        .targets = {.data = b.targets, .dtype = dtype},
+        .weights = {.data = b.weights, .dtype = dtype},
+        .element_loss = {.data = b.out[ELEMENT_LOSS], .dtype = dtype},
+        .gradient = {.data = b.out[GRADIENT], .dtype = dtype},
+        .hessian = {.data = b.out[HESSIAN], .dtype = dtype},
+        .harmonizing_weight = {.data = weights, .dtype = dtype},
+    };
+    assert_int_equal(fghm_ghmr_batch(ghm, NULL, &batch, &result), FGHM_OK);
+    b.loss = result.loss;
+    assert_true(fabs(a.loss - b.loss) <= a.loss * d->sum_bound);
+    b.loss = a.loss;
+    batch_assert_same(&a, &b);
+    assert_int_equal(fghm_ghm_get_weights(ghm, 10, table), FGHM_OK);
+    for (size_t i = 0; i < a.n; i++) {
+        const size_t bin = is_valid(&a, i) ? exact_bin(&e, difference_of(&a, i)) : 10;
+        assert_true(d->get(weights, i) == dtype_round(d, table[bin]));
+    }
+    free(weights);
+    batch_free(&a);
+    batch_free(&b);
+    fghm_ghm_destroy(ghm);
+}
+
+int main(void) {
+    const struct suite_test tests[] = {
+        {"values_match_the_formulas", values_match_the_formulas, 1},
+        {"special_differences", special_differences, 1},
+        {"weight_0_outweighs_infinity", weight_0_outweighs_infinity, 1},
+        {"counts_at_the_edges", counts_at_the_edges, 1},
+        {"counts_on_the_edges", counts_on_the_edges, 1},
+        {"counts_of_other_edges", counts_of_other_edges, 1},
+        {"counts_of_any_differences", counts_of_any_differences, 1},
+        {"results_match_the_model", results_match_the_model, 1},
+        {"momentum_takes_the_counts", momentum_takes_the_counts, 1},
+        {"nothing_valid", nothing_valid, 1},
+        {"swapping_negates_the_gradient", swapping_negates_the_gradient, 1},
+        {"order_does_not_matter", order_does_not_matter, 1},
+        {"parts_are_the_whole", parts_are_the_whole, 1},
+        {"threads_change_no_bit", threads_change_no_bit, 1},
+        {"outputs_over_inputs", outputs_over_inputs, 1},
+        {"subsets_and_guard_pages", subsets_and_guard_pages, 1},
+        {"batch_is_the_plain_call", batch_is_the_plain_call, 1},
+    };
+    return suite_run("ghmr", tests, SUITE_COUNT(tests));
+}
