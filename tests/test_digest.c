@@ -58,6 +58,7 @@ static uint64_t next_number(uint64_t *state) {
 
 struct inputs {
     const struct dtype *d;
+    bool finite;
     void *logits, *hard, *soft, *weights, *probabilities;
     int32_t labels[N];
     void *out[3];
@@ -68,24 +69,26 @@ static double fraction(uint64_t *state, int bits) {
     return ldexp((double)(next_number(state) & ((UINT64_C(1) << bits) - 1)), -bits);
 }
 
-static double logit(uint64_t *state, size_t i) {
+/* With NaN, infinity and numbers far out among them, or without: those leave nothing of the
+ * other losses in a sum. */
+static double logit(uint64_t *state, size_t i, bool finite) {
     const double sign = next_number(state) & 1 ? 1.0 : -1.0;
     const double spans[] = {1.0, 8.0, 32.0, 128.0, 1024.0, 0x1p-12};
     const double special[] = {0.0, INFINITY, (double)NAN, 0x1p100, 0x1p-140};
     const double x = spans[i % 6] * fraction(state, 18);
-    return sign * (i % 97 == 96 ? special[i / 97 % 5] : x);
+    return sign * (i % 97 == 96 && !finite ? special[i / 97 % 5] : x);
 }
 
-static void inputs_make(struct inputs *in, const struct dtype *d) {
+static void inputs_make(struct inputs *in, const struct dtype *d, bool finite) {
     uint64_t state = 1;
-    *in = (struct inputs){.d = d};
+    *in = (struct inputs){.d = d, .finite = finite};
     void **const arrays[] = {&in->logits,        &in->hard,   &in->soft,   &in->weights,
                              &in->probabilities, &in->out[0], &in->out[1], &in->out[2]};
     for (size_t k = 0; k < SUITE_COUNT(arrays); k++) {
         *arrays[k] = dtype_array(d, N);
     }
     for (size_t i = 0; i < N; i++) {
-        d->put(in->logits, i, logit(&state, i));
+        d->put(in->logits, i, logit(&state, i, finite));
         d->put(in->hard, i, next_number(&state) % 4 == 0 ? 1.0 : 0.0);
         d->put(in->soft, i, i % 3 == 0 ? d->get(in->hard, i) : fraction(&state, 14));
         d->put(in->weights, i, i % 5 == 0 ? 0.0 : fraction(&state, 9));
@@ -105,17 +108,17 @@ static void inputs_free(struct inputs *in) {
 /* Digests ---------------------------------------------------------------------------- */
 
 /* Lines as they stand in the file: digest, then what of. */
-#define LINES_MAX 400
+#define LINES_MAX 800
 #define LINE_MAX 120
 #define SETTINGS_MAX 60
 static char lines[LINES_MAX][LINE_MAX];
 static size_t line_count;
 
-static void add_line(uint64_t digest, const char *function, const struct dtype *d,
+static void add_line(uint64_t digest, const char *function, const struct inputs *in,
                      const char *settings) {
     assert_true(line_count < LINES_MAX);
-    snprintf(lines[line_count++], LINE_MAX, "%016llx %s %s %s", (unsigned long long)digest,
-             function, d->name, settings);
+    snprintf(lines[line_count++], LINE_MAX, "%016llx %s %s %s%s", (unsigned long long)digest,
+             function, in->d->name, settings, in->finite ? " finite" : "");
 }
 
 static uint64_t digest_results(const struct inputs *in, double loss) {
@@ -171,7 +174,7 @@ static void digest_focal(struct inputs *in, const struct setting *s, bool hard, 
                      FGHM_OK);
     snprintf(name, sizeof name, "%s %s%s", s->name, hard ? "hard" : "soft",
              weighted ? " weighted" : "");
-    add_line(digest_results(in, loss), "focal", in->d, name);
+    add_line(digest_results(in, loss), "focal", in, name);
     fghm_focal_destroy(focal);
 }
 
@@ -220,7 +223,7 @@ static void digest_batch(struct inputs *in, const struct setting *s, enum form f
     digest = digest_double(digest_double(digest, result.sum), result.divisor);
     digest = digest_bits(digest_bits(digest, result.valid, 8), result.positives, 8);
     snprintf(name, sizeof name, "%s %s", s->name, form_names[form]);
-    add_line(digest, "focal_batch", in->d, name);
+    add_line(digest, "focal_batch", in, name);
 }
 
 static uint64_t digest_histogram(uint64_t digest, const fghm_ghm *ghm, size_t bins) {
@@ -249,11 +252,10 @@ static void digest_ghmc(struct inputs *in, size_t bins, bool hard, bool masked) 
     const uint64_t digest = digest_histogram(digest_results(in, loss), ghm, bins);
     snprintf(name, sizeof name, "%zu-bins %s%s", bins, hard ? "hard" : "soft",
              masked ? " masked" : "");
-    add_line(digest, "ghmc", in->d, name);
+    add_line(digest, "ghmc", in, name);
     fghm_ghm_destroy(ghm);
 }
 
-/* Masked ones are finite, which gives the loss digits. */
 static void digest_ghmr(struct inputs *in, size_t bins, double mu, bool masked) {
     fghm_ghm *ghm = NULL;
     char name[SETTINGS_MAX];
@@ -261,50 +263,47 @@ static void digest_ghmr(struct inputs *in, size_t bins, double mu, bool masked) 
     assert_int_equal(fghm_ghm_create(&ghm), FGHM_OK);
     assert_int_equal(fghm_ghm_set_bins(ghm, bins), FGHM_OK);
     assert_int_equal(fghm_ghm_set_mu(ghm, mu), FGHM_OK);
-    assert_int_equal(in->d->ghmr(ghm, NULL, N, masked ? in->probabilities : in->logits, in->soft,
-                                 masked ? in->weights : NULL, &loss, in->out[0], in->out[1],
-                                 in->out[2]),
+    assert_int_equal(in->d->ghmr(ghm, NULL, N, in->logits, in->soft, masked ? in->weights : NULL,
+                                 &loss, in->out[0], in->out[1], in->out[2]),
                      FGHM_OK);
     snprintf(name, sizeof name, "%zu-bins mu-%g%s", bins, mu, masked ? " masked" : "");
-    add_line(digest_histogram(digest_results(in, loss), ghm, bins), "ghmr", in->d, name);
+    add_line(digest_histogram(digest_results(in, loss), ghm, bins), "ghmr", in, name);
     fghm_ghm_destroy(ghm);
 }
 
-static void make_lines(void) {
+static void digest_all(struct inputs *in) {
     const size_t bin_counts[] = {1, 10, 15, 16, 30, 1000};
+    for (size_t k = 0; k < SUITE_COUNT(settings); k++) {
+        const struct setting *const s = &settings[k];
+        digest_focal(in, s, true, false);
+        digest_focal(in, s, true, true);
+        if (s->rule != FGHM_RULE_STAR) {
+            digest_focal(in, s, false, true);
+        }
+        for (int form = 0; form < FORMS; form++) {
+            digest_batch(in, s, (enum form)form);
+        }
+    }
+    for (size_t k = 0; k < SUITE_COUNT(bin_counts); k++) {
+        digest_ghmc(in, bin_counts[k], true, false);
+        digest_ghmc(in, bin_counts[k], false, true);
+        digest_ghmr(in, bin_counts[k], 0.02, false);
+        digest_ghmr(in, bin_counts[k], 0.25, true);
+    }
+    digest_ghmr(in, 10, FGHM_MU_MIN, false);
+    digest_ghmr(in, 10, FGHM_MU_MAX, false);
+    digest_ghmr(in, 4096, 0.02, false);
+}
+
+static void make_lines(void) {
     line_count = 0;
     for (size_t type = 0; type < DTYPE_COUNT; type++) {
-        struct inputs in;
-        inputs_make(&in, &dtypes[type]);
-        for (size_t k = 0; k < SUITE_COUNT(settings); k++) {
-            const struct setting *const s = &settings[k];
-            digest_focal(&in, s, true, false);
-            digest_focal(&in, s, true, true);
-            if (s->rule != FGHM_RULE_STAR) {
-                digest_focal(&in, s, false, true);
-            }
-            for (int form = 0; form < FORMS; form++) {
-                digest_batch(&in, s, (enum form)form);
-            }
+        for (int finite = 0; finite < 2; finite++) {
+            struct inputs in;
+            inputs_make(&in, &dtypes[type], finite != 0);
+            digest_all(&in);
+            inputs_free(&in);
         }
-        for (size_t k = 0; k < SUITE_COUNT(bin_counts); k++) {
-            digest_ghmc(&in, bin_counts[k], true, false);
-            digest_ghmc(&in, bin_counts[k], false, true);
-        }
-        inputs_free(&in);
-    }
-    /* Behind the others, so that their lines stay where they are. */
-    for (size_t type = 0; type < DTYPE_COUNT; type++) {
-        struct inputs in;
-        inputs_make(&in, &dtypes[type]);
-        for (size_t k = 0; k < SUITE_COUNT(bin_counts); k++) {
-            digest_ghmr(&in, bin_counts[k], 0.02, false);
-            digest_ghmr(&in, bin_counts[k], 0.25, true);
-        }
-        digest_ghmr(&in, 10, FGHM_MU_MIN, false);
-        digest_ghmr(&in, 10, FGHM_MU_MAX, false);
-        digest_ghmr(&in, 4096, 0.02, false);
-        inputs_free(&in);
     }
 }
 
