@@ -71,7 +71,7 @@ static void weigh(const struct density *call, const struct norm *norms, size_t c
         while (end < count && norms[end].value < high) {
             end++;
         }
-        const double length = fmin(high, 1) - fmax(low, 0);
+        const double length = width - fmax(high - 1, 0) - fmax(-low, 0);
         const double weight = (double)total * length / (double)(end - first);
         set_weight(call, norms[i].index, fmin(weight, call->ghm->settings.weight_cap));
     }

@@ -271,8 +271,8 @@ FGHM_API fghm_status fghm_ghmr_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, s
 
 /* The same three over a batch in any form; see batch.h.  The weights of the batch are the
  * mask; what is ignored is not valid.  harmonizing_weight gets w of each element, 0 where it
- * is not valid.  With softmax (GHM-C), g of a sample is 1 - p_y, y being its label, and the
- * loss its cross-entropy; a sample then is what an element is above.
+ * is not valid or is in no bin.  With softmax (GHM-C), g of a sample is 1 - p_y, y being its
+ * label, and the loss its cross-entropy; a sample then is what an element is above.
  *
  * A count's *result has the numbers of elements alone.  result may be NULL.
  *
