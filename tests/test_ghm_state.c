@@ -700,6 +700,29 @@ static void sizes_that_overflow_are_refused(void **state) {
     witness_free(&w);
 }
 
+/* Whether edges are of equal width is yes or no, and so are the edges. */
+static void equal_width_is_checked(void **state) {
+    static const uint64_t flags[] = {2, UINT64_C(1) << 32, UINT64_MAX};
+    struct witness w = witness_new();
+    const struct blob b = trained_blob(&cases[0]);
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(flags); k++) {
+        put_u64(b, UNIFORM, flags[k]);
+        sign(b);
+        assert_refused(&w, b.size, b.bytes);
+    }
+    put_u64(b, UNIFORM, 1);
+    put_double(b, EDGES + 3, nextafter(0.3, 1.0));
+    sign(b);
+    assert_refused(&w, b.size, b.bytes);
+    /* As edges that were set, these are fine. */
+    put_u64(b, UNIFORM, 0);
+    sign(b);
+    loaded_into(w.ghm, b);
+    free(b.bytes);
+    witness_free(&w);
+}
+
 /* Before the first step there is nothing in any of the arrays. */
 static void history_without_steps_is_refused(void **state) {
     struct witness w = witness_new();
@@ -722,10 +745,10 @@ static void history_without_steps_is_refused(void **state) {
     assert_refused(&w, b.size, b.bytes);
     put_double(b, START, 1.0);
     sign(b);
-    fghm_ghm_destroy(loaded_into(w.ghm, b));
-    free(w.before.bytes);
+    loaded_into(w.ghm, b);
     free(b.bytes);
     fghm_ghm_destroy(fresh);
+    witness_free(&w);
 }
 
 /* The format ------------------------------------------------------------------------- */
@@ -896,6 +919,7 @@ int main(void) {
         {"foreign_bytes_are_refused", foreign_bytes_are_refused, 0},
         {"senseless_numbers_are_refused", senseless_numbers_are_refused, 0},
         {"sizes_that_overflow_are_refused", sizes_that_overflow_are_refused, 0},
+        {"equal_width_is_checked", equal_width_is_checked, 0},
         {"history_without_steps_is_refused", history_without_steps_is_refused, 0},
         {"format_stays", format_stays, 0},
         {"null_is_refused", null_is_refused, 0},
