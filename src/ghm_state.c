@@ -9,7 +9,6 @@
  * The checksum is the 64-bit FNV-1a hash of all bytes before it. */
 #include "ghm.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,14 +169,24 @@ static bool settings_fit(const struct ghm_settings *settings) {
            fghm_is_reduction(settings->reduction) && fghm_is_normalizer(settings->normalizer);
 }
 
+/* Averages of counts: those of what was just counted weigh at least 1 - m, which is no less
+ * than 2^-53, and none is above the largest count. */
+static bool average_fits(uint64_t steps, uint64_t count, double average) {
+    return is_number(average, count > 0 ? 0x1p-53 : 0, steps > 0 ? 0x1p64 : 0);
+}
+
 static bool history_fits(const fghm_ghm *ghm) {
     const struct ghm_history *const history = &ghm->history;
-    bool fits = is_number(history->start, 0, 1);
-    for (size_t i = 0; i < ghm->histograms * ghm->bins; i++) {
-        fits = fits && is_number(history->averages[i], 0, DBL_MAX);
-    }
-    for (size_t i = 0; i < ghm->histograms; i++) {
-        fits = fits && is_number(history->average_totals[i], 0, DBL_MAX);
+    const uint64_t steps = history->steps;
+    bool fits = steps > 0 ? history->start >= 0 && history->start < 1 : history->start == 1;
+    for (size_t h = 0; h < ghm->histograms; h++) {
+        const uint64_t *const counts = history->counts + h * (ghm->bins + 1);
+        const double *const averages = history->averages + h * ghm->bins;
+        for (size_t b = 0; b < ghm->bins; b++) {
+            fits = fits && average_fits(steps, counts[b], averages[b]);
+        }
+        const uint64_t total = fghm_ghm_row_total(ghm, history->counts, h);
+        fits = fits && average_fits(steps, total, history->average_totals[h]);
     }
     return fits;
 }
@@ -193,6 +202,10 @@ static fghm_status load_checked(fghm_ghm *made, const struct head *head, struct 
     if (fghm_ghm_edges_fit(head->bins, edges)) {
         status = fghm_ghm_rebuild(made, &head->settings, head->bins, head->uniform ? NULL : edges,
                                   head->histograms);
+    }
+    /* Edges of equal width are the handle's own. */
+    if (status == FGHM_OK && memcmp(made->edges, edges, (head->bins + 1) * sizeof *edges) != 0) {
+        status = FGHM_ERROR_STATE;
     }
     free(edges);
     FGHM_REQUIRE(status == FGHM_OK, status);

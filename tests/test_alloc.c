@@ -447,6 +447,8 @@ static void setting_and_reading_allocate_nothing(void **state) {
     fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
     double numbers[16];
     uint64_t counts[16];
+    unsigned char saved[1024];
+    size_t size;
     int32_t flag;
     (void)state;
     watch(1);
@@ -461,6 +463,9 @@ static void setting_and_reading_allocate_nothing(void **state) {
     fghm_ghm_get_edges(ghm, 16, numbers);
     fghm_ghm_get_weights(ghm, 16, numbers);
     fghm_ghm_get_counts(ghm, 16, counts);
+    fghm_ghm_get_state_size(ghm, &size);
+    fghm_ghm_save(ghm, sizeof saved, saved);
+    fghm_ghm_reset(ghm);
     assert_int_equal(unwatch(), 0);
     assert_int_equal(heap.freed, 0);
     fghm_focal_destroy(focal);
