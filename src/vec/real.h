@@ -11,6 +11,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Each operation is rounded to its own type, in the order in which it is written. */
+#if FLT_EVAL_METHOD != 0
+#error "needs arithmetic in the type of its operands; for x86 of 32 bits: -msse2 -mfpmath=sse"
+#endif
+#ifdef __FAST_MATH__
+#error "-ffast-math and -Ofast take away what the results rely on"
+#endif
+
 #if FGHM_REAL_BITS == 32
 typedef float real;
 typedef int32_t real_integer; /* as wide as real */
