@@ -305,7 +305,7 @@ FGHM_API fghm_status fghm_ghmr_apply_batch(const fghm_ghm *ghm, fghm_pool *pool,
  *
  * 0 where an element is not valid or is NaN.  No momentum.  A loss with these weights is
  * fghm_focal_f32 with gamma 0, alpha off and w for its weights.  Sorts: O(n log n) time, and
- * the one computation that takes memory, 16 n bytes.
+ * the one computation that takes memory, 16 n bytes and what qsort takes.
  *
  *   weights  n values; not the array of an input
  *
