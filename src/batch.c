@@ -98,6 +98,46 @@ static bool extent_of(const struct fghm_array *array, struct extent *extent) {
     return first <= (uintptr_t)array->data && (size_t)bytes - 1 <= UINTPTR_MAX - first;
 }
 
+/* What an array reaches over modulo `period`: axes that step by multiples of it do not count. */
+static struct extent folded(const struct fghm_array *array, size_t period) {
+    const size_t size = dtype_size(array->dtype);
+    size_t extents[3];
+    struct extent extent = {(uintptr_t)array->data, size};
+    axes_of(&array->shape, extents);
+    for (int axis = 0; axis < 3; axis++) {
+        const size_t step = (size_t)llabs(array->strides[axis]) * size;
+        if (extents[axis] > 1 && step % period != 0) {
+            const size_t reach = (extents[axis] - 1) * step;
+            extent.first -= array->strides[axis] < 0 ? reach : 0;
+            extent.bytes += reach;
+        }
+    }
+    return extent;
+}
+
+/* Whether the bytes of the two differ modulo `period`. */
+static bool apart_modulo(const struct fghm_array *a, const struct fghm_array *b, size_t period) {
+    const struct extent x = folded(a, period);
+    const struct extent y = folded(b, period);
+    const size_t behind = y.first >= x.first ? (y.first - x.first) % period
+                                             : period - 1 - (x.first - y.first - 1) % period;
+    return x.bytes <= behind && y.bytes <= period - behind;
+}
+
+/* Whether two arrays that reach over each other lie between each other's elements, or are
+ * columns of the same rows: a stride of one of them shows it. */
+static bool are_apart(const struct fghm_array *a, const struct fghm_array *b) {
+    const struct fghm_array *const arrays[] = {a, b};
+    for (int i = 0; i < 6; i++) {
+        const struct fghm_array *const array = arrays[i / 3];
+        const size_t period = (size_t)llabs(array->strides[i % 3]) * dtype_size(array->dtype);
+        if (period > 0 && apart_modulo(a, b, period)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether no two elements of an array share a place: sorted by stride, each axis has to
  * step over all that the axes before it reach. */
 static bool is_injective(const struct fghm_array *array) {
@@ -187,12 +227,12 @@ static bool same_place(const struct fghm_array *a, const struct fghm_array *b) {
 /* Outputs overlap nothing but, exactly, an input; that input is then copied before
  * kernels look at it. */
 static fghm_status check_overlaps(struct fghm_plan *plan, const fghm_result *result) {
-    struct fghm_array *const inputs[] = {&plan->logits, &plan->targets, &plan->weights};
-    struct fghm_array *const outputs[] = {&plan->element_loss, &plan->gradient, &plan->hessian,
-                                          &plan->harmonizing_weight};
+    struct fghm_array *const arrays[] = {
+        &plan->logits,   &plan->targets, &plan->weights,           &plan->element_loss,
+        &plan->gradient, &plan->hessian, &plan->harmonizing_weight};
     struct extent extents[9] = {{0, 0}};
     for (int i = 0; i < 7; i++) {
-        const struct fghm_array *const array = i < 3 ? inputs[i] : outputs[i - 3];
+        const struct fghm_array *const array = arrays[i];
         if (array->data != NULL) {
             FGHM_REQUIRE(extent_of(array, &extents[i]), FGHM_ERROR_STRIDE);
             FGHM_REQUIRE(i < 3 || is_injective(array), FGHM_ERROR_STRIDE);
@@ -209,11 +249,12 @@ static fghm_status check_overlaps(struct fghm_plan *plan, const fghm_result *res
     for (int i = 0; i < 9; i++) {
         FGHM_REQUIRE(!overlap(results, extents[i]), FGHM_ERROR_ALIASING);
         for (int output = 3; output < 7; output++) {
-            const bool replaced = i < 3 && same_place(inputs[i], outputs[output - 3]);
-            if (replaced && outputs[output - 3]->data != NULL) {
-                inputs[i]->direct = false;
+            const bool replaced = i < 3 && same_place(arrays[i], arrays[output]);
+            if (replaced && arrays[output]->data != NULL) {
+                arrays[i]->direct = false;
             }
-            FGHM_REQUIRE(i == output || replaced || !overlap(extents[i], extents[output]),
+            FGHM_REQUIRE(i == output || replaced || !overlap(extents[i], extents[output]) ||
+                             (i < 7 && are_apart(arrays[i], arrays[output])),
                          FGHM_ERROR_ALIASING);
         }
     }

@@ -573,18 +573,63 @@ static void overlaps_are_refused(void **state) {
     }
 }
 
-/* Not even between each other's elements. */
-static void interleaved_outputs_are_refused(void **state) {
+/* Between each other's elements, but for a byte. */
+static void outputs_that_meet_are_refused(void **state) {
     struct request *q = request_new();
-    float both[2 * ELEMENTS];
+    float rows[2 * ELEMENTS + 8];
+    unsigned char *const bytes = (unsigned char *)rows;
     (void)state;
-    q->b.gradient.data = both;
-    q->b.hessian.data = both + 1;
+    q->b.gradient.data = rows;
+    q->b.hessian.data = rows + 1;
     set_strides(q->b.gradient.strides, 12, 4, 2);
     set_strides(q->b.hessian.strides, 12, 4, 2);
-    assert_refused(q, FGHM_ERROR_ALIASING);
-    q->b.hessian.data = NULL;
     assert_taken(q);
+    const size_t meeting[] = {0, 1, 2, 3, 5, 6, 7, 8};
+    for (size_t k = 0; k < SUITE_COUNT(meeting); k++) {
+        q->b.hessian.data = bytes + meeting[k];
+        assert_refused(q, FGHM_ERROR_ALIASING);
+    }
+    /* Narrower ones have more room. */
+    q->b.hessian.dtype = FGHM_F16;
+    set_strides(q->b.hessian.strides, 24, 8, 4);
+    const size_t between[] = {4, 6};
+    for (size_t k = 0; k < SUITE_COUNT(between); k++) {
+        q->b.hessian.data = bytes + between[k];
+        assert_taken(q);
+        q->b.hessian.data = bytes + between[k] + 4;
+        assert_refused(q, FGHM_ERROR_ALIASING);
+    }
+    /* Columns of rows: 6 elements each, then one in common. */
+    q->b.hessian.dtype = FGHM_F32;
+    set_strides(q->b.gradient.strides, 12, 2, 1);
+    set_strides(q->b.hessian.strides, 12, 2, 1);
+    q->b.hessian.data = rows + 6;
+    assert_taken(q);
+    q->b.hessian.data = rows + 5;
+    assert_refused(q, FGHM_ERROR_ALIASING);
+    q->b.hessian.data = rows + 7;
+    assert_refused(q, FGHM_ERROR_ALIASING);
+    /* An input, too: from one side and from the other. */
+    q->b.hessian.data = NULL;
+    q->b.gradient.data = rows + 6;
+    for (size_t k = 0; k < SUITE_COUNT(rows); k++) {
+        rows[k] = 0.5f;
+    }
+    set_strides(q->b.logits.strides, 12, 2, 1);
+    for (int k = 0; k < 12; k++) {
+        q->b.logits.data = rows + k;
+        if (k == 0 || k == 6) { /* beside it, and in its place */
+            assert_taken(q);
+        } else {
+            assert_refused(q, FGHM_ERROR_ALIASING);
+        }
+    }
+    q->b.logits = strided_input(&q->logits);
+    q->b.gradient.data = rows;
+    /* Rows of different lengths. */
+    q->b.hessian.data = rows + 6;
+    set_strides(q->b.hessian.strides, 11, 2, 1);
+    assert_refused(q, FGHM_ERROR_ALIASING);
     request_free(q);
 }
 
@@ -1074,7 +1119,7 @@ int main(void) {
         {"strides_of_single_elements", strides_of_single_elements, 0},
         {"ignored_strides", ignored_strides, 0},
         {"overlaps_are_refused", overlaps_are_refused, 0},
-        {"interleaved_outputs_are_refused", interleaved_outputs_are_refused, 0},
+        {"outputs_that_meet_are_refused", outputs_that_meet_are_refused, 0},
         {"outputs_in_one_place_are_refused", outputs_in_one_place_are_refused, 0},
         {"class_arrays_in_outputs_are_refused", class_arrays_in_outputs_are_refused, 0},
         {"results_in_arrays_are_refused", results_in_arrays_are_refused, 0},

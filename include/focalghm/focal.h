@@ -207,7 +207,9 @@ FGHM_API fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, si
  *
  * Results go where the descriptor says and, the scalars, into *result, which may be
  * NULL.  Outputs may be in the very place of logits, targets or weights, with the same
- * dtype and strides; no other overlap is allowed, not even without a common element.
+ * dtype and strides; no other overlap is allowed.  Outputs may lie between the elements of
+ * other arrays, or be columns of the same rows, where the strides show it: modulo one of
+ * them, in bytes, no byte is of both.
  *
  * Ignored elements have the results 0 whatever their logits are.  With softmax, and x_y
  * the logit of a sample's label, the loss is that of one element with t = 1 and the
