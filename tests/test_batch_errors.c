@@ -609,6 +609,12 @@ static void outputs_that_meet_are_refused(void **state) {
     assert_refused(q, FGHM_ERROR_ALIASING);
     q->b.hessian.data = rows + 7;
     assert_refused(q, FGHM_ERROR_ALIASING);
+    /* Columns that go backwards. */
+    set_strides(q->b.hessian.strides, 12, -2, -1);
+    q->b.hessian.data = rows + 11;
+    assert_taken(q);
+    q->b.hessian.data = rows + 6;
+    assert_refused(q, FGHM_ERROR_ALIASING);
     /* An input, too: from one side and from the other. */
     q->b.hessian.data = NULL;
     q->b.gradient.data = rows + 6;
