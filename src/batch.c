@@ -540,8 +540,9 @@ void fghm_result_give(fghm_result *result, const fghm_result *value) {
     }
 }
 
-void fghm_result_give_offender(fghm_result *result, int64_t offender) {
-    if (result != NULL) {
+fghm_status fghm_result_end(fghm_result *result, fghm_status status, int64_t offender) {
+    if (status != FGHM_OK && result != NULL && result->size >= sizeof *result) {
         result->offender = offender;
     }
+    return status;
 }

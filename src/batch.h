@@ -60,6 +60,9 @@ double fghm_plan_divisor(const struct fghm_plan *plan, fghm_reduction reduction,
 
 /* Hands the result to the caller, as much of it as the caller knows.  NULL is fine. */
 void fghm_result_give(fghm_result *result, const fghm_result *value);
-void fghm_result_give_offender(fghm_result *result, int64_t offender);
+
+/* The same of the offender where `status` is an error; result->size has not been checked
+ * yet.  Returns the status. */
+fghm_status fghm_result_end(fghm_result *result, fghm_status status, int64_t offender);
 
 #endif

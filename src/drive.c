@@ -2,10 +2,10 @@
 #include "drive.h"
 
 #include <float.h>
-#include <math.h>
 #include <stdint.h>
 
 #include "check.h"
+#include "kernels/double_sum.h"
 
 /* Below this, a segment is not worth handing to a thread. */
 #define SEGMENT_MIN ((size_t)4096)
@@ -150,15 +150,10 @@ size_t fghm_drive(fghm_pool *pool, const struct fghm_span *span, size_t real_siz
     return fghm_drive_range(pool, span->n, 1, span_segment, &drive);
 }
 
-/* Neumaier's summation: exact to an ulp, whatever the number of segments. */
 double fghm_sum_segments(const double *sums, size_t segments) {
-    double sum = 0;
-    double error = 0;
+    struct double_sum sum = {0, 0};
     for (size_t i = 0; i < segments; i++) {
-        const double added = sum + sums[i];
-        error += fabs(sum) >= fabs(sums[i]) ? (sum - added) + sums[i] : (sums[i] - added) + sum;
-        sum = added;
+        double_sum_add(&sum, sums[i]);
     }
-    /* The error is NaN once the sum is infinite. */
-    return error == error ? sum + error : sum;
+    return sum.high + sum.low;
 }

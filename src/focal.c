@@ -307,10 +307,7 @@ fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fgh
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     int64_t offender;
     const fghm_status status = batch_compute(focal, pool, batch, false, result, &offender);
-    if (status != FGHM_OK && result != NULL && result->size >= sizeof *result) {
-        fghm_result_give_offender(result, offender);
-    }
-    return status;
+    return fghm_result_end(result, status, offender);
 }
 
 /* Contiguous elements ---------------------------------------------------------- */

@@ -394,13 +394,6 @@ static uint64_t *counts_room(const fghm_ghm *ghm, uint64_t few[COUNTS_ON_STACK])
     return few;
 }
 
-static fghm_status fail(fghm_result *result, fghm_status status, int64_t offender) {
-    if (status != FGHM_OK && result != NULL && result->size >= sizeof *result) {
-        fghm_result_give_offender(result, offender);
-    }
-    return status;
-}
-
 static fghm_status batch_count(const fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
                                const fghm_batch *batch, size_t capacity, uint64_t *counts,
                                fghm_result *result) {
@@ -411,7 +404,7 @@ static fghm_status batch_count(const fghm_ghm *ghm, enum loss loss, fghm_pool *p
     int64_t offender;
     fghm_status status = plan_batch(ghm, loss, pool, batch, result, &batched, &offender);
     if (status != FGHM_OK) {
-        return fail(result, status, offender);
+        return fghm_result_end(result, status, offender);
     }
     uint64_t few[COUNTS_ON_STACK];
     uint64_t *const added = counts_room(ghm, few);
@@ -426,7 +419,7 @@ static fghm_status batch_count(const fghm_ghm *ghm, enum loss loss, fghm_pool *p
     if (added != few) {
         free(added);
     }
-    return fail(result, status, offender);
+    return fghm_result_end(result, status, offender);
 }
 
 static bool has_array(const fghm_batch *batch) {
@@ -455,7 +448,7 @@ static fghm_status batch_apply(const fghm_ghm *ghm, enum loss loss, fghm_pool *p
         FGHM_REQUIRE(result != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
         status = finish_batch(&batched, result, &offender);
     }
-    return fail(result, status, offender);
+    return fghm_result_end(result, status, offender);
 }
 
 /* Count, update, apply. */
@@ -466,7 +459,7 @@ static fghm_status batch_step(fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
     int64_t offender;
     fghm_status status = plan_batch(ghm, loss, pool, batch, result, &batched, &offender);
     if (status != FGHM_OK) {
-        return fail(result, status, offender);
+        return fghm_result_end(result, status, offender);
     }
     uint64_t few[COUNTS_ON_STACK];
     uint64_t *const counts = counts_room(ghm, few);
@@ -482,7 +475,7 @@ static fghm_status batch_step(fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
     if (status == FGHM_OK && (result != NULL || has_array(batch))) {
         status = finish_batch(&batched, result, &offender);
     }
-    return fail(result, status, offender);
+    return fghm_result_end(result, status, offender);
 }
 
 #define BATCH_CALLS(name, which)                                                                   \

@@ -229,7 +229,8 @@ FGHM_API fghm_status fghm_ghmr_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n,
  *
  *   capacity  how many numbers `counts` has room for; fghm_ghm_get_counts_size says how
  *             many there are
- *   counts    zeros, or counts of other parts of the same batch
+ *   counts    zeros, or counts of other parts of the same batch; must not overlap an input,
+ *             and is one call's at a time: give each thread its own and add them up
  *
  * Errors: as fghm_ghmc_f32 has them, NULL_POINTER (counts), CAPACITY: nothing is added. */
 FGHM_API fghm_status fghm_ghmc_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
@@ -246,7 +247,8 @@ FGHM_API fghm_status fghm_ghmr_count_f64(const fghm_ghm *ghm, fghm_pool *pool, s
                                          const double *mask, size_t capacity, uint64_t *counts);
 
 /* Takes the counts of a step, of all its parts: averages move, weights are made.  Once per
- * step.  Errors: NULL_HANDLE, NULL_POINTER, CAPACITY (below what get_counts_size says). */
+ * step.  Counts may be of any size, as long as a histogram's sum is below 2^64.
+ * Errors: NULL_HANDLE, NULL_POINTER, CAPACITY (below what get_counts_size says). */
 FGHM_API fghm_status fghm_ghm_update(fghm_ghm *ghm, size_t capacity, const uint64_t *counts);
 
 /* Applying alone: as fghm_ghmc_f32, with the weights that the handle has.  D of a mean is
@@ -307,7 +309,9 @@ FGHM_API fghm_status fghm_ghmr_apply_batch(const fghm_ghm *ghm, fghm_pool *pool,
  * fghm_focal_f32 with gamma 0, alpha off and w for its weights.  Sorts: O(n log n) time, and
  * the one computation that takes memory, 16 n bytes and what qsort takes.
  *
- *   weights  n values; not the array of an input
+ * All of it is the calling thread's work.
+ *
+ *   weights  n values; must not overlap an input
  *
  * Errors: NULL_HANDLE, NULL_POINTER (logits, targets or weights, with n > 0), SIZE, ALIASING,
  * TARGET, MEMORY: nothing is written. */

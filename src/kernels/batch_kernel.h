@@ -331,10 +331,12 @@ static inline struct fghm_span ghm_load(const struct fghm_plan *plan, size_t fir
                                           : tile_load(plan, first, n, tile, part);
     mask_tile(tile, &span);
     /* The logits of a sample that is not valid reach no result. */
-    for (size_t k = 0; plan->softmax && span.weights != NULL && k < n; k++) {
-        if (tile->ignored[k]) {
-            samples->columns[k] = IGNORED;
-            samples->column[k] = (real)IGNORED;
+    if (plan->softmax && span.weights != NULL) {
+        for (size_t k = 0; k < n; k++) {
+            if (tile->ignored[k]) {
+                samples->columns[k] = IGNORED;
+                samples->column[k] = (real)IGNORED;
+            }
         }
     }
     return span;
