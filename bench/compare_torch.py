@@ -106,7 +106,7 @@ class Library:
         made = ctypes.c_size_t()
         self.check(self.c.fghm_pool_get_threads(self.pool, ctypes.byref(made)))
         if made.value != threads:
-            fail("The library was built without threads (pthreadpool)")
+            fail(f"Asked for {threads} threads, got {made.value}")
 
     def counts(self):
         counts = numpy.zeros(BINS, dtype=numpy.uint64)

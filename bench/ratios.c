@@ -14,10 +14,10 @@
 #include <string.h>
 
 #include "dispatch.h"
-#include "drive.h"
 #include "focalghm/focalghm.h"
 #include "inputs.h"
 #include "loops.h"
+#include "pool_run.h"
 #include "stream.h"
 #include "timing.h"
 

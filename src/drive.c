@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "kernels/double_sum.h"
+#include "pool_run.h"
 
 /* Below this, a segment is not worth handing to a thread. */
 #define SEGMENT_MIN ((size_t)4096)

@@ -44,9 +44,4 @@ size_t fghm_drive_range(fghm_pool *pool, size_t n, size_t width, fghm_range_work
 /* The sum of the segments' sums, in their order. */
 double fghm_sum_segments(const double *sums, size_t segments);
 
-/* Runs task(context, 0 ... tasks - 1), each once, on the threads of the pool or,
- * with NULL, here.  Returns when all are done, with their writes visible. */
-typedef void fghm_task(void *context, size_t index);
-void fghm_pool_run(fghm_pool *pool, size_t tasks, fghm_task *task, void *context);
-
 #endif

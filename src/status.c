@@ -21,7 +21,7 @@ static const struct {
     {FGHM_ERROR_BINS, "the number of bins is out of range"},
     {FGHM_ERROR_CAPACITY, "an array to read back into is too small"},
     {FGHM_ERROR_TARGET, "a target is outside [0, 1]"},
-    {FGHM_ERROR_THREADS, "the number of threads is out of range"},
+    {FGHM_ERROR_THREADS, "a thread cannot be made"},
     {FGHM_ERROR_LOSS_WEIGHT, "the loss weight is negative, infinite or NaN"},
     {FGHM_ERROR_MOMENTUM, "momentum is outside [0, 1)"},
     {FGHM_ERROR_MOMENTUM_RULE, "not a momentum rule"},
@@ -44,6 +44,7 @@ static const struct {
     {FGHM_ERROR_WEIGHT, "a weight is negative or NaN"},
     {FGHM_ERROR_PROBABILITY, "a probability is outside [0, 1]"},
     {FGHM_ERROR_COMBINATION, "these settings do not go together"},
+    {FGHM_ERROR_RANGE, "the number of threads is out of range"},
 };
 
 const char *fghm_status_string(fghm_status status) {

@@ -13,13 +13,13 @@ triplet=aarch64-linux-gnu
 cmake/packages.sh build-essential cmake pkg-config qemu-user \
     gcc-$triplet libc6-dev-arm64-cross
 
-# The libraries of the tests for aarch64 are unpacked in the build tree.  Installed
-# beside the machine's own, some would replace them (libpthreadpool-dev does).
+# The libraries of the tests for aarch64 are unpacked in the build tree, since some
+# cannot be installed beside the machine's own.
 root=$build/root
 libraries=$root/usr/lib/$triplet
 if ! test -f "$build/root.complete"; then
-    packages="libcmocka-dev libcmocka0 libjansson-dev libjansson4 libpthreadpool-dev
-        libpthreadpool0 libmpfr-dev libmpfr6 libgmp-dev libgmp10 libc6 libgcc-s1"
+    packages="libcmocka-dev libcmocka0 libjansson-dev libjansson4
+        libmpfr-dev libmpfr6 libgmp-dev libgmp10 libc6 libgcc-s1"
     arm64_apt() {
         apt-get -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 \
             -o APT::Sandbox::User="$(id -un)" -o Dir::State::Lists="$build/apt/lists" \

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 build=${1:-build-baseline}
 
 cmake/packages.sh build-essential cmake pkg-config qemu-user \
-    libcmocka-dev libmpfr-dev libjansson-dev libpthreadpool-dev
+    libcmocka-dev libmpfr-dev libjansson-dev
 
 # A system name makes it a cross build, in which CTest uses the emulator.
 cmake -S . -B "$build" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=x86_64 \

@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 cmake/packages.sh build-essential cmake pkg-config \
-    libcmocka-dev libmpfr-dev libjansson-dev libpthreadpool-dev
+    libcmocka-dev libmpfr-dev libjansson-dev
 
 cmake -S . -B build
 cmake --build build -j "$(nproc)"

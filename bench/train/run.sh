@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-cmake/packages.sh build-essential cmake libpthreadpool-dev gnuplot-nox
+cmake/packages.sh build-essential cmake gnuplot-nox
 
 cmake -S . -B build-local -DCMAKE_INSTALL_PREFIX="$PWD/local" \
     -DFOCALGHM_BUILD_TESTS=OFF -DFOCALGHM_BUILD_BENCH=OFF

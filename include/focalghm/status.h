@@ -33,7 +33,7 @@ typedef int32_t fghm_status;
 #define FGHM_ERROR_BINS (-11)          /* bins is outside [1, FGHM_BINS_MAX] */
 #define FGHM_ERROR_CAPACITY (-12)      /* an array handed in for reading back is too small */
 #define FGHM_ERROR_TARGET (-13)        /* a target is outside [0, 1] */
-#define FGHM_ERROR_THREADS (-14)       /* the number of threads is outside its range */
+#define FGHM_ERROR_THREADS (-14)       /* a thread cannot be made */
 #define FGHM_ERROR_LOSS_WEIGHT (-15)   /* the loss weight is negative, infinite or NaN */
 #define FGHM_ERROR_MOMENTUM (-16)      /* momentum is outside [0, 1) or NaN */
 #define FGHM_ERROR_MOMENTUM_RULE (-17) /* not a momentum rule */
@@ -62,6 +62,7 @@ typedef int32_t fghm_status;
 #define FGHM_ERROR_WEIGHT (-34)          /* a weight is negative or NaN */
 #define FGHM_ERROR_PROBABILITY (-35)     /* a probability is outside [0, 1] */
 #define FGHM_ERROR_COMBINATION (-36)     /* settings that do not go together */
+#define FGHM_ERROR_RANGE (-37)           /* the number of threads is out of range */
 
 /* One English sentence for a status, for messages and logs.  Static storage;
  * never NULL, also for values this version does not know.  Any thread. */

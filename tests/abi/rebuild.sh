@@ -24,7 +24,7 @@ build_copy() {
     "$ABI_CMAKE" -S "$work/copy" -B "$work/$name" -G "$ABI_GENERATOR" \
         -DCMAKE_C_COMPILER="$ABI_CC" -DCMAKE_C_FLAGS="$ABI_CFLAGS" \
         -DFOCALGHM_BUILD_TESTS=OFF -DFOCALGHM_BUILD_BENCH=OFF \
-        -DFOCALGHM_PTHREADPOOL="$ABI_PTHREADPOOL" "$@" &&
+        "$@" &&
         "$ABI_CMAKE" --build "$work/$name" -j 2
 }
 
