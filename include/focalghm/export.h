@@ -2,15 +2,28 @@
 #ifndef FOCALGHM_EXPORT_H
 #define FOCALGHM_EXPORT_H
 
-/* FGHM_API marks what the shared library exports; all else is hidden. */
-#if defined(_WIN32) && defined(FGHM_BUILDING_SHARED)
+/**
+ * @file
+ * What marks a public function.
+ *
+ * A tool that cannot read attributes may define FGHM_API to nothing before it includes a
+ * header.  Programs that link the static library define FGHM_STATIC (the CMake target does;
+ * it matters on Windows alone).  FGHM_PREFIX is for copies of the library inside another
+ * one: see prefix.h.
+ */
+
+#ifndef FGHM_API
+#if defined(FGHM_STATIC)
+#define FGHM_API
+#elif defined(_WIN32) && defined(FGHM_BUILDING_SHARED)
 #define FGHM_API __declspec(dllexport)
-#elif defined(_WIN32) && !defined(FGHM_STATIC)
+#elif defined(_WIN32)
 #define FGHM_API __declspec(dllimport)
 #elif defined(__GNUC__)
 #define FGHM_API __attribute__((visibility("default")))
 #else
 #define FGHM_API
+#endif
 #endif
 
 #endif

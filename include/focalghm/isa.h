@@ -8,15 +8,28 @@
 extern "C" {
 #endif
 
-/* The name of the instruction set that this process computes with: "avx512",
- * "avx2", "sse2", "neon" or "scalar".  For diagnostics; results do not depend
- * on it, except that "sse2", which has no fused multiply-add, may differ in the
- * last bits within the documented bounds.
+/**
+ * @file
+ * Which instruction set computes.
  *
- * It is chosen once, at the first call into the library: the best that the
- * processor and the operating system support, or, where that is usable, the one
- * named by the environment variable FOCALGHM_ISA (ignored in a set-user-ID
- * program).  Static storage, never NULL.  Any thread. */
+ * Example:
+ * @code
+ * printf("libfocalghm %s on %s\n", fghm_version(), fghm_isa_name());
+ * @endcode
+ */
+
+/**
+ * The name of the instruction set that this process computes with: "avx512", "avx2", "sse2",
+ * "neon" or "scalar".
+ *
+ * For diagnostics.  Results do not depend on it, but for "sse2", which has no fused
+ * multiply-add: its results keep the documented bounds and may differ in the last bits.
+ *
+ * It is chosen once, at the first call into the library: the best that processor and
+ * operating system support, or the one that the environment variable FOCALGHM_ISA names, if
+ * that is usable (a set-user-ID program ignores the variable).  Any thread may call it.
+ * @return text in static storage, never NULL
+ */
 FGHM_API const char *fghm_isa_name(void);
 
 #ifdef __cplusplus

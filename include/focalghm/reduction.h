@@ -4,22 +4,46 @@
 
 #include <stdint.h>
 
-/* How the loss of a batch is made from its elements:
+/**
+ * @file
+ * How one number is made from the losses of many elements:
  *
  *     loss = sum over i of element_loss[i] / D
  *
- * Gradient and Hessian are those of this loss, so they carry the same 1 / D.
- * element_loss itself is never divided: whoever wants the reduction "none" of
- * other libraries asks for element_loss and uses FGHM_REDUCTION_SUM. */
+ * Gradient and Hessian are those of this loss, so they carry the same 1 / D.  element_loss
+ * itself is never divided: whoever wants the reduction "none" of other libraries asks for
+ * element_loss and sets FGHM_REDUCTION_SUM.
+ *
+ * In the softmax form the loss belongs to a sample, and "elements" below are samples.
+ *
+ * For boosting set FGHM_REDUCTION_SUM: a mean divides every Hessian by the number of rows, and
+ * limits such as min_sum_hessian then stop the trees from growing.
+ *
+ * Example: the mean over positives, as detectors have it.
+ * @code
+ * fghm_focal_set_reduction(focal, FGHM_REDUCTION_MEAN_POSITIVES);
+ * @endcode
+ */
+
+/** How D is chosen. */
 typedef int32_t fghm_reduction;
 
-#define FGHM_REDUCTION_SUM 0  /* D = 1 */
-#define FGHM_REDUCTION_MEAN 1 /* D = number of elements (each function says which count) */
-#define FGHM_REDUCTION_NORMALIZER                                                                  \
-    2                                 /* D = the normalizer set by the caller, e.g. the number of  \
-                                         positives over all machines of a training */
-#define FGHM_REDUCTION_MEAN_SAMPLES 3 /* D = number of samples, see batch.h */
-#define FGHM_REDUCTION_MEAN_POSITIVES 4 /* D = number of elements with t >= 1/2, at least 1 */
-#define FGHM_REDUCTION_MEAN_VALID 5     /* D = number of elements not ignored, at least 1 */
+/** The values of ::fghm_reduction. */
+enum fghm_reduction_values {
+    FGHM_REDUCTION_INVALID = -1,
+    /** D = 1. */
+    FGHM_REDUCTION_SUM = 0,
+    /** D = the number of elements, whatever their weights, ignored ones included; at least 1.
+     * GHM: the number of valid elements of the last update. */
+    FGHM_REDUCTION_MEAN = 1,
+    /** D = the normalizer of the handle, e.g. the number of positives over all machines. */
+    FGHM_REDUCTION_NORMALIZER = 2,
+    /** D = the number of samples, at least 1.  Not for GHM, like all below. */
+    FGHM_REDUCTION_MEAN_SAMPLES = 3,
+    /** D = the number of positives (see fghm_result), at least 1. */
+    FGHM_REDUCTION_MEAN_POSITIVES = 4,
+    /** D = the number of elements that are not ignored, at least 1. */
+    FGHM_REDUCTION_MEAN_VALID = 5
+};
 
 #endif

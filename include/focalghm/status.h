@@ -10,63 +10,205 @@
 extern "C" {
 #endif
 
-/* Every function that can fail returns one of these.  The values are pinned:
- * they are never renumbered or reused, new ones are appended, and a caller must
- * expect values that it does not know.  0 is success, errors are negative.
- * Unless a function says otherwise, an error leaves every output and every
- * handle as it was. */
+/**
+ * @file
+ * What went wrong, and where.
+ *
+ * A status says what kind of thing is wrong.  A call over a batch also says where: its result
+ * names the field (or, where two do not go together, both) and the element, sample, class or
+ * axis.  In a setter, and in a call with plain arrays, the place is the argument.
+ *
+ * Example:
+ * @code
+ * fghm_result result = FGHM_RESULT_INIT;
+ * if (fghm_focal_batch(focal, NULL, &batch, &result) != FGHM_OK) {
+ *     fprintf(stderr, "%s: %s, index %lld\n", fghm_field_name(result.field),
+ *             fghm_status_string(result.status), (long long)result.offender);
+ * }
+ * @endcode
+ *
+ * Errors are of two kinds.  Most are found before anything is computed: then nothing has been
+ * written but the head of the result, and no handle has changed.  An element error, of which
+ * there are three (FGHM_ERROR_TARGET, FGHM_ERROR_PROBABILITY, FGHM_ERROR_SCORE), is found on the
+ * way: the results of the elements in question are NaN, those of all others are right, and sums
+ * are without them.  Functions that change a GHM handle's state find element errors before they
+ * change it.
+ */
+
+/** What a function returns: FGHM_OK or an error.  Values are pinned for ever. */
 typedef int32_t fghm_status;
 
-#define FGHM_OK 0
-#define FGHM_ERROR_NULL_HANDLE (-1)  /* a handle is NULL */
-#define FGHM_ERROR_NULL_POINTER (-2) /* a required array or result pointer is NULL */
-#define FGHM_ERROR_NO_OUTPUT (-3)    /* every output pointer is NULL */
-#define FGHM_ERROR_MEMORY (-4)       /* an allocation failed */
-#define FGHM_ERROR_SIZE (-5)         /* n elements do not fit in the address space */
-#define FGHM_ERROR_ALIASING                                                                        \
-    (-6)                          /* an output overlaps another array in a way that is not allowed \
-                                   */
-#define FGHM_ERROR_GAMMA (-7)     /* gamma is negative, infinite or NaN */
-#define FGHM_ERROR_ALPHA (-8)     /* alpha is outside [0, 1] or NaN */
-#define FGHM_ERROR_REDUCTION (-9) /* not a reduction */
-#define FGHM_ERROR_NORMALIZER (-10)    /* the normalizer is not in [FLT_MIN, FLT_MAX] */
-#define FGHM_ERROR_BINS (-11)          /* bins is outside [1, FGHM_BINS_MAX] */
-#define FGHM_ERROR_CAPACITY (-12)      /* an array handed in for reading back is too small */
-#define FGHM_ERROR_TARGET (-13)        /* a target is outside [0, 1] */
-#define FGHM_ERROR_THREADS (-14)       /* a thread cannot be made */
-#define FGHM_ERROR_LOSS_WEIGHT (-15)   /* the loss weight is negative, infinite or NaN */
-#define FGHM_ERROR_MOMENTUM (-16)      /* momentum is outside [0, 1) or NaN */
-#define FGHM_ERROR_MOMENTUM_RULE (-17) /* not a momentum rule */
-#define FGHM_ERROR_DIVISOR (-18)       /* not a divisor */
-#define FGHM_ERROR_WEIGHT_CAP (-19)    /* the cap of the weights is not above 0 */
-#define FGHM_ERROR_MU (-20)            /* mu is outside [FGHM_MU_MIN, FGHM_MU_MAX] */
-#define FGHM_ERROR_EDGES (-21)         /* edges do not rise from 0 to 1 */
-#define FGHM_ERROR_HISTOGRAMS                                                                      \
-    (-22)                        /* the number of histograms is out of range, or not that of       \
-                                    the call */
-#define FGHM_ERROR_STATE (-23)   /* bytes that are no saved state */
-#define FGHM_ERROR_RULE (-24)    /* not a rule */
-#define FGHM_ERROR_HESSIAN (-25) /* not a Hessian mode, or the floor is negative or not finite */
-#define FGHM_ERROR_DESCRIPTOR                                                                      \
-    (-26)                      /* the size of a struct is not a known one, a reserved field is     \
-                                  not 0, or a flag is neither 0 nor 1 */
-#define FGHM_ERROR_DTYPE (-27) /* not a dtype, or not one that this array can have */
-#define FGHM_ERROR_STRIDE                                                                          \
-    (-28)                                /* strides put two elements of an output in one place, or \
-                                            leave the address space */
-#define FGHM_ERROR_ACTIVATION (-29)      /* not an activation */
-#define FGHM_ERROR_TARGET_FORM (-30)     /* not a target form */
-#define FGHM_ERROR_BACKGROUND (-31)      /* not a background convention */
-#define FGHM_ERROR_LABEL (-32)           /* a label is no class, not background and not ignored */
-#define FGHM_ERROR_LABEL_SMOOTHING (-33) /* label smoothing is outside [0, 1] or NaN */
-#define FGHM_ERROR_WEIGHT (-34)          /* a weight is negative or NaN */
-#define FGHM_ERROR_PROBABILITY (-35)     /* a probability is outside [0, 1] */
-#define FGHM_ERROR_COMBINATION (-36)     /* settings that do not go together */
-#define FGHM_ERROR_RANGE (-37)           /* the number of threads is out of range */
+/** The values of ::fghm_status. */
+enum fghm_status_values {
+    /** Success. */
+    FGHM_OK = 0,
+    /** A handle, or the place for one, is NULL. */
+    FGHM_ERROR_NULL_HANDLE = -1,
+    /** A pointer that is needed is NULL. */
+    FGHM_ERROR_NULL_POINTER = -2,
+    /** Nothing to compute: every output is NULL. */
+    FGHM_ERROR_NO_OUTPUT = -3,
+    /** Memory cannot be had. */
+    FGHM_ERROR_MEMORY = -4,
+    /** A thread cannot be made. */
+    FGHM_ERROR_THREADS = -5,
+    /** A struct's size is none of this library, or it has unknown fields that are not 0. */
+    FGHM_ERROR_STRUCT = -6,
+    /** A struct has not been initialized: its tag is missing. */
+    FGHM_ERROR_UNINITIALIZED = -7,
+    /** A field that has no default has not been set. */
+    FGHM_ERROR_UNSET = -8,
+    /** A number is out of its range, or NaN. */
+    FGHM_ERROR_RANGE = -9,
+    /** A number is none of the constants that stand here. */
+    FGHM_ERROR_CONSTANT = -10,
+    /** More elements, or classes, than can be addressed. */
+    FGHM_ERROR_SIZE = -11,
+    /** An array cannot have this data type. */
+    FGHM_ERROR_DTYPE = -12,
+    /** An array cannot have this layout, or has strides that its layout does not use. */
+    FGHM_ERROR_LAYOUT = -13,
+    /** An array's strides leave the address space, or make an output meet itself. */
+    FGHM_ERROR_STRIDE = -14,
+    /** An output overlaps another array in a way that is not allowed. */
+    FGHM_ERROR_ALIASING = -15,
+    /** Two settings do not go together. */
+    FGHM_ERROR_COMBINATION = -16,
+    /** The handle is of the other kind. */
+    FGHM_ERROR_KIND = -17,
+    /** The handle has a history, which this would forget: reset it first. */
+    FGHM_ERROR_HISTORY = -18,
+    /** An array to write into has too little room. */
+    FGHM_ERROR_CAPACITY = -19,
+    /** The number of histograms is neither 1 nor that of the classes. */
+    FGHM_ERROR_HISTOGRAMS = -20,
+    /** Counts add up to 2^64 or more. */
+    FGHM_ERROR_COUNTS = -21,
+    /** Edges do not rise from 0 to 1. */
+    FGHM_ERROR_EDGES = -22,
+    /** The bytes are no saved state that this library can read. */
+    FGHM_ERROR_STATE = -23,
+    /** The divisor of the reduction is not above 0, or not finite. */
+    FGHM_ERROR_DIVISOR = -24,
+    /** A label is that of no class. */
+    FGHM_ERROR_LABEL = -25,
+    /** A target is outside [0, 1]; or, with focal-star, between 0 and 1. */
+    FGHM_ERROR_TARGET = -26,
+    /** A probability is outside [0, 1]. */
+    FGHM_ERROR_PROBABILITY = -27,
+    /** A score is outside [0, 1]. */
+    FGHM_ERROR_SCORE = -28,
+    /* On the way out: replaced by the kinds above, with the field named. */
+    FGHM_ERROR_GAMMA = -101,
+    FGHM_ERROR_ALPHA = -102,
+    FGHM_ERROR_REDUCTION = -103,
+    FGHM_ERROR_NORMALIZER = -104,
+    FGHM_ERROR_BINS = -105,
+    FGHM_ERROR_LOSS_WEIGHT = -106,
+    FGHM_ERROR_MOMENTUM = -107,
+    FGHM_ERROR_MOMENTUM_RULE = -108,
+    FGHM_ERROR_WEIGHT_CAP = -109,
+    FGHM_ERROR_MU = -110,
+    FGHM_ERROR_RULE = -111,
+    FGHM_ERROR_HESSIAN = -112,
+    FGHM_ERROR_DESCRIPTOR = -113,
+    FGHM_ERROR_ACTIVATION = -114,
+    FGHM_ERROR_TARGET_FORM = -115,
+    FGHM_ERROR_BACKGROUND = -116,
+    FGHM_ERROR_LABEL_SMOOTHING = -117,
+    FGHM_ERROR_WEIGHT = -118
+};
 
-/* One English sentence for a status, for messages and logs.  Static storage;
- * never NULL, also for values this version does not know.  Any thread. */
+/** A field of a struct, an argument or a setting: where an error is.  Values are pinned. */
+typedef int32_t fghm_field;
+
+/** The values of ::fghm_field.  From 100 on they are settings of handles. */
+enum fghm_field_values {
+    FGHM_FIELD_INVALID = -1,
+    /** No field, or one that is known from the call. */
+    FGHM_FIELD_NONE = 0,
+    FGHM_FIELD_BATCH = 1,
+    FGHM_FIELD_RESULT = 2,
+    FGHM_FIELD_SIZE = 3,
+    FGHM_FIELD_TAG = 4,
+    FGHM_FIELD_NDIM = 5,
+    FGHM_FIELD_CLASS_AXIS = 6,
+    FGHM_FIELD_SHAPE = 7,
+    FGHM_FIELD_ACTIVATION = 8,
+    FGHM_FIELD_TARGET_FORM = 9,
+    FGHM_FIELD_BACKGROUND = 10,
+    FGHM_FIELD_FLAGS = 11,
+    FGHM_FIELD_IGNORE_INDEX = 12,
+    FGHM_FIELD_LABEL_SMOOTHING = 13,
+    FGHM_FIELD_CLASS_ALPHA = 14,
+    FGHM_FIELD_CLASS_GAMMA = 15,
+    FGHM_FIELD_CLASS_WEIGHTS = 16,
+    FGHM_FIELD_CLASS_OFFSETS = 17,
+    FGHM_FIELD_LOGITS = 18,
+    FGHM_FIELD_TARGETS = 19,
+    FGHM_FIELD_SCORES = 20,
+    FGHM_FIELD_WEIGHTS = 21,
+    FGHM_FIELD_ELEMENT_LOSS = 22,
+    FGHM_FIELD_GRADIENT = 23,
+    FGHM_FIELD_HESSIAN = 24,
+    FGHM_FIELD_HARMONIZING_WEIGHT = 25,
+    FGHM_FIELD_COUNTS = 26,
+    FGHM_FIELD_CAPACITY = 27,
+    FGHM_FIELD_GAMMA = 100,
+    FGHM_FIELD_NEGATIVE_GAMMA = 101,
+    FGHM_FIELD_ALPHA = 102,
+    FGHM_FIELD_LOSS_WEIGHT = 103,
+    FGHM_FIELD_REDUCTION = 104,
+    FGHM_FIELD_NORMALIZER = 105,
+    FGHM_FIELD_RULE = 106,
+    FGHM_FIELD_HESSIAN_MODE = 107,
+    FGHM_FIELD_HESSIAN_FLOOR = 108,
+    FGHM_FIELD_KIND = 200,
+    FGHM_FIELD_BINS = 201,
+    FGHM_FIELD_EDGES = 202,
+    FGHM_FIELD_HISTOGRAMS = 203,
+    FGHM_FIELD_MU = 204,
+    FGHM_FIELD_MOMENTUM = 205,
+    FGHM_FIELD_MOMENTUM_RULE = 206,
+    FGHM_FIELD_BIN_DIVISOR = 207,
+    FGHM_FIELD_WEIGHT_CAP = 208
+};
+
+/** What the index of an offender counts. */
+typedef int32_t fghm_place;
+
+/** The values of ::fghm_place. */
+enum fghm_place_values {
+    FGHM_PLACE_INVALID = -1,
+    /** There is no index. */
+    FGHM_PLACE_NONE = 0,
+    /** Elements, row-major in the batch's shape. */
+    FGHM_PLACE_ELEMENT = 1,
+    /** Samples: row-major in the shape without its class axis. */
+    FGHM_PLACE_SAMPLE = 2,
+    /** Classes. */
+    FGHM_PLACE_CLASS = 3,
+    /** Axes of the shape. */
+    FGHM_PLACE_AXIS = 4
+};
+
+/**
+ * A sentence for a status, in English, without a full stop.
+ *
+ * Any thread may call it.
+ * @return text in static storage, never NULL; for a number that is no status, "unknown status"
+ */
 FGHM_API const char *fghm_status_string(fghm_status status);
+
+/**
+ * The name of a field as it stands in the struct, or of a setting as its setter has it:
+ * "class_axis", "negative_gamma".
+ *
+ * Any thread may call it.
+ * @return text in static storage, never NULL; "" for FGHM_FIELD_NONE, "unknown field" for a
+ * number that is none
+ */
+FGHM_API const char *fghm_field_name(fghm_field field);
 
 #ifdef __cplusplus
 }

@@ -2,25 +2,62 @@
 #ifndef FOCALGHM_VERSION_H
 #define FOCALGHM_VERSION_H
 
+#include <stdint.h>
+
 #include "focalghm/export.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* The version stands here and nowhere else; the build reads these three lines.
+/**
+ * @file
+ * The version, and what it promises.
  *
- * ABI rules.  The shared library's SOVERSION is FGHM_VERSION_MAJOR.  Within one
- * MAJOR, functions and constants are added, never changed, renumbered or
- * removed, and no handle's contents are ever visible to the caller.  MAJOR 0 is
- * the exception: a 0.x release may break, and says so in the README. */
+ * The SOVERSION of the shared library is MAJOR, and while MAJOR is 0 it is 0.MINOR: two
+ * releases with the same SOVERSION can replace each other under a program that has been
+ * built.  Within one SOVERSION functions, constants and fields of structs are added, never
+ * changed, renumbered or removed; limits (FGHM_..._MAX) may grow.  A PATCH release adds
+ * nothing and changes no bit of a result.
+ *
+ * Example:
+ * @code
+ * #if FGHM_VERSION < 200
+ * #error "needs libfocalghm 0.2.0"
+ * #endif
+ * @endcode
+ */
+
+/** The version stands here and nowhere else; the build reads these three lines. */
 #define FGHM_VERSION_MAJOR 0
-#define FGHM_VERSION_MINOR 1
+#define FGHM_VERSION_MINOR 2
 #define FGHM_VERSION_PATCH 0
 
-/* The version of the library that is running, as "MAJOR.MINOR.PATCH".  Static
- * storage, never NULL.  Any thread. */
+/** MAJOR * 10000 + MINOR * 100 + PATCH as one literal, for `#if` and for binding generators. */
+#define FGHM_VERSION 200
+
+/**
+ * The version of the library that is running, as "MAJOR.MINOR.PATCH".
+ *
+ * Any thread may call it.
+ * @return text in static storage, never NULL
+ */
 FGHM_API const char *fghm_version(void);
+
+/**
+ * The version of the library that is running, as FGHM_VERSION has it.
+ *
+ * Any thread may call it.
+ */
+FGHM_API int32_t fghm_version_number(void);
+
+/**
+ * A number that changes when, and only when, a release gives other bits for the same input.
+ *
+ * Two runs with equal numbers, on whatever machine with fused multiply-add, have equal
+ * results.  Saved states record it.  Any thread may call it.
+ */
+FGHM_API int32_t fghm_numerics_revision(void);
 
 #ifdef __cplusplus
 }
