@@ -10,11 +10,8 @@
 #include "dispatch.h"
 #include "drive.h"
 
-/* Which loss. */
-enum loss { GHM_C, GHM_R };
-
-static const struct fghm_bin_tables *tables_of(const fghm_ghm *ghm, enum loss loss) {
-    return loss == GHM_R ? &ghm->regression : &ghm->classification;
+static bool is_regression(const fghm_ghm *ghm) {
+    return ghm->kind == FGHM_GHM_REGRESSION;
 }
 
 /* D: for a mean, the valid elements of the last update. */
@@ -89,14 +86,13 @@ static void add_counts(uint64_t *to, const uint64_t *from, size_t n) {
 /* What a plain call is about. */
 struct plain {
     const fghm_ghm *ghm;
-    enum loss loss;
     const struct fghm_kernels *kernels;
     fghm_pool *pool;
     struct fghm_span span;
 };
 
 static const struct fghm_bins *bins_of(const struct plain *plain) {
-    const struct fghm_bin_tables *const tables = tables_of(plain->ghm, plain->loss);
+    const struct fghm_bin_tables *const tables = &plain->ghm->tables;
     return plain->kernels->real_size == sizeof(float) ? &tables->f32 : &tables->f64;
 }
 
@@ -109,7 +105,8 @@ static fghm_status check_plain(const struct plain *plain, const double *loss) {
 static fghm_status count_span(const struct plain *plain, uint64_t *counts) {
     struct count_call call;
     call.kernels = plain->kernels;
-    call.kernel = plain->loss == GHM_R ? plain->kernels->ghmr_count : plain->kernels->ghm_count;
+    call.kernel =
+        is_regression(plain->ghm) ? plain->kernels->ghmr_count : plain->kernels->ghm_count;
     call.plan.bins = bins_of(plain);
     call.counts = counts;
     call.bad_target = 0;
@@ -137,7 +134,7 @@ static void apply_segment(void *context, size_t segment, const struct fghm_span 
     const struct fghm_kernels *const kernels = call->plain->kernels;
     call->bad[segment] = 0;
     call->sums[segment] =
-        call->plain->loss == GHM_R
+        is_regression(call->plain->ghm)
             ? kernels->ghmr_apply(call->bins, call->bin_weights, call->plain->ghm->settings.mu,
                                   call->scale, part)
             : kernels->ghm_apply(call->bins, call->bin_weights, call->scale, part,
@@ -205,71 +202,82 @@ static fghm_status plain_step(fghm_ghm *ghm, const struct plain *plain, double *
     return has_output(&plain->span, loss) ? apply_span(plain, loss) : FGHM_OK;
 }
 
-/* The functions of one loss in one type. */
-#define PLAIN_CALLS(name, which, type, real)                                                       \
-    fghm_status name##_count_##type(const fghm_ghm *ghm, fghm_pool *pool, size_t n,                \
-                                    const real *inputs, const real *targets, const real *mask,     \
-                                    size_t capacity, uint64_t *counts) {                           \
-        const struct plain plain = {                                                               \
-            ghm, which, fghm_row()->type, pool, {n, inputs, targets, mask, NULL, NULL, NULL}};     \
-        return plain_count(&plain, capacity, counts);                                              \
-    }                                                                                              \
-    fghm_status name##_apply_##type(                                                               \
-        const fghm_ghm *ghm, fghm_pool *pool, size_t n, const real *inputs, const real *targets,   \
-        const real *mask, double *loss, real *element_loss, real *gradient, real *hessian) {       \
-        const struct plain plain = {ghm,                                                           \
-                                    which,                                                         \
-                                    fghm_row()->type,                                              \
-                                    pool,                                                          \
-                                    {n, inputs, targets, mask, element_loss, gradient, hessian}};  \
-        return plain_apply(&plain, loss);                                                          \
-    }                                                                                              \
-    fghm_status name##_##type(fghm_ghm *ghm, fghm_pool *pool, size_t n, const real *inputs,        \
-                              const real *targets, const real *mask, double *loss,                 \
-                              real *element_loss, real *gradient, real *hessian) {                 \
-        const struct plain plain = {ghm,                                                           \
-                                    which,                                                         \
-                                    fghm_row()->type,                                              \
-                                    pool,                                                          \
-                                    {n, inputs, targets, mask, element_loss, gradient, hessian}};  \
-        return plain_step(ghm, &plain, loss);                                                      \
-    }
+fghm_status fghm_ghm_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
+                               const float *targets, const float *mask, size_t capacity,
+                               uint64_t *counts) {
+    const struct plain plain = {
+        ghm, fghm_row()->f32, pool, {n, inputs, targets, mask, NULL, NULL, NULL}};
+    return plain_count(&plain, capacity, counts);
+}
 
-PLAIN_CALLS(fghm_ghmc, GHM_C, f32, float)
-PLAIN_CALLS(fghm_ghmc, GHM_C, f64, double)
-PLAIN_CALLS(fghm_ghmr, GHM_R, f32, float)
-PLAIN_CALLS(fghm_ghmr, GHM_R, f64, double)
+fghm_status fghm_ghm_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
+                               const float *targets, const float *mask, double *loss,
+                               float *element_loss, float *gradient, float *hessian) {
+    const struct plain plain = {
+        ghm, fghm_row()->f32, pool, {n, inputs, targets, mask, element_loss, gradient, hessian}};
+    return plain_apply(&plain, loss);
+}
+
+fghm_status fghm_ghm_step_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
+                              const float *targets, const float *mask, double *loss,
+                              float *element_loss, float *gradient, float *hessian) {
+    const struct plain plain = {
+        ghm, fghm_row()->f32, pool, {n, inputs, targets, mask, element_loss, gradient, hessian}};
+    return plain_step(ghm, &plain, loss);
+}
+
+fghm_status fghm_ghm_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
+                               const double *targets, const double *mask, size_t capacity,
+                               uint64_t *counts) {
+    const struct plain plain = {
+        ghm, fghm_row()->f64, pool, {n, inputs, targets, mask, NULL, NULL, NULL}};
+    return plain_count(&plain, capacity, counts);
+}
+
+fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
+                               const double *targets, const double *mask, double *loss,
+                               double *element_loss, double *gradient, double *hessian) {
+    const struct plain plain = {
+        ghm, fghm_row()->f64, pool, {n, inputs, targets, mask, element_loss, gradient, hessian}};
+    return plain_apply(&plain, loss);
+}
+
+fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
+                              const double *targets, const double *mask, double *loss,
+                              double *element_loss, double *gradient, double *hessian) {
+    const struct plain plain = {
+        ghm, fghm_row()->f64, pool, {n, inputs, targets, mask, element_loss, gradient, hessian}};
+    return plain_step(ghm, &plain, loss);
+}
 
 /* Batches ---------------------------------------------------------------------------- */
 
 static const struct fghm_batch_limits limits[] = {
-    [GHM_C] = {.softmax = true, .labels = true, .harmonizing_weight = true},
-    [GHM_R] = {.harmonizing_weight = true},
+    [FGHM_GHM_CLASSIFICATION] = {.softmax = true, .labels = true, .harmonizing_weight = true},
+    [FGHM_GHM_REGRESSION] = {.harmonizing_weight = true},
 };
 
 /* What a call over a batch is about. */
 struct batched {
     const fghm_ghm *ghm;
-    enum loss loss;
     const struct fghm_kernels *kernels;
     fghm_pool *pool;
     struct fghm_plan plan;
     struct fghm_part counts; /* of positives and of what is ignored */
 };
 
-static fghm_status plan_batch(const fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
-                              const fghm_batch *batch, const fghm_result *result,
-                              struct batched *batched, int64_t *offender) {
+static fghm_status plan_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                              const fghm_result *result, struct batched *batched,
+                              int64_t *offender) {
     struct fghm_plan *const plan = &batched->plan;
-    const fghm_status status = fghm_plan_make(batch, &limits[loss], result, plan, offender);
+    const fghm_status status = fghm_plan_make(batch, &limits[ghm->kind], result, plan, offender);
     FGHM_REQUIRE(status == FGHM_OK, status);
-    FGHM_REQUIRE(loss == GHM_C || batch->label_smoothing == 0, FGHM_ERROR_COMBINATION);
+    FGHM_REQUIRE(!is_regression(ghm) || batch->label_smoothing == 0, FGHM_ERROR_COMBINATION);
     /* One histogram for all, or one for each class. */
     FGHM_REQUIRE(ghm->histograms == 1 || (ghm->histograms == batch->classes && !plan->softmax),
                  FGHM_ERROR_HISTOGRAMS);
     const struct fghm_row *const row = fghm_row();
     batched->ghm = ghm;
-    batched->loss = loss;
     batched->pool = pool;
     batched->kernels = fghm_plan_is_double(plan) ? row->f64 : row->f32;
     bool counted;
@@ -281,7 +289,7 @@ static fghm_status plan_batch(const fghm_ghm *ghm, enum loss loss, fghm_pool *po
 static void plan_histogram(const struct batched *batched, size_t histogram,
                            struct fghm_ghm_plan *part) {
     const fghm_ghm *const ghm = batched->ghm;
-    const struct fghm_bin_tables *const tables = tables_of(ghm, batched->loss);
+    const struct fghm_bin_tables *const tables = &ghm->tables;
     const size_t row = histogram * (ghm->bins + 1);
     const bool is_double = fghm_plan_is_double(&batched->plan);
     *part = (struct fghm_ghm_plan){
@@ -292,7 +300,7 @@ static void plan_histogram(const struct batched *batched, size_t histogram,
         .harmonizing_weights = is_double ? (const void *)(ghm->weights_f64 + row)
                                          : (const void *)(ghm->weights_f32 + row),
         .scale = 1 / divisor_of(ghm),
-        .mu = batched->loss == GHM_R ? ghm->settings.mu : 0,
+        .mu = is_regression(ghm) ? ghm->settings.mu : 0,
     };
     if (ghm->histograms > 1) {
         fghm_plan_take_class(&part->batch, histogram);
@@ -394,15 +402,14 @@ static uint64_t *counts_room(const fghm_ghm *ghm, uint64_t few[COUNTS_ON_STACK])
     return few;
 }
 
-static fghm_status batch_count(const fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
-                               const fghm_batch *batch, size_t capacity, uint64_t *counts,
-                               fghm_result *result) {
+fghm_status fghm_ghm_count_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                                 size_t capacity, uint64_t *counts, fghm_result *result) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(counts != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(capacity >= ghm->histograms * (ghm->bins + 1), FGHM_ERROR_CAPACITY);
     struct batched batched;
     int64_t offender;
-    fghm_status status = plan_batch(ghm, loss, pool, batch, result, &batched, &offender);
+    fghm_status status = plan_batch(ghm, pool, batch, result, &batched, &offender);
     if (status != FGHM_OK) {
         return fghm_result_end(result, status, offender);
     }
@@ -438,12 +445,12 @@ static fghm_status finish_batch(const struct batched *batched, fghm_result *resu
     return FGHM_OK;
 }
 
-static fghm_status batch_apply(const fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
-                               const fghm_batch *batch, fghm_result *result) {
+fghm_status fghm_ghm_apply_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                                 fghm_result *result) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     struct batched batched;
     int64_t offender;
-    fghm_status status = plan_batch(ghm, loss, pool, batch, result, &batched, &offender);
+    fghm_status status = plan_batch(ghm, pool, batch, result, &batched, &offender);
     if (status == FGHM_OK) {
         FGHM_REQUIRE(result != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
         status = finish_batch(&batched, result, &offender);
@@ -452,12 +459,12 @@ static fghm_status batch_apply(const fghm_ghm *ghm, enum loss loss, fghm_pool *p
 }
 
 /* Count, update, apply. */
-static fghm_status batch_step(fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
-                              const fghm_batch *batch, fghm_result *result) {
+fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                                fghm_result *result) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     struct batched batched;
     int64_t offender;
-    fghm_status status = plan_batch(ghm, loss, pool, batch, result, &batched, &offender);
+    fghm_status status = plan_batch(ghm, pool, batch, result, &batched, &offender);
     if (status != FGHM_OK) {
         return fghm_result_end(result, status, offender);
     }
@@ -477,20 +484,3 @@ static fghm_status batch_step(fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
     }
     return fghm_result_end(result, status, offender);
 }
-
-#define BATCH_CALLS(name, which)                                                                   \
-    fghm_status name##_count_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,  \
-                                   size_t capacity, uint64_t *counts, fghm_result *result) {       \
-        return batch_count(ghm, which, pool, batch, capacity, counts, result);                     \
-    }                                                                                              \
-    fghm_status name##_apply_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,  \
-                                   fghm_result *result) {                                          \
-        return batch_apply(ghm, which, pool, batch, result);                                       \
-    }                                                                                              \
-    fghm_status name##_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,              \
-                             fghm_result *result) {                                                \
-        return batch_step(ghm, which, pool, batch, result);                                        \
-    }
-
-BATCH_CALLS(fghm_ghmc, GHM_C)
-BATCH_CALLS(fghm_ghmr, GHM_R)
