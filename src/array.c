@@ -74,8 +74,7 @@ static bool extent_of(const struct fghm_view *view, struct extent *extent) {
     }
     const uintptr_t first = (uintptr_t)view->data + (uintptr_t)low;
     *extent = (struct extent){first, (size_t)bytes};
-    return (low == 0 || first < (uintptr_t)view->data) &&
-           (size_t)bytes - 1 <= UINTPTR_MAX - first;
+    return (low == 0 || first < (uintptr_t)view->data) && (size_t)bytes - 1 <= UINTPTR_MAX - first;
 }
 
 /* Whether no two elements of an array share a place: sorted by stride, each axis has to step

@@ -3,7 +3,7 @@
 #include <float.h>
 #include <stdbool.h>
 
-#include "batch.h"
+#include "plan.h"
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
@@ -40,27 +40,50 @@ static struct fghm_focal_constants constants_of(const fghm_focal *focal, double 
 /* Batches --------------------------------------------------------------------- */
 
 static const struct fghm_batch_limits limits = {
-    .softmax = true, .probability = true, .labels = true, .class_factors = true};
+    .softmax = true,
+    .probability = true,
+    .labels = true,
+    .scores = true,
+    .smoothing = true,
+    .class_factors = true,
+    .because = FGHM_FIELD_RULE,
+};
 
 static bool has_two_gammas(const fghm_focal *focal) {
     return focal->gamma != focal->negative_gamma;
 }
 
-static fghm_status check_rule(const fghm_focal *focal, const struct fghm_plan *plan,
-                              bool probability) {
+static fghm_status check_rule(const fghm_focal *focal, const fghm_batch *batch,
+                              struct fghm_report *report) {
     const bool star = focal->rule == FGHM_RULE_STAR;
     const bool plain = focal->rule == FGHM_RULE_LINEAR || focal->rule == FGHM_RULE_SPLIT;
-    FGHM_REQUIRE(!star || focal->gamma > 0, FGHM_ERROR_GAMMA);
-    FGHM_REQUIRE(plain || (!probability && !has_two_gammas(focal)), FGHM_ERROR_COMBINATION);
-    FGHM_REQUIRE(!star || plan->label_smoothing == 0, FGHM_ERROR_COMBINATION);
+    const struct {
+        bool there;
+        fghm_field field, other;
+    } conflicts[] = {
+        {star && !(focal->gamma > 0), FGHM_FIELD_GAMMA, FGHM_FIELD_RULE},
+        {!plain && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION, FGHM_FIELD_RULE},
+        {!plain && has_two_gammas(focal), FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE},
+        {star && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE},
+        {star && batch->target_form == FGHM_TARGET_LABEL_SCORE, FGHM_FIELD_TARGET_FORM,
+         FGHM_FIELD_RULE},
+    };
+    for (size_t i = 0; i < sizeof conflicts / sizeof conflicts[0]; i++) {
+        if (conflicts[i].there) {
+            return fghm_fail_both(report, FGHM_ERROR_COMBINATION, conflicts[i].field,
+                                  conflicts[i].other);
+        }
+    }
     return FGHM_OK;
 }
 
 /* See struct fghm_focal_plan.  Targets that are 0 or 1 for certain need no split. */
 static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kernels,
                         bool probability, double divisor, struct fghm_focal_plan *plan) {
-    const bool hard = plan->batch.labels && plan->batch.label_smoothing == 0;
+    const bool hard =
+        plan->batch.labels && plan->batch.scores.data == NULL && plan->batch.label_smoothing == 0;
     const bool split = has_two_gammas(focal) || (focal->rule == FGHM_RULE_SPLIT && !hard);
+    plan->probability = probability;
     plan->split = split && !plan->batch.softmax;
     plan->star = 0;
     plan->constants = constants_of(focal, 1 / divisor);
@@ -105,57 +128,46 @@ static void batch_segment(void *context, size_t segment, size_t first, size_t n)
     call->kernels->focal_batch(&call->plan, first, n, &call->parts[segment]);
 }
 
+static bool has_array(const fghm_batch *batch) {
+    return batch->element_loss.data != NULL || batch->gradient.data != NULL ||
+           batch->hessian.data != NULL;
+}
+
+/* Brings the numbers of the result back in *value. */
 static fghm_status batch_compute(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
-                                 bool any_weights, fghm_result *result, int64_t *offender) {
+                                 const fghm_result *result, fghm_result *value,
+                                 struct fghm_report *report) {
     struct batch_call call;
     struct fghm_plan *const plan = &call.plan.batch;
-    fghm_status status = fghm_plan_make(batch, &limits, result, plan, offender);
-    FGHM_REQUIRE(status == FGHM_OK, status);
-    plan->any_weights = any_weights;
-    FGHM_REQUIRE(result != NULL || batch->element_loss.data != NULL ||
-                     batch->gradient.data != NULL || batch->hessian.data != NULL,
-                 FGHM_ERROR_NO_OUTPUT);
-    const bool probability = batch->activation == FGHM_ACTIVATION_PROBABILITY;
-    status = check_rule(focal, plan, probability);
-    FGHM_REQUIRE(status == FGHM_OK, status);
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_TRY(fghm_plan_make(batch, &limits, false, result, plan, report));
+    FGHM_REQUIRE(result != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
+    FGHM_TRY(check_rule(focal, batch, report));
+    plan->star = focal->rule == FGHM_RULE_STAR;
 
     const struct fghm_row *const row = fghm_row();
     call.kernels = fghm_plan_is_double(plan) ? row->f64 : row->f32;
     struct fghm_part before;
     bool counted;
+    const bool ignores = plan->ignoring || plan->nan_ignored;
     const bool needs_counts = focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES ||
-                              (focal->reduction == FGHM_REDUCTION_MEAN_VALID && plan->ignoring);
-    status = fghm_plan_survey(pool, call.kernels, plan, needs_counts, &before, &counted, offender);
-    FGHM_REQUIRE(status == FGHM_OK, status);
+                              (focal->reduction == FGHM_REDUCTION_MEAN_VALID && ignores);
+    FGHM_TRY(fghm_plan_survey(pool, call.kernels, plan, needs_counts, &before, &counted, report));
 
     const double divisor = fghm_plan_divisor(plan, focal->reduction, focal->normalizer, &before);
-    plan_losses(focal, call.kernels, probability, divisor, &call.plan);
+    plan_losses(focal, call.kernels, batch->activation == FGHM_PROBABILITY, divisor, &call.plan);
     const size_t segments = fghm_plan_drive(pool, plan, batch_segment, &call);
     const struct fghm_part all = fghm_merge_parts(call.parts, segments);
-    status = fghm_part_status(plan, &all, offender);
-    FGHM_REQUIRE(status == FGHM_OK, status);
-
-    const struct fghm_part *const counts = counted ? &before : &all;
-    const uint64_t losses = fghm_plan_losses(plan);
-    const fghm_result value = {
-        .loss = all.sum / divisor,
-        .sum = all.sum,
-        .divisor = divisor,
-        .elements = losses,
-        .valid = losses - counts->ignored,
-        .positives = counts->positives,
-        .offender = -1,
-    };
-    fghm_result_give(result, &value);
-    return FGHM_OK;
+    *value = fghm_result_of(plan, counted ? &before : &all, &all, divisor);
+    return fghm_part_status(&all, report);
 }
 
 fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
                              fghm_result *result) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    int64_t offender;
-    const fghm_status status = batch_compute(focal, pool, batch, false, result, &offender);
-    return fghm_result_end(result, status, offender);
+    struct fghm_report report = FGHM_REPORT_NONE;
+    fghm_result value = FGHM_RESULT_INIT;
+    const fghm_status status = batch_compute(focal, pool, batch, result, &value, &report);
+    return fghm_result_end(result, status, &report, &value);
 }
 
 /* Contiguous elements ---------------------------------------------------------- */
@@ -182,23 +194,21 @@ static bool needs_batch(const fghm_focal *focal) {
 
 static fghm_status compute_as_batch(const fghm_focal *focal, fghm_pool *pool, fghm_dtype dtype,
                                     const struct fghm_span *span, double *loss) {
-    fghm_result result = {.size = sizeof result};
-    const fghm_batch batch = {
-        .size = sizeof batch,
-        .outer = span->n,
-        .classes = 1,
-        .inner = 1,
-        .logits = {.data = span->logits, .dtype = dtype},
-        .targets = {.data = span->targets, .dtype = dtype},
-        .weights = {.data = span->weights, .dtype = dtype},
-        .element_loss = {.data = span->element_loss, .dtype = dtype},
-        .gradient = {.data = span->gradient, .dtype = dtype},
-        .hessian = {.data = span->hessian, .dtype = dtype},
-    };
-    int64_t offender;
-    const fghm_status status = batch_compute(focal, pool, &batch, true, &result, &offender);
+    const fghm_result asked = FGHM_RESULT_INIT;
+    fghm_result value = FGHM_RESULT_INIT;
+    struct fghm_report report = FGHM_REPORT_NONE;
+    fghm_batch batch = FGHM_BATCH_INIT;
+    batch.ndim = 1;
+    batch.shape[0] = (int64_t)span->n;
+    batch.logits = (fghm_input){.data = span->logits, .dtype = dtype};
+    batch.targets = (fghm_input){.data = span->targets, .dtype = dtype};
+    batch.weights = (fghm_input){.data = span->weights, .dtype = dtype};
+    batch.element_loss = (fghm_output){.data = span->element_loss, .dtype = dtype};
+    batch.gradient = (fghm_output){.data = span->gradient, .dtype = dtype};
+    batch.hessian = (fghm_output){.data = span->hessian, .dtype = dtype};
+    const fghm_status status = batch_compute(focal, pool, &batch, &asked, &value, &report);
     if (status == FGHM_OK && loss != NULL) {
-        *loss = result.loss;
+        *loss = value.loss;
     }
     return status;
 }

@@ -292,12 +292,15 @@ static fghm_output as_output(const fghm_input *input) {
     return output;
 }
 
-static void list_slots(const fghm_batch *batch, struct fghm_plan *plan,
-                       struct slot slots[ARRAYS]) {
-    const fghm_output arrays[ARRAYS] = {
-        as_output(&batch->logits), as_output(&batch->targets), as_output(&batch->scores),
-        as_output(&batch->weights), batch->element_loss,       batch->gradient,
-        batch->hessian,            batch->harmonizing_weight};
+static void list_slots(const fghm_batch *batch, struct fghm_plan *plan, struct slot slots[ARRAYS]) {
+    const fghm_output arrays[ARRAYS] = {as_output(&batch->logits),
+                                        as_output(&batch->targets),
+                                        as_output(&batch->scores),
+                                        as_output(&batch->weights),
+                                        batch->element_loss,
+                                        batch->gradient,
+                                        batch->hessian,
+                                        batch->harmonizing_weight};
     struct fghm_array *const to[ARRAYS] = {
         &plan->logits,       &plan->targets,  &plan->scores,  &plan->weights,
         &plan->element_loss, &plan->gradient, &plan->hessian, &plan->harmonizing_weight};
@@ -342,8 +345,7 @@ static fghm_status check_meeting(const struct slot *slots, int output, int other
     const struct fghm_view *const view = &slots[output].view;
     const bool replaced = other < INPUTS && fghm_views_are_same(view, &slots[other].view);
     if (!replaced && !fghm_views_are_apart(view, &slots[other].view)) {
-        return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[output].field,
-                              slots[other].field);
+        return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[output].field, slots[other].field);
     }
     return FGHM_OK;
 }
@@ -468,10 +470,9 @@ size_t fghm_plan_losses(const struct fghm_plan *plan) {
 }
 
 void fghm_plan_take_class(struct fghm_plan *plan, size_t class_index) {
-    struct fghm_array *const arrays[] = {&plan->logits,       &plan->targets,
-                                         &plan->scores,       &plan->weights,
-                                         &plan->element_loss, &plan->gradient,
-                                         &plan->hessian,      &plan->harmonizing_weight};
+    struct fghm_array *const arrays[] = {&plan->logits,  &plan->targets,           &plan->scores,
+                                         &plan->weights, &plan->element_loss,      &plan->gradient,
+                                         &plan->hessian, &plan->harmonizing_weight};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         struct fghm_array *const array = arrays[i];
         if (array->data != NULL) {
@@ -600,6 +601,7 @@ fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part 
     /* Labels are added up where they are counted, before the walk. */
     const struct fghm_part *const targets = plan->labels ? counts : sums;
     return (fghm_result){
+        .filled = sizeof(fghm_result), /* it has been computed */
         .loss = sums->sum / divisor,
         .sum = sums->sum,
         .divisor = divisor,
@@ -611,17 +613,13 @@ fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part 
     };
 }
 
-static bool is_of_elements(fghm_status status) {
-    return status == FGHM_ERROR_TARGET || status == FGHM_ERROR_PROBABILITY;
-}
-
 fghm_status fghm_result_end(fghm_result *result, fghm_status status,
                             const struct fghm_report *report, const fghm_result *value) {
     if (result == NULL || !is_size(result->size, FGHM_RESULT_SIZE_0_2)) {
         return status;
     }
     const size_t size = result->size;
-    const bool whole = status == FGHM_OK || is_of_elements(status);
+    const bool whole = status == FGHM_OK || value->filled > 0;
     const size_t known = whole ? sizeof *result : offsetof(fghm_result, loss);
     fghm_result all = *value;
     all.size = (uint32_t)size;

@@ -65,9 +65,9 @@ double fghm_plan_divisor(const struct fghm_plan *plan, fghm_reduction reduction,
 fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *counts,
                            const struct fghm_part *sums, double divisor);
 
-/* Hands the result of a call to the caller, as much of it as both know; after an error that is
- * none of an element, the head alone.  A result that is no struct of this library is left as it
- * is, and NULL is fine.  Returns the status. */
+/* Hands the result of a call to the caller, as much of it as both know; after an error that left
+ * nothing computed (value->filled is 0), the head alone.  A result that is no struct of this
+ * library is left as it is, and NULL is fine.  Returns the status. */
 fghm_status fghm_result_end(fghm_result *result, fghm_status status,
                             const struct fghm_report *report, const fghm_result *value);
 

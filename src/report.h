@@ -13,7 +13,8 @@ struct fghm_report {
 };
 
 /* No place. */
-#define FGHM_REPORT_NONE {FGHM_FIELD_NONE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1}
+#define FGHM_REPORT_NONE                                                                           \
+    { FGHM_FIELD_NONE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1 }
 
 /* Each notes a place and returns the status. */
 

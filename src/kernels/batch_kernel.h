@@ -163,7 +163,7 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
 /* Focal-star: logits times gamma, where finite ones stay finite.  A target that is neither
  * 0 nor 1 becomes NaN. */
 static inline int star_inputs(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
-                               struct fghm_span *span, struct fghm_part *part) {
+                              struct fghm_span *span, struct fghm_part *part) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real star = (real)plan->star;
@@ -304,11 +304,9 @@ static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, 
 
 /* Samples of the softmax form: their margins are elements with target 1, to be computed
  * into the tile. */
-static __attribute__((noinline)) struct fghm_span softmax_load(const struct fghm_plan *plan,
-                                                               size_t first, size_t n,
-                                                               struct softmax_samples *samples,
-                                                               struct tile *tile,
-                                                               struct fghm_part *part) {
+static __attribute__((noinline)) struct fghm_span
+softmax_load(const struct fghm_plan *plan, size_t first, size_t n, struct softmax_samples *samples,
+             struct tile *tile, struct fghm_part *part) {
     softmax_margins(plan, first, n, samples, tile->logits);
     if (plan->weights.data != NULL) {
         load(&plan->weights, first, n, tile->weights);
@@ -477,10 +475,14 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
             tile_outputs(batch, first + at, true, &tile, &span);
         }
         int bad = 0;
-        part_add(part, ghm_compute(plan, &span, &bad));
+        double loss = ghm_compute(plan, &span, &bad);
         if (bad != 0) {
             report(FGHM_BAD_TARGET, first + at, &span, part);
+            blank_offenders(false, false, length, &tile, &span);
+            loss = ghm_compute(plan, &span, &bad);
+            spoil_marked(&tile, &span);
         }
+        part_add(part, loss);
         if (batch->softmax) {
             softmax_store(batch, &constants, first + at, &samples, &tile, &span);
         } else {

@@ -584,8 +584,8 @@ static __attribute__((noinline)) void add_numbers(double *high, double *low, rea
                                                   size_t n, const real *numbers) {
     struct double_sum sum = {*high, *low};
     for (size_t at = 0; at < n; at += CHUNK) {
-        double_sum_add(&sum, chunk_total(least, most, n - at < CHUNK ? n - at : CHUNK,
-                                         numbers + at));
+        double_sum_add(&sum,
+                       chunk_total(least, most, n - at < CHUNK ? n - at : CHUNK, numbers + at));
     }
     *high = sum.high;
     *low = sum.low;
