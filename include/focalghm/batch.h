@@ -12,127 +12,326 @@
 extern "C" {
 #endif
 
-/* A batch: where the numbers of a call lie, in whatever form they are, for the
- * functions named fghm_..._batch.
+/**
+ * @file
+ * A batch: where the numbers of a call lie, in whatever form their owner has them.
  *
- * Its elements have three indices: outer o, class c and inner i.
+ * The functions named fghm_..._batch take an fghm_batch.  Its shape has up to eight axes, of
+ * which one may be the axis of the classes.  An *element* is one logit: an index for each axis.
+ * A *sample* is an index for each axis but that of the classes; it has as many elements as
+ * there are classes.  Without a class axis every element is a sample.
  *
- *     layout of the caller             outer   classes   inner   strides of the logits
- *     n values                         n       1         1       {1, 0, 0}
- *     N x C, row-major                 N       C         1       {C, 1, 0}
- *     C x N, class-major (LightGBM)    1       C         N       {0, N, 1}
- *     N, C, H, W (segmentation)        N       C         H W     {C H W, H W, 1}
- *     N, H, W, C (channels last)       N H W   C         1       {C, 1, 0}
+ *     what                              shape            class axis
+ *     n logits                          {n}              none
+ *     N x C, one row a sample           {N, C}           1 (or -1)
+ *     C x N, class after class          {C, N}           0
+ *     images N,C,H,W                    {N, C, H, W}     1
+ *     a detector's N,A,C,H,W            {N, A, C, H, W}  2
  *
- * A sample is a pair (o, i); it has `classes` elements. */
+ * Views that are not contiguous (a crop, a transposed or reversed array, a repeated value) go
+ * in as they are, with their strides.
+ *
+ * Example: softmax over 21 classes of N,C,H,W images, with labels, 255 meaning "ignore".
+ * @code
+ * fghm_batch batch = FGHM_BATCH_INIT;
+ * batch.ndim = 4;
+ * batch.shape[0] = images, batch.shape[1] = 21, batch.shape[2] = height, batch.shape[3] = width;
+ * batch.class_axis = 1;
+ * batch.activation = FGHM_SOFTMAX;
+ * batch.target_form = FGHM_TARGET_LABEL;
+ * batch.ignore_index = 255;
+ * batch.logits.data = logits, batch.logits.dtype = FGHM_F32;
+ * batch.targets.data = labels, batch.targets.dtype = FGHM_U8;
+ * batch.gradient.data = gradient, batch.gradient.dtype = FGHM_F32;
+ * fghm_result result = FGHM_RESULT_INIT;
+ * fghm_status status = fghm_focal_batch(focal, NULL, &batch, &result);
+ * @endcode
+ */
 
-/* How a number is stored.  F16 is IEEE binary16, BF16 the upper half of binary32.
- * Results are computed in double if the logits are FGHM_F64, else in float, and
- * rounded once more, to nearest, where an output is narrower; sums are always
- * double. */
+/**
+ * How a number is stored.
+ *
+ * Results are computed in double if the logits are FGHM_F64, else in float; the last step to
+ * an output that is narrower rounds to nearest.  Sums are always double.
+ */
 typedef int32_t fghm_dtype;
 
-#define FGHM_F32 0
-#define FGHM_F64 1
-#define FGHM_F16 2
-#define FGHM_BF16 3
-#define FGHM_U8 4  /* targets only */
-#define FGHM_I32 5 /* targets only */
-#define FGHM_I64 6 /* targets only */
+/** The values of ::fghm_dtype. */
+enum fghm_dtype_values {
+    FGHM_DTYPE_INVALID = -1,
+    /** Not set: an error where there is an array. */
+    FGHM_DTYPE_UNSET = 0,
+    /** float */
+    FGHM_F32 = 1,
+    /** double */
+    FGHM_F64 = 2,
+    /** IEEE binary16 */
+    FGHM_F16 = 3,
+    /** The upper half of binary32 */
+    FGHM_BF16 = 4,
+    /** uint8_t; targets and labels only, as the next two (C's bool is stored so, too) */
+    FGHM_U8 = 5,
+    /** int32_t */
+    FGHM_I32 = 6,
+    /** int64_t */
+    FGHM_I64 = 7
+};
 
-/* An array that is read, and one that is written.  Strides count elements, for o,
- * c and i, and may be negative, or, for an input, 0, which repeats a value.  All
- * three 0 stands for contiguous elements, with i running fastest and o slowest (so one
- * value cannot be repeated over all three axes).
- * `reserved` must be 0.  data NULL: there is no such array. */
+/** How an array lies in memory. */
+typedef int32_t fghm_layout;
+
+/** The values of ::fghm_layout. */
+enum fghm_layout_values {
+    FGHM_LAYOUT_INVALID = -1,
+    /** Row-major over the axes that the array has: all of them for an array of elements, all but
+     * the class axis for an array of samples.  The strides must be 0. */
+    FGHM_LAYOUT_CONTIGUOUS = 0,
+    /** strides[] say where the elements are.  They count elements, not bytes; 0 repeats a value,
+     * on one axis or on all, and a negative one goes backwards.  On an axis of extent 0 or 1 the
+     * stride is not looked at.  In an array of samples the entry of the class axis is 0. */
+    FGHM_LAYOUT_STRIDED = 1,
+    /** One value for each sample, row-major over all axes but the class axis, repeated for the
+     * classes.  The strides must be 0.  Not for outputs of elements. */
+    FGHM_LAYOUT_PER_SAMPLE = 2
+};
+
+/** The most axes of a shape. */
+enum fghm_batch_limits_values {
+    FGHM_BATCH_LIMITS_INVALID = -1,
+    FGHM_AXES_MAX = 8,
+    /** For fghm_batch.class_axis: there is none.  (-1 is the last axis.) */
+    FGHM_AXIS_NONE = -128,
+    /** What the initializers write into fghm_batch.tag. */
+    FGHM_TAG = 0x46474d31
+};
+
+/** An extent that nobody has set. */
+#define FGHM_UNSET INT64_MIN
+
+/** No value of the targets means "ignore". */
+#define FGHM_IGNORE_NONE INT64_MIN
+
+/** An array that is read.  Where data is NULL there is no such array, and the rest is not
+ * looked at. */
 typedef struct fghm_input {
+    /** The element with index 0 on every axis. */
     const void *data;
     fghm_dtype dtype;
-    int32_t reserved;
-    int64_t strides[3];
+    fghm_layout layout;
+    int64_t strides[FGHM_AXES_MAX];
 } fghm_input;
 
+/** An array that is written; as fghm_input. */
 typedef struct fghm_output {
     void *data;
     fghm_dtype dtype;
-    int32_t reserved;
-    int64_t strides[3];
+    fghm_layout layout;
+    int64_t strides[FGHM_AXES_MAX];
 } fghm_output;
 
-/* What the targets are. */
-typedef int32_t fghm_target_form;
-
-/* One target t in [0, 1] for each element, of any dtype. */
-#define FGHM_TARGET_DENSE 0
-/* One label for each sample (the stride of c is ignored), of dtype U8, I32 or I64:
- * the element of the labelled class has t = 1, the sample's others t = 0. */
-#define FGHM_TARGET_LABEL 1
-
-/* Which label means "none of the classes", so that all elements of the sample have
- * t = 0.  With softmax, where every sample has a class, background is a class like
- * the others, but does not count as positive. */
-typedef int32_t fghm_background;
-
-#define FGHM_BACKGROUND_NONE 0      /* no label does; classes are 0 ... classes - 1 */
-#define FGHM_BACKGROUND_LAST 1      /* the label `classes` (softmax: classes - 1) */
-#define FGHM_BACKGROUND_FIRST 2     /* the label 0; classes are 1 ... classes (softmax: as NONE) */
-#define FGHM_BACKGROUND_MINUS_ONE 3 /* the label -1; classes as NONE (not with softmax) */
-
-/* What the logits array holds. */
+/** What the logits array holds. */
 typedef int32_t fghm_activation;
 
-/* Logits, each element on its own: p = sigmoid(x). */
-#define FGHM_ACTIVATION_SIGMOID 0
-/* Logits of which each sample has one true class: p = softmax over the classes.
- * Needs FGHM_TARGET_LABEL.  The loss belongs to the sample: so do weights,
- * element_loss and harmonizing_weight, whose stride of c is ignored, and every
- * count of elements below is one of samples. */
-#define FGHM_ACTIVATION_SOFTMAX 1
-/* Probabilities p, already activated, in [0, 1].  Gradient and Hessian are those
- * with respect to p. */
-#define FGHM_ACTIVATION_PROBABILITY 2
+/** The values of ::fghm_activation. */
+enum fghm_activation_values {
+    FGHM_ACTIVATION_INVALID = -1,
+    /** Logits, each element for itself: p = sigmoid(x). */
+    FGHM_SIGMOID = 0,
+    /** Logits of which each sample has one true class: p = softmax over the class axis.  Needs
+     * FGHM_TARGET_LABEL.  The loss belongs to the sample: targets, weights, element_loss and
+     * harmonizing_weight are arrays of samples, and every count of elements is one of samples. */
+    FGHM_SOFTMAX = 1,
+    /** Probabilities p, already activated, in [0, 1].  Gradient and Hessian are those with
+     * respect to p. */
+    FGHM_PROBABILITY = 2
+};
 
-/* One batch.  Set everything to 0, then size and what is needed. */
+/** What the targets are. */
+typedef int32_t fghm_target_form;
+
+/** The values of ::fghm_target_form. */
+enum fghm_target_form_values {
+    FGHM_TARGET_INVALID = -1,
+    /** One target t in [0, 1] for each element, of any dtype. */
+    FGHM_TARGET_DENSE = 0,
+    /** One label for each sample, of dtype U8, I32 or I64: the element of the labelled class has
+     * t = 1, the sample's others t = 0.  targets is an array of samples. */
+    FGHM_TARGET_LABEL = 1,
+    /** Labels as above, and in `scores` one number s in [0, 1] for each sample: the element of
+     * the labelled class has t = s.  Not with softmax. */
+    FGHM_TARGET_LABEL_SCORE = 2
+};
+
+/** Which label means "none of the classes", so that all elements of the sample have t = 0. */
+typedef int32_t fghm_background;
+
+/** The values of ::fghm_background.  With softmax, where every sample has a class, background is
+ * a class like the others, but does not count as positive. */
+enum fghm_background_values {
+    FGHM_BACKGROUND_INVALID = -1,
+    /** No label does; classes are 0 ... C - 1. */
+    FGHM_BACKGROUND_NONE = 0,
+    /** The label C; with softmax C - 1. */
+    FGHM_BACKGROUND_LAST = 1,
+    /** The label 0, and classes are 1 ... C; with softmax the label 0 of 0 ... C - 1. */
+    FGHM_BACKGROUND_FIRST = 2,
+    /** The label -1; classes are 0 ... C - 1.  Not with softmax. */
+    FGHM_BACKGROUND_MINUS_ONE = 3
+};
+
+/** Bits of fghm_batch.flags. */
+enum fghm_batch_flags {
+    FGHM_BATCH_FLAGS_INVALID = -1,
+    /** A dense target that is NaN is missing: its element is ignored. */
+    FGHM_NAN_TARGETS_IGNORED = 1
+};
+
+/**
+ * One batch.  Initialize it with FGHM_BATCH_INIT or fghm_batch_init, then set what is needed:
+ * at least ndim, shape, logits and targets (data and dtype), and an output or a result.
+ *
+ * A later version of the library may know more fields, which stand behind these and are neutral
+ * at 0.  A program that was built with another version goes on working: `size` says what it
+ * knows.
+ */
 typedef struct fghm_batch {
-    size_t size; /* sizeof(fghm_batch): tells the library which fields there are */
-    size_t outer, classes, inner;
+    /** sizeof(fghm_batch), by the initializer. */
+    uint32_t size;
+    /** FGHM_TAG, by the initializer.  A struct that was only zeroed is an error. */
+    uint32_t tag;
+    /** The number of axes, 1 to FGHM_AXES_MAX. */
+    int32_t ndim;
+    /** 0 ... ndim - 1; or from the end, -1 ... -ndim; or FGHM_AXIS_NONE. */
+    int32_t class_axis;
+    /** The extents: at least 0 (an empty batch is a success), that of the class axis at least 1;
+     * FGHM_UNSET from ndim on. */
+    int64_t shape[FGHM_AXES_MAX];
     fghm_activation activation;
     fghm_target_form target_form;
     fghm_background background;
-    int32_t ignoring;     /* 1: targets equal to ignore_index are ignored; 0: none is */
-    int64_t ignore_index; /* any value, negative ones too */
-    /* Label smoothing s in [0, 1]: t becomes t (1 - s) + s / 2.  Not with softmax. */
+    /** FGHM_NAN_TARGETS_IGNORED, or 0. */
+    int32_t flags;
+    /** Targets with this value, or labels, are ignored: all results of their elements are 0,
+     * whatever their logits and weights are.  Any value, also one outside the range of targets;
+     * FGHM_IGNORE_NONE for none. */
+    int64_t ignore_index;
+    /** Label smoothing s in [0, 1]: t becomes t (1 - s) + s / 2.  Not with softmax. */
     double label_smoothing;
-    fghm_input logits;
-    fghm_input targets;
-    /* Factors >= 0 of the elements, or, with a stride of 0 for c, of the samples. */
-    fghm_input weights;
-    /* One double for each class, or NULL.  class_alpha[c] in [0, 1] replaces the
-     * alpha of the handle for elements of class c (with softmax: is the factor of
-     * samples whose label is c); class_weights[c] >= 0 is one more factor. */
+    /** alpha of each class, in place of the handle's; with softmax, the factor of samples with
+     * this label.  One double for each class, 0 or in [2^-40, 1], or NULL. */
     const double *class_alpha;
+    /** gamma of each class.  No rule of this version has it: NULL. */
+    const double *class_gamma;
+    /** One more factor of each class, 0 or in [2^-40, 2^40], or NULL. */
     const double *class_weights;
-    /* Results, any of them. */
+    /** Numbers to be added to the logits of each class.  Not in this version: NULL. */
+    const double *class_offsets;
+    /** Logits, or probabilities: an array of elements, of a floating-point dtype. */
+    fghm_input logits;
+    /** Targets (elements) or labels (samples); see target_form. */
+    fghm_input targets;
+    /** FGHM_TARGET_LABEL_SCORE: the scores, an array of samples of a floating-point dtype. */
+    fghm_input scores;
+    /** Factors of the elements, any numbers; NaN makes the results of its own element NaN.  With
+     * softmax an array of samples.  For GHM, a mask: an element is valid if its number is above
+     * 0.  Of a floating-point dtype. */
+    fghm_input weights;
+    /** The loss of each element (softmax: sample), not divided by D. */
     fghm_output element_loss;
+    /** d loss / d logit of each element. */
     fghm_output gradient;
+    /** d2 loss / d logit2 of each element. */
     fghm_output hessian;
-    fghm_output harmonizing_weight; /* GHM only: w of each element */
+    /** GHM only: w of each element (softmax: sample). */
+    fghm_output harmonizing_weight;
 } fghm_batch;
 
-/* What a call over a batch says besides its arrays. */
+/** The size of fghm_batch in 0.2.0, the least that a library accepts.  Accepted are multiples of
+ * 8 from here to 4096, and what is behind the known fields must be 0. */
+#define FGHM_BATCH_SIZE_0_2 (offsetof(fghm_batch, harmonizing_weight) + sizeof(fghm_output))
+
+/**
+ * What a call over a batch says besides its arrays.  Initialize it with FGHM_RESULT_INIT or
+ * fghm_result_init; it may be used again without.
+ *
+ * After an error the fields up to `offender` are valid; after an element error all are, with
+ * sums that leave out the elements in question.
+ */
 typedef struct fghm_result {
-    size_t size;        /* sizeof(fghm_result), set by the caller */
-    double loss;        /* reduced: sum / D */
-    double sum;         /* of all element losses */
-    double divisor;     /* D */
-    uint64_t elements;  /* outer classes inner (softmax: outer inner) */
-    uint64_t valid;     /* elements that are not ignored */
-    uint64_t positives; /* valid elements with t >= 1/2 before label smoothing */
-    /* After an error that has a place, the first of its kind in the order o, c, i: the
-     * index of the sample o inner + i (LABEL), of the element (o classes + c) inner
-     * + i (TARGET, WEIGHT), or the class (ALPHA, WEIGHT of class_weights); else -1. */
+    /** sizeof(fghm_result), by the initializer; the library never changes it. */
+    uint32_t size;
+    /** How many bytes from the start the library has written. */
+    uint32_t filled;
+    /** What the call returned. */
+    fghm_status status;
+    /** Where the error is. */
+    fghm_field field;
+    /** FGHM_ERROR_COMBINATION, FGHM_ERROR_ALIASING: the other of the two. */
+    fghm_field other_field;
+    /** What offender counts. */
+    fghm_place place;
+    /** The first element, sample, class or axis that is in error, else -1. */
     int64_t offender;
+    /** The reduced loss: sum / divisor. */
+    double loss;
+    /** The sum of all element losses. */
+    double sum;
+    /** D. */
+    double divisor;
+    /** The sum of the weights of valid elements, NaN left out; their number, without weights.
+     * For GHM the number of valid elements. */
+    double sum_weights;
+    /** The sum of the targets of valid elements before label smoothing, NaN left out. */
+    double sum_targets;
+    /** The number of elements (softmax: samples). */
+    uint64_t elements;
+    /** Those that are not ignored. */
+    uint64_t valid;
+    /** Valid elements that are positive: for dense targets those with t >= 1/2 before label
+     * smoothing (focal-star: t = 1), for labels, with scores or without, those of the labelled
+     * class; with softmax, samples whose label is not background. */
+    uint64_t positives;
 } fghm_result;
+
+/** The size of fghm_result in 0.2.0; see FGHM_BATCH_SIZE_0_2. */
+#define FGHM_RESULT_SIZE_0_2 (offsetof(fghm_result, positives) + sizeof(uint64_t))
+
+/** No array. */
+#define FGHM_ARRAY_NONE { NULL, 0, 0, { 0, 0, 0, 0, 0, 0, 0, 0 } }
+
+/** The initial value of an fghm_batch. */
+/* clang-format off */
+#define FGHM_BATCH_INIT { \
+    sizeof(fghm_batch), FGHM_TAG, 0, FGHM_AXIS_NONE, \
+    { FGHM_UNSET, FGHM_UNSET, FGHM_UNSET, FGHM_UNSET, \
+      FGHM_UNSET, FGHM_UNSET, FGHM_UNSET, FGHM_UNSET }, \
+    FGHM_SIGMOID, FGHM_TARGET_DENSE, FGHM_BACKGROUND_NONE, 0, FGHM_IGNORE_NONE, 0.0, \
+    NULL, NULL, NULL, NULL, \
+    FGHM_ARRAY_NONE, FGHM_ARRAY_NONE, FGHM_ARRAY_NONE, FGHM_ARRAY_NONE, \
+    FGHM_ARRAY_NONE, FGHM_ARRAY_NONE, FGHM_ARRAY_NONE, FGHM_ARRAY_NONE }
+
+/** The initial value of an fghm_result. */
+#define FGHM_RESULT_INIT { sizeof(fghm_result), 0, 0, 0, 0, 0, -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0 }
+/* clang-format on */
+
+/**
+ * Does what FGHM_BATCH_INIT does, for languages that have no macros.
+ *
+ * @param batch  the struct to initialize
+ * @param size   its size as the caller knows it; also what is written into it
+ * @return FGHM_OK; FGHM_ERROR_NULL_POINTER; FGHM_ERROR_STRUCT if size is none that a library
+ * accepts: nothing is then written
+ */
+FGHM_API fghm_status fghm_batch_init(fghm_batch *batch, size_t size);
+
+/**
+ * Does what FGHM_RESULT_INIT does; as fghm_batch_init.
+ *
+ * @param result  the struct to initialize
+ * @param size    its size as the caller knows it; also what is written into it
+ * @return FGHM_OK; FGHM_ERROR_NULL_POINTER; FGHM_ERROR_STRUCT
+ */
+FGHM_API fghm_status fghm_result_init(fghm_result *result, size_t size);
 
 #ifdef __cplusplus
 }
