@@ -121,44 +121,43 @@ static double run_focal_avx2(const struct entrant *entrant) {
     return scale * entrant->bench->avx2->focal[FGHM_GAMMA_2](&constants, &span, &bad_target);
 }
 
+/* Row-major: samples x classes. */
+static fghm_batch batch_of(size_t samples, size_t classes) {
+    fghm_batch batch = FGHM_BATCH_INIT;
+    batch.ndim = 2;
+    batch.class_axis = 1;
+    batch.shape[0] = (int64_t)samples;
+    batch.shape[1] = (int64_t)classes;
+    return batch;
+}
+
 /* Loss and gradient of a batch with targets that are not the logits' type. */
 static double focal_batch(const struct entrant *entrant, fghm_batch *batch) {
     const struct inputs *const in = &entrant->bench->f32;
-    fghm_result result = {.size = sizeof result, .loss = NAN};
-    batch->size = sizeof *batch;
-    batch->inner = 1;
-    batch->logits.data = in->logits;
-    batch->gradient.data = in->gradient;
-    fghm_focal_batch(entrant->bench->gamma_2, NULL, batch, &result);
-    return result.loss;
+    fghm_result result = FGHM_RESULT_INIT;
+    batch->logits = (fghm_input){.data = in->logits, .dtype = FGHM_F32};
+    batch->gradient = (fghm_output){.data = in->gradient, .dtype = FGHM_F32};
+    const fghm_status status = fghm_focal_batch(entrant->bench->gamma_2, NULL, batch, &result);
+    return status == FGHM_OK ? result.loss : (double)NAN;
 }
 
 static double run_focal_bytes(const struct entrant *entrant) {
-    fghm_batch batch = {
-        .outer = entrant->n,
-        .classes = 1,
-        .targets = {.data = entrant->bench->f32.byte_targets, .dtype = FGHM_U8},
-    };
+    fghm_batch batch = batch_of(entrant->n, 1);
+    batch.targets = (fghm_input){.data = entrant->bench->f32.byte_targets, .dtype = FGHM_U8};
     return focal_batch(entrant, &batch);
 }
 
 static double run_focal_labels(const struct entrant *entrant) {
-    fghm_batch batch = {
-        .outer = entrant->n / INPUT_CLASSES,
-        .classes = INPUT_CLASSES,
-        .target_form = FGHM_TARGET_LABEL,
-        .background = FGHM_BACKGROUND_LAST,
-        .targets = {.data = entrant->bench->f32.labels, .dtype = FGHM_I32},
-    };
+    fghm_batch batch = batch_of(entrant->n / INPUT_CLASSES, INPUT_CLASSES);
+    batch.target_form = FGHM_TARGET_LABEL;
+    batch.background = FGHM_BACKGROUND_LAST;
+    batch.targets = (fghm_input){.data = entrant->bench->f32.labels, .dtype = FGHM_I32};
     return focal_batch(entrant, &batch);
 }
 
 static double run_focal_dense_batch(const struct entrant *entrant) {
-    fghm_batch batch = {
-        .outer = entrant->n,
-        .classes = 1,
-        .targets = {.data = entrant->bench->f32.targets, .dtype = FGHM_F32},
-    };
+    fghm_batch batch = batch_of(entrant->n, 1);
+    batch.targets = (fghm_input){.data = entrant->bench->f32.targets, .dtype = FGHM_F32};
     return focal_batch(entrant, &batch);
 }
 

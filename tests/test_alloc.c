@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/descriptor.h"
 #include "support/suite.h"
 
 void *__real_malloc(size_t size);
@@ -308,10 +309,10 @@ static fghm_status density(fghm_ghm *ghm) {
 
 /* More counts than a call has room for on its stack. */
 static fghm_batch many_classes(void) {
-    fghm_batch batch = {.size = sizeof batch, .outer = SAMPLES, .classes = CLASSES, .inner = 1};
-    batch.logits.data = inputs;
-    batch.targets.data = targets;
-    batch.gradient.data = outputs;
+    fghm_batch batch = descriptor_of(SAMPLES, CLASSES, 1);
+    batch.logits = (fghm_input){.data = inputs, .dtype = FGHM_F32};
+    batch.targets = (fghm_input){.data = targets, .dtype = FGHM_F32};
+    batch.gradient = (fghm_output){.data = outputs, .dtype = FGHM_F32};
     return batch;
 }
 

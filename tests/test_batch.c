@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/descriptor.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/suite.h"
@@ -46,7 +47,7 @@ struct combination {
 };
 
 static int is_softmax(const struct combination *c) {
-    return c->activation == FGHM_ACTIVATION_SOFTMAX;
+    return c->activation == FGHM_SOFTMAX;
 }
 
 static int is_double(const struct combination *c) {
@@ -125,7 +126,7 @@ static void draw_targets(struct random *r, struct combination *c) {
         c->targets = FGHM_U8 + (fghm_dtype)random_below(r, 3);
         c->background = (fghm_background)random_below(r, is_softmax(c) ? 3 : 4);
     } else {
-        c->targets = (fghm_dtype)random_below(r, 7);
+        c->targets = FGHM_F32 + (fghm_dtype)random_below(r, 7);
     }
     c->ignoring = random_bits(r) & 1 ? 1 : 0;
     c->ignore_index = indices[random_below(r, SUITE_COUNT(indices))];
@@ -136,7 +137,7 @@ static void draw_targets(struct random *r, struct combination *c) {
 static void mend(struct combination *c) {
     struct reference_loss *const loss = &c->loss;
     const int special = loss->rule == FGHM_RULE_STAR || loss->rule == FGHM_RULE_QUALITY;
-    if (special && c->activation == FGHM_ACTIVATION_PROBABILITY) {
+    if (special && c->activation == FGHM_PROBABILITY) {
         loss->rule -= 2;
     } else if (special) {
         loss->negative_gamma = loss->gamma;
@@ -155,10 +156,10 @@ static struct combination draw(struct random *r, unsigned number) {
     draw_loss(r, &c);
     draw_targets(r, &c);
     mend(&c);
-    c.logits = (fghm_dtype)random_below(r, 4);
-    c.weights = (fghm_dtype)random_below(r, 4);
+    c.logits = FGHM_F32 + (fghm_dtype)random_below(r, 4);
+    c.weights = FGHM_F32 + (fghm_dtype)random_below(r, 4);
     for (int k = 0; k < OUTPUTS; k++) {
-        c.outputs[k] = (fghm_dtype)random_below(r, 4);
+        c.outputs[k] = FGHM_F32 + (fghm_dtype)random_below(r, 4);
     }
     c.weighting = (enum weighting)random_below(r, 3);
     c.has_class_alpha = random_below(r, 3) == 0;
@@ -253,7 +254,7 @@ static void fill_logits(struct random *r, const struct combination *c, const str
     const double spread = spreads[random_below(r, 3)];
     for (size_t k = 0; k < strided_count(a); k++) {
         double x = spread * random_normal(r);
-        if (c->activation == FGHM_ACTIVATION_PROBABILITY) {
+        if (c->activation == FGHM_PROBABILITY) {
             x = 1.0 / (1.0 + exp(-x));
             x = strided_round(c->logits, x);
             /* The ends have a test of their own. */
@@ -350,22 +351,16 @@ static fghm_focal *handle_of(const struct combination *c) {
 static fghm_status call(const struct combination *c, const struct arrays *a, fghm_pool *pool,
                         const struct strided *outputs, unsigned subset, fghm_result *result) {
     fghm_focal *focal = handle_of(c);
-    fghm_batch b = {
-        .size = sizeof b,
-        .outer = c->outer,
-        .classes = c->classes,
-        .inner = c->inner,
-        .activation = c->activation,
-        .target_form = c->form,
-        .background = c->background,
-        .ignoring = c->ignoring,
-        .ignore_index = c->ignore_index,
-        .label_smoothing = c->smoothing,
-        .logits = strided_input(&a->logits),
-        .targets = strided_input(&a->targets),
-        .class_alpha = c->has_class_alpha ? c->class_alpha : NULL,
-        .class_weights = c->has_class_weights ? c->class_weights : NULL,
-    };
+    fghm_batch b = descriptor_of(c->outer, c->classes, c->inner);
+    b.activation = c->activation;
+    b.target_form = c->form;
+    b.background = c->background;
+    b.ignore_index = c->ignoring ? c->ignore_index : FGHM_IGNORE_NONE;
+    b.label_smoothing = c->smoothing;
+    b.logits = strided_input(&a->logits);
+    b.targets = strided_input(&a->targets);
+    b.class_alpha = c->has_class_alpha ? c->class_alpha : NULL;
+    b.class_weights = c->has_class_weights ? c->class_weights : NULL;
     fghm_output *const to[OUTPUTS] = {&b.element_loss, &b.gradient, &b.hessian};
     if (c->weighting != UNWEIGHTED) {
         b.weights = strided_input(&a->weights);
@@ -464,7 +459,7 @@ static int is_promised(double gamma) {
 static double bound_of(const struct combination *c) {
     const int promised = is_promised(c->loss.gamma) && is_promised(c->loss.negative_gamma);
     double bound = promised ? 8.0 : 16.0;
-    if (c->activation == FGHM_ACTIVATION_PROBABILITY) {
+    if (c->activation == FGHM_PROBABILITY) {
         bound = 16.0;
     }
     bound += c->weighting != UNWEIGHTED ? 1.0 : 0.0;
@@ -580,7 +575,7 @@ static void check_sigmoid(const struct combination *c, const struct arrays *a, s
                           struct reference r[3], double divisor) {
     void (*const formula)(struct reference *, const struct reference_loss *, mpfr_srcptr,
                           mpfr_srcptr) =
-        c->activation == FGHM_ACTIVATION_PROBABILITY ? reference_probability : reference_sigmoid;
+        c->activation == FGHM_PROBABILITY ? reference_probability : reference_sigmoid;
     const size_t class_index = k / c->inner % c->classes;
     const struct reference_loss loss = loss_of(c, class_index);
     const double shifts[] = {0.0, ldexp(2.0, -format_of(c)->digits),
@@ -605,7 +600,7 @@ static void check_sigmoid(const struct combination *c, const struct arrays *a, s
         bound += 2.0 * c->loss.gamma * fabs(mpfr_get_d(x, MPFR_RNDN));
     }
     bound += (c->loss.gamma + 2.0) * 2.0 * r->condition;
-    if (c->activation == FGHM_ACTIVATION_PROBABILITY) {
+    if (c->activation == FGHM_PROBABILITY) {
         bound += error_of_power(c, mpfr_get_d(x, MPFR_RNDN), t);
     }
     check_element(c, a, k, k, r, c->smoothing > 0.0 ? &r[2] : NULL, weight_of(c, a, k),
@@ -711,7 +706,7 @@ static void check_drawn(const struct combination *c, const struct arrays *a,
 
 static void check_combination(struct random *r, const struct combination *c, fghm_pool *pool) {
     struct arrays a = arrays_of(r, c);
-    fghm_result first = {.size = sizeof first}, second = {.size = sizeof second};
+    fghm_result first = FGHM_RESULT_INIT, second = FGHM_RESULT_INIT;
     fghm_status status = call(c, &a, NULL, a.plain, ~0u, &first);
     if (status != FGHM_OK) {
         failed(c, fghm_status_string(status), (size_t)first.offender);

@@ -15,8 +15,9 @@
 
 #include <focalghm/ghm.h>
 
-#include "batch.h"
+#include "plan.h"
 #include "bins.h"
+#include "support/descriptor.h"
 #include "support/guarded.h"
 #include "support/random.h"
 #include "support/rows.h"
@@ -108,7 +109,8 @@ static double get(int32_t dtype, const void *array, size_t at) {
 struct strided {
     int32_t dtype;
     size_t extents[3];
-    int64_t strides[3];  /* as the descriptor has them: all 0 for contiguous */
+    fghm_layout layout;
+    int64_t strides[3];  /* as the descriptor has them */
     int64_t steps[3];    /* what they stand for */
     size_t first, count; /* the array's origin, and the places that it reaches over */
     struct guarded memory;
@@ -132,11 +134,11 @@ static void random_strides(struct strided *s, struct random *r, bool is_input) {
         step *= s->steps[axis] == 0 ? 1 : gap * (int64_t)s->extents[axis];
     }
     const bool unset = contiguous && random_bits(r) & 1;
+    s->layout = unset ? FGHM_LAYOUT_CONTIGUOUS : FGHM_LAYOUT_STRIDED;
     for (int axis = 0; axis < 3; axis++) {
-        s->strides[axis] = unset ? 0 : s->steps[axis];
-    }
-    if (s->steps[0] == 0 && s->steps[1] == 0 && s->steps[2] == 0) {
-        s->strides[1] = s->steps[1] = 1; /* of an axis of 1 */
+        /* With one class it may be an array of samples. */
+        const bool zero = unset || (axis == 1 && s->extents[1] == 1);
+        s->strides[axis] = zero ? 0 : s->steps[axis];
     }
 }
 
@@ -205,6 +207,7 @@ struct form {
     const struct row_case *c;
     struct random *r;
     fghm_batch batch;
+    size_t outer, classes, inner;
     struct strided logits, targets, weights, outputs[OUTPUTS];
     double class_alpha[100], class_weights[100];
     bool softmax, labels, hard;
@@ -222,16 +225,17 @@ static void random_shape(struct form *f) {
     const size_t classes[] = {1, 1, 2, 3, 17, 33, 80};
     const size_t inners[] = {1, 1, 2, 15, 64, 300, 2100};
     do {
-        f->batch.outer = pick(f->r, outers, SUITE_COUNT(outers));
-        f->batch.classes = pick(f->r, classes, SUITE_COUNT(classes));
-        f->batch.inner = pick(f->r, inners, SUITE_COUNT(inners));
-    } while (f->batch.outer * f->batch.classes * f->batch.inner > MOST_ELEMENTS);
+        f->outer = pick(f->r, outers, SUITE_COUNT(outers));
+        f->classes = pick(f->r, classes, SUITE_COUNT(classes));
+        f->inner = pick(f->r, inners, SUITE_COUNT(inners));
+    } while (f->outer * f->classes * f->inner > MOST_ELEMENTS);
+    f->batch = descriptor_of(f->outer, f->classes, f->inner);
 }
 
 static double random_logit(const struct form *f) {
     const double odd[] = {0.0, -0.0, 1e30, -1e30, INFINITY, -INFINITY, (double)NAN, 104.0};
     struct random *const r = f->r;
-    if (f->batch.activation == FGHM_ACTIVATION_PROBABILITY) {
+    if (f->batch.activation == FGHM_PROBABILITY) {
         const double few[] = {0.0, 1.0, 0.5, -0.25, 1.5, (double)NAN};
         return random_below(r, 500) == 0 ? few[random_below(r, SUITE_COUNT(few))]
                                          : random_uniform(r, 0.0, 1.0);
@@ -248,8 +252,8 @@ static int64_t label_low(const struct form *f) {
 static double random_label(const struct form *f) {
     const int64_t low = label_low(f);
     const bool more = !f->softmax && f->batch.background != FGHM_BACKGROUND_NONE;
-    const bool ignored = f->batch.ignoring && random_below(f->r, 5) == 0;
-    const int64_t label = low + (int64_t)random_below(f->r, f->batch.classes + more);
+    const bool ignored = f->batch.ignore_index != FGHM_IGNORE_NONE && random_below(f->r, 5) == 0;
+    const int64_t label = low + (int64_t)random_below(f->r, f->classes + more);
     const double value = ignored ? (double)f->batch.ignore_index : (double)label;
     return f->targets.dtype == FGHM_U8 && value < 0.0 ? 0.0 : value;
 }
@@ -257,7 +261,7 @@ static double random_label(const struct form *f) {
 static double random_dense(const struct form *f) {
     const double wrong[] = {-1.0, 2.0, (double)NAN};
     const bool whole = f->targets.dtype >= FGHM_U8;
-    if (f->batch.ignoring && random_below(f->r, 5) == 0 &&
+    if (f->batch.ignore_index != FGHM_IGNORE_NONE && random_below(f->r, 5) == 0 &&
         !(f->targets.dtype == FGHM_U8 && f->batch.ignore_index < 0)) {
         return (double)f->batch.ignore_index;
     }
@@ -284,14 +288,14 @@ static void fill_input(const struct form *f, struct strided *s,
 }
 
 static fghm_input input_of(const struct strided *s) {
-    fghm_input input = {.data = origin(s), .dtype = s->dtype};
-    memcpy(input.strides, s->strides, sizeof input.strides);
+    fghm_input input = {.data = origin(s), .dtype = s->dtype, .layout = s->layout};
+    memcpy(input.strides, s->strides, sizeof s->strides);
     return input;
 }
 
 static fghm_output output_of(const struct strided *s) {
-    fghm_output output = {.data = origin(s), .dtype = s->dtype};
-    memcpy(output.strides, s->strides, sizeof output.strides);
+    fghm_output output = {.data = origin(s), .dtype = s->dtype, .layout = s->layout};
+    memcpy(output.strides, s->strides, sizeof s->strides);
     return output;
 }
 
@@ -310,8 +314,8 @@ static int32_t output_dtype(const struct form *f) {
 
 static void random_arrays(struct form *f, bool ghm) {
     struct random *const r = f->r;
-    const size_t all[] = {f->batch.outer, f->batch.classes, f->batch.inner};
-    const size_t samples[] = {f->batch.outer, 1, f->batch.inner};
+    const size_t all[] = {f->outer, f->classes, f->inner};
+    const size_t samples[] = {f->outer, 1, f->inner};
     const size_t *const of_losses = f->softmax ? samples : all;
     const int32_t integers[] = {FGHM_U8, FGHM_I32, FGHM_I64};
     const int32_t dense = random_bits(r) & 1 ? output_dtype(f) : integers[random_below(r, 3)];
@@ -344,33 +348,33 @@ static void random_form(struct form *f, const struct row_case *c, struct random 
     memset(f, 0, sizeof *f);
     f->c = c;
     f->r = r;
-    f->batch.size = sizeof f->batch;
     random_shape(f);
     f->softmax = random_below(r, 3) == 0;
     f->labels = f->softmax || random_bits(r) & 1;
     f->hard = !c->row->has_fma || random_bits(r) & 1;
-    f->batch.activation = f->softmax                        ? FGHM_ACTIVATION_SOFTMAX
-                          : !ghm && random_below(r, 5) == 0 ? FGHM_ACTIVATION_PROBABILITY
-                                                            : FGHM_ACTIVATION_SIGMOID;
+    f->batch.activation = f->softmax                        ? FGHM_SOFTMAX
+                          : !ghm && random_below(r, 5) == 0 ? FGHM_PROBABILITY
+                                                            : FGHM_SIGMOID;
     f->batch.target_form = f->labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
     f->batch.background = f->labels ? (int32_t)random_below(r, f->softmax ? 3 : 4) : 0;
-    f->batch.ignoring = random_below(r, 3) == 0;
-    f->batch.ignore_index = ignored[random_below(r, f->labels ? 3 : SUITE_COUNT(ignored))];
+    if (random_below(r, 3) == 0) {
+        f->batch.ignore_index = ignored[random_below(r, f->labels ? 3 : SUITE_COUNT(ignored))];
+    }
     f->batch.label_smoothing =
         !f->softmax && !f->hard && random_below(r, 4) == 0 ? random_uniform(r, 0.0, 1.0) : 0.0;
     random_arrays(f, ghm);
-    for (size_t k = 0; k < f->batch.classes; k++) {
-        f->class_alpha[k] = random_uniform(r, 0.0, 1.0);
-        f->class_weights[k] = random_uniform(r, 0.0, 2.0);
+    for (size_t k = 0; k < f->classes; k++) {
+        f->class_alpha[k] = random_uniform(r, 0.01, 1.0);
+        f->class_weights[k] = random_uniform(r, 0.01, 2.0);
     }
     f->batch.class_alpha = !ghm && random_below(r, 4) == 0 ? f->class_alpha : NULL;
     f->batch.class_weights = !ghm && random_below(r, 4) == 0 ? f->class_weights : NULL;
 
-    const struct fghm_batch_limits limits = {true, true, true, true, true};
-    const fghm_result result = {.size = sizeof result};
-    int64_t offender;
+    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
+    const fghm_result result = FGHM_RESULT_INIT;
+    struct fghm_report report;
     const fghm_status status = fghm_plan_make(
-        &f->batch, &limits, random_bits(r) & 1 ? &result : NULL, &f->plan, &offender);
+        &f->batch, &limits, false, random_bits(r) & 1 ? &result : NULL, &f->plan, &report);
     if (status != FGHM_OK) {
         fail_msg("plan: %s", fghm_status_string(status));
     }
@@ -393,11 +397,11 @@ static void fail_form(const struct form *f, const char *format, const char *what
     char values[200];
     const fghm_batch *const b = &f->batch;
     snprintf(values, sizeof values, format, what, got, want);
-    fail_msg("%s %s: %s; %zu x %zu x %zu activation %d form %d background %d ignoring %d %lld "
+    fail_msg("%s %s: %s; %zu x %zu x %zu activation %d form %d background %d ignoring %lld "
              "smoothing %g dtypes %d %d %d, seed %llu",
-             f->c->row->name, f->c->d->name, values, b->outer, b->classes, b->inner, b->activation,
-             b->target_form, b->background, b->ignoring, (long long)b->ignore_index,
-             b->label_smoothing, b->logits.dtype, b->targets.dtype, b->weights.dtype,
+             f->c->row->name, f->c->d->name, values, f->outer, f->classes, f->inner, b->activation,
+             b->target_form, b->background, (long long)b->ignore_index, b->label_smoothing,
+             b->logits.dtype, b->targets.dtype, b->weights.dtype,
              (unsigned long long)random_run_seed());
 }
 
@@ -452,9 +456,7 @@ static void assert_parts(const struct form *f, const struct fghm_part *a,
                   (double)(a->ignored != b->ignored ? a->ignored : a->positives),
                   (double)(a->ignored != b->ignored ? b->ignored : b->positives));
     }
-    const bool bad = b->bad_target || b->bad_weight || b->bad_probability;
-    if (a->bad_target != b->bad_target || a->bad_weight != b->bad_weight ||
-        a->bad_probability != b->bad_probability || (bad && a->offender != b->offender)) {
+    if (a->bad != b->bad || (b->bad != FGHM_BAD_NOTHING && a->offender != b->offender)) {
         fail_form(f, "%s %.0f, scalar %.0f", "offender", (double)a->offender, (double)b->offender);
     }
 }
@@ -545,7 +547,7 @@ static struct fghm_focal_constants random_constants(struct random *r, double gam
 
 /* A rule that the form allows. */
 static void random_rule(const struct form *f, struct fghm_focal_plan *plan, size_t loss[2]) {
-    const bool probability = f->batch.activation == FGHM_ACTIVATION_PROBABILITY;
+    const bool probability = f->batch.activation == FGHM_PROBABILITY;
     loss[0] = random_below(f->r, SUITE_COUNT(losses));
     loss[1] = random_below(f->r, SUITE_COUNT(losses));
     plan->constants = random_constants(f->r, losses[loss[0]].gamma);
@@ -568,7 +570,7 @@ static void random_rule(const struct form *f, struct fghm_focal_plan *plan, size
 static struct fghm_focal_plan with_kernels(const struct form *f, struct fghm_focal_plan plan,
                                            const struct fghm_kernels *kernels,
                                            const size_t loss[2]) {
-    const bool probability = f->batch.activation == FGHM_ACTIVATION_PROBABILITY;
+    const bool probability = f->batch.activation == FGHM_PROBABILITY;
     plan.kernel = probability ? kernels->probability : kernels->focal[losses[loss[0]].kernel];
     plan.negative_kernel =
         probability ? kernels->probability : kernels->focal[losses[loss[1]].kernel];
@@ -605,19 +607,14 @@ static void softmax_of_no_number(void **state) {
     for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
         double logits[3], results[2][3];
         const int32_t label = 1;
-        const struct fghm_batch_limits limits = {true, true, true, true, true};
-        const fghm_batch batch = {
-            .size = sizeof batch,
-            .outer = 1,
-            .classes = 3,
-            .inner = 1,
-            .activation = FGHM_ACTIVATION_SOFTMAX,
-            .target_form = FGHM_TARGET_LABEL,
-            .logits = {.data = logits, .dtype = dtype},
-            .targets = {.data = &label, .dtype = FGHM_I32},
-            .element_loss = {.data = results[0], .dtype = dtype},
-            .gradient = {.data = results[1], .dtype = dtype},
-        };
+        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
+        fghm_batch batch = descriptor_of(1, 3, 1);
+        batch.activation = FGHM_SOFTMAX;
+        batch.target_form = FGHM_TARGET_LABEL;
+        batch.logits = (fghm_input){.data = logits, .dtype = dtype};
+        batch.targets = (fghm_input){.data = &label, .dtype = FGHM_I32};
+        batch.element_loss = (fghm_output){.data = results[0], .dtype = dtype};
+        batch.gradient = (fghm_output){.data = results[1], .dtype = dtype};
         for (size_t i = 0; i < 3; i++) {
             c->d->put(logits, i, i == 1 ? 0.5 : rest[k / 5]);
         }
@@ -628,8 +625,9 @@ static void softmax_of_no_number(void **state) {
             .kernel = c->kernels->focal[FGHM_GAMMA_2],
         };
         struct fghm_part part = {0};
-        int64_t offender;
-        assert_int_equal(fghm_plan_make(&batch, &limits, NULL, &plan.batch, &offender), FGHM_OK);
+        struct fghm_report report;
+        assert_int_equal(fghm_plan_make(&batch, &limits, false, NULL, &plan.batch, &report),
+                         FGHM_OK);
         c->kernels->focal_batch(&plan, 0, 1, &part);
         assert_true(isnan(part.sum));
         assert_true(isnan(c->d->get(results[0], 0)));

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
+#include "plan.h"
 #include "dispatch.h"
 #include "support/batch.h"
+#include "support/descriptor.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/suite.h"
@@ -21,33 +22,35 @@ static fghm_dtype dtype_of(const struct dtype *d) {
     return d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
 }
 
+/* All strides 0: contiguous. */
 static fghm_input input(const struct dtype *d, const void *data, int64_t o, int64_t c, int64_t i) {
-    return (fghm_input){.data = data, .dtype = dtype_of(d), .strides = {o, c, i}};
+    const fghm_layout layout =
+        o == 0 && c == 0 && i == 0 ? FGHM_LAYOUT_CONTIGUOUS : FGHM_LAYOUT_STRIDED;
+    return (fghm_input){.data = data, .dtype = dtype_of(d), .layout = layout, .strides = {o, c, i}};
 }
 
 static fghm_output output(const struct dtype *d, void *data, int64_t o, int64_t c, int64_t i) {
-    return (fghm_output){.data = data, .dtype = dtype_of(d), .strides = {o, c, i}};
+    const fghm_layout layout =
+        o == 0 && c == 0 && i == 0 ? FGHM_LAYOUT_CONTIGUOUS : FGHM_LAYOUT_STRIDED;
+    return (fghm_output){
+        .data = data, .dtype = dtype_of(d), .layout = layout, .strides = {o, c, i}};
 }
 
 /* `b` as outer x classes x inner contiguous elements. */
 static fghm_batch shaped(const struct batch *b, size_t outer, size_t classes, size_t inner) {
     assert_int_equal(outer * classes * inner, b->n);
-    return (fghm_batch){
-        .size = sizeof(fghm_batch),
-        .outer = outer,
-        .classes = classes,
-        .inner = inner,
-        .logits = input(b->d, b->logits, 0, 0, 0),
-        .targets = input(b->d, b->targets, 0, 0, 0),
-        .weights = input(b->d, b->weights, 0, 0, 0),
-        .element_loss = output(b->d, b->out[ELEMENT_LOSS], 0, 0, 0),
-        .gradient = output(b->d, b->out[GRADIENT], 0, 0, 0),
-        .hessian = output(b->d, b->out[HESSIAN], 0, 0, 0),
-    };
+    fghm_batch batch = descriptor_of(outer, classes, inner);
+    batch.logits = input(b->d, b->logits, 0, 0, 0);
+    batch.targets = input(b->d, b->targets, 0, 0, 0);
+    batch.weights = input(b->d, b->weights, 0, 0, 0);
+    batch.element_loss = output(b->d, b->out[ELEMENT_LOSS], 0, 0, 0);
+    batch.gradient = output(b->d, b->out[GRADIENT], 0, 0, 0);
+    batch.hessian = output(b->d, b->out[HESSIAN], 0, 0, 0);
+    return batch;
 }
 
 static fghm_result run(const fghm_focal *focal, const fghm_batch *batch, fghm_pool *pool) {
-    fghm_result result = {.size = sizeof result};
+    fghm_result result = FGHM_RESULT_INIT;
     const fghm_status status = fghm_focal_batch(focal, pool, batch, &result);
     if (status != FGHM_OK) {
         fail_msg("%s", fghm_status_string(status));
@@ -281,7 +284,7 @@ static void layouts_are_equal(void **state) {
         fghm_batch b = shaped(&rows, N, C, 1);
         b.target_form = FGHM_TARGET_LABEL;
         b.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
-        b.activation = softmax ? FGHM_ACTIVATION_SOFTMAX : FGHM_ACTIVATION_SIGMOID;
+        b.activation = softmax ? FGHM_SOFTMAX : FGHM_SIGMOID;
         const fghm_result want = run(focal, &b, NULL);
         const struct {
             size_t outer, inner;
@@ -298,8 +301,7 @@ static void layouts_are_equal(void **state) {
                 d->put(other.logits, (size_t)at, d->get(rows.logits, n));
             }
             fghm_batch t = b;
-            t.outer = layouts[k].outer;
-            t.inner = inner;
+            descriptor_set_shape(&t, layouts[k].outer, C, inner);
             t.logits = input(d, other.logits, o, c, i);
             t.gradient = output(d, other.out[GRADIENT], o, c, i);
             t.hessian = output(d, other.out[HESSIAN], o, c, i);
@@ -423,7 +425,7 @@ static void check_modes(struct random *r, const struct dtype *d, fghm_activation
     struct batch b[4];
     b[0] = batch_new(d, N);
     fill(r, &b[0], 1);
-    for (size_t i = 0; activation == FGHM_ACTIVATION_PROBABILITY && i < N; i++) {
+    for (size_t i = 0; activation == FGHM_PROBABILITY && i < N; i++) {
         d->put(b[0].logits, i, random_uniform(r, 0.0, 1.0));
     }
     assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
@@ -463,9 +465,9 @@ static void modes_of_the_hessian(void **state) {
     struct random r = random_for(207);
     for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
         for (fghm_rule rule = 0; rule < 3; rule++) {
-            check_modes(&r, *state, FGHM_ACTIVATION_SIGMOID, gammas[g], rule);
+            check_modes(&r, *state, FGHM_SIGMOID, gammas[g], rule);
             if (rule < FGHM_RULE_QUALITY) {
-                check_modes(&r, *state, FGHM_ACTIVATION_PROBABILITY, gammas[g], rule);
+                check_modes(&r, *state, FGHM_PROBABILITY, gammas[g], rule);
             }
         }
     }
@@ -486,7 +488,7 @@ static void gauss_newton_of_softmax_is_not_negative(void **state) {
         }
         newton = twin(&exact);
         fghm_batch b = shaped(&exact, N, C, 1);
-        b.activation = FGHM_ACTIVATION_SOFTMAX;
+        b.activation = FGHM_SOFTMAX;
         b.target_form = FGHM_TARGET_LABEL;
         b.targets = (fghm_input){.data = labels, .dtype = FGHM_U8};
         run(focal, &b, NULL);
@@ -522,7 +524,7 @@ static struct sample softmax_sample(const struct dtype *d, const fghm_focal *foc
         d->put(s.b.logits, c, logits[c]);
     }
     fghm_batch b = shaped(&s.b, 1, classes, 1);
-    b.activation = FGHM_ACTIVATION_SOFTMAX;
+    b.activation = FGHM_SOFTMAX;
     b.target_form = FGHM_TARGET_LABEL;
     b.targets = (fghm_input){.data = &label, .dtype = FGHM_I32};
     s.loss = run(focal, &b, NULL).loss;
@@ -645,7 +647,7 @@ static void nan_stays_in_its_sample(void **state) {
             d->put(b.logits, 17 * C + c, infinite ? (double)INFINITY : (double)NAN);
             for (int k = 0; k < 2; k++) {
                 fghm_batch descriptor = shaped(k ? &b : &good, N, C, 1);
-                descriptor.activation = FGHM_ACTIVATION_SOFTMAX;
+                descriptor.activation = FGHM_SOFTMAX;
                 descriptor.target_form = FGHM_TARGET_LABEL;
                 descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
                 assert_int_equal(isnan(run(focal, &descriptor, NULL).loss) != 0, k);
@@ -691,11 +693,11 @@ static void finite_logits_give_finite_results(void **state) {
             for (fghm_activation activation = 0; activation < 3; activation++) {
                 fghm_batch descriptor = shaped(&b, N, C, 1);
                 descriptor.activation = activation;
-                for (size_t i = 0; activation == FGHM_ACTIVATION_PROBABILITY && i < b.n; i++) {
+                for (size_t i = 0; activation == FGHM_PROBABILITY && i < b.n; i++) {
                     const double p = pow(0.5, random_uniform(&r, 0.0, 1100.0));
                     d->put(b.logits, i, i % 7 == 0 ? 0.0 : i % 7 == 1 ? 1.0 : i & 1 ? p : 1.0 - p);
                 }
-                if (activation == FGHM_ACTIVATION_SOFTMAX) {
+                if (activation == FGHM_SOFTMAX) {
                     descriptor.target_form = FGHM_TARGET_LABEL;
                     descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
                 }
@@ -742,7 +744,7 @@ static void probabilities_of_0_and_1(void **state) {
             batch_put(&b, i, (double)(i & 1), (double)(i / 2));
         }
         fghm_batch descriptor = shaped(&b, 4, 1, 1);
-        descriptor.activation = FGHM_ACTIVATION_PROBABILITY;
+        descriptor.activation = FGHM_PROBABILITY;
         run(focal, &descriptor, NULL);
         for (size_t i = 0; i < 4; i++) {
             const double sign = i & 1 ? -1.0 : 1.0; /* of a negative, or p = 1: down */
@@ -782,13 +784,12 @@ static void all_ignored(void **state) {
             descriptor.activation = activation;
             descriptor.target_form = FGHM_TARGET_LABEL;
             descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I64};
-            descriptor.ignoring = 1;
             descriptor.ignore_index = -100;
             const fghm_result result = run(focal, &descriptor, NULL);
             assert_true(result.loss == 0.0 && result.sum == 0.0);
             assert_true(result.valid == 0 && result.positives == 0);
             assert_true(result.divisor >= 1.0);
-            const size_t losses = activation == FGHM_ACTIVATION_SOFTMAX ? 700 : b.n;
+            const size_t losses = activation == FGHM_SOFTMAX ? 700 : b.n;
             for (size_t i = 0; i < b.n; i++) {
                 assert_true(d->get(b.out[GRADIENT], i) == 0.0 && d->get(b.out[HESSIAN], i) == 0.0);
                 assert_true(i >= losses || d->get(b.out[ELEMENT_LOSS], i) == 0.0);
@@ -829,12 +830,11 @@ static void threads_change_no_bit(void **state) {
             if (form == 1 || form == 2) {
                 descriptor.target_form = FGHM_TARGET_LABEL;
                 descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
-                descriptor.ignoring = 1;
                 descriptor.ignore_index = -1;
             }
-            descriptor.activation = form == 2   ? FGHM_ACTIVATION_SOFTMAX
-                                    : form == 3 ? FGHM_ACTIVATION_PROBABILITY
-                                                : FGHM_ACTIVATION_SIGMOID;
+            descriptor.activation = form == 2   ? FGHM_SOFTMAX
+                                    : form == 3 ? FGHM_PROBABILITY
+                                                : FGHM_SIGMOID;
             if (threads > 1) {
                 assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
             }
@@ -861,17 +861,17 @@ static void check_rows(struct random *r, fghm_dtype dtype, fghm_activation activ
     const double gammas[FGHM_GAMMAS] = {0.0, 0.5, 1.0, 2.0, 2.7};
     const struct fghm_batch_limits limits = {
         .softmax = true, .probability = true, .labels = true, .class_factors = true};
-    const int softmax = activation == FGHM_ACTIVATION_SOFTMAX;
+    const int softmax = activation == FGHM_SOFTMAX;
     struct strided logits = strided_random(r, dtype, OUTER, CLASSES, INNER);
     struct strided targets = softmax ? strided_random(r, FGHM_I64, OUTER, 1, INNER)
                                      : strided_random(r, dtype, OUTER, CLASSES, INNER);
     struct strided first[OUTPUTS], outputs[OUTPUTS];
     struct fghm_part want = {0};
-    int64_t offender;
+    struct fghm_report report;
     int seen = 0;
     for (size_t k = 0; k < strided_count(&logits); k++) {
         const double x = 5.0 * random_normal(r);
-        strided_set(&logits, k, activation == FGHM_ACTIVATION_PROBABILITY ? 1 / (1 + exp(x)) : x);
+        strided_set(&logits, k, activation == FGHM_PROBABILITY ? 1 / (1 + exp(x)) : x);
     }
     for (size_t k = 0; k < strided_count(&targets); k++) {
         const double t = (double)random_below(r, 5) / 4.0;
@@ -889,30 +889,25 @@ static void check_rows(struct random *r, fghm_dtype dtype, fghm_activation activ
         struct strided *const to = seen ? outputs : first;
         const struct fghm_kernels *const kernels =
             dtype == FGHM_F64 ? fghm_rows[row].f64 : fghm_rows[row].f32;
-        const fghm_batch b = {
-            .size = sizeof b,
-            .outer = OUTER,
-            .classes = CLASSES,
-            .inner = INNER,
-            .activation = activation,
-            .target_form = softmax ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE,
-            .logits = strided_input(&logits),
-            .targets = strided_input(&targets),
-            .element_loss = strided_output(&to[ELEMENT_LOSS]),
-            .gradient = strided_output(&to[GRADIENT]),
-            .hessian = strided_output(&to[HESSIAN]),
-        };
+        fghm_batch b = descriptor_of(OUTER, CLASSES, INNER);
+        b.activation = activation;
+        b.target_form = softmax ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
+        b.logits = strided_input(&logits);
+        b.targets = strided_input(&targets);
+        b.element_loss = strided_output(&to[ELEMENT_LOSS]);
+        b.gradient = strided_output(&to[GRADIENT]);
+        b.hessian = strided_output(&to[HESSIAN]);
         struct fghm_focal_plan plan = {.split_floor = -1};
         struct fghm_part part = {0};
-        assert_int_equal(fghm_plan_make(&b, &limits, NULL, &plan.batch, &offender), FGHM_OK);
+        assert_int_equal(fghm_plan_make(&b, &limits, false, NULL, &plan.batch, &report), FGHM_OK);
         plan.constants = (struct fghm_focal_constants){.gamma = gammas[gamma_index],
                                                        .positive = 0.25,
                                                        .negative = softmax ? 0.25 : 0.75,
                                                        .scale = 0.001,
                                                        .hessian_floor = -DBL_MAX};
         plan.negative_constants = plan.constants;
-        plan.kernel = activation == FGHM_ACTIVATION_PROBABILITY ? kernels->probability
-                                                                : kernels->focal[gamma_index];
+        plan.kernel =
+            activation == FGHM_PROBABILITY ? kernels->probability : kernels->focal[gamma_index];
         plan.negative_kernel = plan.kernel;
         plan.split = !softmax && gamma_index == FGHM_GAMMA_1;
         kernels->focal_batch(&plan, 0, fghm_plan_losses(&plan.batch), &part);

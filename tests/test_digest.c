@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "dispatch.h"
+#include "support/descriptor.h"
 #include "support/dtype.h"
 #include "support/suite.h"
 
@@ -187,26 +188,22 @@ static void digest_batch(struct inputs *in, const struct setting *s, enum form f
     const bool labels = form == LABELS || form == SOFTMAX;
     fghm_focal *const focal = handle(s);
     char name[SETTINGS_MAX];
-    fghm_result result = {.size = sizeof result};
-    fghm_batch batch = {
-        .size = sizeof batch,
-        .outer = N / 7,
-        .classes = 7,
-        .inner = 1,
-        .activation = form == SOFTMAX         ? FGHM_ACTIVATION_SOFTMAX
-                      : form == PROBABILITIES ? FGHM_ACTIVATION_PROBABILITY
-                                              : FGHM_ACTIVATION_SIGMOID,
-        .target_form = labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE,
-        .ignoring = labels,
-        .ignore_index = 7,
-        .label_smoothing = form == DENSE && s->rule != FGHM_RULE_STAR ? 0x1p-4 : 0.0,
-        .logits = {.data = form == PROBABILITIES ? in->probabilities : in->logits, .dtype = dtype},
-        .targets = {.data = s->rule == FGHM_RULE_STAR ? in->hard : in->soft, .dtype = dtype},
-        .weights = {.data = in->weights, .dtype = dtype},
-        .element_loss = {.data = in->out[0], .dtype = dtype},
-        .gradient = {.data = in->out[1], .dtype = dtype},
-        .hessian = {.data = in->out[2], .dtype = dtype},
-    };
+    fghm_result result = FGHM_RESULT_INIT;
+    fghm_batch batch = descriptor_of(N / 7, 7, 1);
+    batch.activation = form == SOFTMAX         ? FGHM_SOFTMAX
+                       : form == PROBABILITIES ? FGHM_PROBABILITY
+                                               : FGHM_SIGMOID;
+    batch.target_form = labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
+    batch.ignore_index = labels ? 7 : FGHM_IGNORE_NONE;
+    batch.label_smoothing = form == DENSE && s->rule != FGHM_RULE_STAR ? 0x1p-4 : 0.0;
+    batch.logits = (fghm_input){.data = form == PROBABILITIES ? in->probabilities : in->logits,
+                                .dtype = dtype};
+    batch.targets =
+        (fghm_input){.data = s->rule == FGHM_RULE_STAR ? in->hard : in->soft, .dtype = dtype};
+    batch.weights = (fghm_input){.data = in->weights, .dtype = dtype};
+    batch.element_loss = (fghm_output){.data = in->out[0], .dtype = dtype};
+    batch.gradient = (fghm_output){.data = in->out[1], .dtype = dtype};
+    batch.hessian = (fghm_output){.data = in->out[2], .dtype = dtype};
     if (labels) {
         batch.targets = (fghm_input){.data = in->labels, .dtype = FGHM_I32};
     }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/descriptor.h"
 #include "support/strided.h"
 #include "support/suite.h"
 
@@ -119,7 +120,7 @@ static void draw_targets(struct random *r, struct combination *c) {
         c->targets = FGHM_U8 + (fghm_dtype)random_below(r, 3);
         c->background = (fghm_background)random_below(r, c->softmax ? 3 : 4);
     } else {
-        c->targets = (fghm_dtype)random_below(r, 7);
+        c->targets = FGHM_F32 + (fghm_dtype)random_below(r, 7);
     }
     c->ignoring = random_bits(r) & 1 ? 1 : 0;
     c->ignore_index = indices[random_below(r, SUITE_COUNT(indices))];
@@ -147,10 +148,10 @@ static struct combination draw(struct random *r, unsigned number) {
     draw_bins(r, &c);
     draw_targets(r, &c);
     draw_handle(r, &c);
-    c.logits = (fghm_dtype)random_below(r, 4);
-    c.weights = (fghm_dtype)random_below(r, 4);
+    c.logits = FGHM_F32 + (fghm_dtype)random_below(r, 4);
+    c.weights = FGHM_F32 + (fghm_dtype)random_below(r, 4);
     for (int k = 0; k < RESULTS; k++) {
-        c.outputs[k] = (fghm_dtype)random_below(r, 4);
+        c.outputs[k] = FGHM_F32 + (fghm_dtype)random_below(r, 4);
     }
     c.weighting = (enum weighting)random_below(r, 3);
     c.poisoned = random_below(r, 8) == 0;
@@ -508,20 +509,14 @@ static fghm_ghm *handle_of(const struct combination *c) {
 
 static fghm_batch batch_of(const struct combination *c, const struct arrays *a,
                            const struct strided *outputs, unsigned subset) {
-    fghm_batch b = {
-        .size = sizeof b,
-        .outer = c->outer,
-        .classes = c->classes,
-        .inner = c->inner,
-        .activation = c->softmax ? FGHM_ACTIVATION_SOFTMAX : FGHM_ACTIVATION_SIGMOID,
-        .target_form = c->form,
-        .background = c->background,
-        .ignoring = c->ignoring,
-        .ignore_index = c->ignore_index,
-        .label_smoothing = c->smoothing,
-        .logits = strided_input(&a->logits),
-        .targets = strided_input(&a->targets),
-    };
+    fghm_batch b = descriptor_of(c->outer, c->classes, c->inner);
+    b.activation = c->softmax ? FGHM_SOFTMAX : FGHM_SIGMOID;
+    b.target_form = c->form;
+    b.background = c->background;
+    b.ignore_index = c->ignoring ? c->ignore_index : FGHM_IGNORE_NONE;
+    b.label_smoothing = c->smoothing;
+    b.logits = strided_input(&a->logits);
+    b.targets = strided_input(&a->targets);
     fghm_output *const to[RESULTS] = {&b.element_loss, &b.gradient, &b.hessian,
                                       &b.harmonizing_weight};
     if (c->weighting != UNWEIGHTED) {
@@ -740,7 +735,7 @@ static void check_drawn(const struct combination *c, const struct arrays *a,
 
 static void check_combination(struct random *r, const struct combination *c, fghm_pool *pool) {
     struct arrays a = arrays_of(r, c);
-    fghm_result first = {.size = sizeof first}, second = {.size = sizeof second};
+    fghm_result first = FGHM_RESULT_INIT, second = FGHM_RESULT_INIT;
     fghm_ghm *const ghm = handle_of(c);
     const fghm_batch all = batch_of(c, &a, a.plain, ~0u);
     const fghm_status status = fghm_ghm_step_batch(ghm, NULL, &all, &first);
@@ -794,7 +789,7 @@ static void check_class(const struct combination *c, const struct arrays *a, siz
     struct strided inputs[3], outputs[RESULTS];
     uint64_t counts[BINS_MAX], rows[CLASSES_MAX * BINS_MAX];
     double weights[BINS_MAX], weight_rows[CLASSES_MAX * BINS_MAX];
-    fghm_result result = {.size = sizeof result};
+    fghm_result result = FGHM_RESULT_INIT;
     for (int k = 0; k < 3; k++) {
         inputs[k] = strided_plain(real_of(c), n, 1, 1);
     }
@@ -808,20 +803,15 @@ static void check_class(const struct combination *c, const struct arrays *a, siz
         strided_set(&inputs[1], k, e.target);
         strided_set(&inputs[2], k, e.valid ? 1.0 : 0.0);
     }
-    const fghm_batch b = {
-        .size = sizeof b,
-        .outer = n,
-        .classes = 1,
-        .inner = 1,
-        .label_smoothing = c->smoothing,
-        .logits = strided_input(&inputs[0]),
-        .targets = strided_input(&inputs[1]),
-        .weights = strided_input(&inputs[2]),
-        .element_loss = strided_output(&outputs[ELEMENT_LOSS]),
-        .gradient = strided_output(&outputs[GRADIENT]),
-        .hessian = strided_output(&outputs[HESSIAN]),
-        .harmonizing_weight = strided_output(&outputs[HARMONIZING]),
-    };
+    fghm_batch b = descriptor_of(n, 1, 1);
+    b.label_smoothing = c->smoothing;
+    b.logits = strided_input(&inputs[0]);
+    b.targets = strided_input(&inputs[1]);
+    b.weights = strided_input(&inputs[2]);
+    b.element_loss = strided_output(&outputs[ELEMENT_LOSS]);
+    b.gradient = strided_output(&outputs[GRADIENT]);
+    b.hessian = strided_output(&outputs[HESSIAN]);
+    b.harmonizing_weight = strided_output(&outputs[HARMONIZING]);
     assert_int_equal(fghm_ghm_step_batch(alone, NULL, &b, &result), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(all, c->classes * c->bins, rows), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(alone, c->bins, counts), FGHM_OK);
@@ -874,7 +864,7 @@ static void classes_apart_are_classes_alone(void **state) {
         }
         for (int at = 0; at < STEPS; at++) {
             struct arrays a = arrays_of(&r, &c);
-            fghm_result result = {.size = sizeof result};
+            fghm_result result = FGHM_RESULT_INIT;
             const fghm_batch b = batch_of(&c, &a, a.plain, ~0u);
             assert_int_equal(fghm_ghm_step_batch(all, NULL, &b, &result), FGHM_OK);
             for (size_t k = 0; k < c.classes; k++) {
@@ -910,8 +900,10 @@ static void cut(struct random *r, const struct combination *c, struct box boxes[
     for (size_t k = 1; k < PARTS; k++) {
         struct box *const larger = &boxes[random_below(r, k)];
         size_t axis = random_below(r, 3);
-        axis = axis == 1 && !by_class ? 0 : axis;
-        const size_t taken = random_below(r, larger->n[axis] + 1);
+        /* There is no batch without classes. */
+        axis = axis == 1 && (!by_class || larger->n[1] == 1) ? 0 : axis;
+        const size_t taken = axis == 1 ? 1 + random_below(r, larger->n[1] - 1)
+                                       : random_below(r, larger->n[axis] + 1);
         boxes[k] = *larger;
         larger->n[axis] -= taken;
         boxes[k].first[axis] += larger->n[axis];
@@ -919,7 +911,7 @@ static void cut(struct random *r, const struct combination *c, struct box boxes[
     }
 }
 
-static const void *shifted(const void *data, fghm_dtype dtype, const int64_t strides[3],
+static const void *shifted(const void *data, fghm_dtype dtype, const int64_t *strides,
                            const struct box *box) {
     int64_t offset = 0;
     for (int axis = 0; axis < 3; axis++) {
@@ -935,9 +927,7 @@ static fghm_batch part_of(const fghm_batch *whole, const struct box *box) {
     fghm_input *const inputs[] = {&part.logits, &part.targets, &part.weights};
     fghm_output *const outputs[] = {&part.element_loss, &part.gradient, &part.hessian,
                                     &part.harmonizing_weight};
-    part.outer = box->n[0];
-    part.classes = box->n[1];
-    part.inner = box->n[2];
+    descriptor_set_shape(&part, box->n[0], box->n[1], box->n[2]);
     for (int k = 0; k < 3; k++) {
         inputs[k]->data = shifted(inputs[k]->data, inputs[k]->dtype, inputs[k]->strides, box);
     }
@@ -965,7 +955,7 @@ struct worker {
 static void *work(void *argument) {
     struct worker *const w = argument;
     for (size_t k = w->index; k < PARTS && w->status == FGHM_OK; k += THREADS) {
-        fghm_result result = {.size = sizeof result};
+        fghm_result result = FGHM_RESULT_INIT;
         if (w->applies) {
             w->status = fghm_ghm_apply_batch(w->ghm, NULL, &w->parts[k], &result);
         } else {
@@ -1010,13 +1000,17 @@ static struct worker run_parts(const struct combination *c, const fghm_ghm *ghm,
 }
 
 static void use_explicit_strides(struct strided *a) {
+    a->layout = FGHM_LAYOUT_STRIDED;
     memcpy(a->given, a->strides, sizeof a->given);
+    if (a->extents[1] == 1) {
+        a->given[1] = 0;
+    }
 }
 
 static void check_parts(struct random *r, const struct combination *c) {
     struct arrays a = arrays_of(r, c);
     fghm_ghm *const ghm = handle_of(c), *const other = handle_of(c);
-    fghm_result result = {.size = sizeof result};
+    fghm_result result = FGHM_RESULT_INIT;
     struct box boxes[PARTS];
     fghm_batch parts[PARTS];
     size_t size = 0, order[PARTS];
@@ -1132,7 +1126,7 @@ static void plain_calls_are_batches(void **state) {
             a.drawn[output] = strided_plain(c.logits, c.outer, 1, 1);
         }
         fghm_ghm *const ghm = handle_of(&c), *const other = handle_of(&c);
-        fghm_result result = {.size = sizeof result};
+        fghm_result result = FGHM_RESULT_INIT;
         const fghm_batch b = batch_of(&c, &a, a.plain, ~0u);
         uint64_t counts[BINS_MAX], other_counts[BINS_MAX];
         assert_int_equal(fghm_ghm_step_batch(ghm, pool, &b, &result), FGHM_OK);
@@ -1198,18 +1192,15 @@ static void softmax_derivatives_by_differences(void **state) {
         logits[k] = 3.0 * random_normal(&r);
         labels[k % SAMPLES] = (int32_t)random_below(&r, CLASSES);
     }
-    const fghm_batch b = {.size = sizeof b,
-                          .outer = SAMPLES,
-                          .classes = CLASSES,
-                          .inner = 1,
-                          .activation = FGHM_ACTIVATION_SOFTMAX,
-                          .target_form = FGHM_TARGET_LABEL,
-                          .logits = {.data = logits, .dtype = FGHM_F64},
-                          .targets = {.data = labels, .dtype = FGHM_I32},
-                          .element_loss = {.data = element_loss, .dtype = FGHM_F64},
-                          .gradient = {.data = gradient, .dtype = FGHM_F64},
-                          .hessian = {.data = hessian, .dtype = FGHM_F64},
-                          .harmonizing_weight = {.data = w, .dtype = FGHM_F64}};
+    fghm_batch b = descriptor_of(SAMPLES, CLASSES, 1);
+    b.activation = FGHM_SOFTMAX;
+    b.target_form = FGHM_TARGET_LABEL;
+    b.logits = (fghm_input){.data = logits, .dtype = FGHM_F64};
+    b.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
+    b.element_loss = (fghm_output){.data = element_loss, .dtype = FGHM_F64};
+    b.gradient = (fghm_output){.data = gradient, .dtype = FGHM_F64};
+    b.hessian = (fghm_output){.data = hessian, .dtype = FGHM_F64};
+    b.harmonizing_weight = (fghm_output){.data = w, .dtype = FGHM_F64};
     assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &b, NULL), FGHM_OK);
     for (size_t k = 0; k < SAMPLES * CLASSES; k++) {
         const size_t sample = k / CLASSES, c = k % CLASSES, label = (size_t)labels[sample];
@@ -1336,13 +1327,10 @@ static void check_edges(const struct dtype *d, size_t bins, const double *edges,
     fghm_ghm *const ghm = ghmc_handle(1, FGHM_REDUCTION_MEAN);
     double *const w = calloc(n, sizeof *w);
     size_t *const bin = calloc(n, sizeof *bin);
-    const fghm_batch b = {.size = sizeof b,
-                          .outer = n,
-                          .classes = 1,
-                          .inner = 1,
-                          .logits = {.data = logits, .dtype = real},
-                          .targets = {.data = targets, .dtype = FGHM_U8},
-                          .harmonizing_weight = {.data = w, .dtype = FGHM_F64}};
+    fghm_batch b = descriptor_of(n, 1, 1);
+    b.logits = (fghm_input){.data = logits, .dtype = real};
+    b.targets = (fghm_input){.data = targets, .dtype = FGHM_U8};
+    b.harmonizing_weight = (fghm_output){.data = w, .dtype = FGHM_F64};
     assert_non_null(w);
     assert_non_null(bin);
     memset(counts, 0, sizeof counts);
@@ -1422,16 +1410,13 @@ static void infinite_logits(void **state) {
     double loss[N], gradient[N], hessian[N], w[N];
     uint64_t counts[10];
     fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
-    const fghm_batch b = {.size = sizeof b,
-                          .outer = 1,
-                          .classes = 1,
-                          .inner = N,
-                          .logits = {.data = logits, .dtype = FGHM_F64},
-                          .targets = {.data = targets, .dtype = FGHM_F64},
-                          .element_loss = {.data = loss, .dtype = FGHM_F64},
-                          .gradient = {.data = gradient, .dtype = FGHM_F64},
-                          .hessian = {.data = hessian, .dtype = FGHM_F64},
-                          .harmonizing_weight = {.data = w, .dtype = FGHM_F64}};
+    fghm_batch b = descriptor_of(1, 1, N);
+    b.logits = (fghm_input){.data = logits, .dtype = FGHM_F64};
+    b.targets = (fghm_input){.data = targets, .dtype = FGHM_F64};
+    b.element_loss = (fghm_output){.data = loss, .dtype = FGHM_F64};
+    b.gradient = (fghm_output){.data = gradient, .dtype = FGHM_F64};
+    b.hessian = (fghm_output){.data = hessian, .dtype = FGHM_F64};
+    b.harmonizing_weight = (fghm_output){.data = w, .dtype = FGHM_F64};
     (void)state;
     assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &b, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, 10, counts), FGHM_OK);

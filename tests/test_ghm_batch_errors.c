@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/descriptor.h"
 #include "support/strided.h"
 #include "support/suite.h"
 
@@ -53,7 +54,7 @@ static struct request *request_new(bool regression) {
     q->regression = regression;
     q->with_handle = q->with_batch = q->with_counts = q->with_result = true;
     assert_int_equal(fghm_ghm_set_momentum(q->ghm, 0.5), FGHM_OK);
-    q->b = (fghm_batch){.size = sizeof q->b, .outer = OUTER, .classes = CLASSES, .inner = INNER};
+    q->b = descriptor_of(OUTER, CLASSES, INNER);
     q->logits = strided_plain(FGHM_F32, OUTER, CLASSES, INNER);
     q->targets = strided_plain(FGHM_F32, OUTER, CLASSES, INNER);
     for (int k = 0; k < RESULTS; k++) {
@@ -117,25 +118,22 @@ static struct state state_of(const fghm_ghm *ghm) {
     return s;
 }
 
-/* An offender that is not promised. */
-#define ANY_OFFENDER INT64_MIN
+/* Where the error is, which is not promised. */
+#define ANYWHERE FGHM_FIELD_INVALID
 
-static void assert_refused(struct request *q, enum call call, const char *what, fghm_status status,
-                           int64_t offender) {
+static void assert_refused(struct request *q, enum call call, const char *what,
+                           const struct descriptor_error *want) {
     const struct state state = state_of(q->ghm);
-    fghm_result before = q->result;
+    const fghm_result before = q->result;
     const fghm_status got = run(q, call);
     const struct state after = state_of(q->ghm);
-    if (got != status) {
+    if (got != want->status) {
         fail_msg("%s, GHM-%c %s: \"%s\", expected \"%s\"", what, q->regression ? 'R' : 'C',
-                 call_names[call], fghm_status_string(got), fghm_status_string(status));
+                 call_names[call], fghm_status_string(got), fghm_status_string(want->status));
     }
-    if (offender != ANY_OFFENDER && q->with_result && q->result.offender != offender) {
-        fail_msg("%s, %s: offender %lld, expected %lld", what, call_names[call],
-                 (long long)q->result.offender, (long long)offender);
+    if (want->field != ANYWHERE && q->with_result) {
+        descriptor_assert_refused(got, &q->result, &before, want, __LINE__);
     }
-    before.offender = q->result.offender;
-    assert_memory_equal(&before, &q->result, sizeof before);
     assert_int_equal(after.size, state.size);
     assert_memory_equal(after.bytes, state.bytes, state.size);
     for (size_t k = 0; k < SIZE_ALL; k++) {
@@ -194,8 +192,28 @@ static void small_result(struct request *q) {
     q->result.size--;
 }
 
-static void reserved_field(struct request *q) {
-    q->b.harmonizing_weight.reserved = 1;
+static void no_tag(struct request *q) {
+    q->b.tag = 0;
+}
+
+static void unknown_flag(struct request *q) {
+    q->b.flags = 2;
+}
+
+static void strides_unused(struct request *q) {
+    q->b.harmonizing_weight.strides[2] = 1;
+}
+
+static void weights_per_sample(struct request *q) {
+    q->b.harmonizing_weight.layout = FGHM_LAYOUT_PER_SAMPLE;
+}
+
+static void class_axis_beyond(struct request *q) {
+    q->b.class_axis = 3;
+}
+
+static void extent_unset(struct request *q) {
+    q->b.shape[2] = FGHM_UNSET;
 }
 
 static void unknown_activation(struct request *q) {
@@ -203,7 +221,7 @@ static void unknown_activation(struct request *q) {
 }
 
 static void unknown_target_form(struct request *q) {
-    q->b.target_form = 2;
+    q->b.target_form = 3;
 }
 
 static void unknown_background(struct request *q) {
@@ -223,12 +241,11 @@ static void integer_weights_out(struct request *q) {
 }
 
 static void repeating_weights_out(struct request *q) {
-    q->b.harmonizing_weight.strides[0] = 0;
-    q->b.harmonizing_weight.strides[2] = 1;
+    descriptor_stride_output(&q->b.harmonizing_weight, 0, INNER, 1);
 }
 
 static void too_many(struct request *q) {
-    q->b.outer = SIZE_MAX / 4;
+    q->b.shape[0] = INT64_MAX / 4;
 }
 
 static void outputs_in_one_place(struct request *q) {
@@ -247,8 +264,16 @@ static void class_weights(struct request *q) {
     q->b.class_weights = q->factors;
 }
 
+static void class_gamma(struct request *q) {
+    q->b.class_gamma = q->factors;
+}
+
+static void class_offsets(struct request *q) {
+    q->b.class_offsets = q->factors;
+}
+
 static void probabilities(struct request *q) {
-    q->b.activation = FGHM_ACTIVATION_PROBABILITY;
+    q->b.activation = FGHM_PROBABILITY;
 }
 
 static void background_without_labels(struct request *q) {
@@ -256,7 +281,7 @@ static void background_without_labels(struct request *q) {
 }
 
 static void softmax_without_labels(struct request *q) {
-    q->b.activation = FGHM_ACTIVATION_SOFTMAX;
+    q->b.activation = FGHM_SOFTMAX;
 }
 
 static void labels(struct request *q) {
@@ -266,7 +291,7 @@ static void labels(struct request *q) {
 
 static void softmax(struct request *q) {
     labels(q);
-    q->b.activation = FGHM_ACTIVATION_SOFTMAX;
+    q->b.activation = FGHM_SOFTMAX;
 }
 
 static void smoothing(struct request *q) {
@@ -281,6 +306,11 @@ static void softmax_with_smoothing(struct request *q) {
 static void softmax_with_minus_one(struct request *q) {
     softmax(q);
     q->b.background = FGHM_BACKGROUND_MINUS_ONE;
+}
+
+static void softmax_without_class_axis(struct request *q) {
+    softmax(q);
+    q->b.class_axis = FGHM_AXIS_NONE;
 }
 
 static void softmax_apart(struct request *q) {
@@ -300,7 +330,7 @@ static void wrong_label(struct request *q) {
 
 static void wrong_label_of_softmax(struct request *q) {
     wrong_label(q);
-    q->b.activation = FGHM_ACTIVATION_SOFTMAX;
+    q->b.activation = FGHM_SOFTMAX;
 }
 
 static void wrong_label_apart(struct request *q) {
@@ -316,77 +346,121 @@ static const struct trial {
     void (*change)(struct request *q);
     fghm_status ghmc, ghmr;
     unsigned calls;
+    fghm_field field, other_field;
+    fghm_place place;
     int64_t offender;
 } trials[] = {
-    {"no handle", no_handle, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_HANDLE, ALL_CALLS,
-     ANY_OFFENDER},
-    {"no batch", no_batch, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_NULL_POINTER, ALL_CALLS, -1},
+    {"no handle", no_handle, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_HANDLE, ALL_CALLS, ANYWHERE,
+     FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"no batch", no_batch, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_NULL_POINTER, ALL_CALLS,
+     FGHM_FIELD_BATCH, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
     {"no counts", no_counts, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_NULL_POINTER, 1u << COUNT,
-     ANY_OFFENDER},
-    {"no logits", no_logits, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_NULL_POINTER, ALL_CALLS, -1},
-    {"no targets", no_targets, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_NULL_POINTER, ALL_CALLS, -1},
-    {"no outputs", no_outputs, FGHM_ERROR_NO_OUTPUT, FGHM_ERROR_NO_OUTPUT, 1u << APPLY, -1},
+     FGHM_FIELD_COUNTS, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"no logits", no_logits, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_NULL_POINTER, ALL_CALLS,
+     FGHM_FIELD_LOGITS, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"no targets", no_targets, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_NULL_POINTER, ALL_CALLS,
+     FGHM_FIELD_TARGETS, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"no outputs", no_outputs, FGHM_ERROR_NO_OUTPUT, FGHM_ERROR_NO_OUTPUT, 1u << APPLY, ANYWHERE,
+     FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
     {"capacity", small_capacity, FGHM_ERROR_CAPACITY, FGHM_ERROR_CAPACITY, 1u << COUNT,
-     ANY_OFFENDER},
+     FGHM_FIELD_CAPACITY, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
     {"capacity, apart", small_capacity_apart, FGHM_ERROR_CAPACITY, FGHM_ERROR_CAPACITY, 1u << COUNT,
-     ANY_OFFENDER},
-    {"descriptor", small_descriptor, FGHM_ERROR_DESCRIPTOR, FGHM_ERROR_DESCRIPTOR, ALL_CALLS, -1},
-    {"result", small_result, FGHM_ERROR_DESCRIPTOR, FGHM_ERROR_DESCRIPTOR, ALL_CALLS, ANY_OFFENDER},
-    {"reserved", reserved_field, FGHM_ERROR_DESCRIPTOR, FGHM_ERROR_DESCRIPTOR, ALL_CALLS, -1},
-    {"activation", unknown_activation, FGHM_ERROR_ACTIVATION, FGHM_ERROR_ACTIVATION, ALL_CALLS, -1},
-    {"target form", unknown_target_form, FGHM_ERROR_TARGET_FORM, FGHM_ERROR_TARGET_FORM, ALL_CALLS,
-     -1},
-    {"background", unknown_background, FGHM_ERROR_BACKGROUND, FGHM_ERROR_BACKGROUND, ALL_CALLS, -1},
-    {"smoothing above 1", smoothing_above_1, FGHM_ERROR_LABEL_SMOOTHING, FGHM_ERROR_LABEL_SMOOTHING,
-     ALL_CALLS, -1},
-    {"integer logits", integer_logits, FGHM_ERROR_DTYPE, FGHM_ERROR_DTYPE, ALL_CALLS, -1},
-    {"integer weights", integer_weights_out, FGHM_ERROR_DTYPE, FGHM_ERROR_DTYPE, ALL_CALLS, -1},
+     FGHM_FIELD_CAPACITY, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"size", small_descriptor, FGHM_ERROR_STRUCT, FGHM_ERROR_STRUCT, ALL_CALLS, FGHM_FIELD_SIZE,
+     FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"size of the result", small_result, FGHM_ERROR_STRUCT, FGHM_ERROR_STRUCT, ALL_CALLS, ANYWHERE,
+     FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"tag", no_tag, FGHM_ERROR_UNINITIALIZED, FGHM_ERROR_UNINITIALIZED, ALL_CALLS, FGHM_FIELD_TAG,
+     FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"flags", unknown_flag, FGHM_ERROR_CONSTANT, FGHM_ERROR_CONSTANT, ALL_CALLS, FGHM_FIELD_FLAGS,
+     FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"unused strides", strides_unused, FGHM_ERROR_LAYOUT, FGHM_ERROR_LAYOUT, ALL_CALLS,
+     FGHM_FIELD_HARMONIZING_WEIGHT, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"weights per sample", weights_per_sample, FGHM_ERROR_LAYOUT, FGHM_ERROR_LAYOUT, ALL_CALLS,
+     FGHM_FIELD_HARMONIZING_WEIGHT, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"class axis", class_axis_beyond, FGHM_ERROR_RANGE, FGHM_ERROR_RANGE, ALL_CALLS,
+     FGHM_FIELD_CLASS_AXIS, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"activation", unknown_activation, FGHM_ERROR_CONSTANT, FGHM_ERROR_CONSTANT, ALL_CALLS,
+     FGHM_FIELD_ACTIVATION, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"target form", unknown_target_form, FGHM_ERROR_CONSTANT, FGHM_ERROR_CONSTANT, ALL_CALLS,
+     FGHM_FIELD_TARGET_FORM, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"background", unknown_background, FGHM_ERROR_CONSTANT, FGHM_ERROR_CONSTANT, ALL_CALLS,
+     FGHM_FIELD_BACKGROUND, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"smoothing above 1", smoothing_above_1, FGHM_ERROR_RANGE, FGHM_ERROR_RANGE, ALL_CALLS,
+     FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"integer logits", integer_logits, FGHM_ERROR_DTYPE, FGHM_ERROR_DTYPE, ALL_CALLS,
+     FGHM_FIELD_LOGITS, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"integer weights", integer_weights_out, FGHM_ERROR_DTYPE, FGHM_ERROR_DTYPE, ALL_CALLS,
+     FGHM_FIELD_HARMONIZING_WEIGHT, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
     {"repeating weights", repeating_weights_out, FGHM_ERROR_STRIDE, FGHM_ERROR_STRIDE, ALL_CALLS,
-     -1},
-    {"too many", too_many, FGHM_ERROR_SIZE, FGHM_ERROR_SIZE, ALL_CALLS, -1},
+     FGHM_FIELD_HARMONIZING_WEIGHT, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"too many", too_many, FGHM_ERROR_SIZE, FGHM_ERROR_SIZE, ALL_CALLS, FGHM_FIELD_SHAPE,
+     FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
     {"outputs in one place", outputs_in_one_place, FGHM_ERROR_ALIASING, FGHM_ERROR_ALIASING,
-     ALL_CALLS, -1},
-    {"shifted in place", shifted_in_place, FGHM_ERROR_ALIASING, FGHM_ERROR_ALIASING, ALL_CALLS, -1},
-    {"class_alpha", class_alpha, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
-    {"class_weights", class_weights, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
-    {"probabilities", probabilities, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
+     ALL_CALLS, FGHM_FIELD_GRADIENT, FGHM_FIELD_HARMONIZING_WEIGHT, FGHM_PLACE_NONE, -1},
+    {"shifted in place", shifted_in_place, FGHM_ERROR_ALIASING, FGHM_ERROR_ALIASING, ALL_CALLS,
+     FGHM_FIELD_LOGITS, FGHM_FIELD_HARMONIZING_WEIGHT, FGHM_PLACE_NONE, -1},
+    {"class_alpha", class_alpha, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION, ALL_CALLS,
+     FGHM_FIELD_CLASS_ALPHA, FGHM_FIELD_KIND, FGHM_PLACE_NONE, -1},
+    {"class_weights", class_weights, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION, ALL_CALLS,
+     FGHM_FIELD_CLASS_WEIGHTS, FGHM_FIELD_KIND, FGHM_PLACE_NONE, -1},
+    {"class_gamma", class_gamma, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION, ALL_CALLS,
+     FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_KIND, FGHM_PLACE_NONE, -1},
+    {"class_offsets", class_offsets, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION, ALL_CALLS,
+     FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION, FGHM_PLACE_NONE, -1},
+    {"probabilities", probabilities, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION, ALL_CALLS,
+     FGHM_FIELD_ACTIVATION, FGHM_FIELD_KIND, FGHM_PLACE_NONE, -1},
     {"background without labels", background_without_labels, FGHM_ERROR_COMBINATION,
-     FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
+     FGHM_ERROR_COMBINATION, ALL_CALLS, FGHM_FIELD_BACKGROUND, FGHM_FIELD_TARGET_FORM,
+     FGHM_PLACE_NONE, -1},
     {"softmax without labels", softmax_without_labels, FGHM_ERROR_COMBINATION,
-     FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
-    {"labels", labels, FGHM_OK, FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
-    {"softmax", softmax, FGHM_OK, FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
-    {"smoothing", smoothing, FGHM_OK, FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
+     FGHM_ERROR_COMBINATION, ALL_CALLS, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM,
+     FGHM_PLACE_NONE, -1},
+    {"softmax without class axis", softmax_without_class_axis, FGHM_ERROR_COMBINATION,
+     FGHM_ERROR_COMBINATION, ALL_CALLS, FGHM_FIELD_ACTIVATION, FGHM_FIELD_CLASS_AXIS,
+     FGHM_PLACE_NONE, -1},
+    {"labels", labels, FGHM_OK, FGHM_ERROR_COMBINATION, ALL_CALLS, FGHM_FIELD_TARGET_FORM,
+     FGHM_FIELD_KIND, FGHM_PLACE_NONE, -1},
+    {"softmax", softmax, FGHM_OK, FGHM_ERROR_COMBINATION, ALL_CALLS, ANYWHERE, FGHM_FIELD_NONE,
+     FGHM_PLACE_NONE, -1},
+    {"smoothing", smoothing, FGHM_OK, FGHM_ERROR_COMBINATION, ALL_CALLS, FGHM_FIELD_LABEL_SMOOTHING,
+     FGHM_FIELD_KIND, FGHM_PLACE_NONE, -1},
     {"softmax with smoothing", softmax_with_smoothing, FGHM_ERROR_COMBINATION,
-     FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
+     FGHM_ERROR_COMBINATION, ALL_CALLS, ANYWHERE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
     {"softmax with -1", softmax_with_minus_one, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION,
-     ALL_CALLS, -1},
-    {"softmax apart", softmax_apart, FGHM_ERROR_HISTOGRAMS, FGHM_ERROR_COMBINATION, ALL_CALLS, -1},
+     ALL_CALLS, ANYWHERE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"softmax apart", softmax_apart, FGHM_ERROR_HISTOGRAMS, FGHM_ERROR_COMBINATION, ALL_CALLS,
+     ANYWHERE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
     {"histograms", histograms_unlike_classes, FGHM_ERROR_HISTOGRAMS, FGHM_ERROR_HISTOGRAMS,
-     ALL_CALLS, -1},
-    {"label", wrong_label, FGHM_ERROR_LABEL, FGHM_ERROR_COMBINATION, ALL_CALLS, 2},
+     ALL_CALLS, ANYWHERE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+    {"label", wrong_label, FGHM_ERROR_LABEL, FGHM_ERROR_COMBINATION, ALL_CALLS, FGHM_FIELD_TARGETS,
+     FGHM_FIELD_NONE, FGHM_PLACE_SAMPLE, 2},
     {"label of softmax", wrong_label_of_softmax, FGHM_ERROR_LABEL, FGHM_ERROR_COMBINATION,
-     ALL_CALLS, 2},
-    {"label apart", wrong_label_apart, FGHM_ERROR_LABEL, FGHM_ERROR_COMBINATION, ALL_CALLS, 2},
+     ALL_CALLS, FGHM_FIELD_TARGETS, FGHM_FIELD_NONE, FGHM_PLACE_SAMPLE, 2},
+    {"label apart", wrong_label_apart, FGHM_ERROR_LABEL, FGHM_ERROR_COMBINATION, ALL_CALLS,
+     FGHM_FIELD_TARGETS, FGHM_FIELD_NONE, FGHM_PLACE_SAMPLE, 2},
+    {"extent", extent_unset, FGHM_ERROR_UNSET, FGHM_ERROR_UNSET, ALL_CALLS, FGHM_FIELD_SHAPE,
+     FGHM_FIELD_NONE, FGHM_PLACE_AXIS, 2},
 };
 
 static void changes_are_refused(void **state) {
     (void)state;
     for (size_t k = 0; k < SUITE_COUNT(trials); k++) {
+        const struct trial *const trial = &trials[k];
         for (unsigned n = 0; n < 2 * CALLS; n++) {
             const enum call call = (enum call)(n / 2);
             const bool regression = n % 2 == 1;
-            const fghm_status status = regression ? trials[k].ghmr : trials[k].ghmc;
-            const int64_t offender =
-                status == FGHM_ERROR_LABEL || trials[k].offender == ANY_OFFENDER
-                    ? trials[k].offender
-                    : -1;
+            struct descriptor_error want = {regression ? trial->ghmr : trial->ghmc, trial->field,
+                                            trial->other_field, trial->place, trial->offender};
             struct request *const q = request_new(regression);
-            trials[k].change(q);
-            if (status == FGHM_OK) {
+            if (regression && trial->ghmr != trial->ghmc && trial->ghmc != FGHM_OK) {
+                want.field = ANYWHERE; /* it does not come to that */
+            }
+            trial->change(q);
+            if (want.status == FGHM_OK) {
                 assert_int_equal(run(q, call), FGHM_OK);
-            } else if (trials[k].calls & (1u << call)) {
-                assert_refused(q, call, trials[k].name, status, offender);
+            } else if (trial->calls & (1u << call)) {
+                assert_refused(q, call, trial->name, &want);
             }
             request_free(q);
         }
@@ -432,7 +506,9 @@ static void targets_out_of_range(void **state) {
             struct request *const q = request_new(false);
             assert_int_equal(fghm_ghm_set_histograms(q->ghm, histograms), FGHM_OK);
             put_bad_targets(q);
-            assert_refused(q, (enum call)call, "target", FGHM_ERROR_TARGET, FIRST_BAD);
+            const struct descriptor_error want = {FGHM_ERROR_TARGET, FGHM_FIELD_TARGETS,
+                                                  FGHM_FIELD_NONE, FGHM_PLACE_ELEMENT, FIRST_BAD};
+            assert_refused(q, (enum call)call, "target", &want);
             request_free(q);
         }
     }
@@ -455,24 +531,27 @@ static void apply_does_the_rest(void **state) {
         }
         put_bad_targets(bad);
         const struct state state_before = state_of(bad->ghm);
-        fghm_result before = bad->result;
-        before.offender = FIRST_BAD;
+        const struct descriptor_error want = {FGHM_ERROR_TARGET, FGHM_FIELD_TARGETS,
+                                              FGHM_FIELD_NONE, FGHM_PLACE_ELEMENT, FIRST_BAD};
+        double sum = 0.0;
         assert_int_equal(run(good, APPLY), FGHM_OK);
-        assert_int_equal(run(bad, APPLY), FGHM_ERROR_TARGET);
-        assert_int_equal(bad->result.offender, FIRST_BAD);
-        assert_memory_equal(&before, &bad->result, sizeof before);
+        descriptor_assert_error(run(bad, APPLY), &bad->result, &want, __LINE__);
+        assert_int_equal(bad->result.filled, sizeof bad->result);
         const struct state state_after = state_of(bad->ghm);
         assert_memory_equal(state_before.bytes, state_after.bytes, state_before.size);
         for (int output = 0; output < RESULTS; output++) {
             for (size_t k = 0; k < ELEMENTS; k++) {
-                const double want = strided_at(&good->outputs[output], k);
+                const double right = strided_at(&good->outputs[output], k);
                 const double got = strided_at(&bad->outputs[output], k);
-                if (k != FIRST_BAD && k != SECOND_BAD && !(got == want)) {
+                const bool is_bad = k == FIRST_BAD || k == SECOND_BAD;
+                if (is_bad ? !isnan(got) : !(got == right)) {
                     fail_msg("%zu histograms: output %d of %zu is %g, want %g", histograms, output,
-                             k, got, want);
+                             k, got, right);
                 }
+                sum += output == ELEMENT_LOSS && !is_bad ? got : 0.0;
             }
         }
+        assert_true(fabs(bad->result.sum - sum) <= 1e-6 * sum);
         request_free(good);
         request_free(bad);
     }
@@ -492,7 +571,6 @@ static void targets_that_do_not_matter(void **state) {
             if (way == 0) {
                 q->b.weights = (fghm_input){.data = mask, .dtype = FGHM_F32};
             } else if (way == 1) {
-                q->b.ignoring = 1;
                 q->b.ignore_index = -7;
                 strided_set(&q->targets, FIRST_BAD, -7.0);
                 strided_set(&q->targets, SECOND_BAD, -7.0);
@@ -507,15 +585,14 @@ static void targets_that_do_not_matter(void **state) {
 /* -------------------------------------------------------------------------
  * What is fine. */
 
-/* 0 along any axis: a step like others, loss 0. */
+/* 0 along any axis but that of the classes: a step like others, loss 0. */
 static void no_elements(void **state) {
     (void)state;
-    for (int axis = 0; axis < 3; axis++) {
+    for (int axis = 0; axis < 3; axis += 2) {
         for (int regression = 0; regression < 2; regression++) {
             struct request *const q = request_new(regression == 1);
-            size_t *const extents[] = {&q->b.outer, &q->b.classes, &q->b.inner};
             uint64_t before = 0, after = 0;
-            *extents[axis] = 0;
+            q->b.shape[axis] = 0;
             q->b.logits.data = q->b.targets.data = NULL;
             assert_int_equal(fghm_ghm_get_steps(q->ghm, &before), FGHM_OK);
             assert_int_equal(run(q, COUNT), FGHM_OK);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "focalghm/focalghm.h"
+#include "support/descriptor.h"
 #include "support/dtype.h"
 #include "support/random.h"
 #include "support/suite.h"
@@ -144,13 +145,13 @@ static void train(const struct dtype *d, fghm_ghm *ghm, size_t classes, struct r
         d->put(t, i, random_below(r, 5) == 0);
     }
     memset(step, 0, sizeof *step);
-    fghm_batch batch = {.size = sizeof batch, .outer = SAMPLES, .classes = classes, .inner = 1};
+    fghm_batch batch = descriptor_of(SAMPLES, classes, 1);
     batch.logits = (fghm_input){.data = x, .dtype = dtype};
     batch.targets = (fghm_input){.data = t, .dtype = dtype};
     batch.element_loss = (fghm_output){.data = step->element_loss, .dtype = dtype};
     batch.gradient = (fghm_output){.data = step->gradient, .dtype = dtype};
     batch.hessian = (fghm_output){.data = step->hessian, .dtype = dtype};
-    fghm_result result = {.size = sizeof result};
+    fghm_result result = FGHM_RESULT_INIT;
     assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &batch, &result), FGHM_OK);
     step->loss = result.loss;
 }

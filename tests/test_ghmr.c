@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/descriptor.h"
 #include "support/report.h"
 #include "support/shape.h"
 #include "support/suite.h"
@@ -1000,26 +1001,21 @@ static void batch_is_the_plain_call(void **state) {
     struct batch a = batch_new(d, 1003), b = batch_new(d, 1003);
     void *weights = dtype_array(d, a.n);
     double table[11] = {0.0};
-    fghm_result result = {.size = sizeof result};
+    fghm_result result = FGHM_RESULT_INIT;
     fill(&a, &r, e.mu);
     fill_mask(&a, &r);
     copy_inputs(&b, &a);
     assert_int_equal(batch_ghm(&a, ghm, NULL), FGHM_OK);
-    const fghm_batch batch = {
-        .size = sizeof batch,
-        .outer = 17,
-        .classes = 59,
-        .inner = 1,
-        .activation = FGHM_ACTIVATION_SIGMOID,
-        .target_form = FGHM_TARGET_DENSE,
-        .logits = {.data = b.logits, .dtype = dtype},
-        .targets = {.data = b.targets, .dtype = dtype},
-        .weights = {.data = b.weights, .dtype = dtype},
-        .element_loss = {.data = b.out[ELEMENT_LOSS], .dtype = dtype},
-        .gradient = {.data = b.out[GRADIENT], .dtype = dtype},
-        .hessian = {.data = b.out[HESSIAN], .dtype = dtype},
-        .harmonizing_weight = {.data = weights, .dtype = dtype},
-    };
+    fghm_batch batch = descriptor_of(17, 59, 1);
+    batch.activation = FGHM_SIGMOID;
+    batch.target_form = FGHM_TARGET_DENSE;
+    batch.logits = (fghm_input){.data = b.logits, .dtype = dtype};
+    batch.targets = (fghm_input){.data = b.targets, .dtype = dtype};
+    batch.weights = (fghm_input){.data = b.weights, .dtype = dtype};
+    batch.element_loss = (fghm_output){.data = b.out[ELEMENT_LOSS], .dtype = dtype};
+    batch.gradient = (fghm_output){.data = b.out[GRADIENT], .dtype = dtype};
+    batch.hessian = (fghm_output){.data = b.out[HESSIAN], .dtype = dtype};
+    batch.harmonizing_weight = (fghm_output){.data = weights, .dtype = dtype};
     assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &batch, &result), FGHM_OK);
     b.loss = result.loss;
     assert_true(fabs(a.loss - b.loss) <= a.loss * d->sum_bound);

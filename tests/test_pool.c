@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "support/batch.h"
+#include "support/descriptor.h"
 #include "support/random.h"
 #include "support/suite.h"
 
@@ -88,26 +89,21 @@ static fghm_status softmax(struct batch *b, const fghm_focal *focal, fghm_pool *
     const size_t samples = b->n / CLASSES;
     const fghm_dtype dtype = b->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
     int32_t *const labels = malloc((samples + 1) * sizeof *labels);
-    fghm_result result = {.size = sizeof result};
+    fghm_result result = FGHM_RESULT_INIT;
     if (labels == NULL) {
         return FGHM_ERROR_MEMORY;
     }
     for (size_t i = 0; i < samples; i++) {
         labels[i] = (int32_t)((i + (b->d->get(b->targets, i) > 0.5)) % CLASSES);
     }
-    const fghm_batch batch = {
-        .size = sizeof batch,
-        .outer = samples,
-        .classes = CLASSES,
-        .inner = 1,
-        .activation = FGHM_ACTIVATION_SOFTMAX,
-        .target_form = FGHM_TARGET_LABEL,
-        .logits = {.data = b->logits, .dtype = dtype},
-        .targets = {.data = labels, .dtype = FGHM_I32},
-        .element_loss = {.data = b->out[ELEMENT_LOSS], .dtype = dtype},
-        .gradient = {.data = b->out[GRADIENT], .dtype = dtype},
-        .hessian = {.data = b->out[HESSIAN], .dtype = dtype},
-    };
+    fghm_batch batch = descriptor_of(samples, CLASSES, 1);
+    batch.activation = FGHM_SOFTMAX;
+    batch.target_form = FGHM_TARGET_LABEL;
+    batch.logits = (fghm_input){.data = b->logits, .dtype = dtype};
+    batch.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
+    batch.element_loss = (fghm_output){.data = b->out[ELEMENT_LOSS], .dtype = dtype};
+    batch.gradient = (fghm_output){.data = b->out[GRADIENT], .dtype = dtype};
+    batch.hessian = (fghm_output){.data = b->out[HESSIAN], .dtype = dtype};
     const fghm_status status = fghm_focal_batch(focal, pool, &batch, &result);
     b->loss = result.loss;
     free(labels);

@@ -199,22 +199,22 @@ static fghm_output room_of(const struct vector_case *c, void *data) {
 
 /* Rows are samples, columns classes. */
 static fghm_batch descriptor(const struct vector_case *c) {
-    return (fghm_batch){
-        .size = sizeof(fghm_batch),
-        .outer = c->rows,
-        .classes = c->b.n / c->rows,
-        .inner = 1,
-        .logits = array_of(c, c->b.logits),
-        .targets = array_of(c, c->b.targets),
-        .weights = array_of(c, c->b.weights),
-        .element_loss = room_of(c, c->b.out[ELEMENT_LOSS]),
-        .gradient = room_of(c, c->b.out[GRADIENT]),
-        .hessian = room_of(c, c->b.out[HESSIAN]),
-    };
+    fghm_batch b = FGHM_BATCH_INIT;
+    b.ndim = 2;
+    b.class_axis = 1;
+    b.shape[0] = (int64_t)c->rows;
+    b.shape[1] = (int64_t)(c->b.n / c->rows);
+    b.logits = array_of(c, c->b.logits);
+    b.targets = array_of(c, c->b.targets);
+    b.weights = array_of(c, c->b.weights);
+    b.element_loss = room_of(c, c->b.out[ELEMENT_LOSS]);
+    b.gradient = room_of(c, c->b.out[GRADIENT]);
+    b.hessian = room_of(c, c->b.out[HESSIAN]);
+    return b;
 }
 
 static void run_batch(struct vector_case *c, fghm_focal *focal, const fghm_batch *batch) {
-    fghm_result result = {.size = sizeof result};
+    fghm_result result = FGHM_RESULT_INIT;
     assert_int_equal(fghm_focal_batch(focal, NULL, batch, &result), FGHM_OK);
     c->b.loss = result.loss;
     fghm_focal_destroy(focal);
@@ -226,8 +226,7 @@ static fghm_focal *batch_handle(const struct vector_case *c) {
     return focal;
 }
 
-/* One label for each sample, of which `samples` follow each other in the place of
- * inner or outer. */
+/* One label for each of `samples` samples. */
 static int32_t *labels_of(const struct vector_case *c, size_t samples) {
     int32_t *labels = calloc(samples, sizeof *labels);
     const json_t *json = json_object_get(c->json, "target_index");
@@ -261,8 +260,8 @@ static void compute_softmax(struct vector_case *c) {
     const json_t *json = json_object_get(c->json, "class_weight");
     fghm_batch b = descriptor(c);
     int32_t *labels = labels_of(c, c->rows);
-    double *weights = json != NULL ? numbers(json, b.classes) : NULL;
-    b.activation = FGHM_ACTIVATION_SOFTMAX;
+    double *weights = json != NULL ? numbers(json, (size_t)b.shape[1]) : NULL;
+    b.activation = FGHM_SOFTMAX;
     b.target_form = FGHM_TARGET_LABEL;
     b.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
     b.class_weights = weights;
@@ -276,11 +275,9 @@ static void compute_softmax_of_columns(struct vector_case *c) {
     fghm_batch b = descriptor(c);
     fghm_focal *focal = batch_handle(c);
     int32_t *labels;
-    b.inner = b.classes;
-    b.classes = b.outer;
-    b.outer = 1;
-    labels = labels_of(c, b.inner);
-    b.activation = FGHM_ACTIVATION_SOFTMAX;
+    b.class_axis = 0;
+    labels = labels_of(c, (size_t)b.shape[1]);
+    b.activation = FGHM_SOFTMAX;
     b.target_form = FGHM_TARGET_LABEL;
     b.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
     assert_int_equal(fghm_focal_set_reduction(focal, FGHM_REDUCTION_MEAN_SAMPLES), FGHM_OK);
@@ -299,7 +296,7 @@ static void use_probabilities(struct vector_case *c, fghm_batch *b) {
         c->d->put(c->b.logits, i, p[i]);
     }
     free(p);
-    b->activation = FGHM_ACTIVATION_PROBABILITY;
+    b->activation = FGHM_PROBABILITY;
 }
 
 static void compute_probabilities(struct vector_case *c) {
@@ -313,9 +310,7 @@ static void compute_probabilities_of_columns(struct vector_case *c) {
     fghm_batch b = descriptor(c);
     fghm_focal *focal = focal_handle(c->gamma, 1.0, FGHM_REDUCTION_MEAN_SAMPLES);
     use_probabilities(c, &b);
-    b.inner = b.classes;
-    b.classes = b.outer;
-    b.outer = 1;
+    b.class_axis = 0;
     run_batch(c, focal, &b);
 }
 
@@ -359,16 +354,17 @@ static void compute_asymmetric(struct vector_case *c) {
 /* Binary losses of all classes, of probabilities that are a softmax. */
 static void compute_asymmetric_softmax(struct vector_case *c) {
     fghm_batch b = descriptor(c);
+    const size_t classes = (size_t)b.shape[1];
     for (size_t row = 0; row < c->rows; row++) {
         double sum = 0.0;
-        for (size_t k = row * b.classes; k < (row + 1) * b.classes; k++) {
+        for (size_t k = row * classes; k < (row + 1) * classes; k++) {
             sum += exp(c->d->get(c->b.logits, k));
         }
-        for (size_t k = row * b.classes; k < (row + 1) * b.classes; k++) {
+        for (size_t k = row * classes; k < (row + 1) * classes; k++) {
             c->d->put(c->b.logits, k, exp(c->d->get(c->b.logits, k)) / sum);
         }
     }
-    b.activation = FGHM_ACTIVATION_PROBABILITY;
+    b.activation = FGHM_PROBABILITY;
     run_batch(c, asymmetric_handle(c), &b);
 }
 

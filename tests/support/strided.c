@@ -9,7 +9,8 @@
 #include "suite.h"
 
 size_t strided_size(fghm_dtype dtype) {
-    static const size_t sizes[] = {4, 8, 2, 2, 1, 4, 8};
+    static const size_t sizes[] = {[FGHM_F32] = 4, [FGHM_F64] = 8, [FGHM_F16] = 2, [FGHM_BF16] = 2,
+                                   [FGHM_U8] = 1,  [FGHM_I32] = 4, [FGHM_I64] = 8};
     return sizes[dtype];
 }
 
@@ -19,7 +20,7 @@ size_t strided_count(const struct strided *a) {
 
 struct strided strided_new(fghm_dtype dtype, const size_t extents[3], const int64_t strides[3],
                            int at_end) {
-    struct strided a = {.dtype = dtype};
+    struct strided a = {.dtype = dtype, .layout = FGHM_LAYOUT_STRIDED};
     const size_t size = strided_size(dtype);
     size_t low = 0, high = 0;
     for (int axis = 0; axis < 3; axis++) {
@@ -29,6 +30,9 @@ struct strided strided_new(fghm_dtype dtype, const size_t extents[3], const int6
         a.strides[axis] = a.given[axis] = strides[axis];
         low += strides[axis] < 0 ? reach : 0;
         high += strides[axis] > 0 ? reach : 0;
+    }
+    if (extents[1] == 1) {
+        a.given[1] = 0; /* it may be an array of samples */
     }
     const size_t bytes = (low + high + 1) * size;
     a.memory = guarded_new(bytes);
@@ -42,6 +46,7 @@ struct strided strided_plain(fghm_dtype dtype, size_t outer, size_t classes, siz
     const size_t extents[3] = {outer, classes, inner};
     const int64_t strides[3] = {(int64_t)(classes * inner), (int64_t)inner, 1};
     struct strided a = strided_new(dtype, extents, strides, 1);
+    a.layout = FGHM_LAYOUT_CONTIGUOUS;
     memset(a.given, 0, sizeof a.given);
     return a;
 }
@@ -105,8 +110,10 @@ struct format {
 };
 
 static struct format format_of(fghm_dtype dtype) {
-    static const struct format formats[] = {
-        {24, -149, 128}, {53, -1074, 1024}, {11, -24, 16}, {8, -133, 128}};
+    static const struct format formats[] = {[FGHM_F32] = {24, -149, 128},
+                                            [FGHM_F64] = {53, -1074, 1024},
+                                            [FGHM_F16] = {11, -24, 16},
+                                            [FGHM_BF16] = {8, -133, 128}};
     return formats[dtype];
 }
 
@@ -145,7 +152,7 @@ static uint16_t encode(double value, int exponent_bits, int fraction_bits) {
     return (uint16_t)(sign | bits);
 }
 
-static double load(fghm_dtype dtype, const unsigned char *p) {
+double strided_load(fghm_dtype dtype, const unsigned char *p) {
     union {
         float f32;
         double f64;
@@ -172,7 +179,7 @@ static double load(fghm_dtype dtype, const unsigned char *p) {
     }
 }
 
-static void save(fghm_dtype dtype, unsigned char *p, double value) {
+void strided_save(fghm_dtype dtype, unsigned char *p, double value) {
     union {
         float f32;
         double f64;
@@ -208,11 +215,11 @@ static void save(fghm_dtype dtype, unsigned char *p, double value) {
 }
 
 double strided_get(const struct strided *a, size_t o, size_t c, size_t i) {
-    return load(a->dtype, address(a, o, c, i));
+    return strided_load(a->dtype, address(a, o, c, i));
 }
 
 void strided_put(const struct strided *a, size_t o, size_t c, size_t i, double value) {
-    save(a->dtype, address(a, o, c, i), value);
+    strided_save(a->dtype, address(a, o, c, i), value);
 }
 
 static unsigned char *address_of(const struct strided *a, size_t k) {
@@ -221,11 +228,11 @@ static unsigned char *address_of(const struct strided *a, size_t k) {
 }
 
 double strided_at(const struct strided *a, size_t k) {
-    return load(a->dtype, address_of(a, k));
+    return strided_load(a->dtype, address_of(a, k));
 }
 
 void strided_set(const struct strided *a, size_t k, double value) {
-    save(a->dtype, address_of(a, k), value);
+    strided_save(a->dtype, address_of(a, k), value);
 }
 
 int strided_gaps_untouched(const struct strided *a) {
@@ -248,13 +255,13 @@ int strided_untouched(const struct strided *a) {
 }
 
 fghm_input strided_input(const struct strided *a) {
-    fghm_input input = {.data = a->first, .dtype = a->dtype};
-    memcpy(input.strides, a->given, sizeof input.strides);
+    fghm_input input = {.data = a->first, .dtype = a->dtype, .layout = a->layout};
+    memcpy(input.strides, a->given, sizeof a->given);
     return input;
 }
 
 fghm_output strided_output(const struct strided *a) {
-    fghm_output output = {.data = a->first, .dtype = a->dtype};
-    memcpy(output.strides, a->given, sizeof output.strides);
+    fghm_output output = {.data = a->first, .dtype = a->dtype, .layout = a->layout};
+    memcpy(output.strides, a->given, sizeof a->given);
     return output;
 }

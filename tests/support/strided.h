@@ -14,7 +14,8 @@
 struct strided {
     fghm_dtype dtype;
     size_t extents[3];
-    int64_t strides[3]; /* of element steps; for the descriptor see `given` */
+    int64_t strides[3]; /* of element steps; for the descriptor see `layout` and `given` */
+    fghm_layout layout;
     int64_t given[3];
     struct guarded memory;
     unsigned char *first; /* element (0, 0, 0) */
@@ -25,7 +26,7 @@ struct strided {
 size_t strided_size(fghm_dtype dtype);
 size_t strided_count(const struct strided *a);
 
-/* Contiguous, with strides left 0. */
+/* Contiguous; with one class it may also be an array of samples. */
 struct strided strided_plain(fghm_dtype dtype, size_t outer, size_t classes, size_t inner);
 
 /* Axes in any order, gaps between elements, any axis backwards. */
@@ -42,7 +43,11 @@ void strided_free(struct strided *a);
 double strided_get(const struct strided *a, size_t o, size_t c, size_t i);
 void strided_put(const struct strided *a, size_t o, size_t c, size_t i, double value);
 
-/* The same for the k-th in the order o, c, i. */
+/* A number where it is stored, as the two above have it. */
+double strided_load(fghm_dtype dtype, const unsigned char *p);
+void strided_save(fghm_dtype dtype, unsigned char *p, double value);
+
+/* Elements by their place in the order o, c, i. */
 double strided_at(const struct strided *a, size_t k);
 void strided_set(const struct strided *a, size_t k, double value);
 

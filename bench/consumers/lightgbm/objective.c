@@ -39,23 +39,22 @@ void start_from_best_constants(const fghm_focal *focal, DatasetHandle dataset,
 }
 
 /* LightGBM keeps the scores of one class together and in double, and wants gradients in
- * the same order and in float: a batch with one outer index, as it is. */
+ * the same order and in float: a batch whose first axis is that of the classes. */
 void boost_with_focal(const fghm_focal *focal, BoosterHandle booster,
                       const struct examples *examples, double *scores, float *gradient,
                       float *hessian) {
     int64_t length = 0;
     require_lightgbm(LGBM_BoosterGetPredict(booster, 0, &length, scores), "LGBM_BoosterGetPredict");
-    const fghm_batch batch = {
-        .size = sizeof batch,
-        .outer = 1,
-        .classes = examples->classes,
-        .inner = examples->count,
-        .target_form = FGHM_TARGET_LABEL,
-        .logits = {.data = scores, .dtype = FGHM_F64},
-        .targets = {.data = examples->labels, .dtype = FGHM_I32},
-        .gradient = {.data = gradient, .dtype = FGHM_F32},
-        .hessian = {.data = hessian, .dtype = FGHM_F32},
-    };
+    fghm_batch batch = FGHM_BATCH_INIT;
+    batch.ndim = 2;
+    batch.class_axis = 0;
+    batch.shape[0] = (int64_t)examples->classes;
+    batch.shape[1] = (int64_t)examples->count;
+    batch.target_form = FGHM_TARGET_LABEL;
+    batch.logits = (fghm_input){.data = scores, .dtype = FGHM_F64};
+    batch.targets = (fghm_input){.data = examples->labels, .dtype = FGHM_I32};
+    batch.gradient = (fghm_output){.data = gradient, .dtype = FGHM_F32};
+    batch.hessian = (fghm_output){.data = hessian, .dtype = FGHM_F32};
     require_focal(fghm_focal_batch(focal, NULL, &batch, NULL), "fghm_focal_batch");
     int is_finished = 0;
     require_lightgbm(LGBM_BoosterUpdateOneIterCustom(booster, gradient, hessian, &is_finished),
