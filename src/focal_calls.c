@@ -7,6 +7,7 @@
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
+#include "kernels/double_sum.h"
 #include "focal_handle.h"
 
 static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double gamma) {
@@ -183,7 +184,9 @@ struct focal_call {
 static void focal_segment(void *context, size_t segment, const struct fghm_span *part) {
     struct focal_call *const call = context;
     call->bad[segment] = 0;
-    call->sums[segment] = call->kernel(&call->constants, part, &call->bad[segment]);
+    struct fghm_sum sum = {{0}, {0}};
+    call->kernel(&call->constants, part, &sum, &call->bad[segment]);
+    call->sums[segment] = sum_of_lanes(&sum);
 }
 
 /* Whether the handle asks for what only the walk over batches does. */
@@ -236,7 +239,7 @@ static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool, fghm_
         FGHM_REQUIRE(!call.bad[i], FGHM_ERROR_TARGET);
     }
     if (loss != NULL) {
-        *loss = fghm_sum_segments(call.sums, segments) * call.constants.scale;
+        *loss = fghm_sum_segments(call.sums, segments) / divisor;
     }
     return FGHM_OK;
 }
