@@ -80,7 +80,7 @@ class Library:
         pointer = ctypes.c_void_p
         arrays = [pointer, pointer, ctypes.c_size_t] + 7 * [pointer]
         self.c.fghm_focal_f32.argtypes = arrays
-        self.c.fghm_ghmc_f32.argtypes = arrays
+        self.c.fghm_ghm_step_f32.argtypes = arrays
         self.c.fghm_ghm_get_counts.argtypes = [pointer, ctypes.c_size_t, pointer]
         self.c.fghm_pool_create.argtypes = [pointer, ctypes.c_size_t]
         self.c.fghm_pool_destroy.argtypes = [pointer]
@@ -91,9 +91,9 @@ class Library:
         self.focal = pointer()
         self.ghm = pointer()
         self.pool = pointer()
-        # gamma 2, alpha 0.25 and the mean; 10 bins and the mean.
+        # gamma 2, alpha 0.25 and the mean; classification, 10 bins and the mean.
         self.check(self.c.fghm_focal_create(ctypes.byref(self.focal)))
-        self.check(self.c.fghm_ghm_create(ctypes.byref(self.ghm)))
+        self.check(self.c.fghm_ghm_create(ctypes.byref(self.ghm), 1))
 
     def check(self, status):
         if status != 0:
@@ -182,7 +182,7 @@ def ghmc_torch(batch):
 
 def ghmc_library(library, batch):
     loss = ctypes.c_double()
-    library.check(library.c.fghm_ghmc_f32(
+    library.check(library.c.fghm_ghm_step_f32(
         library.ghm, library.pool, batch.size, batch.logits.data_ptr(),
         batch.targets.data_ptr(), batch.mask.data_ptr(), ctypes.byref(loss), None,
         batch.gradient.data_ptr(), None))

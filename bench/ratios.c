@@ -87,8 +87,8 @@ static double run_focal_f64(const struct entrant *entrant) {
 static double ghmc_f32(const struct entrant *entrant, fghm_ghm *ghm) {
     const struct inputs *const in = &entrant->bench->f32;
     double loss = NAN;
-    fghm_ghmc_f32(ghm, NULL, entrant->n, in->logits, in->targets, NULL, &loss, NULL, in->gradient,
-                  NULL);
+    fghm_ghm_step_f32(ghm, NULL, entrant->n, in->logits, in->targets, NULL, &loss, NULL,
+                      in->gradient, NULL);
     return loss;
 }
 
@@ -444,8 +444,8 @@ static struct bench bench_make(void) {
     require(fghm_focal_create(&bench.gamma_2));
     require(fghm_focal_create(&bench.general_gamma));
     require(fghm_focal_set_gamma(bench.general_gamma, GENERAL_GAMMA));
-    require(fghm_ghm_create(&bench.bins_10));
-    require(fghm_ghm_create(&bench.bins_100));
+    require(fghm_ghm_create(&bench.bins_10, FGHM_GHM_CLASSIFICATION));
+    require(fghm_ghm_create(&bench.bins_100, FGHM_GHM_CLASSIFICATION));
     require(fghm_ghm_set_bins(bench.bins_100, 100));
     require(fghm_pool_create(&bench.all_cores, 0));
     require(fghm_pool_get_threads(bench.all_cores, &bench.cores));

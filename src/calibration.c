@@ -2,7 +2,7 @@
 /* What a focal loss does to probabilities: which logit is best where the true probability
  * is eta, and which eta a logit is best for. */
 
-#include "focal.h"
+#include "focal_handle.h"
 
 #include <float.h>
 #include <math.h>

@@ -13,8 +13,7 @@
 #define WEIGHTS_PADDING 16
 
 static void release(fghm_ghm *ghm) {
-    fghm_bin_tables_free(&ghm->classification);
-    fghm_bin_tables_free(&ghm->regression);
+    fghm_bin_tables_free(&ghm->tables);
     free(ghm->edges);
     free(ghm->history.counts);
     free(ghm->history.averages);
@@ -41,10 +40,8 @@ static fghm_status allocate(fghm_ghm *ghm, size_t bins, const double *edges, siz
     ghm->bins = bins;
     ghm->histograms = histograms;
     FGHM_REQUIRE(make_edges(ghm, edges) == FGHM_OK, FGHM_ERROR_MEMORY);
-    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->classification, bins, edges, 0) == 0,
-                 FGHM_ERROR_MEMORY);
-    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->regression, bins, edges, ghm->settings.mu) == 0,
-                 FGHM_ERROR_MEMORY);
+    const double mu = ghm->kind == FGHM_GHM_REGRESSION ? ghm->settings.mu : 0;
+    FGHM_REQUIRE(fghm_bin_tables_make(&ghm->tables, bins, edges, mu) == 0, FGHM_ERROR_MEMORY);
     const size_t row = histograms * bins;
     const size_t padded = histograms * (bins + 1) + WEIGHTS_PADDING;
     struct ghm_history *const history = &ghm->history;
@@ -67,7 +64,7 @@ static fghm_status allocate(fghm_ghm *ghm, size_t bins, const double *edges, siz
 
 fghm_status fghm_ghm_rebuild(fghm_ghm *ghm, const struct ghm_settings *settings, size_t bins,
                              const double *edges, size_t histograms) {
-    fghm_ghm made = {.settings = *settings};
+    fghm_ghm made = {.kind = ghm->kind, .settings = *settings};
     const fghm_status status = allocate(&made, bins, edges, histograms);
     if (status != FGHM_OK) {
         release(&made);
@@ -78,10 +75,10 @@ fghm_status fghm_ghm_rebuild(fghm_ghm *ghm, const struct ghm_settings *settings,
     return FGHM_OK;
 }
 
-fghm_status fghm_ghm_create(fghm_ghm **ghm) {
+fghm_status fghm_ghm_create(fghm_ghm **ghm, fghm_ghm_kind kind) {
     static const struct ghm_settings defaults = {
-        .momentum_rule = FGHM_MOMENTUM_CORRECTED,
-        .divisor = FGHM_DIVISOR_NONEMPTY_BINS,
+        .momentum_rule = FGHM_GHM_MOMENTUM_CORRECTED,
+        .divisor = FGHM_GHM_DIVISOR_NONEMPTY_BINS,
         .weight_cap = (double)INFINITY,
         .loss_weight = 1,
         .mu = 0.02,
@@ -89,8 +86,11 @@ fghm_status fghm_ghm_create(fghm_ghm **ghm) {
         .normalizer = 1,
     };
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(kind == FGHM_GHM_CLASSIFICATION || kind == FGHM_GHM_REGRESSION,
+                 FGHM_ERROR_CONSTANT);
     fghm_ghm *const made = calloc(1, sizeof *made);
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
+    made->kind = kind;
     const fghm_status status = fghm_ghm_rebuild(made, &defaults, 10, NULL, 1);
     if (status != FGHM_OK) {
         free(made);
@@ -105,6 +105,13 @@ void fghm_ghm_destroy(fghm_ghm *ghm) {
         release(ghm);
         free(ghm);
     }
+}
+
+fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(kind != NULL, FGHM_ERROR_NULL_POINTER);
+    *kind = ghm->kind;
+    return FGHM_OK;
 }
 
 /* Bins ------------------------------------------------------------------------ */
@@ -163,6 +170,7 @@ fghm_status fghm_ghm_get_histograms(const fghm_ghm *ghm, size_t *histograms) {
 
 fghm_status fghm_ghm_set_mu(fghm_ghm *ghm, double mu) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(ghm->kind == FGHM_GHM_REGRESSION, FGHM_ERROR_KIND);
     FGHM_REQUIRE(mu >= FGHM_MU_MIN && mu <= FGHM_MU_MAX, FGHM_ERROR_MU);
     struct ghm_settings settings = ghm->settings;
     settings.mu = mu;
@@ -194,32 +202,32 @@ fghm_status fghm_ghm_get_momentum(const fghm_ghm *ghm, double *momentum) {
     return FGHM_OK;
 }
 
-fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_momentum_rule rule) {
+fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_ghm_momentum_rule rule) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(rule == FGHM_MOMENTUM_CORRECTED || rule == FGHM_MOMENTUM_REFERENCE,
+    FGHM_REQUIRE(rule == FGHM_GHM_MOMENTUM_CORRECTED || rule == FGHM_GHM_MOMENTUM_REFERENCE,
                  FGHM_ERROR_MOMENTUM_RULE);
     ghm->settings.momentum_rule = rule;
     fghm_ghm_refresh_weights(ghm);
     return FGHM_OK;
 }
 
-fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_momentum_rule *rule) {
+fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_ghm_momentum_rule *rule) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(rule != NULL, FGHM_ERROR_NULL_POINTER);
     *rule = ghm->settings.momentum_rule;
     return FGHM_OK;
 }
 
-fghm_status fghm_ghm_set_divisor(fghm_ghm *ghm, fghm_divisor divisor) {
+fghm_status fghm_ghm_set_divisor(fghm_ghm *ghm, fghm_ghm_divisor divisor) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(divisor == FGHM_DIVISOR_NONEMPTY_BINS || divisor == FGHM_DIVISOR_ALL_BINS,
+    FGHM_REQUIRE(divisor == FGHM_GHM_DIVISOR_NONEMPTY_BINS || divisor == FGHM_GHM_DIVISOR_ALL_BINS,
                  FGHM_ERROR_DIVISOR);
     ghm->settings.divisor = divisor;
     fghm_ghm_refresh_weights(ghm);
     return FGHM_OK;
 }
 
-fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_divisor *divisor) {
+fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_ghm_divisor *divisor) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(divisor != NULL, FGHM_ERROR_NULL_POINTER);
     *divisor = ghm->settings.divisor;
@@ -306,7 +314,7 @@ static size_t nonempty_bins(const fghm_ghm *ghm, size_t histogram) {
 /* What the averages are compared with: the elements of a batch, or their average. */
 static double total_above(const fghm_ghm *ghm, size_t histogram) {
     const bool corrected =
-        ghm->settings.momentum > 0 && ghm->settings.momentum_rule == FGHM_MOMENTUM_CORRECTED;
+        ghm->settings.momentum > 0 && ghm->settings.momentum_rule == FGHM_GHM_MOMENTUM_CORRECTED;
     /* The corrections of both averages for their start at 0 cancel. */
     return corrected ? ghm->history.average_totals[histogram]
                      : (double)fghm_ghm_row_total(ghm, ghm->history.counts, histogram);
@@ -315,7 +323,7 @@ static double total_above(const fghm_ghm *ghm, size_t histogram) {
 void fghm_ghm_refresh_weights(fghm_ghm *ghm) {
     const struct ghm_settings *const settings = &ghm->settings;
     for (size_t h = 0; h < ghm->histograms; h++) {
-        const bool all = settings->divisor == FGHM_DIVISOR_ALL_BINS;
+        const bool all = settings->divisor == FGHM_GHM_DIVISOR_ALL_BINS;
         const double divisor = (double)(all ? ghm->bins : nonempty_bins(ghm, h));
         const double total = total_above(ghm, h);
         for (size_t b = 0; b < ghm->bins; b++) {
@@ -356,7 +364,7 @@ fghm_status fghm_ghm_update(fghm_ghm *ghm, size_t capacity, const uint64_t *coun
     FGHM_REQUIRE(capacity >= ghm->histograms * (ghm->bins + 1), FGHM_ERROR_CAPACITY);
     struct ghm_history *const history = &ghm->history;
     const double momentum = ghm->settings.momentum;
-    const bool reference = ghm->settings.momentum_rule == FGHM_MOMENTUM_REFERENCE;
+    const bool reference = ghm->settings.momentum_rule == FGHM_GHM_MOMENTUM_REFERENCE;
     for (size_t h = 0; h < ghm->histograms; h++) {
         for (size_t b = 0; b < ghm->bins; b++) {
             const uint64_t count = counts[h * (ghm->bins + 1) + b];
@@ -399,7 +407,7 @@ fghm_status fghm_ghm_get_averages(const fghm_ghm *ghm, size_t capacity, double *
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(averages != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(capacity >= ghm->histograms * ghm->bins, FGHM_ERROR_CAPACITY);
-    const bool corrected = ghm->settings.momentum_rule == FGHM_MOMENTUM_CORRECTED;
+    const bool corrected = ghm->settings.momentum_rule == FGHM_GHM_MOMENTUM_CORRECTED;
     const double weight = corrected ? 1 - ghm->history.start : 1;
     for (size_t i = 0; i < ghm->histograms * ghm->bins; i++) {
         averages[i] = weight > 0 ? ghm->history.averages[i] / weight : 0;

@@ -10,8 +10,8 @@
 /* What is set by the caller. */
 struct ghm_settings {
     double momentum;
-    fghm_momentum_rule momentum_rule;
-    fghm_divisor divisor;
+    fghm_ghm_momentum_rule momentum_rule;
+    fghm_ghm_divisor divisor;
     double weight_cap; /* INFINITY: none */
     double loss_weight;
     double mu;
@@ -29,11 +29,12 @@ struct ghm_history {
 };
 
 struct fghm_ghm {
+    fghm_ghm_kind kind;
     struct ghm_settings settings;
     size_t bins, histograms;
     bool uniform;
     double *edges; /* bins + 1 */
-    struct fghm_bin_tables classification, regression;
+    struct fghm_bin_tables tables;
     struct ghm_history history;
     /* From the history: w, in rows of bins; and rows of bins + 1 for kernels, padded at the
      * end, whose last entry, 0, is for elements in no bin.  `scaled` is times the loss
@@ -52,8 +53,8 @@ bool fghm_ghm_edges_fit(size_t bins, const double *edges);
 /* The number of valid elements in a row of counts. */
 uint64_t fghm_ghm_row_total(const fghm_ghm *ghm, const uint64_t *counts, size_t histogram);
 
-/* Makes `*ghm` one with these settings, edges (NULL: equal width) and histograms, and an
- * empty history; on an error it is as it was. */
+/* Makes `*ghm`, which has its kind, one with these settings, edges (NULL: equal width) and
+ * histograms, and an empty history; on an error it is as it was. */
 fghm_status fghm_ghm_rebuild(fghm_ghm *ghm, const struct ghm_settings *settings, size_t bins,
                              const double *edges, size_t histograms);
 

@@ -5,16 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
+#include "plan.h"
 
-/* Which loss. */
-enum loss { GHM_C, GHM_R };
-
-static const struct fghm_bin_tables *tables_of(const fghm_ghm *ghm, enum loss loss) {
-    return loss == GHM_R ? &ghm->regression : &ghm->classification;
+static bool is_regression(const fghm_ghm *ghm) {
+    return ghm->kind == FGHM_GHM_REGRESSION;
 }
 
 /* D: for a mean, the valid elements of the last update. */
@@ -89,14 +86,13 @@ static void add_counts(uint64_t *to, const uint64_t *from, size_t n) {
 /* What a plain call is about. */
 struct plain {
     const fghm_ghm *ghm;
-    enum loss loss;
     const struct fghm_kernels *kernels;
     fghm_pool *pool;
     struct fghm_span span;
 };
 
 static const struct fghm_bins *bins_of(const struct plain *plain) {
-    const struct fghm_bin_tables *const tables = tables_of(plain->ghm, plain->loss);
+    const struct fghm_bin_tables *const tables = &plain->ghm->tables;
     return plain->kernels->real_size == sizeof(float) ? &tables->f32 : &tables->f64;
 }
 
@@ -109,7 +105,8 @@ static fghm_status check_plain(const struct plain *plain, const double *loss) {
 static fghm_status count_span(const struct plain *plain, uint64_t *counts) {
     struct count_call call;
     call.kernels = plain->kernels;
-    call.kernel = plain->loss == GHM_R ? plain->kernels->ghmr_count : plain->kernels->ghm_count;
+    call.kernel =
+        is_regression(plain->ghm) ? plain->kernels->ghmr_count : plain->kernels->ghm_count;
     call.plan.bins = bins_of(plain);
     call.counts = counts;
     call.bad_target = 0;
@@ -137,7 +134,7 @@ static void apply_segment(void *context, size_t segment, const struct fghm_span 
     const struct fghm_kernels *const kernels = call->plain->kernels;
     call->bad[segment] = 0;
     call->sums[segment] =
-        call->plain->loss == GHM_R
+        is_regression(call->plain->ghm)
             ? kernels->ghmr_apply(call->bins, call->bin_weights, call->plain->ghm->settings.mu,
                                   call->scale, part)
             : kernels->ghm_apply(call->bins, call->bin_weights, call->scale, part,
@@ -205,83 +202,101 @@ static fghm_status plain_step(fghm_ghm *ghm, const struct plain *plain, double *
     return has_output(&plain->span, loss) ? apply_span(plain, loss) : FGHM_OK;
 }
 
-/* The functions of one loss in one type. */
-#define PLAIN_CALLS(name, which, type, real)                                                       \
-    fghm_status name##_count_##type(const fghm_ghm *ghm, fghm_pool *pool, size_t n,                \
-                                    const real *inputs, const real *targets, const real *mask,     \
-                                    size_t capacity, uint64_t *counts) {                           \
-        const struct plain plain = {                                                               \
-            ghm, which, fghm_row()->type, pool, {n, inputs, targets, mask, NULL, NULL, NULL}};     \
-        return plain_count(&plain, capacity, counts);                                              \
-    }                                                                                              \
-    fghm_status name##_apply_##type(                                                               \
-        const fghm_ghm *ghm, fghm_pool *pool, size_t n, const real *inputs, const real *targets,   \
-        const real *mask, double *loss, real *element_loss, real *gradient, real *hessian) {       \
-        const struct plain plain = {ghm,                                                           \
-                                    which,                                                         \
-                                    fghm_row()->type,                                              \
-                                    pool,                                                          \
-                                    {n, inputs, targets, mask, element_loss, gradient, hessian}};  \
-        return plain_apply(&plain, loss);                                                          \
-    }                                                                                              \
-    fghm_status name##_##type(fghm_ghm *ghm, fghm_pool *pool, size_t n, const real *inputs,        \
-                              const real *targets, const real *mask, double *loss,                 \
-                              real *element_loss, real *gradient, real *hessian) {                 \
-        const struct plain plain = {ghm,                                                           \
-                                    which,                                                         \
-                                    fghm_row()->type,                                              \
-                                    pool,                                                          \
-                                    {n, inputs, targets, mask, element_loss, gradient, hessian}};  \
-        return plain_step(ghm, &plain, loss);                                                      \
-    }
+fghm_status fghm_ghm_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
+                               const float *targets, const float *mask, size_t capacity,
+                               uint64_t *counts) {
+    const struct plain plain = {
+        ghm, fghm_row()->f32, pool, {n, inputs, targets, mask, NULL, NULL, NULL}};
+    return plain_count(&plain, capacity, counts);
+}
 
-PLAIN_CALLS(fghm_ghmc, GHM_C, f32, float)
-PLAIN_CALLS(fghm_ghmc, GHM_C, f64, double)
-PLAIN_CALLS(fghm_ghmr, GHM_R, f32, float)
-PLAIN_CALLS(fghm_ghmr, GHM_R, f64, double)
+fghm_status fghm_ghm_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
+                               const float *targets, const float *mask, double *loss,
+                               float *element_loss, float *gradient, float *hessian) {
+    const struct plain plain = {
+        ghm, fghm_row()->f32, pool, {n, inputs, targets, mask, element_loss, gradient, hessian}};
+    return plain_apply(&plain, loss);
+}
+
+fghm_status fghm_ghm_step_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
+                              const float *targets, const float *mask, double *loss,
+                              float *element_loss, float *gradient, float *hessian) {
+    const struct plain plain = {
+        ghm, fghm_row()->f32, pool, {n, inputs, targets, mask, element_loss, gradient, hessian}};
+    return plain_step(ghm, &plain, loss);
+}
+
+fghm_status fghm_ghm_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
+                               const double *targets, const double *mask, size_t capacity,
+                               uint64_t *counts) {
+    const struct plain plain = {
+        ghm, fghm_row()->f64, pool, {n, inputs, targets, mask, NULL, NULL, NULL}};
+    return plain_count(&plain, capacity, counts);
+}
+
+fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
+                               const double *targets, const double *mask, double *loss,
+                               double *element_loss, double *gradient, double *hessian) {
+    const struct plain plain = {
+        ghm, fghm_row()->f64, pool, {n, inputs, targets, mask, element_loss, gradient, hessian}};
+    return plain_apply(&plain, loss);
+}
+
+fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
+                              const double *targets, const double *mask, double *loss,
+                              double *element_loss, double *gradient, double *hessian) {
+    const struct plain plain = {
+        ghm, fghm_row()->f64, pool, {n, inputs, targets, mask, element_loss, gradient, hessian}};
+    return plain_step(ghm, &plain, loss);
+}
 
 /* Batches ---------------------------------------------------------------------------- */
 
 static const struct fghm_batch_limits limits[] = {
-    [GHM_C] = {.softmax = true, .labels = true, .harmonizing_weight = true},
-    [GHM_R] = {.harmonizing_weight = true},
+    [FGHM_GHM_CLASSIFICATION] = {.softmax = true,
+                                 .labels = true,
+                                 .smoothing = true,
+                                 .harmonizing_weight = true,
+                                 .because = FGHM_FIELD_KIND},
+    [FGHM_GHM_REGRESSION] = {.harmonizing_weight = true, .because = FGHM_FIELD_KIND},
 };
 
 /* What a call over a batch is about. */
 struct batched {
     const fghm_ghm *ghm;
-    enum loss loss;
     const struct fghm_kernels *kernels;
     fghm_pool *pool;
     struct fghm_plan plan;
     struct fghm_part counts; /* of positives and of what is ignored */
+    double divisor;          /* D */
 };
 
-static fghm_status plan_batch(const fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
-                              const fghm_batch *batch, const fghm_result *result,
-                              struct batched *batched, int64_t *offender) {
+static fghm_status plan_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                              const fghm_result *result, struct batched *batched,
+                              struct fghm_report *report) {
     struct fghm_plan *const plan = &batched->plan;
-    const fghm_status status = fghm_plan_make(batch, &limits[loss], result, plan, offender);
-    FGHM_REQUIRE(status == FGHM_OK, status);
-    FGHM_REQUIRE(loss == GHM_C || batch->label_smoothing == 0, FGHM_ERROR_COMBINATION);
+    const bool many = ghm->histograms > 1;
+    FGHM_TRY(fghm_plan_make(batch, &limits[ghm->kind], many, result, plan, report));
     /* One histogram for all, or one for each class. */
-    FGHM_REQUIRE(ghm->histograms == 1 || (ghm->histograms == batch->classes && !plan->softmax),
-                 FGHM_ERROR_HISTOGRAMS);
+    if (many && (ghm->histograms != plan->shape.classes || plan->softmax)) {
+        return fghm_fail_both(report, FGHM_ERROR_HISTOGRAMS, FGHM_FIELD_HISTOGRAMS,
+                              plan->softmax ? FGHM_FIELD_ACTIVATION : FGHM_FIELD_SHAPE);
+    }
     const struct fghm_row *const row = fghm_row();
     batched->ghm = ghm;
-    batched->loss = loss;
     batched->pool = pool;
     batched->kernels = fghm_plan_is_double(plan) ? row->f64 : row->f32;
+    batched->divisor = divisor_of(ghm);
     bool counted;
     return fghm_plan_survey(pool, batched->kernels, plan, false, &batched->counts, &counted,
-                            offender);
+                            report);
 }
 
 /* The part of a batch that a histogram is about: all of it, or a class. */
 static void plan_histogram(const struct batched *batched, size_t histogram,
                            struct fghm_ghm_plan *part) {
     const fghm_ghm *const ghm = batched->ghm;
-    const struct fghm_bin_tables *const tables = tables_of(ghm, batched->loss);
+    const struct fghm_bin_tables *const tables = &ghm->tables;
     const size_t row = histogram * (ghm->bins + 1);
     const bool is_double = fghm_plan_is_double(&batched->plan);
     *part = (struct fghm_ghm_plan){
@@ -291,36 +306,46 @@ static void plan_histogram(const struct batched *batched, size_t histogram,
                                  : (const void *)(ghm->scaled_f32 + row),
         .harmonizing_weights = is_double ? (const void *)(ghm->weights_f64 + row)
                                          : (const void *)(ghm->weights_f32 + row),
-        .scale = 1 / divisor_of(ghm),
-        .mu = batched->loss == GHM_R ? ghm->settings.mu : 0,
+        .scale = 1 / batched->divisor,
+        .mu = is_regression(ghm) ? ghm->settings.mu : 0,
     };
     if (ghm->histograms > 1) {
         fghm_plan_take_class(&part->batch, histogram);
     }
 }
 
-/* The status of the walks so far, with one more over the part of a batch that a histogram is
- * about: of offences, the first in the order of the batch counts. */
-static fghm_status worse_status(const struct batched *batched, size_t histogram,
-                                const struct fghm_part *part, fghm_status status,
-                                int64_t *offender) {
-    int64_t place;
-    const fghm_status own = fghm_part_status(&batched->plan, part, &place);
-    if (own != FGHM_OK && batched->ghm->histograms > 1) {
-        place = fghm_plan_place(&batched->plan, histogram, place);
+/* What the walks over the parts of a batch have brought back so far. */
+struct found {
+    struct fghm_part all;
+    fghm_status status;
+};
+
+/* Adds one walk.  Of offences, the first in the order of the batch counts. */
+static void add_walk(const struct batched *batched, size_t histogram, const struct fghm_part *part,
+                     struct found *found, struct fghm_report *report) {
+    struct fghm_report own = FGHM_REPORT_NONE;
+    const fghm_status status = fghm_part_status(part, &own);
+    if (status != FGHM_OK && batched->ghm->histograms > 1) {
+        own.offender = fghm_plan_place(&batched->plan, histogram, own.offender);
     }
-    if (own == FGHM_OK || (status != FGHM_OK && *offender < place)) {
-        return status;
+    if (status != FGHM_OK && (found->status == FGHM_OK || own.offender < report->offender)) {
+        found->status = status;
+        *report = own;
     }
-    *offender = place;
-    return own;
+    found->all.sum += part->sum;
+    found->all.positives += part->positives;
+    found->all.ignored += part->ignored;
+    found->all.sum_targets += part->sum_targets + part->sum_targets_error;
+}
+
+static struct found nothing_found(const struct batched *batched) {
+    return (struct found){batched->counts, FGHM_OK};
 }
 
 /* Adds to rows of counts, one for each histogram. */
-static fghm_status count_batch(const struct batched *batched, uint64_t *counts,
-                               struct fghm_part *found, int64_t *offender) {
-    fghm_status status = FGHM_OK;
-    *found = batched->counts;
+static struct found count_batch(const struct batched *batched, uint64_t *counts,
+                                struct fghm_report *report) {
+    struct found found = nothing_found(batched);
     for (size_t h = 0; h < batched->ghm->histograms; h++) {
         struct count_call call;
         call.kernels = batched->kernels;
@@ -329,11 +354,9 @@ static fghm_status count_batch(const struct batched *batched, uint64_t *counts,
         const size_t segments =
             fghm_plan_drive(batched->pool, &call.plan.batch, count_batch_segment, &call);
         const struct fghm_part all = fghm_merge_parts(call.parts, segments);
-        status = worse_status(batched, h, &all, status, offender);
-        found->positives += all.positives;
-        found->ignored += all.ignored;
+        add_walk(batched, h, &all, &found, report);
     }
-    return status;
+    return found;
 }
 
 struct apply_batch_call {
@@ -348,40 +371,27 @@ static void apply_batch_segment(void *context, size_t segment, size_t first, siz
     call->kernels->ghm_apply_batch(&call->plan, first, n, &call->parts[segment]);
 }
 
-/* The result of a call whose walk has brought back `found`. */
-static fghm_result result_of(const struct batched *batched, const struct fghm_part *found,
+/* The result of a call whose walk has brought back `found`: weights were a mask, so their sum is
+ * the number of valid elements. */
+static fghm_result result_of(const struct batched *batched, const struct found *found,
                              double divisor) {
-    const uint64_t losses = fghm_plan_losses(&batched->plan);
-    return (fghm_result){
-        .loss = found->sum / divisor,
-        .sum = found->sum,
-        .divisor = divisor,
-        .elements = losses,
-        .valid = losses - found->ignored,
-        .positives = found->positives,
-        .offender = -1,
-    };
+    fghm_result value = fghm_result_of(&batched->plan, &found->all, &found->all, divisor);
+    value.sum_weights = (double)value.valid;
+    return value;
 }
 
-/* Brings back sum and counts. */
-static fghm_status apply_batch(const struct batched *batched, struct fghm_part *found,
-                               int64_t *offender) {
-    const size_t histograms = batched->ghm->histograms;
-    fghm_status status = FGHM_OK;
-    *found = batched->counts;
-    for (size_t h = 0; h < histograms; h++) {
+static struct found apply_batch(const struct batched *batched, struct fghm_report *report) {
+    struct found found = nothing_found(batched);
+    for (size_t h = 0; h < batched->ghm->histograms; h++) {
         struct apply_batch_call call;
         call.kernels = batched->kernels;
         plan_histogram(batched, h, &call.plan);
         const size_t segments =
             fghm_plan_drive(batched->pool, &call.plan.batch, apply_batch_segment, &call);
         const struct fghm_part all = fghm_merge_parts(call.parts, segments);
-        status = worse_status(batched, h, &all, status, offender);
-        found->sum += all.sum;
-        found->positives += all.positives;
-        found->ignored += all.ignored;
+        add_walk(batched, h, &all, &found, report);
     }
-    return status;
+    return found;
 }
 
 /* Counts of a call, zeroed; NULL without memory.  `few` is room for those that fit. */
@@ -394,32 +404,40 @@ static uint64_t *counts_room(const fghm_ghm *ghm, uint64_t few[COUNTS_ON_STACK])
     return few;
 }
 
-static fghm_status batch_count(const fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
-                               const fghm_batch *batch, size_t capacity, uint64_t *counts,
-                               fghm_result *result) {
+static fghm_status batch_count(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                               size_t capacity, uint64_t *counts, const fghm_result *result,
+                               fghm_result *value, struct fghm_report *report) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(counts != NULL, FGHM_ERROR_NULL_POINTER);
-    FGHM_REQUIRE(capacity >= ghm->histograms * (ghm->bins + 1), FGHM_ERROR_CAPACITY);
-    struct batched batched;
-    int64_t offender;
-    fghm_status status = plan_batch(ghm, loss, pool, batch, result, &batched, &offender);
-    if (status != FGHM_OK) {
-        return fghm_result_end(result, status, offender);
+    if (counts == NULL) {
+        return fghm_fail(report, FGHM_ERROR_NULL_POINTER, FGHM_FIELD_COUNTS);
     }
+    if (capacity < ghm->histograms * (ghm->bins + 1)) {
+        return fghm_fail(report, FGHM_ERROR_CAPACITY, FGHM_FIELD_CAPACITY);
+    }
+    struct batched batched;
+    FGHM_TRY(plan_batch(ghm, pool, batch, result, &batched, report));
     uint64_t few[COUNTS_ON_STACK];
     uint64_t *const added = counts_room(ghm, few);
     FGHM_REQUIRE(added != NULL, FGHM_ERROR_MEMORY);
-    struct fghm_part found;
-    status = count_batch(&batched, added, &found, &offender);
+    const struct found found = count_batch(&batched, added, report);
+    fghm_status status = found.status;
     if (status == FGHM_OK) {
         add_counts(counts, added, ghm->histograms * (ghm->bins + 1));
-        const fghm_result value = result_of(&batched, &found, 1);
-        fghm_result_give(result, &value);
+        *value = result_of(&batched, &found, 1);
     }
     if (added != few) {
         free(added);
     }
-    return fghm_result_end(result, status, offender);
+    return status;
+}
+
+fghm_status fghm_ghm_count_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                                 size_t capacity, uint64_t *counts, fghm_result *result) {
+    struct fghm_report report = FGHM_REPORT_NONE;
+    fghm_result value = FGHM_RESULT_INIT;
+    const fghm_status status =
+        batch_count(ghm, pool, batch, capacity, counts, result, &value, &report);
+    return fghm_result_end(result, status, &report, &value);
 }
 
 static bool has_array(const fghm_batch *batch) {
@@ -428,69 +446,63 @@ static bool has_array(const fghm_batch *batch) {
 }
 
 /* Applies the weights to a batch that has been planned. */
-static fghm_status finish_batch(const struct batched *batched, fghm_result *result,
-                                int64_t *offender) {
-    struct fghm_part found;
-    const fghm_status status = apply_batch(batched, &found, offender);
-    FGHM_REQUIRE(status == FGHM_OK, status);
-    const fghm_result value = result_of(batched, &found, divisor_of(batched->ghm));
-    fghm_result_give(result, &value);
-    return FGHM_OK;
+static fghm_status finish_batch(const struct batched *batched, fghm_result *value,
+                                struct fghm_report *report) {
+    const struct found found = apply_batch(batched, report);
+    *value = result_of(batched, &found, batched->divisor);
+    return found.status;
 }
 
-static fghm_status batch_apply(const fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
-                               const fghm_batch *batch, fghm_result *result) {
+static fghm_status batch_apply(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                               const fghm_result *result, fghm_result *value,
+                               struct fghm_report *report) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     struct batched batched;
-    int64_t offender;
-    fghm_status status = plan_batch(ghm, loss, pool, batch, result, &batched, &offender);
-    if (status == FGHM_OK) {
-        FGHM_REQUIRE(result != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
-        status = finish_batch(&batched, result, &offender);
-    }
-    return fghm_result_end(result, status, offender);
+    FGHM_TRY(plan_batch(ghm, pool, batch, result, &batched, report));
+    FGHM_REQUIRE(result != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
+    return finish_batch(&batched, value, report);
 }
 
-/* Count, update, apply. */
-static fghm_status batch_step(fghm_ghm *ghm, enum loss loss, fghm_pool *pool,
-                              const fghm_batch *batch, fghm_result *result) {
-    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    struct batched batched;
-    int64_t offender;
-    fghm_status status = plan_batch(ghm, loss, pool, batch, result, &batched, &offender);
-    if (status != FGHM_OK) {
-        return fghm_result_end(result, status, offender);
-    }
+fghm_status fghm_ghm_apply_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                                 fghm_result *result) {
+    struct fghm_report report = FGHM_REPORT_NONE;
+    fghm_result value = FGHM_RESULT_INIT;
+    const fghm_status status = batch_apply(ghm, pool, batch, result, &value, &report);
+    return fghm_result_end(result, status, &report, &value);
+}
+
+/* Counts a batch that has been planned and updates the handle. */
+static fghm_status update_by_batch(fghm_ghm *ghm, const struct batched *batched,
+                                   struct fghm_report *report) {
     uint64_t few[COUNTS_ON_STACK];
     uint64_t *const counts = counts_room(ghm, few);
     FGHM_REQUIRE(counts != NULL, FGHM_ERROR_MEMORY);
-    struct fghm_part found;
-    status = count_batch(&batched, counts, &found, &offender);
+    fghm_status status = count_batch(batched, counts, report).status;
     if (status == FGHM_OK) {
         status = fghm_ghm_update(ghm, ghm->histograms * (ghm->bins + 1), counts);
     }
     if (counts != few) {
         free(counts);
     }
-    if (status == FGHM_OK && (result != NULL || has_array(batch))) {
-        status = finish_batch(&batched, result, &offender);
-    }
-    return fghm_result_end(result, status, offender);
+    return status;
 }
 
-#define BATCH_CALLS(name, which)                                                                   \
-    fghm_status name##_count_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,  \
-                                   size_t capacity, uint64_t *counts, fghm_result *result) {       \
-        return batch_count(ghm, which, pool, batch, capacity, counts, result);                     \
-    }                                                                                              \
-    fghm_status name##_apply_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,  \
-                                   fghm_result *result) {                                          \
-        return batch_apply(ghm, which, pool, batch, result);                                       \
-    }                                                                                              \
-    fghm_status name##_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,              \
-                             fghm_result *result) {                                                \
-        return batch_step(ghm, which, pool, batch, result);                                        \
-    }
+/* Count, update, apply. */
+static fghm_status batch_step(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                              const fghm_result *result, fghm_result *value,
+                              struct fghm_report *report) {
+    FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    struct batched batched;
+    FGHM_TRY(plan_batch(ghm, pool, batch, result, &batched, report));
+    FGHM_TRY(update_by_batch(ghm, &batched, report));
+    batched.divisor = divisor_of(ghm);
+    return result != NULL || has_array(batch) ? finish_batch(&batched, value, report) : FGHM_OK;
+}
 
-BATCH_CALLS(fghm_ghmc, GHM_C)
-BATCH_CALLS(fghm_ghmr, GHM_R)
+fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                                fghm_result *result) {
+    struct fghm_report report = FGHM_REPORT_NONE;
+    fghm_result value = FGHM_RESULT_INIT;
+    const fghm_status status = batch_step(ghm, pool, batch, result, &value, &report);
+    return fghm_result_end(result, status, &report, &value);
+}

@@ -17,7 +17,7 @@ struct norm {
 /* One call: the caller's arrays in their type. */
 struct density {
     const fghm_ghm *ghm;
-    const float *f32[3]; /* logits, targets, mask, or NULL */
+    const float *f32[3]; /* inputs, targets, mask, or NULL */
     const double *f64[3];
     float *weights_f32;
     double *weights_f64;
@@ -103,6 +103,7 @@ static fghm_status density(const struct density *call, size_t n) {
 
 static fghm_status check(const fghm_ghm *ghm, const struct fghm_span *span, size_t real_size) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(ghm->kind == FGHM_GHM_CLASSIFICATION, FGHM_ERROR_KIND);
     FGHM_REQUIRE(span->n == 0 || span->element_loss != NULL, FGHM_ERROR_NULL_POINTER);
     const fghm_status status = fghm_check_span(span, real_size, NULL);
     FGHM_REQUIRE(status == FGHM_OK, status);
@@ -114,22 +115,26 @@ static fghm_status check(const fghm_ghm *ghm, const struct fghm_span *span, size
     return FGHM_OK;
 }
 
-fghm_status fghm_ghmc_density_f32(const fghm_ghm *ghm, size_t n, const float *logits,
-                                  const float *targets, const float *mask, float *weights) {
-    const struct fghm_span span = {n, logits, targets, mask, weights, NULL, NULL};
+fghm_status fghm_ghm_density_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                 const float *inputs, const float *targets, const float *mask,
+                                 float *weights) {
+    (void)pool; /* sorting is one thread's work */
+    const struct fghm_span span = {n, inputs, targets, mask, weights, NULL, NULL};
     const fghm_status status = check(ghm, &span, sizeof(float));
     FGHM_REQUIRE(status == FGHM_OK, status);
     const struct density call = {
-        .ghm = ghm, .f32 = {logits, targets, mask}, .weights_f32 = weights};
+        .ghm = ghm, .f32 = {inputs, targets, mask}, .weights_f32 = weights};
     return density(&call, n);
 }
 
-fghm_status fghm_ghmc_density_f64(const fghm_ghm *ghm, size_t n, const double *logits,
-                                  const double *targets, const double *mask, double *weights) {
-    const struct fghm_span span = {n, logits, targets, mask, weights, NULL, NULL};
+fghm_status fghm_ghm_density_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                 const double *inputs, const double *targets, const double *mask,
+                                 double *weights) {
+    (void)pool; /* sorting is one thread's work */
+    const struct fghm_span span = {n, inputs, targets, mask, weights, NULL, NULL};
     const fghm_status status = check(ghm, &span, sizeof(double));
     FGHM_REQUIRE(status == FGHM_OK, status);
     const struct density call = {
-        .ghm = ghm, .f64 = {logits, targets, mask}, .weights_f64 = weights};
+        .ghm = ghm, .f64 = {inputs, targets, mask}, .weights_f64 = weights};
     return density(&call, n);
 }

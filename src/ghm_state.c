@@ -159,10 +159,10 @@ static bool is_number(double x, double least, double most) {
 
 static bool settings_fit(const struct ghm_settings *settings) {
     return settings->momentum >= 0 && settings->momentum < 1 &&
-           (settings->momentum_rule == FGHM_MOMENTUM_CORRECTED ||
-            settings->momentum_rule == FGHM_MOMENTUM_REFERENCE) &&
-           (settings->divisor == FGHM_DIVISOR_NONEMPTY_BINS ||
-            settings->divisor == FGHM_DIVISOR_ALL_BINS) &&
+           (settings->momentum_rule == FGHM_GHM_MOMENTUM_CORRECTED ||
+            settings->momentum_rule == FGHM_GHM_MOMENTUM_REFERENCE) &&
+           (settings->divisor == FGHM_GHM_DIVISOR_NONEMPTY_BINS ||
+            settings->divisor == FGHM_GHM_DIVISOR_ALL_BINS) &&
            settings->weight_cap > 0 && settings->loss_weight >= 0 &&
            settings->loss_weight < (double)INFINITY &&
            is_number(settings->mu, FGHM_MU_MIN, FGHM_MU_MAX) &&
@@ -237,7 +237,7 @@ fghm_status fghm_ghm_load(fghm_ghm *ghm, size_t size, const void *state) {
     FGHM_REQUIRE(settings_fit(&head.settings), FGHM_ERROR_STATE);
     /* Put in the place of what the handle was only once it is whole. */
     fghm_ghm *made;
-    fghm_status status = fghm_ghm_create(&made);
+    fghm_status status = fghm_ghm_create(&made, ghm->kind);
     FGHM_REQUIRE(status == FGHM_OK, status);
     status = load_checked(made, &head, &bytes);
     if (status == FGHM_OK) {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,7 +116,7 @@ static void focal_destroy(void *handle) {
 
 static fghm_status ghm_create(void **handle) {
     fghm_ghm *own = *handle;
-    fghm_status status = fghm_ghm_create(&own);
+    fghm_status status = fghm_ghm_create(&own, FGHM_GHM_CLASSIFICATION);
     *handle = own;
     return status;
 }
@@ -205,7 +206,7 @@ static void refused_arguments_allocate_nothing(void **state) {
     (void)state;
     watch(0);
     fghm_focal_create(NULL);
-    fghm_ghm_create(NULL);
+    fghm_ghm_create(NULL, FGHM_GHM_CLASSIFICATION);
     fghm_pool_create(NULL, 1);
     fghm_pool_create(&pool, FGHM_THREADS_MAX + 1);
     fghm_status_string(-4);
@@ -250,12 +251,12 @@ static void set_bins_without_memory(void **state) {
     struct batch b = small_batch(&dtypes[0], 100);
     (void)state;
     for (size_t i = 0; i < SUITE_COUNT(to); i++) {
-        fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+        fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
         long k = 0, asked = 0;
         do {
             struct content before, after;
             fghm_status status;
-            assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+            assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
             before = content_of(ghm);
             assert_true(++k < MOST);
             watch(k);
@@ -268,7 +269,7 @@ static void set_bins_without_memory(void **state) {
                 assert_int_equal(heap.balance, 0);
             }
         } while (asked >= k);
-        assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
         fghm_ghm_destroy(ghm);
     }
     batch_free(&b);
@@ -303,7 +304,7 @@ static fghm_status load(fghm_ghm *ghm) {
 }
 
 static fghm_status density(fghm_ghm *ghm) {
-    return fghm_ghmc_density_f32(ghm, SAMPLES * CLASSES, inputs, targets, NULL, outputs);
+    return fghm_ghm_density_f32(ghm, NULL, SAMPLES * CLASSES, inputs, targets, NULL, outputs);
 }
 
 /* More counts than a call has room for on its stack. */
@@ -317,32 +318,42 @@ static fghm_batch many_classes(void) {
 
 static fghm_status count(fghm_ghm *ghm) {
     const fghm_batch batch = many_classes();
-    return fghm_ghmc_count_batch(ghm, NULL, &batch, CLASSES * (DENSITY_BINS + 1), counted, NULL);
+    return fghm_ghm_count_batch(ghm, NULL, &batch, CLASSES * (DENSITY_BINS + 1), counted, NULL);
 }
 
 static fghm_status step(fghm_ghm *ghm) {
     const fghm_batch batch = many_classes();
-    return fghm_ghmc_batch(ghm, NULL, &batch, NULL);
+    return fghm_ghm_step_batch(ghm, NULL, &batch, NULL);
 }
 
 static const struct operation {
     const char *name;
+    fghm_ghm_kind kind;
     size_t histograms;
+    bool has_history; /* which setters would refuse to forget */
     fghm_status (*run)(fghm_ghm *ghm);
 } operations[] = {
-    {"set_edges", 1, set_edges}, {"set_mu", 1, set_mu},   {"set_histograms", 2, set_histograms},
-    {"load", 1, load},           {"density", 1, density}, {"count", CLASSES, count},
-    {"step", CLASSES, step},
+    {"set_edges", FGHM_GHM_CLASSIFICATION, 1, false, set_edges},
+    {"set_mu", FGHM_GHM_REGRESSION, 1, false, set_mu},
+    {"set_histograms", FGHM_GHM_CLASSIFICATION, 2, false, set_histograms},
+    {"load", FGHM_GHM_CLASSIFICATION, 1, true, load},
+    {"density", FGHM_GHM_CLASSIFICATION, 1, true, density},
+    {"count", FGHM_GHM_CLASSIFICATION, CLASSES, true, count},
+    {"step", FGHM_GHM_CLASSIFICATION, CLASSES, true, step},
 };
 
-static fghm_ghm *used_handle(size_t histograms) {
-    fghm_ghm *const ghm = ghm_handle(DENSITY_BINS, FGHM_REDUCTION_MEAN);
-    assert_int_equal(fghm_ghm_set_histograms(ghm, histograms), FGHM_OK);
-    memset(counted, 0, sizeof counted);
-    for (size_t i = 0; i < histograms * (DENSITY_BINS + 1); i++) {
-        counted[i] = i % 5;
+static fghm_ghm *handle_for(const struct operation *operation) {
+    fghm_ghm *const ghm = operation->kind == FGHM_GHM_REGRESSION
+                              ? ghmr_handle(DENSITY_BINS, FGHM_REDUCTION_MEAN)
+                              : ghmc_handle(DENSITY_BINS, FGHM_REDUCTION_MEAN);
+    assert_int_equal(fghm_ghm_set_histograms(ghm, operation->histograms), FGHM_OK);
+    if (operation->has_history) {
+        memset(counted, 0, sizeof counted);
+        for (size_t i = 0; i < operation->histograms * (DENSITY_BINS + 1); i++) {
+            counted[i] = i % 5;
+        }
+        assert_int_equal(fghm_ghm_update(ghm, SUITE_COUNT(counted), counted), FGHM_OK);
     }
-    assert_int_equal(fghm_ghm_update(ghm, SUITE_COUNT(counted), counted), FGHM_OK);
     memset(counted, 0, sizeof counted);
     return ghm;
 }
@@ -358,7 +369,7 @@ static void assert_nothing_written(void) {
 
 static void operation_without_memory(const struct operation *operation) {
     static unsigned char before[1 << 18], after[1 << 18];
-    fghm_ghm *const ghm = used_handle(operation->histograms);
+    fghm_ghm *const ghm = handle_for(operation);
     size_t size = 0;
     long k = 0, asked;
     assert_int_equal(fghm_ghm_get_state_size(ghm, &size), FGHM_OK);
@@ -387,7 +398,7 @@ static void operation_without_memory(const struct operation *operation) {
 
 static void operations_without_memory(void **state) {
     struct random r = random_for(2);
-    fghm_ghm *const other = ghm_handle(7, FGHM_REDUCTION_SUM);
+    fghm_ghm *const other = ghmc_handle(7, FGHM_REDUCTION_SUM);
     (void)state;
     for (size_t i = 0; i < SUITE_COUNT(inputs); i++) {
         inputs[i] = (float)random_normal(&r);
@@ -408,7 +419,7 @@ static void set_bins_leaks_nothing(void **state) {
     fghm_ghm *ghm = NULL;
     (void)state;
     watch(0);
-    fghm_ghm_create(&ghm);
+    fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION);
     for (size_t i = 0; i < SUITE_COUNT(to); i++) {
         fghm_ghm_set_bins(ghm, to[i]);
     }
@@ -424,7 +435,7 @@ static void computing_allocates_nothing(void **state) {
     const struct dtype *d = *state;
     struct batch b = small_batch(d, 70001);
     fghm_focal *focal = focal_handle(2.7, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_ghm *ghm = ghm_handle(FGHM_BINS_MAX, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(FGHM_BINS_MAX, FGHM_REDUCTION_MEAN);
     fghm_pool *pool = NULL;
     fghm_status status = FGHM_OK;
     assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
@@ -432,7 +443,7 @@ static void computing_allocates_nothing(void **state) {
         b.n = k < 2 ? 70001 : 16;
         watch(1); /* if one is asked for, it fails as well */
         status |= batch_focal(&b, focal, k % 2 ? pool : NULL);
-        status |= batch_ghmc(&b, ghm, k % 2 ? pool : NULL);
+        status |= batch_ghm(&b, ghm, k % 2 ? pool : NULL);
         assert_int_equal(unwatch(), 0);
         assert_int_equal(heap.freed, 0);
     }
@@ -445,7 +456,7 @@ static void computing_allocates_nothing(void **state) {
 
 static void setting_and_reading_allocate_nothing(void **state) {
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     double numbers[16];
     uint64_t counts[16];
     unsigned char saved[1024];

@@ -169,7 +169,7 @@ static void defaults(void **state) {
     assert_int_equal(fghm_focal_get_normalizer(focal, &number), FGHM_OK);
     assert_same_double(number, 1.0);
     fghm_focal_destroy(focal);
-    assert_int_equal(fghm_ghm_create(&ghm), FGHM_OK);
+    assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION), FGHM_OK);
     assert_int_equal(fghm_ghm_get_bins(ghm, &bins), FGHM_OK);
     assert_int_equal(bins, 10);
     reduction = -1;
@@ -322,7 +322,7 @@ static const struct {
 
 static void reduction_bounds(void **state) {
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     fghm_reduction kept = FGHM_REDUCTION_MEAN, got = -1;
     (void)state;
     for (size_t i = 0; i < SUITE_COUNT(reductions); i++) {
@@ -361,7 +361,7 @@ static void normalizer_bounds(void **state) {
         {-(double)INFINITY, FGHM_ERROR_NORMALIZER},
     };
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_SUM);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
     fghm_reduction reduction = -1;
     double kept = 1.0, got = -1.0;
     (void)state;
@@ -386,7 +386,7 @@ static void normalizer_bounds(void **state) {
 static void bins_bounds(void **state) {
     const size_t good[] = {1, 2, 10, 33, FGHM_BINS_MAX, 7};
     const size_t bad[] = {0, FGHM_BINS_MAX + 1, SIZE_MAX, SIZE_MAX / 2 + 2};
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     (void)state;
     for (size_t i = 0; i < SUITE_COUNT(good); i++) {
         size_t got = 0;
@@ -448,7 +448,7 @@ static void null_handles(void **state) {
     assert_int_equal(fghm_focal_get_rule(NULL, &flag), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_set_hessian(NULL, 0, 0.0), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_get_hessian(NULL, &flag, &number), FGHM_ERROR_NULL_HANDLE);
-    assert_int_equal(fghm_ghm_create(NULL), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_create(NULL, FGHM_GHM_CLASSIFICATION), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_set_bins(NULL, 10), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_get_bins(NULL, &size), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_set_reduction(NULL, 0), FGHM_ERROR_NULL_HANDLE);
@@ -465,7 +465,7 @@ static void null_handles(void **state) {
 
 static void null_result_pointers(void **state) {
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     fghm_pool *pool = NULL;
     double number = 7.0;
     int32_t flag = 7;
@@ -526,7 +526,7 @@ static struct scene scene_new(const struct dtype *d, int ghm) {
         d->put(s.array[W], i, random_uniform(&r, 0.5, 1.0));
     }
     s.focal = ghm ? NULL : focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    s.ghm = ghm ? ghm_handle(10, FGHM_REDUCTION_MEAN) : NULL;
+    s.ghm = ghm ? ghmc_handle(10, FGHM_REDUCTION_MEAN) : NULL;
     return s;
 }
 
@@ -604,8 +604,8 @@ static void null_handle_computes_nothing(void **state) {
     assert_int_equal(d->focal(NULL, NULL, N, s.array[X], s.array[T], s.array[W], &s.loss,
                               s.array[EL], s.array[GR], s.array[HE]),
                      FGHM_ERROR_NULL_HANDLE);
-    assert_int_equal(d->ghmc(NULL, NULL, N, s.array[X], s.array[T], s.array[W], &s.loss,
-                             s.array[EL], s.array[GR], s.array[HE]),
+    assert_int_equal(d->ghm(NULL, NULL, N, s.array[X], s.array[T], s.array[W], &s.loss, s.array[EL],
+                            s.array[GR], s.array[HE]),
                      FGHM_ERROR_NULL_HANDLE);
     assert_memory_equal(before, s.block, s.size);
     assert_true(s.loss == 77.0);
@@ -921,7 +921,7 @@ static void read_back_capacities(void **state) {
     (void)state;
     for (size_t k = 0; k < SUITE_COUNT(bins); k++) {
         size_t b = bins[k];
-        fghm_ghm *ghm = ghm_handle(b, FGHM_REDUCTION_MEAN);
+        fghm_ghm *ghm = ghmc_handle(b, FGHM_REDUCTION_MEAN);
         double *numbers = malloc((b + 2) * sizeof *numbers);
         uint64_t *counts = malloc((b + 1) * sizeof *counts);
         assert_non_null(numbers);
@@ -970,20 +970,20 @@ static struct control control_now(void) {
 static void assert_surroundings_kept(const struct dtype *d) {
     struct control before = control_now(), after;
     fghm_focal *focal = focal_handle(2.7, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_ghm *ghm = ghm_handle(30, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(30, FGHM_REDUCTION_MEAN);
     struct batch b = batch_new(d, 67);
     for (size_t i = 0; i < b.n; i++) {
         batch_put(&b, i, i == 3 ? d->format->max : 25.0 * (double)i - 800.0, (double)(i % 2));
     }
     errno = 4711;
     assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_set_bins(ghm, 100), FGHM_OK);
     assert_int_equal(fghm_ghm_set_bins(ghm, 0), FGHM_ERROR_BINS);
     assert_int_equal(fghm_focal_set_gamma(focal, (double)NAN), FGHM_ERROR_GAMMA);
     d->put(b.targets, 5, 2.0);
     assert_int_equal(batch_focal(&b, focal, NULL), FGHM_ERROR_TARGET);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_ERROR_TARGET);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_ERROR_TARGET);
     assert_non_null(fghm_status_string(-5));
     after = control_now();
     fesetround(FE_TONEAREST); /* for what comes after a failed assertion */

@@ -15,7 +15,7 @@
 
 #include <focalghm/ghm.h>
 
-#include "batch.h"
+#include "plan.h"
 #include "bins.h"
 #include "support/descriptor.h"
 #include "support/guarded.h"
@@ -364,17 +364,17 @@ static void random_form(struct form *f, const struct row_case *c, struct random 
         !f->softmax && !f->hard && random_below(r, 4) == 0 ? random_uniform(r, 0.0, 1.0) : 0.0;
     random_arrays(f, ghm);
     for (size_t k = 0; k < f->classes; k++) {
-        f->class_alpha[k] = random_uniform(r, 0.0, 1.0);
-        f->class_weights[k] = random_uniform(r, 0.0, 2.0);
+        f->class_alpha[k] = random_uniform(r, 0.01, 1.0);
+        f->class_weights[k] = random_uniform(r, 0.01, 2.0);
     }
     f->batch.class_alpha = !ghm && random_below(r, 4) == 0 ? f->class_alpha : NULL;
     f->batch.class_weights = !ghm && random_below(r, 4) == 0 ? f->class_weights : NULL;
 
-    const struct fghm_batch_limits limits = {true, true, true, true, true};
+    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
     const fghm_result result = FGHM_RESULT_INIT;
-    int64_t offender;
+    struct fghm_report report;
     const fghm_status status = fghm_plan_make(
-        &f->batch, &limits, random_bits(r) & 1 ? &result : NULL, &f->plan, &offender);
+        &f->batch, &limits, false, random_bits(r) & 1 ? &result : NULL, &f->plan, &report);
     if (status != FGHM_OK) {
         fail_msg("plan: %s", fghm_status_string(status));
     }
@@ -456,9 +456,7 @@ static void assert_parts(const struct form *f, const struct fghm_part *a,
                   (double)(a->ignored != b->ignored ? a->ignored : a->positives),
                   (double)(a->ignored != b->ignored ? b->ignored : b->positives));
     }
-    const bool bad = b->bad_target || b->bad_weight || b->bad_probability;
-    if (a->bad_target != b->bad_target || a->bad_weight != b->bad_weight ||
-        a->bad_probability != b->bad_probability || (bad && a->offender != b->offender)) {
+    if (a->bad != b->bad || (b->bad != FGHM_BAD_NOTHING && a->offender != b->offender)) {
         fail_form(f, "%s %.0f, scalar %.0f", "offender", (double)a->offender, (double)b->offender);
     }
 }
@@ -609,7 +607,7 @@ static void softmax_of_no_number(void **state) {
     for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
         double logits[3], results[2][3];
         const int32_t label = 1;
-        const struct fghm_batch_limits limits = {true, true, true, true, true};
+        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
         fghm_batch batch = descriptor_of(1, 3, 1);
         batch.activation = FGHM_SOFTMAX;
         batch.target_form = FGHM_TARGET_LABEL;
@@ -627,8 +625,9 @@ static void softmax_of_no_number(void **state) {
             .kernel = c->kernels->focal[FGHM_GAMMA_2],
         };
         struct fghm_part part = {0};
-        int64_t offender;
-        assert_int_equal(fghm_plan_make(&batch, &limits, NULL, &plan.batch, &offender), FGHM_OK);
+        struct fghm_report report;
+        assert_int_equal(fghm_plan_make(&batch, &limits, false, NULL, &plan.batch, &report),
+                         FGHM_OK);
         c->kernels->focal_batch(&plan, 0, 1, &part);
         assert_true(isnan(part.sum));
         assert_true(isnan(c->d->get(results[0], 0)));

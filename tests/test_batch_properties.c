@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
+#include "plan.h"
 #include "dispatch.h"
 #include "support/batch.h"
 #include "support/descriptor.h"
@@ -867,7 +867,7 @@ static void check_rows(struct random *r, fghm_dtype dtype, fghm_activation activ
                                      : strided_random(r, dtype, OUTER, CLASSES, INNER);
     struct strided first[OUTPUTS], outputs[OUTPUTS];
     struct fghm_part want = {0};
-    int64_t offender;
+    struct fghm_report report;
     int seen = 0;
     for (size_t k = 0; k < strided_count(&logits); k++) {
         const double x = 5.0 * random_normal(r);
@@ -899,7 +899,7 @@ static void check_rows(struct random *r, fghm_dtype dtype, fghm_activation activ
         b.hessian = strided_output(&to[HESSIAN]);
         struct fghm_focal_plan plan = {.split_floor = -1};
         struct fghm_part part = {0};
-        assert_int_equal(fghm_plan_make(&b, &limits, NULL, &plan.batch, &offender), FGHM_OK);
+        assert_int_equal(fghm_plan_make(&b, &limits, false, NULL, &plan.batch, &report), FGHM_OK);
         plan.constants = (struct fghm_focal_constants){.gamma = gammas[gamma_index],
                                                        .positive = 0.25,
                                                        .negative = softmax ? 0.25 : 0.75,

@@ -15,7 +15,7 @@
 /* The arithmetic in double, which has one conversion more. */
 #define FGHM_REAL_BITS 64
 #pragma GCC diagnostic ignored "-Wunused-function"
-#include "kernels/tile_kernel.h"
+#include "kernels/storage_kernel.h"
 
 static const fghm_dtype halves[] = {FGHM_F16, FGHM_BF16};
 

@@ -194,7 +194,7 @@ static void check_element(const struct batch *b, size_t i, const struct model *m
  * elements and without soft targets near an edge. */
 static void check_against_model(struct batch *b, size_t bins, fghm_reduction reduction,
                                 double normalizer) {
-    fghm_ghm *ghm = ghm_handle(bins, reduction);
+    fghm_ghm *ghm = ghmc_handle(bins, reduction);
     struct model m = model_new(b, bins);
     double by = divisor(&m, reduction, normalizer), error;
     struct wide_focal w;
@@ -203,7 +203,7 @@ static void check_against_model(struct batch *b, size_t bins, fghm_reduction red
     mpfr_set_ui(sum, 0, MPFR_RNDN);
     wide_focal_init(&w);
     assert_int_equal(fghm_ghm_set_normalizer(ghm, normalizer), FGHM_OK);
-    assert_int_equal(batch_ghmc(b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(b, ghm, NULL), FGHM_OK);
     check_histogram(ghm, &m);
     for (size_t i = 0; i < b->n; i++) {
         check_element(b, i, &m, by, &w);
@@ -228,7 +228,7 @@ static void check_against_model(struct batch *b, size_t bins, fghm_reduction red
 static void edges_are_quotients(void **state) {
     (void)state;
     for (size_t k = 0; k < SUITE_COUNT(bins_list); k++) {
-        fghm_ghm *ghm = ghm_handle(bins_list[k], FGHM_REDUCTION_MEAN);
+        fghm_ghm *ghm = ghmc_handle(bins_list[k], FGHM_REDUCTION_MEAN);
         double edges[FGHM_BINS_MAX + 1];
         assert_int_equal(fghm_ghm_get_edges(ghm, bins_list[k] + 1, edges), FGHM_OK);
         for (size_t i = 0; i <= bins_list[k]; i++) {
@@ -240,14 +240,14 @@ static void edges_are_quotients(void **state) {
 
 /* Which element a wrong histogram comes from: each alone. */
 static void blame(struct batch *b, size_t bins) {
-    fghm_ghm *ghm = ghm_handle(bins, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(bins, FGHM_REDUCTION_MEAN);
     uint64_t *counts = calloc(bins, sizeof *counts);
     int shown = 0;
     assert_non_null(counts);
     for (size_t i = 0; i < b->n && shown < 5; i++) {
         size_t want = model_bin(b, i, bins), got = 0;
-        assert_int_equal(b->d->ghmc(ghm, NULL, 1, dtype_at(b->d, b->logits, i),
-                                    dtype_at(b->d, b->targets, i), NULL, NULL, NULL, NULL, NULL),
+        assert_int_equal(b->d->ghm(ghm, NULL, 1, dtype_at(b->d, b->logits, i),
+                                   dtype_at(b->d, b->targets, i), NULL, NULL, NULL, NULL, NULL),
                          FGHM_OK);
         assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
         while (got < bins && counts[got] == 0) {
@@ -266,11 +266,11 @@ static void blame(struct batch *b, size_t bins) {
 
 /* Exactly equal counts for a batch of hard targets. */
 static void check_counts(struct batch *b, size_t bins) {
-    fghm_ghm *ghm = ghm_handle(bins, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(bins, FGHM_REDUCTION_MEAN);
     struct model m = model_new(b, bins);
     uint64_t *counts = calloc(bins, sizeof *counts);
     assert_non_null(counts);
-    assert_int_equal(batch_ghmc(b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
     if (memcmp(counts, m.counts, bins * sizeof *counts) != 0) {
         blame(b, bins);
@@ -349,12 +349,12 @@ static void counts_at_the_edges(void **state) {
  * are exactly where they belong.  So the number of elements below each edge is
  * known within those near that edge. */
 static void check_soft_counts(struct batch *b, size_t bins, const uint64_t *near) {
-    fghm_ghm *ghm = ghm_handle(bins, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(bins, FGHM_REDUCTION_MEAN);
     struct model m = model_new(b, bins);
     uint64_t *counts = calloc(bins, sizeof *counts);
     uint64_t got = 0, want = 0;
     assert_non_null(counts);
-    assert_int_equal(batch_ghmc(b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
     for (size_t i = 0; i < bins; i++) {
         uint64_t apart;
@@ -511,10 +511,10 @@ static void size_of_the_mask_does_not_matter(void **state) {
     const struct dtype *d = *state;
     const double sizes[] = {1.0, 1e-30, 1e30, d->next(0.0, 1.0), (double)INFINITY, 0.5};
     struct random r = random_for(7);
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     struct batch plain = batch_new(d, 203);
     fill(&plain, &r, 10);
-    assert_int_equal(batch_ghmc(&plain, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&plain, ghm, NULL), FGHM_OK);
     for (size_t k = 0; k <= SUITE_COUNT(sizes); k++) {
         struct batch b = batch_new(d, 203);
         copy_inputs(&b, &plain);
@@ -523,7 +523,7 @@ static void size_of_the_mask_does_not_matter(void **state) {
             size_t which = k < SUITE_COUNT(sizes) ? k : random_below(&r, SUITE_COUNT(sizes));
             d->put(b.weights, i, sizes[which]);
         }
-        assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
         batch_assert_same(&plain, &b);
         batch_free(&b);
     }
@@ -536,7 +536,7 @@ static void masked_elements_are_not_there(void **state) {
     const struct dtype *d = *state;
     const double junk[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, 1e30, -3.0};
     struct random r = random_for(8);
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     struct batch a = batch_new(d, 203), b = batch_new(d, 203);
     fill(&a, &r, 10);
     fill_mask(&a, &r);
@@ -548,8 +548,8 @@ static void masked_elements_are_not_there(void **state) {
             batch_put(&b, i, junk[random_below(&r, 5)], junk[random_below(&r, 5)]);
         }
     }
-    assert_int_equal(batch_ghmc(&a, ghm, NULL), FGHM_OK);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&a, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     batch_assert_same(&a, &b);
     for (size_t i = 0; i < OUTPUTS * b.n; i++) {
         assert_true(is_valid(&b, i / OUTPUTS) || d->get(b.out[i % OUTPUTS], i / OUTPUTS) == 0.0);
@@ -574,7 +574,7 @@ static void count_something(const struct dtype *d, fghm_ghm *ghm) {
     struct batch b = batch_new(d, 50);
     struct random r = random_for(9);
     fill(&b, &r, 10);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     batch_free(&b);
 }
 
@@ -582,7 +582,7 @@ static void all_masked(void **state) {
     const struct dtype *d = *state;
     const double masks[] = {0.0, -0.0, -1.0, (double)NAN, -(double)INFINITY};
     for (fghm_reduction reduction = 0; reduction < 3; reduction++) {
-        fghm_ghm *ghm = ghm_handle(10, reduction);
+        fghm_ghm *ghm = ghmc_handle(10, reduction);
         struct batch b = batch_new(d, 45);
         count_something(d, ghm);
         b.loss = 7.0;
@@ -598,7 +598,7 @@ static void all_masked(void **state) {
                 d->put(b.out[o], i, 7.0);
             }
         }
-        assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
         assert_true(b.loss == 0.0);
         for (size_t i = 0; i < OUTPUTS * b.n; i++) {
             assert_true(d->get(b.out[i % OUTPUTS], i / OUTPUTS) == 0.0);
@@ -613,10 +613,10 @@ static void all_masked(void **state) {
 static void empty_batch(void **state) {
     const struct dtype *d = *state;
     for (fghm_reduction reduction = 0; reduction < 3; reduction++) {
-        fghm_ghm *ghm = ghm_handle(10, reduction);
+        fghm_ghm *ghm = ghmc_handle(10, reduction);
         double loss = 7.0;
         count_something(d, ghm);
-        assert_int_equal(d->ghmc(ghm, NULL, 0, NULL, NULL, NULL, &loss, NULL, NULL, NULL), FGHM_OK);
+        assert_int_equal(d->ghm(ghm, NULL, 0, NULL, NULL, NULL, &loss, NULL, NULL, NULL), FGHM_OK);
         assert_true(loss == 0.0);
         assert_empty_histogram(ghm, 10);
         fghm_ghm_destroy(ghm);
@@ -629,7 +629,7 @@ static void valid_nan_counts_in_total(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(10);
     for (int in_target = 0; in_target < 2; in_target++) {
-        fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_SUM);
+        fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
         struct batch b = batch_new(d, 41);
         struct model m;
         struct wide_focal w;
@@ -638,7 +638,7 @@ static void valid_nan_counts_in_total(void **state) {
         d->put(in_target ? b.targets : b.logits, 20, (double)NAN);
         m = model_new(&b, 10);
         assert_int_equal(m.total, b.n);
-        assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
         assert_true(isnan(b.loss));
         check_histogram(ghm, &m);
         for (size_t i = 0; i < b.n; i++) {
@@ -659,12 +659,12 @@ static void valid_nan_counts_in_total(void **state) {
 
 static void nothing_but_nan(void **state) {
     const struct dtype *d = *state;
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     struct batch b = batch_new(d, 19);
     for (size_t i = 0; i < b.n; i++) {
         batch_put(&b, i, (double)NAN, 1.0);
     }
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     assert_true(isnan(b.loss));
     for (size_t i = 0; i < OUTPUTS * b.n; i++) {
         assert_true(isnan(d->get(b.out[i % OUTPUTS], i / OUTPUTS)));
@@ -679,13 +679,13 @@ static void nothing_but_nan(void **state) {
 static void infinite_logits(void **state) {
     const struct dtype *d = *state;
     const double inf = (double)INFINITY;
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_SUM);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
     struct batch b = batch_new(d, 8);
     uint64_t counts[10];
     for (size_t i = 0; i < b.n; i++) {
         batch_put(&b, i, i % 2 ? inf : -inf, (double)(i / 2 % 2));
     }
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, 10, counts), FGHM_OK);
     assert_true(counts[0] == 4 && counts[9] == 4);
     assert_true(b.loss == inf);
@@ -703,12 +703,12 @@ static void infinite_logits(void **state) {
 /* p is 0 or 1, g = t or 1 - t in the precision of the call. */
 static void infinite_logits_of_soft_targets(void **state) {
     const struct dtype *d = *state;
-    fghm_ghm *ghm = ghm_handle(4, FGHM_REDUCTION_SUM);
+    fghm_ghm *ghm = ghmc_handle(4, FGHM_REDUCTION_SUM);
     struct batch b = batch_new(d, 2);
     uint64_t counts[4];
     batch_put(&b, 0, (double)INFINITY, 0.75);
     batch_put(&b, 1, -(double)INFINITY, 0.625);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, 4, counts), FGHM_OK);
     assert_true(counts[0] == 0 && counts[1] == 1 && counts[2] == 1 && counts[3] == 0);
     for (size_t i = 0; i < b.n; i++) {
@@ -731,7 +731,7 @@ static double plain_cross_entropy(double x, double t) {
 static void loss_is_the_mean_of_bin_means(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(11);
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     struct batch b = batch_new(d, 1009);
     struct model m;
     double mean = 0.0;
@@ -742,7 +742,7 @@ static void loss_is_the_mean_of_bin_means(void **state) {
     }
     m = model_new(&b, 10);
     assert_in_range(m.nonempty, 2, 9);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     for (size_t i = 0; i < b.n; i++) {
         mean += plain_cross_entropy(d->get(b.logits, i), d->get(b.targets, i)) /
                 (double)m.counts[m.bin[i]] / (double)m.nonempty;
@@ -756,7 +756,7 @@ static void loss_is_the_mean_of_bin_means(void **state) {
 /* As many elements in every bin: all weights are 1, the loss is plain BCE. */
 static void equal_bins_give_plain_cross_entropy(void **state) {
     const struct dtype *d = *state;
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     struct batch b = batch_new(d, 400);
     double mean = 0.0, weights[10];
     for (size_t i = 0; i < b.n; i++) {
@@ -765,7 +765,7 @@ static void equal_bins_give_plain_cross_entropy(void **state) {
         batch_put(&b, i, i % 3 ? x : -x, i % 3 ? 0.0 : 1.0);
         mean += plain_cross_entropy(d->get(b.logits, i), d->get(b.targets, i)) / (double)b.n;
     }
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, 10, weights), FGHM_OK);
     for (int i = 0; i < 10; i++) {
         assert_true(weights[i] == 1.0);
@@ -780,12 +780,12 @@ static void weights_add_up_to_total(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(12);
     for (size_t k = 0; k < SUITE_COUNT(bins_list); k++) {
-        fghm_ghm *ghm = ghm_handle(bins_list[k], FGHM_REDUCTION_MEAN);
+        fghm_ghm *ghm = ghmc_handle(bins_list[k], FGHM_REDUCTION_MEAN);
         struct batch b = batch_new(d, 503);
         uint64_t counts[FGHM_BINS_MAX], total = 0;
         double weights[FGHM_BINS_MAX], sum = 0.0;
         fill(&b, &r, bins_list[k]);
-        assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
         assert_int_equal(fghm_ghm_get_counts(ghm, bins_list[k], counts), FGHM_OK);
         assert_int_equal(fghm_ghm_get_weights(ghm, bins_list[k], weights), FGHM_OK);
         for (size_t i = 0; i < bins_list[k]; i++) {
@@ -805,7 +805,7 @@ static void weights_add_up_to_total(void **state) {
 static void set_bins_empties_the_histogram(void **state) {
     const struct dtype *d = *state;
     const size_t to[] = {10, 5, 4096, 1, 10};
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     assert_empty_histogram(ghm, 10);
     for (size_t i = 0; i < SUITE_COUNT(to); i++) {
         count_something(d, ghm);
@@ -818,7 +818,7 @@ static void set_bins_empties_the_histogram(void **state) {
 /* Setters that fail, or that do not concern the bins, leave it alone. */
 static void other_setters_keep_the_histogram(void **state) {
     const struct dtype *d = *state;
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     uint64_t before[10], after[10];
     count_something(d, ghm);
     assert_int_equal(fghm_ghm_get_counts(ghm, 10, before), FGHM_OK);
@@ -836,18 +836,18 @@ static void other_setters_keep_the_histogram(void **state) {
 static void earlier_batches_do_not_matter(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(13);
-    fghm_ghm *fresh = ghm_handle(30, FGHM_REDUCTION_MEAN);
-    fghm_ghm *used = ghm_handle(30, FGHM_REDUCTION_MEAN);
+    fghm_ghm *fresh = ghmc_handle(30, FGHM_REDUCTION_MEAN);
+    fghm_ghm *used = ghmc_handle(30, FGHM_REDUCTION_MEAN);
     struct batch a = batch_new(d, 1009), b = batch_new(d, 1009);
     fill(&a, &r, 30);
     copy_inputs(&b, &a);
     for (size_t i = 0; i < DTYPE_COUNT; i++) {
         count_something(&dtypes[i], used);
     }
-    assert_int_equal(batch_ghmc(&a, fresh, NULL), FGHM_OK);
-    assert_int_equal(batch_ghmc(&b, used, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&a, fresh, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, used, NULL), FGHM_OK);
     batch_assert_same(&a, &b);
-    assert_int_equal(batch_ghmc(&b, used, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, used, NULL), FGHM_OK);
     batch_assert_same(&a, &b);
     batch_free(&a);
     batch_free(&b);
@@ -859,7 +859,7 @@ static void earlier_batches_do_not_matter(void **state) {
 static void order_does_not_matter(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(14);
-    fghm_ghm *ghm = ghm_handle(30, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(30, FGHM_REDUCTION_MEAN);
     struct batch a = batch_new(d, 347), b = batch_new(d, 347), back = batch_new(d, 347);
     size_t order[347];
     fill(&a, &r, 30);
@@ -867,8 +867,8 @@ static void order_does_not_matter(void **state) {
     for (size_t i = 0; i < a.n; i++) {
         batch_put(&b, order[i], d->get(a.logits, i), d->get(a.targets, i));
     }
-    assert_int_equal(batch_ghmc(&a, ghm, NULL), FGHM_OK);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&a, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     for (size_t i = 0; i < OUTPUTS * a.n; i++) {
         size_t o = i % OUTPUTS, e = i / OUTPUTS;
         d->put(back.out[o], e, d->get(b.out[o], order[e]));
@@ -886,13 +886,13 @@ static void any_subset_of_outputs(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(15);
     for (int masked = 0; masked < 2; masked++) {
-        fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+        fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
         struct batch b = batch_new(d, 77);
         fill(&b, &r, 10);
         if (masked) {
             fill_mask(&b, &r);
         }
-        assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
         shape_check_subsets(&b, (struct loss_handle){.ghm = ghm});
         batch_free(&b);
         fghm_ghm_destroy(ghm);
@@ -900,13 +900,13 @@ static void any_subset_of_outputs(void **state) {
 }
 
 static void check_size(const struct dtype *d, struct random *r, size_t n) {
-    fghm_ghm *ghm = ghm_handle(n % 3 ? 10 : 100, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(n % 3 ? 10 : 100, FGHM_REDUCTION_MEAN);
     struct batch b = batch_new(d, n);
     fill(&b, r, 10);
     if (n % 5) {
         fill_mask(&b, r);
     }
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     shape_check_fences(&b, (struct loss_handle){.ghm = ghm}, n <= SHAPE_SMALL ? 17 : 3);
     batch_free(&b);
     fghm_ghm_destroy(ghm);
@@ -926,7 +926,7 @@ static void sizes_alignments_and_guard_pages(void **state) {
 static void threads_change_no_bit(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(17);
-    fghm_ghm *ghm = ghm_handle(30, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(30, FGHM_REDUCTION_MEAN);
     struct batch serial = batch_new(d, 300007), b = batch_new(d, 300007);
     uint64_t want[30], got[30];
     for (size_t i = 0; i < serial.n; i++) {
@@ -934,12 +934,12 @@ static void threads_change_no_bit(void **state) {
         batch_put(&serial, i, 3.0 * random_normal(&r), t);
     }
     copy_inputs(&b, &serial);
-    assert_int_equal(batch_ghmc(&serial, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&serial, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, 30, want), FGHM_OK);
     for (size_t threads = 0; threads <= 5; threads++) {
         fghm_pool *pool = NULL;
         assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
-        assert_int_equal(batch_ghmc(&b, ghm, pool), FGHM_OK);
+        assert_int_equal(batch_ghm(&b, ghm, pool), FGHM_OK);
         batch_assert_same(&serial, &b);
         assert_int_equal(fghm_ghm_get_counts(ghm, 30, got), FGHM_OK);
         assert_memory_equal(want, got, sizeof want);
@@ -953,7 +953,7 @@ static void threads_change_no_bit(void **state) {
 /* A target that is wrong at the end of a shared-out batch stops all of it. */
 static void bad_target_on_any_thread(void **state) {
     const struct dtype *d = *state;
-    fghm_ghm *ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     fghm_pool *pool = NULL;
     struct batch b = batch_new(d, 300007);
     uint64_t before[10], after[10];
@@ -964,7 +964,7 @@ static void bad_target_on_any_thread(void **state) {
         size_t at = where * (b.n - 1) / 2;
         d->put(b.targets, at, 1.5);
         b.loss = 7.0;
-        assert_int_equal(batch_ghmc(&b, ghm, pool), FGHM_ERROR_TARGET);
+        assert_int_equal(batch_ghm(&b, ghm, pool), FGHM_ERROR_TARGET);
         d->put(b.targets, at, 0.0);
         assert_true(b.loss == 7.0);
         for (size_t i = 0; i < OUTPUTS * b.n; i++) {

@@ -47,8 +47,8 @@ struct combination {
     fghm_dtype logits, targets, weights, outputs[RESULTS];
     enum weighting weighting;
     bool poisoned; /* a valid element is NaN */
-    fghm_divisor divisor;
-    fghm_momentum_rule rule;
+    fghm_ghm_divisor divisor;
+    fghm_ghm_momentum_rule rule;
     double momentum, cap, loss_weight, mu, normalizer;
     fghm_reduction reduction;
     unsigned subset; /* bit k: output k, bit RESULTS: the result */
@@ -132,8 +132,8 @@ static void draw_targets(struct random *r, struct combination *c) {
 static void draw_handle(struct random *r, struct combination *c) {
     static const double mus[] = {0.02, 0.02, 1.0, 1e-3};
     c->apart = !c->softmax && random_below(r, 3) == 0;
-    c->divisor = (fghm_divisor)(random_bits(r) & 1);
-    c->rule = (fghm_momentum_rule)(random_bits(r) & 1);
+    c->divisor = (fghm_ghm_divisor)(random_bits(r) & 1);
+    c->rule = (fghm_ghm_momentum_rule)(random_bits(r) & 1);
     c->momentum = random_below(r, 3) == 0 ? 0.75 : 0.0;
     c->cap = random_below(r, 4) == 0 ? 1.25 : (double)INFINITY;
     c->loss_weight = random_below(r, 3) == 0 ? 2.5 : 1.0;
@@ -489,12 +489,15 @@ static void arrays_free(struct arrays *a) {
 }
 
 static fghm_ghm *handle_of(const struct combination *c) {
-    fghm_ghm *const ghm = ghm_handle(c->bins, c->reduction);
+    fghm_ghm *const ghm =
+        c->regression ? ghmr_handle(c->bins, c->reduction) : ghmc_handle(c->bins, c->reduction);
     if (c->custom_edges) {
         assert_int_equal(fghm_ghm_set_edges(ghm, c->bins, c->edges), FGHM_OK);
     }
     assert_int_equal(fghm_ghm_set_histograms(ghm, c->apart ? c->classes : 1), FGHM_OK);
-    assert_int_equal(fghm_ghm_set_mu(ghm, c->mu), FGHM_OK);
+    if (c->regression) {
+        assert_int_equal(fghm_ghm_set_mu(ghm, c->mu), FGHM_OK);
+    }
     assert_int_equal(fghm_ghm_set_momentum(ghm, c->momentum), FGHM_OK);
     assert_int_equal(fghm_ghm_set_momentum_rule(ghm, c->rule), FGHM_OK);
     assert_int_equal(fghm_ghm_set_divisor(ghm, c->divisor), FGHM_OK);
@@ -525,11 +528,6 @@ static fghm_batch batch_of(const struct combination *c, const struct arrays *a,
         }
     }
     return b;
-}
-
-static fghm_status step(const struct combination *c, fghm_ghm *ghm, fghm_pool *pool,
-                        const fghm_batch *b, fghm_result *result) {
-    return (c->regression ? fghm_ghmr_batch : fghm_ghmc_batch)(ghm, pool, b, result);
 }
 
 /* -------------------------------------------------------------------------
@@ -576,9 +574,9 @@ static struct model *model_of(const struct combination *c, const struct arrays *
 
 static long double model_weight(const struct combination *c, const struct histogram *h,
                                 size_t bin) {
-    const uint64_t n = c->divisor == FGHM_DIVISOR_ALL_BINS ? c->bins : h->nonempty;
+    const uint64_t n = c->divisor == FGHM_GHM_DIVISOR_ALL_BINS ? c->bins : h->nonempty;
     /* The first step of the reference's rule. */
-    const double start = c->rule == FGHM_MOMENTUM_REFERENCE ? 1.0 - c->momentum : 1.0;
+    const double start = c->rule == FGHM_GHM_MOMENTUM_REFERENCE ? 1.0 - c->momentum : 1.0;
     if (h->counts[bin] == 0) {
         return 0.0L;
     }
@@ -740,7 +738,7 @@ static void check_combination(struct random *r, const struct combination *c, fgh
     fghm_result first = FGHM_RESULT_INIT, second = FGHM_RESULT_INIT;
     fghm_ghm *const ghm = handle_of(c);
     const fghm_batch all = batch_of(c, &a, a.plain, ~0u);
-    const fghm_status status = step(c, ghm, NULL, &all, &first);
+    const fghm_status status = fghm_ghm_step_batch(ghm, NULL, &all, &first);
     if (status != FGHM_OK) {
         failed(c, fghm_status_string(status), (size_t)first.offender);
     } else {
@@ -752,8 +750,8 @@ static void check_combination(struct random *r, const struct combination *c, fgh
         for (size_t k = 0; k < strided_count(&a.logits); k++) {
             check_element(c, &a, m, k);
         }
-        assert_int_equal(step(c, other, c->threads ? pool : NULL, &drawn,
-                              c->subset & (1u << RESULTS) ? &second : NULL),
+        assert_int_equal(fghm_ghm_step_batch(other, c->threads ? pool : NULL, &drawn,
+                                             c->subset & (1u << RESULTS) ? &second : NULL),
                          FGHM_OK);
         check_histograms(c, other, m);
         check_drawn(c, &a, &first, &second);
@@ -814,7 +812,7 @@ static void check_class(const struct combination *c, const struct arrays *a, siz
     b.gradient = strided_output(&outputs[GRADIENT]);
     b.hessian = strided_output(&outputs[HESSIAN]);
     b.harmonizing_weight = strided_output(&outputs[HARMONIZING]);
-    assert_int_equal(step(c, alone, NULL, &b, &result), FGHM_OK);
+    assert_int_equal(fghm_ghm_step_batch(alone, NULL, &b, &result), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(all, c->classes * c->bins, rows), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(alone, c->bins, counts), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(all, c->classes * c->bins, weight_rows), FGHM_OK);
@@ -868,7 +866,7 @@ static void classes_apart_are_classes_alone(void **state) {
             struct arrays a = arrays_of(&r, &c);
             fghm_result result = FGHM_RESULT_INIT;
             const fghm_batch b = batch_of(&c, &a, a.plain, ~0u);
-            assert_int_equal(step(&c, all, NULL, &b, &result), FGHM_OK);
+            assert_int_equal(fghm_ghm_step_batch(all, NULL, &b, &result), FGHM_OK);
             for (size_t k = 0; k < c.classes; k++) {
                 check_class(&c, &a, k, all, result.divisor, alone[k]);
             }
@@ -956,15 +954,13 @@ struct worker {
 
 static void *work(void *argument) {
     struct worker *const w = argument;
-    const bool regression = w->c->regression;
     for (size_t k = w->index; k < PARTS && w->status == FGHM_OK; k += THREADS) {
         fghm_result result = FGHM_RESULT_INIT;
         if (w->applies) {
-            w->status = (regression ? fghm_ghmr_apply_batch
-                                    : fghm_ghmc_apply_batch)(w->ghm, NULL, &w->parts[k], &result);
+            w->status = fghm_ghm_apply_batch(w->ghm, NULL, &w->parts[k], &result);
         } else {
-            w->status = (regression ? fghm_ghmr_count_batch : fghm_ghmc_count_batch)(
-                w->ghm, NULL, &w->parts[k], w->size, w->counts, &result);
+            w->status =
+                fghm_ghm_count_batch(w->ghm, NULL, &w->parts[k], w->size, w->counts, &result);
         }
         w->valid += result.valid;
         w->positives += result.positives;
@@ -1034,7 +1030,7 @@ static void check_parts(struct random *r, const struct combination *c) {
     for (size_t k = 0; k < PARTS; k++) {
         parts[k] = part_of(&drawn, &boxes[order[k]]);
     }
-    assert_int_equal(step(c, ghm, NULL, &whole, &result), FGHM_OK);
+    assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &whole, &result), FGHM_OK);
     const struct worker counted = run_parts(c, other, parts, false, counts, size);
     assert_int_equal(fghm_ghm_update(other, size, counts), FGHM_OK);
     const struct worker applied = run_parts(c, other, parts, true, counts, size);
@@ -1085,10 +1081,9 @@ static fghm_status plain_step(const struct combination *c, fghm_ghm *ghm, fghm_p
     const void *const m = a->weights.first;
     void *const l = a->drawn[0].first, *const g = a->drawn[1].first, *const h = a->drawn[2].first;
     if (is_double(c)) {
-        return (c->regression ? fghm_ghmr_f64 : fghm_ghmc_f64)(ghm, pool, n, x, t, m, loss, l, g,
-                                                               h);
+        return fghm_ghm_step_f64(ghm, pool, n, x, t, m, loss, l, g, h);
     }
-    return (c->regression ? fghm_ghmr_f32 : fghm_ghmc_f32)(ghm, pool, n, x, t, m, loss, l, g, h);
+    return fghm_ghm_step_f32(ghm, pool, n, x, t, m, loss, l, g, h);
 }
 
 static void plain_calls_are_batches(void **state) {
@@ -1134,7 +1129,7 @@ static void plain_calls_are_batches(void **state) {
         fghm_result result = FGHM_RESULT_INIT;
         const fghm_batch b = batch_of(&c, &a, a.plain, ~0u);
         uint64_t counts[BINS_MAX], other_counts[BINS_MAX];
-        assert_int_equal(step(&c, ghm, pool, &b, &result), FGHM_OK);
+        assert_int_equal(fghm_ghm_step_batch(ghm, pool, &b, &result), FGHM_OK);
         assert_int_equal(plain_step(&c, other, pool, &a, c.outer, &loss), FGHM_OK);
         assert_int_equal(fghm_ghm_get_counts(ghm, c.bins, counts), FGHM_OK);
         assert_int_equal(fghm_ghm_get_counts(other, c.bins, other_counts), FGHM_OK);
@@ -1189,7 +1184,7 @@ static void softmax_derivatives_by_differences(void **state) {
     double logits[SAMPLES * CLASSES], gradient[SAMPLES * CLASSES], hessian[SAMPLES * CLASSES];
     double element_loss[SAMPLES], w[SAMPLES];
     int32_t labels[SAMPLES];
-    fghm_ghm *const ghm = ghm_handle(10, FGHM_REDUCTION_SUM);
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
     mpfr_t at, up, down;
     (void)state;
     mpfr_inits2(WIDE_BITS, at, up, down, (mpfr_ptr)0);
@@ -1206,7 +1201,7 @@ static void softmax_derivatives_by_differences(void **state) {
     b.gradient = (fghm_output){.data = gradient, .dtype = FGHM_F64};
     b.hessian = (fghm_output){.data = hessian, .dtype = FGHM_F64};
     b.harmonizing_weight = (fghm_output){.data = w, .dtype = FGHM_F64};
-    assert_int_equal(fghm_ghmc_batch(ghm, NULL, &b, NULL), FGHM_OK);
+    assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &b, NULL), FGHM_OK);
     for (size_t k = 0; k < SAMPLES * CLASSES; k++) {
         const size_t sample = k / CLASSES, c = k % CLASSES, label = (size_t)labels[sample];
         const double *const x = logits + sample * CLASSES;
@@ -1329,7 +1324,7 @@ static void check_edges(const struct dtype *d, size_t bins, const double *edges,
     static uint64_t counts[FGHM_BINS_MAX], got[FGHM_BINS_MAX];
     static double weights[FGHM_BINS_MAX];
     const fghm_dtype real = d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
-    fghm_ghm *const ghm = ghm_handle(1, FGHM_REDUCTION_MEAN);
+    fghm_ghm *const ghm = ghmc_handle(1, FGHM_REDUCTION_MEAN);
     double *const w = calloc(n, sizeof *w);
     size_t *const bin = calloc(n, sizeof *bin);
     fghm_batch b = descriptor_of(n, 1, 1);
@@ -1348,7 +1343,7 @@ static void check_edges(const struct dtype *d, size_t bins, const double *edges,
         counts[bin[k]]++;
     }
     assert_int_equal(fghm_ghm_set_edges(ghm, bins, edges), FGHM_OK);
-    assert_int_equal(fghm_ghmc_batch(ghm, NULL, &b, NULL), FGHM_OK);
+    assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &b, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, bins, got), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, bins, weights), FGHM_OK);
     for (size_t k = 0; k < bins; k++) {
@@ -1414,7 +1409,7 @@ static void infinite_logits(void **state) {
     const double logits[N] = {inf, -inf, inf, -inf}, targets[N] = {1.0, 0.0, 0.0, 1.0};
     double loss[N], gradient[N], hessian[N], w[N];
     uint64_t counts[10];
-    fghm_ghm *const ghm = ghm_handle(10, FGHM_REDUCTION_SUM);
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
     fghm_batch b = descriptor_of(1, 1, N);
     b.logits = (fghm_input){.data = logits, .dtype = FGHM_F64};
     b.targets = (fghm_input){.data = targets, .dtype = FGHM_F64};
@@ -1423,7 +1418,7 @@ static void infinite_logits(void **state) {
     b.hessian = (fghm_output){.data = hessian, .dtype = FGHM_F64};
     b.harmonizing_weight = (fghm_output){.data = w, .dtype = FGHM_F64};
     (void)state;
-    assert_int_equal(fghm_ghmc_batch(ghm, NULL, &b, NULL), FGHM_OK);
+    assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &b, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, 10, counts), FGHM_OK);
     assert_int_equal(counts[0], 2);
     assert_int_equal(counts[9], 2);

@@ -49,7 +49,8 @@ static void set_arrays(struct request *q) {
 static struct request *request_new(bool regression) {
     struct request *const q = calloc(1, sizeof *q);
     assert_non_null(q);
-    q->ghm = ghm_handle(BINS, FGHM_REDUCTION_MEAN);
+    q->ghm = regression ? ghmr_handle(BINS, FGHM_REDUCTION_MEAN)
+                        : ghmc_handle(BINS, FGHM_REDUCTION_MEAN);
     q->regression = regression;
     q->with_handle = q->with_batch = q->with_counts = q->with_result = true;
     assert_int_equal(fghm_ghm_set_momentum(q->ghm, 0.5), FGHM_OK);
@@ -66,8 +67,7 @@ static struct request *request_new(bool regression) {
         q->factors[k % CLASSES] = 0.5;
     }
     set_arrays(q);
-    assert_int_equal((regression ? fghm_ghmr_batch : fghm_ghmc_batch)(q->ghm, NULL, &q->b, NULL),
-                     FGHM_OK);
+    assert_int_equal(fghm_ghm_step_batch(q->ghm, NULL, &q->b, NULL), FGHM_OK);
     for (int k = 0; k < RESULTS; k++) {
         guarded_fill(&q->outputs[k].memory, STRIDED_FILL);
     }
@@ -95,15 +95,13 @@ static fghm_status run(struct request *q, enum call call) {
     const fghm_batch *const b = q->with_batch ? &q->b : NULL;
     fghm_result *const result = q->with_result ? &q->result : NULL;
     uint64_t *const counts = q->with_counts ? q->counts : NULL;
-    const bool r = q->regression;
     switch (call) {
     case STEP:
-        return (r ? fghm_ghmr_batch : fghm_ghmc_batch)(ghm, NULL, b, result);
+        return fghm_ghm_step_batch(ghm, NULL, b, result);
     case COUNT:
-        return (r ? fghm_ghmr_count_batch : fghm_ghmc_count_batch)(ghm, NULL, b, q->capacity,
-                                                                   counts, result);
+        return fghm_ghm_count_batch(ghm, NULL, b, q->capacity, counts, result);
     default:
-        return (r ? fghm_ghmr_apply_batch : fghm_ghmc_apply_batch)(ghm, NULL, b, result);
+        return fghm_ghm_apply_batch(ghm, NULL, b, result);
     }
 }
 
@@ -475,16 +473,13 @@ static void plain_calls_have_one_histogram(void **state) {
     float out[2] = {7.0f, 7.0f};
     double loss = 7.0;
     uint64_t counts[2 * (BINS + 1)] = {7};
-    fghm_ghm *const ghm = ghm_handle(BINS, FGHM_REDUCTION_MEAN);
+    fghm_ghm *const ghm = ghmc_handle(BINS, FGHM_REDUCTION_MEAN);
     (void)state;
     assert_int_equal(fghm_ghm_set_histograms(ghm, 2), FGHM_OK);
     const fghm_status got[] = {
-        fghm_ghmc_f32(ghm, NULL, 2, x, x, NULL, &loss, out, NULL, NULL),
-        fghm_ghmr_f32(ghm, NULL, 2, x, x, NULL, &loss, out, NULL, NULL),
-        fghm_ghmc_count_f32(ghm, NULL, 2, x, x, NULL, SUITE_COUNT(counts), counts),
-        fghm_ghmr_count_f32(ghm, NULL, 2, x, x, NULL, SUITE_COUNT(counts), counts),
-        fghm_ghmc_apply_f32(ghm, NULL, 2, x, x, NULL, &loss, out, NULL, NULL),
-        fghm_ghmr_apply_f32(ghm, NULL, 2, x, x, NULL, &loss, out, NULL, NULL),
+        fghm_ghm_step_f32(ghm, NULL, 2, x, x, NULL, &loss, out, NULL, NULL),
+        fghm_ghm_count_f32(ghm, NULL, 2, x, x, NULL, SUITE_COUNT(counts), counts),
+        fghm_ghm_apply_f32(ghm, NULL, 2, x, x, NULL, &loss, out, NULL, NULL),
     };
     for (size_t k = 0; k < SUITE_COUNT(got); k++) {
         assert_int_equal(got[k], FGHM_ERROR_HISTOGRAMS);

@@ -17,8 +17,9 @@ static const size_t bins_list[] = {1, 2, 10, 30, 1000};
 
 static fghm_status density(const struct dtype *d, const fghm_ghm *ghm, size_t n, const void *logits,
                            const void *targets, const void *mask, void *weights) {
-    return d->size == sizeof(float) ? fghm_ghmc_density_f32(ghm, n, logits, targets, mask, weights)
-                                    : fghm_ghmc_density_f64(ghm, n, logits, targets, mask, weights);
+    return d->size == sizeof(float)
+               ? fghm_ghm_density_f32(ghm, NULL, n, logits, targets, mask, weights)
+               : fghm_ghm_density_f64(ghm, NULL, n, logits, targets, mask, weights);
 }
 
 /* -------------------------------------------------------------------------
@@ -117,7 +118,7 @@ static void equal_to_all_pairs(void **state) {
         const bool masked = random_below(&r, 3) == 0;
         struct batch b = batch_new(d, sizes[k / 5 % SUITE_COUNT(sizes)]);
         void *const weights = dtype_array(d, b.n);
-        fghm_ghm *const ghm = ghm_handle(bins, FGHM_REDUCTION_MEAN);
+        fghm_ghm *const ghm = ghmc_handle(bins, FGHM_REDUCTION_MEAN);
         b.weights = masked ? dtype_array(d, b.n) : NULL;
         memset(weights, 0x7f, b.n * d->size);
         fill(&r, &b, (enum kind)(k / 5 / SUITE_COUNT(sizes)), masked);
@@ -139,7 +140,7 @@ static void many_elements(void **state) {
     struct random r = random_for(402);
     struct batch b = batch_new(d, 2000);
     void *const weights = dtype_array(d, b.n);
-    fghm_ghm *const ghm = ghm_handle(30, FGHM_REDUCTION_MEAN);
+    fghm_ghm *const ghm = ghmc_handle(30, FGHM_REDUCTION_MEAN);
     fill(&r, &b, HARD, false);
     assert_int_equal(density(d, ghm, b.n, b.logits, b.targets, NULL, weights), FGHM_OK);
     check_weights(&b, 30, (double)INFINITY, weights);
@@ -169,7 +170,7 @@ static void windows_by_hand(void **state) {
     for (size_t k = 0; k < SUITE_COUNT(cases); k++) {
         struct batch b = batch_new(d, cases[k].n);
         void *const weights = dtype_array(d, b.n);
-        fghm_ghm *const ghm = ghm_handle(cases[k].bins, FGHM_REDUCTION_MEAN);
+        fghm_ghm *const ghm = ghmc_handle(cases[k].bins, FGHM_REDUCTION_MEAN);
         for (size_t i = 0; i < b.n; i++) {
             batch_put(&b, i, cases[k].logits[i], cases[k].targets[i]);
         }
@@ -196,7 +197,7 @@ static void order_does_not_matter(void **state) {
     for (int kind = 0; kind < KINDS; kind++) {
         struct batch a = batch_new(d, N), b = batch_new(d, N);
         void *const first = dtype_array(d, N), *const second = dtype_array(d, N);
-        fghm_ghm *const ghm = ghm_handle(30, FGHM_REDUCTION_MEAN);
+        fghm_ghm *const ghm = ghmc_handle(30, FGHM_REDUCTION_MEAN);
         size_t order[N];
         a.weights = dtype_array(d, N);
         b.weights = dtype_array(d, N);
@@ -226,13 +227,13 @@ static void even_norms_have_the_weights_of_bins(void **state) {
     struct batch b = batch_new(d, N);
     void *const weights = dtype_array(d, N);
     double of_bins[BINS];
-    fghm_ghm *const ghm = ghm_handle(BINS, FGHM_REDUCTION_MEAN);
+    fghm_ghm *const ghm = ghmc_handle(BINS, FGHM_REDUCTION_MEAN);
     for (size_t i = 0; i < N; i++) {
         const double g = ((double)i + 0.5) / N;
         batch_put(&b, i, log(g / (1.0 - g)), 0.0);
     }
     assert_int_equal(density(d, ghm, N, b.logits, b.targets, NULL, weights), FGHM_OK);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, BINS, of_bins), FGHM_OK);
     for (size_t i = 0; i < N; i++) {
         const double bin = of_bins[i * BINS / N];
@@ -251,7 +252,7 @@ static void weights_are_those_of_a_focal_loss(void **state) {
     const struct dtype *const d = *state;
     struct random r = random_for(404);
     struct batch b = batch_new(d, N);
-    fghm_ghm *const ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     fghm_focal *const focal = focal_handle(0.0, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
     fill(&r, &b, HARD, false);
     b.weights = dtype_array(d, N);
@@ -289,7 +290,7 @@ static void errors(void **state) {
     const struct dtype *const d = *state;
     const double bad[] = {-DBL_MIN, -1.0, 1.0 + FLT_EPSILON, 2.0, (double)INFINITY};
     const double bad_f32[] = {-(double)FLT_MIN, -1.0, 1.0 + FLT_EPSILON, 2.0, (double)INFINITY};
-    fghm_ghm *const ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     /* Logits, targets, mask, weights, one after the other. */
     unsigned char *const all = dtype_array(d, 4 * FEW), *const copy = dtype_array(d, 4 * FEW);
     const size_t size = FEW * d->size;
@@ -344,10 +345,10 @@ static void the_handle_stays(void **state) {
     struct random r = random_for(405);
     struct batch b = batch_new(d, N);
     void *const first = dtype_array(d, N), *const second = dtype_array(d, N);
-    fghm_ghm *const ghm = ghm_handle(3, FGHM_REDUCTION_MEAN);
+    fghm_ghm *const ghm = ghmc_handle(3, FGHM_REDUCTION_MEAN);
     size_t size = 0;
     fill(&r, &b, SOFT, false);
-    assert_int_equal(batch_ghmc(&b, ghm, NULL), FGHM_OK);
+    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_get_state_size(ghm, &size), FGHM_OK);
     assert_true(size <= STATE_MAX);
     assert_int_equal(fghm_ghm_save(ghm, STATE_MAX, before), FGHM_OK);

@@ -40,43 +40,44 @@ static void assert_same_blob(struct blob a, struct blob b) {
     assert_memory_equal(a.bytes, b.bytes, a.size);
 }
 
-static fghm_ghm *new_handle(void) {
+static fghm_ghm *new_handle(fghm_ghm_kind kind) {
     fghm_ghm *ghm = NULL;
-    assert_int_equal(fghm_ghm_create(&ghm), FGHM_OK);
+    assert_int_equal(fghm_ghm_create(&ghm, kind), FGHM_OK);
     return ghm;
 }
 
 /* All that can be set. */
 struct settings {
+    fghm_ghm_kind kind;
     size_t bins, histograms;
     bool custom_edges;
     double momentum;
-    fghm_momentum_rule rule;
-    fghm_divisor divisor;
+    fghm_ghm_momentum_rule rule;
+    fghm_ghm_divisor divisor;
     double cap, loss_weight, mu;
     fghm_reduction reduction;
     double normalizer;
 };
 
 static const struct settings cases[] = {
-    {10, 1, false, 0.0, FGHM_MOMENTUM_CORRECTED, FGHM_DIVISOR_NONEMPTY_BINS, (double)INFINITY, 1.0,
-     0.02, FGHM_REDUCTION_MEAN, 1.0},
-    {30, 1, false, 0.9, FGHM_MOMENTUM_CORRECTED, FGHM_DIVISOR_ALL_BINS, 3.5, 0.25, 0.5,
-     FGHM_REDUCTION_SUM, 1.0},
-    {30, 1, false, 0.75, FGHM_MOMENTUM_REFERENCE, FGHM_DIVISOR_NONEMPTY_BINS, 100.0, 2.0, 1e-3,
-     FGHM_REDUCTION_NORMALIZER, 77.0},
-    {7, 1, true, 0.5, FGHM_MOMENTUM_REFERENCE, FGHM_DIVISOR_ALL_BINS, (double)INFINITY, 1.0, 3.0,
-     FGHM_REDUCTION_MEAN, 1.0},
-    {1, 1, false, 0.999, FGHM_MOMENTUM_CORRECTED, FGHM_DIVISOR_NONEMPTY_BINS, (double)INFINITY, 0.0,
-     0.02, FGHM_REDUCTION_MEAN, 1.0},
-    {5, 3, true, 0.9, FGHM_MOMENTUM_CORRECTED, FGHM_DIVISOR_NONEMPTY_BINS, 4.0, 1.5, 0.02,
-     FGHM_REDUCTION_MEAN, 1.0},
-    {FGHM_BINS_MAX, 2, false, 0.9, FGHM_MOMENTUM_REFERENCE, FGHM_DIVISOR_ALL_BINS, 9.0, 1.0, 0.02,
-     FGHM_REDUCTION_SUM, 1.0},
+    {FGHM_GHM_REGRESSION, 10, 1, false, 0.0, FGHM_GHM_MOMENTUM_CORRECTED,
+     FGHM_GHM_DIVISOR_NONEMPTY_BINS, (double)INFINITY, 1.0, 0.02, FGHM_REDUCTION_MEAN, 1.0},
+    {FGHM_GHM_REGRESSION, 30, 1, false, 0.9, FGHM_GHM_MOMENTUM_CORRECTED, FGHM_GHM_DIVISOR_ALL_BINS,
+     3.5, 0.25, 0.5, FGHM_REDUCTION_SUM, 1.0},
+    {FGHM_GHM_REGRESSION, 30, 1, false, 0.75, FGHM_GHM_MOMENTUM_REFERENCE,
+     FGHM_GHM_DIVISOR_NONEMPTY_BINS, 100.0, 2.0, 1e-3, FGHM_REDUCTION_NORMALIZER, 77.0},
+    {FGHM_GHM_REGRESSION, 7, 1, true, 0.5, FGHM_GHM_MOMENTUM_REFERENCE, FGHM_GHM_DIVISOR_ALL_BINS,
+     (double)INFINITY, 1.0, 3.0, FGHM_REDUCTION_MEAN, 1.0},
+    {FGHM_GHM_REGRESSION, 1, 1, false, 0.999, FGHM_GHM_MOMENTUM_CORRECTED,
+     FGHM_GHM_DIVISOR_NONEMPTY_BINS, (double)INFINITY, 0.0, 0.02, FGHM_REDUCTION_MEAN, 1.0},
+    {FGHM_GHM_REGRESSION, 5, 3, true, 0.9, FGHM_GHM_MOMENTUM_CORRECTED,
+     FGHM_GHM_DIVISOR_NONEMPTY_BINS, 4.0, 1.5, 0.02, FGHM_REDUCTION_MEAN, 1.0},
+    {FGHM_GHM_REGRESSION, FGHM_BINS_MAX, 2, false, 0.9, FGHM_GHM_MOMENTUM_REFERENCE,
+     FGHM_GHM_DIVISOR_ALL_BINS, 9.0, 1.0, 0.02, FGHM_REDUCTION_SUM, 1.0},
 };
 
 static fghm_ghm *handle(const struct settings *s) {
-    fghm_ghm *const ghm = new_handle();
+    fghm_ghm *const ghm = new_handle(s->kind);
     if (s->custom_edges) {
         double edges[32];
         for (size_t b = 0; b <= s->bins; b++) {
@@ -87,7 +88,9 @@ static fghm_ghm *handle(const struct settings *s) {
         assert_int_equal(fghm_ghm_set_bins(ghm, s->bins), FGHM_OK);
     }
     assert_int_equal(fghm_ghm_set_histograms(ghm, s->histograms), FGHM_OK);
-    assert_int_equal(fghm_ghm_set_mu(ghm, s->mu), FGHM_OK);
+    if (s->kind == FGHM_GHM_REGRESSION) {
+        assert_int_equal(fghm_ghm_set_mu(ghm, s->mu), FGHM_OK);
+    }
     assert_int_equal(fghm_ghm_set_momentum(ghm, s->momentum), FGHM_OK);
     assert_int_equal(fghm_ghm_set_momentum_rule(ghm, s->rule), FGHM_OK);
     assert_int_equal(fghm_ghm_set_divisor(ghm, s->divisor), FGHM_OK);
@@ -100,9 +103,9 @@ static fghm_ghm *handle(const struct settings *s) {
 
 static void assert_settings(const fghm_ghm *ghm, const struct settings *s) {
     size_t bins = 0, histograms = 0;
-    double momentum, cap, loss_weight, mu, normalizer;
-    fghm_momentum_rule rule;
-    fghm_divisor divisor;
+    double momentum, cap, loss_weight, mu = s->mu, normalizer;
+    fghm_ghm_momentum_rule rule;
+    fghm_ghm_divisor divisor;
     fghm_reduction reduction;
     assert_int_equal(fghm_ghm_get_bins(ghm, &bins), FGHM_OK);
     assert_int_equal(fghm_ghm_get_histograms(ghm, &histograms), FGHM_OK);
@@ -111,7 +114,9 @@ static void assert_settings(const fghm_ghm *ghm, const struct settings *s) {
     assert_int_equal(fghm_ghm_get_divisor(ghm, &divisor), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weight_cap(ghm, &cap), FGHM_OK);
     assert_int_equal(fghm_ghm_get_loss_weight(ghm, &loss_weight), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_mu(ghm, &mu), FGHM_OK);
+    if (s->kind == FGHM_GHM_REGRESSION) {
+        assert_int_equal(fghm_ghm_get_mu(ghm, &mu), FGHM_OK);
+    }
     assert_int_equal(fghm_ghm_get_reduction(ghm, &reduction), FGHM_OK);
     assert_int_equal(fghm_ghm_get_normalizer(ghm, &normalizer), FGHM_OK);
     assert_int_equal(bins, s->bins);
@@ -126,15 +131,13 @@ static void assert_settings(const fghm_ghm *ghm, const struct settings *s) {
 /* One step of training and its results. */
 enum { SAMPLES = 101, CLASSES_MOST = 3, ELEMENTS = SAMPLES * CLASSES_MOST };
 
-enum loss { GHM_C, GHM_R };
-
 /* Room for either type. */
 struct step {
     double loss, element_loss[ELEMENTS], gradient[ELEMENTS], hessian[ELEMENTS];
 };
 
-static void train(const struct dtype *d, enum loss loss, fghm_ghm *ghm, size_t classes,
-                  struct random *r, struct step *step) {
+static void train(const struct dtype *d, fghm_ghm *ghm, size_t classes, struct random *r,
+                  struct step *step) {
     static double x[ELEMENTS], t[ELEMENTS];
     const fghm_dtype dtype = d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
     for (size_t i = 0; i < SAMPLES * classes; i++) {
@@ -149,16 +152,14 @@ static void train(const struct dtype *d, enum loss loss, fghm_ghm *ghm, size_t c
     batch.gradient = (fghm_output){.data = step->gradient, .dtype = dtype};
     batch.hessian = (fghm_output){.data = step->hessian, .dtype = dtype};
     fghm_result result = FGHM_RESULT_INIT;
-    assert_int_equal(loss == GHM_C ? fghm_ghmc_batch(ghm, NULL, &batch, &result)
-                                   : fghm_ghmr_batch(ghm, NULL, &batch, &result),
-                     FGHM_OK);
+    assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &batch, &result), FGHM_OK);
     step->loss = result.loss;
 }
 
 /* The same with what tests that are not about results need. */
 static void train_a_step(fghm_ghm *ghm, size_t classes, struct random *r) {
     struct step step;
-    train(&dtypes[1], GHM_C, ghm, classes, r, &step);
+    train(&dtypes[1], ghm, classes, r, &step);
 }
 
 /* Everything that can be read but the settings. */
@@ -195,18 +196,19 @@ static void assert_same_readings(const fghm_ghm *a, const fghm_ghm *b) {
 }
 
 /* A handle of other settings, with a history. */
-static fghm_ghm *other_handle(void) {
-    static const struct settings other = {40,
-                                          1,
-                                          false,
-                                          0.3,
-                                          FGHM_MOMENTUM_REFERENCE,
-                                          FGHM_DIVISOR_ALL_BINS,
-                                          2.0,
-                                          3.0,
-                                          0.4,
-                                          FGHM_REDUCTION_SUM,
-                                          5.0};
+static fghm_ghm *other_handle(fghm_ghm_kind kind) {
+    const struct settings other = {kind,
+                                   40,
+                                   1,
+                                   false,
+                                   0.3,
+                                   FGHM_GHM_MOMENTUM_REFERENCE,
+                                   FGHM_GHM_DIVISOR_ALL_BINS,
+                                   2.0,
+                                   3.0,
+                                   0.4,
+                                   FGHM_REDUCTION_SUM,
+                                   5.0};
     struct random r = random_for(31);
     fghm_ghm *const ghm = handle(&other);
     train_a_step(ghm, 1, &r);
@@ -231,7 +233,7 @@ static fghm_ghm *stopped(fghm_ghm *ghm, fghm_ghm *into) {
 }
 
 /* Training that is not stopped, that is once, and that is after each step. */
-static void check_resumed(const struct dtype *d, enum loss loss, const struct settings *s) {
+static void check_resumed(const struct dtype *d, const struct settings *s) {
     enum { WHOLE, HALVES, STEPS, WAYS };
     static struct step results[WAYS];
     fghm_ghm *ghm[WAYS];
@@ -242,13 +244,13 @@ static void check_resumed(const struct dtype *d, enum loss loss, const struct se
     }
     for (int step = 0; step < 10; step++) {
         for (int way = 0; way < WAYS; way++) {
-            train(d, loss, ghm[way], s->histograms, &r[way], &results[way]);
+            train(d, ghm[way], s->histograms, &r[way], &results[way]);
             assert_memory_equal(&results[way], &results[WHOLE], sizeof results[way]);
         }
         if (step == 4) {
-            ghm[HALVES] = stopped(ghm[HALVES], new_handle());
+            ghm[HALVES] = stopped(ghm[HALVES], new_handle(s->kind));
         }
-        ghm[STEPS] = stopped(ghm[STEPS], step % 2 ? other_handle() : new_handle());
+        ghm[STEPS] = stopped(ghm[STEPS], step % 2 ? other_handle(s->kind) : new_handle(s->kind));
     }
     const struct blob want = saved(ghm[WHOLE]);
     for (int way = 0; way < WAYS; way++) {
@@ -266,20 +268,23 @@ static void check_resumed(const struct dtype *d, enum loss loss, const struct se
 
 static void resumed_training_goes_on(void **state) {
     for (size_t k = 0; k < SUITE_COUNT(cases); k++) {
-        check_resumed(*state, GHM_C, &cases[k]);
-        check_resumed(*state, GHM_R, &cases[k]);
+        struct settings s = cases[k];
+        check_resumed(*state, &s);
+        s.kind = FGHM_GHM_CLASSIFICATION;
+        check_resumed(*state, &s);
     }
 }
 
 static void with_any_momentum(void **state) {
     static const double momenta[] = {0.0, 0.5, 0.9, 0.999, 1 - 0x1p-53};
     for (size_t k = 0; k < SUITE_COUNT(momenta); k++) {
-        for (int rule = FGHM_MOMENTUM_CORRECTED; rule <= FGHM_MOMENTUM_REFERENCE; rule++) {
+        for (int rule = FGHM_GHM_MOMENTUM_CORRECTED; rule <= FGHM_GHM_MOMENTUM_REFERENCE; rule++) {
             struct settings s = cases[k % 2 ? 3 : 5];
             s.momentum = momenta[k];
             s.rule = rule;
-            check_resumed(*state, GHM_C, &s);
-            check_resumed(*state, GHM_R, &s);
+            check_resumed(*state, &s);
+            s.kind = FGHM_GHM_CLASSIFICATION;
+            check_resumed(*state, &s);
         }
     }
 }
@@ -296,7 +301,7 @@ static void momentum_that_changes(void **state) {
             assert_int_equal(fghm_ghm_set_momentum_rule(ghm[way], (int)k / 2 % 2), FGHM_OK);
             train_a_step(ghm[way], 3, &r[way]);
         }
-        ghm[1] = stopped(ghm[1], new_handle());
+        ghm[1] = stopped(ghm[1], new_handle(FGHM_GHM_REGRESSION));
         assert_same_readings(ghm[0], ghm[1]);
     }
     fghm_ghm_destroy(ghm[0]);
@@ -323,14 +328,14 @@ static void any_counts_come_back(void **state) {
         uint64_t *const counts = calloc(size, sizeof *counts);
         assert_non_null(counts);
         for (int step = 0; step < 4; step++) {
-            ghm = stopped(ghm, new_handle());
+            ghm = stopped(ghm, new_handle(s.kind));
             for (size_t i = 0; i < size; i++) {
                 const uint64_t some[] = {0, 0, 1, random_below(&r, 100000), UINT64_MAX};
                 counts[i] = some[random_below(&r, step % 2 ? 5 : 4)];
             }
             assert_int_equal(fghm_ghm_update(ghm, size, counts), FGHM_OK);
         }
-        ghm = stopped(ghm, new_handle());
+        ghm = stopped(ghm, new_handle(s.kind));
         assert_settings(ghm, &s);
         free(counts);
         fghm_ghm_destroy(ghm);
@@ -340,12 +345,13 @@ static void any_counts_come_back(void **state) {
 /* Edges that were set are not taken for bins of equal width, even where they are. */
 static void set_edges_stay_set(void **state) {
     static const double edges[] = {0.0, 0.25, 0.5, 0.75, 1.0};
-    fghm_ghm *const even = new_handle(), *const set = new_handle();
+    fghm_ghm *const even = new_handle(FGHM_GHM_REGRESSION), *const set =
+                                                                new_handle(FGHM_GHM_REGRESSION);
     (void)state;
     assert_int_equal(fghm_ghm_set_bins(even, 4), FGHM_OK);
     assert_int_equal(fghm_ghm_set_edges(set, 4, edges), FGHM_OK);
-    fghm_ghm_destroy(stopped(even, new_handle()));
-    fghm_ghm_destroy(stopped(set, new_handle()));
+    fghm_ghm_destroy(stopped(even, new_handle(FGHM_GHM_REGRESSION)));
+    fghm_ghm_destroy(stopped(set, new_handle(FGHM_GHM_REGRESSION)));
 }
 
 static void room_is_needed(void **state) {
@@ -364,7 +370,7 @@ static void room_is_needed(void **state) {
         assert_int_equal(room[0], 0x5a);
         assert_int_equal(room[b.size + 1], 0x5a);
         assert_memory_equal(room + 1, b.bytes, b.size);
-        fghm_ghm *const again = other_handle();
+        fghm_ghm *const again = other_handle(FGHM_GHM_REGRESSION);
         assert_int_equal(fghm_ghm_load(again, b.size, room + 1), FGHM_OK);
         fghm_ghm_destroy(again);
         fghm_ghm_destroy(ghm);
@@ -380,7 +386,7 @@ struct witness {
 };
 
 static struct witness witness_new(void) {
-    fghm_ghm *const ghm = other_handle();
+    fghm_ghm *const ghm = other_handle(FGHM_GHM_REGRESSION);
     return (struct witness){ghm, saved(ghm)};
 }
 
@@ -759,7 +765,7 @@ static void history_without_steps_is_refused(void **state) {
 static fghm_ghm *example(void) {
     static const double edges[] = {0.0, 0.25, 0.5, 1.0};
     static const uint64_t counts[2][4] = {{4, 0, 12, 0}, {8, 4, 4, 1}};
-    fghm_ghm *const ghm = new_handle();
+    fghm_ghm *const ghm = new_handle(FGHM_GHM_REGRESSION);
     assert_int_equal(fghm_ghm_set_edges(ghm, 3, edges), FGHM_OK);
     assert_int_equal(fghm_ghm_set_mu(ghm, 0.5), FGHM_OK);
     assert_int_equal(fghm_ghm_set_momentum(ghm, 0.5), FGHM_OK);
@@ -773,12 +779,12 @@ static fghm_ghm *example(void) {
 /* Two bins of equal width, two histograms, and what the other one has not set. */
 static fghm_ghm *example_of_two(void) {
     static const uint64_t counts[2][6] = {{4, 0, 0, 2, 6, 1}, {8, 8, 0, 0, 4, 0}};
-    fghm_ghm *const ghm = new_handle();
+    fghm_ghm *const ghm = new_handle(FGHM_GHM_REGRESSION);
     assert_int_equal(fghm_ghm_set_bins(ghm, 2), FGHM_OK);
     assert_int_equal(fghm_ghm_set_histograms(ghm, 2), FGHM_OK);
     assert_int_equal(fghm_ghm_set_momentum(ghm, 0.5), FGHM_OK);
-    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, FGHM_MOMENTUM_REFERENCE), FGHM_OK);
-    assert_int_equal(fghm_ghm_set_divisor(ghm, FGHM_DIVISOR_ALL_BINS), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, FGHM_GHM_MOMENTUM_REFERENCE), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_divisor(ghm, FGHM_GHM_DIVISOR_ALL_BINS), FGHM_OK);
     assert_int_equal(fghm_ghm_set_reduction(ghm, FGHM_REDUCTION_NORMALIZER), FGHM_OK);
     assert_int_equal(fghm_ghm_set_normalizer(ghm, 3.0), FGHM_OK);
     assert_int_equal(fghm_ghm_update(ghm, 6, counts[0]), FGHM_OK);
@@ -831,7 +837,7 @@ static void check_format(const struct format *format) {
     fghm_ghm *const made = format->make();
     const struct blob got = saved(made);
     assert_same_blob(b, got);
-    fghm_ghm *const ghm = loaded_into(other_handle(), b);
+    fghm_ghm *const ghm = loaded_into(other_handle(FGHM_GHM_REGRESSION), b);
     assert_same_readings(made, ghm);
     assert_int_equal(fghm_ghm_get_averages(ghm, 4, averages), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, 4, weights), FGHM_OK);
@@ -861,7 +867,7 @@ static void format_stays(void **state) {
 /* --------------------------------------------------------------------------------- */
 
 static void null_is_refused(void **state) {
-    fghm_ghm *const ghm = new_handle();
+    fghm_ghm *const ghm = new_handle(FGHM_GHM_REGRESSION);
     const struct blob b = saved(ghm);
     size_t size = 77;
     (void)state;

@@ -54,28 +54,29 @@ static void *read_array(const struct dtype *d, const json_t *step, const char *k
 
 static fghm_ghm *handle_of(const json_t *one) {
     const bool all = is_text(one, "divisor", "all bins");
+    const bool regression = is_text(one, "loss", "ghmr");
     fghm_ghm *ghm = NULL;
-    assert_int_equal(fghm_ghm_create(&ghm), FGHM_OK);
+    assert_int_equal(
+        fghm_ghm_create(&ghm, regression ? FGHM_GHM_REGRESSION : FGHM_GHM_CLASSIFICATION), FGHM_OK);
     assert_int_equal(fghm_ghm_set_bins(ghm, (size_t)number(one, "bins")), FGHM_OK);
     assert_int_equal(fghm_ghm_set_momentum(ghm, number(one, "momentum")), FGHM_OK);
-    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, FGHM_MOMENTUM_REFERENCE), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, FGHM_GHM_MOMENTUM_REFERENCE), FGHM_OK);
     assert_int_equal(
-        fghm_ghm_set_divisor(ghm, all ? FGHM_DIVISOR_ALL_BINS : FGHM_DIVISOR_NONEMPTY_BINS),
+        fghm_ghm_set_divisor(ghm, all ? FGHM_GHM_DIVISOR_ALL_BINS : FGHM_GHM_DIVISOR_NONEMPTY_BINS),
         FGHM_OK);
-    if (is_text(one, "loss", "ghmr")) {
+    if (regression) {
         assert_int_equal(fghm_ghm_set_mu(ghm, number(one, "mu")), FGHM_OK);
     }
     return ghm;
 }
 
-static fghm_status compute(const struct dtype *d, bool regression, fghm_ghm *ghm, void *const in[3],
-                           double *loss, void *element_loss, void *gradient) {
+static fghm_status compute(const struct dtype *d, fghm_ghm *ghm, void *const in[3], double *loss,
+                           void *element_loss, void *gradient) {
     if (d->size == sizeof(float)) {
-        return (regression ? fghm_ghmr_f32 : fghm_ghmc_f32)(ghm, NULL, N, in[0], in[1], in[2], loss,
-                                                            element_loss, gradient, NULL);
+        return fghm_ghm_step_f32(ghm, NULL, N, in[0], in[1], in[2], loss, element_loss, gradient,
+                                 NULL);
     }
-    return (regression ? fghm_ghmr_f64 : fghm_ghmc_f64)(ghm, NULL, N, in[0], in[1], in[2], loss,
-                                                        element_loss, gradient, NULL);
+    return fghm_ghm_step_f64(ghm, NULL, N, in[0], in[1], in[2], loss, element_loss, gradient, NULL);
 }
 
 /* 16 units in the last place: of the type, and of the file's numbers. */
@@ -88,13 +89,12 @@ static void assert_near(const struct dtype *d, double got, double want) {
 
 static void check_step(const struct dtype *d, const json_t *one, fghm_ghm *ghm,
                        const json_t *step) {
-    const bool regression = is_text(one, "loss", "ghmr");
     void *const in[] = {read_array(d, step, "inputs"), read_array(d, step, "targets"),
                         read_array(d, step, "mask")};
     void *const element_loss = dtype_array(d, N), *const gradient = dtype_array(d, N);
     uint64_t counts[BINS_MAX];
     double loss = NAN;
-    assert_int_equal(compute(d, regression, ghm, in, &loss, element_loss, gradient), FGHM_OK);
+    assert_int_equal(compute(d, ghm, in, &loss, element_loss, gradient), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts(ghm, BINS_MAX, counts), FGHM_OK);
     for (size_t b = 0; b < (size_t)number(one, "bins"); b++) {
         assert_int_equal(counts[b], at(step, "counts", b));

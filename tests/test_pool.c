@@ -120,7 +120,7 @@ static fghm_status compute(enum call call, struct batch *b, const fghm_focal *fo
     case SOFTMAX:
         return softmax(b, focal, pool);
     default:
-        return batch_ghmc(b, ghm, pool);
+        return batch_ghm(b, ghm, pool);
     }
 }
 
@@ -128,7 +128,7 @@ static fghm_status compute(enum call call, struct batch *b, const fghm_focal *fo
 static void check_pool(const struct dtype *d, size_t n, fghm_pool *pool) {
     struct random r = random_for(21);
     fghm_focal *const focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_ghm *const ghm = ghm_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     struct batch alone = random_batch(d, &r, n), shared = batch_like(&alone);
     for (int call = 0; call < CALLS; call++) {
         for (int o = 0; o < OUTPUTS; o++) { /* softmax does not fill all of it */
@@ -349,10 +349,10 @@ static void *call_again_and_again(void *context) {
     fghm_ghm *ghm = NULL;
     pthread_barrier_wait(caller->barrier);
     caller->isa = fghm_isa_name();
-    caller->failures += fghm_ghm_create(&ghm) != FGHM_OK;
+    caller->failures += fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION) != FGHM_OK;
     caller->failures += batch_focal(&first, caller->focal, caller->pool) != FGHM_OK;
     for (int round = 0; round < caller->rounds && caller->failures == 0; round++) {
-        caller->failures += batch_ghmc(b, ghm, caller->pool) != FGHM_OK;
+        caller->failures += batch_ghm(b, ghm, caller->pool) != FGHM_OK;
         caller->failures += batch_focal(b, caller->focal, caller->pool) != FGHM_OK;
         caller->failures += !same_results(b, &first);
     }

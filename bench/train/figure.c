@@ -66,12 +66,12 @@ static double *new_zeros(size_t count) {
 /* Reads the library's histogram. */
 static void count_examples(struct bins *bins, const struct figure_examples *examples) {
     fghm_ghm *ghm = NULL;
-    require_ok(fghm_ghm_create(&ghm), "fghm_ghm_create");
+    require_ok(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION), "fghm_ghm_create");
     require_ok(fghm_ghm_set_bins(ghm, BINS), "fghm_ghm_set_bins");
     /* Without outputs, the call only counts. */
-    require_ok(fghm_ghmc_f32(ghm, NULL, examples->count, examples->logits, examples->targets, NULL,
-                             NULL, NULL, NULL, NULL),
-               "fghm_ghmc_f32");
+    require_ok(fghm_ghm_step_f32(ghm, NULL, examples->count, examples->logits, examples->targets,
+                                 NULL, NULL, NULL, NULL, NULL),
+               "fghm_ghm_step_f32");
     require_ok(fghm_ghm_get_edges(ghm, BINS + 1, bins->edges), "fghm_ghm_get_edges");
     require_ok(fghm_ghm_get_counts(ghm, BINS, bins->counts), "fghm_ghm_get_counts");
     require_ok(fghm_ghm_get_weights(ghm, BINS, bins->weights), "fghm_ghm_get_weights");

@@ -16,7 +16,7 @@ const struct loss_row loss_rows[] = {
      .kind = LOSS_GHM,
      .bins = 10,
      .momentum = 0.9,
-     .rule = FGHM_MOMENTUM_REFERENCE},
+     .rule = FGHM_GHM_MOMENTUM_REFERENCE},
 };
 const size_t loss_row_count = sizeof loss_rows / sizeof loss_rows[0];
 
@@ -48,7 +48,7 @@ static fghm_focal *open_focal(double gamma, fghm_reduction reduction) {
 
 static fghm_ghm *open_ghm(const struct loss_row *row, fghm_reduction reduction) {
     fghm_ghm *ghm = NULL;
-    require_ok(fghm_ghm_create(&ghm), "fghm_ghm_create");
+    require_ok(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION), "fghm_ghm_create");
     require_ok(fghm_ghm_set_bins(ghm, row->bins), "fghm_ghm_set_bins");
     require_ok(fghm_ghm_set_momentum(ghm, row->momentum), "fghm_ghm_set_momentum");
     require_ok(fghm_ghm_set_momentum_rule(ghm, row->rule), "fghm_ghm_set_momentum_rule");
@@ -83,16 +83,16 @@ double loss_compute(const struct loss *loss, size_t count, const float *logits,
                     const float *targets, float *gradient) {
     double value = 0.0;
     if (loss->focal == NULL) {
-        require_ok(fghm_ghmc_f32(loss->ghm, NULL, count, logits, targets, NULL, &value, NULL,
-                                 gradient, NULL),
-                   "fghm_ghmc_f32");
+        require_ok(fghm_ghm_step_f32(loss->ghm, NULL, count, logits, targets, NULL, &value, NULL,
+                                     gradient, NULL),
+                   "fghm_ghm_step_f32");
         return value;
     }
     float *weights = NULL;
     if (loss->ghm != NULL) {
         weights = resize_or_exit(NULL, count, sizeof *weights);
-        require_ok(fghm_ghmc_density_f32(loss->ghm, count, logits, targets, NULL, weights),
-                   "fghm_ghmc_density_f32");
+        require_ok(fghm_ghm_density_f32(loss->ghm, NULL, count, logits, targets, NULL, weights),
+                   "fghm_ghm_density_f32");
     }
     require_ok(fghm_focal_f32(loss->focal, NULL, count, logits, targets, weights, &value, NULL,
                               gradient, NULL),

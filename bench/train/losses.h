@@ -18,7 +18,7 @@ struct loss_row {
     double gamma; /* of focal loss */
     size_t bins;  /* of GHM */
     double momentum;
-    fghm_momentum_rule rule;
+    fghm_ghm_momentum_rule rule;
     bool in_figure; /* the figure is about one batch, for which momentum means nothing */
 };
 

@@ -12,7 +12,7 @@
  * - Nothing is printed, errno and the floating-point environment are left
  *   alone, no pointer of the caller's is kept after a call, and no thread is
  *   made but by fghm_pool_create.  Computing allocates no memory, but for
- *   fghm_ghmc_density_... and for GHM calls over batches with many histograms; it
+ *   fghm_ghm_density_... and for GHM calls over batches with many histograms; it
  *   takes up to 192 KiB of the calling thread's stack.
  * - A `const` handle may be shared by threads.  Distinct handles never share
  *   anything.

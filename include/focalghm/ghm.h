@@ -48,10 +48,10 @@ extern "C" {
  * One call does it all; or count on any number of threads, machines or parts of a batch, add
  * up the counts, update once per step, and apply:
  *
- *     fghm_ghmc_count_f32(ghm, ..., counts)       for each part; const ghm
+ *     fghm_ghm_count_f32(ghm, ..., counts)       for each part; const ghm
  *     MPI_Allreduce(counts, ...)                  or a loop of additions
  *     fghm_ghm_update(ghm, size, counts)          once
- *     fghm_ghmc_apply_f32(ghm, ...)               for each part; const ghm
+ *     fghm_ghm_apply_f32(ghm, ...)               for each part; const ghm
  *
  * The results are then those of one call on the whole, bit for bit (but for the loss,
  * which is a sum in another order). */
@@ -62,14 +62,26 @@ extern "C" {
  * two for GHM-C and GHM-R. */
 typedef struct fghm_ghm fghm_ghm;
 
+/* Which loss a handle is for. */
+typedef int32_t fghm_ghm_kind;
+
+enum fghm_ghm_kind_values {
+    FGHM_GHM_INVALID = -1,
+    FGHM_GHM_CLASSIFICATION = 1,
+    FGHM_GHM_REGRESSION = 2
+};
+
 /* The largest number of bins, and of histograms. */
 #define FGHM_BINS_MAX 4096
 #define FGHM_HISTOGRAMS_MAX 65536
 
 /* Makes a handle with 10 bins of equal width, one histogram, no momentum, mu 0.02, loss
  * weight 1, FGHM_REDUCTION_MEAN and no history.
- * Errors: NULL_HANDLE (ghm is NULL), MEMORY; *ghm is then left as it was. */
-FGHM_API fghm_status fghm_ghm_create(fghm_ghm **ghm);
+ * Errors: NULL_HANDLE (ghm is NULL), CONSTANT, MEMORY; *ghm is then left as it was. */
+FGHM_API fghm_status fghm_ghm_create(fghm_ghm **ghm, fghm_ghm_kind kind);
+
+/* Errors: NULL_HANDLE, NULL_POINTER. */
+FGHM_API fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind);
 
 /* Frees it.  NULL is a no-op. */
 FGHM_API void fghm_ghm_destroy(fghm_ghm *ghm);
@@ -112,37 +124,37 @@ FGHM_API fghm_status fghm_ghm_set_momentum(fghm_ghm *ghm, double momentum);
 FGHM_API fghm_status fghm_ghm_get_momentum(const fghm_ghm *ghm, double *momentum);
 
 /* What momentum does at each update.  S and T start at 0. */
-typedef int32_t fghm_momentum_rule;
+typedef int32_t fghm_ghm_momentum_rule;
 
 /* S_b = m S_b + (1 - m) R_b for every bin, T = m T + (1 - m) total, and
  * w_b = min(T / (S_b n), cap) for a bin with R_b > 0.  S and T have been at 0 equally long,
  * so that w needs no correction for it: the first step is that of no momentum, and so is
  * every one if the histogram stays the same.  w is never more than 1 / (1 - m) times T / (R_b n),
  * however rarely a bin is visited. */
-#define FGHM_MOMENTUM_CORRECTED 0
+#define FGHM_GHM_MOMENTUM_CORRECTED 0
 /* mmdetection's rule, for published runs: S_b = m S_b + (1 - m) R_b for bins with R_b > 0,
  * the others stay, and w_b = min(total / (S_b n), cap).  The first step's weights are
  * 1 / (1 - m) times too large, and a bin's are again after it has been empty since the
  * start.  (mmdetection holds S in float, this library in double.) */
-#define FGHM_MOMENTUM_REFERENCE 1
+#define FGHM_GHM_MOMENTUM_REFERENCE 1
 
-/* FGHM_MOMENTUM_CORRECTED until set.  Errors: NULL_HANDLE, MOMENTUM_RULE. */
-FGHM_API fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_momentum_rule rule);
+/* FGHM_GHM_MOMENTUM_CORRECTED until set.  Errors: NULL_HANDLE, MOMENTUM_RULE. */
+FGHM_API fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_ghm_momentum_rule rule);
 
 /* Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_momentum_rule *rule);
+FGHM_API fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_ghm_momentum_rule *rule);
 
 /* What n counts. */
-typedef int32_t fghm_divisor;
+typedef int32_t fghm_ghm_divisor;
 
-#define FGHM_DIVISOR_NONEMPTY_BINS 0 /* bins with elements in this batch: the code */
-#define FGHM_DIVISOR_ALL_BINS 1      /* all bins: the paper */
+#define FGHM_GHM_DIVISOR_NONEMPTY_BINS 0 /* bins with elements in this batch: the code */
+#define FGHM_GHM_DIVISOR_ALL_BINS 1      /* all bins: the paper */
 
-/* FGHM_DIVISOR_NONEMPTY_BINS until set.  Errors: NULL_HANDLE, DIVISOR. */
-FGHM_API fghm_status fghm_ghm_set_divisor(fghm_ghm *ghm, fghm_divisor divisor);
+/* FGHM_GHM_DIVISOR_NONEMPTY_BINS until set.  Errors: NULL_HANDLE, DIVISOR. */
+FGHM_API fghm_status fghm_ghm_set_divisor(fghm_ghm *ghm, fghm_ghm_divisor divisor);
 
 /* Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_divisor *divisor);
+FGHM_API fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_ghm_divisor *divisor);
 
 /* The cap of w_b, above 0; INFINITY, which is none, until set.
  * Errors: NULL_HANDLE, WEIGHT_CAP. */
@@ -202,27 +214,21 @@ FGHM_API fghm_status fghm_ghm_get_normalizer(const fghm_ghm *ghm, double *normal
  * Errors: NULL_HANDLE (ghm), NULL_POINTER (logits or targets, with n > 0), SIZE, ALIASING,
  * HISTOGRAMS (the handle has more than one), TARGET: nothing is written and the handle stays
  * as it was. */
-FGHM_API fghm_status fghm_ghmc_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *logits,
-                                   const float *targets, const float *mask, double *loss,
-                                   float *element_loss, float *gradient, float *hessian);
+FGHM_API fghm_status fghm_ghm_step_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                       const float *inputs, const float *targets, const float *mask,
+                                       double *loss, float *element_loss, float *gradient,
+                                       float *hessian);
 
 /* The same in double precision. */
-FGHM_API fghm_status fghm_ghmc_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *logits,
-                                   const double *targets, const double *mask, double *loss,
-                                   double *element_loss, double *gradient, double *hessian);
+FGHM_API fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                       const double *inputs, const double *targets,
+                                       const double *mask, double *loss, double *element_loss,
+                                       double *gradient, double *hessian);
 
 /* GHM-R likewise, of predictions; targets may have any value.  element_loss and gradient are
  * right to 5 ulp, the Hessian to 10, or to as many times the smallest subnormal number, before
  * w and 1 / D, each of which may add 2, with the difference prediction - target rounded once;
  * it may be as large as the type allows, and beyond, where the limits stand in. */
-FGHM_API fghm_status fghm_ghmr_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                   const float *predictions, const float *targets,
-                                   const float *mask, double *loss, float *element_loss,
-                                   float *gradient, float *hessian);
-FGHM_API fghm_status fghm_ghmr_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                   const double *predictions, const double *targets,
-                                   const double *mask, double *loss, double *element_loss,
-                                   double *gradient, double *hessian);
 
 /* Counting alone: adds to `counts`, for each histogram, bins + 1 numbers: R_b of each bin,
  * and the number of valid elements in no bin (NaN).
@@ -232,44 +238,30 @@ FGHM_API fghm_status fghm_ghmr_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n,
  *   counts    zeros, or counts of other parts of the same batch; must not overlap an input,
  *             and is one call's at a time: give each thread its own and add them up
  *
- * Errors: as fghm_ghmc_f32 has them, NULL_POINTER (counts), CAPACITY: nothing is added. */
-FGHM_API fghm_status fghm_ghmc_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                         const float *logits, const float *targets,
-                                         const float *mask, size_t capacity, uint64_t *counts);
-FGHM_API fghm_status fghm_ghmc_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                         const double *logits, const double *targets,
-                                         const double *mask, size_t capacity, uint64_t *counts);
-FGHM_API fghm_status fghm_ghmr_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                         const float *predictions, const float *targets,
-                                         const float *mask, size_t capacity, uint64_t *counts);
-FGHM_API fghm_status fghm_ghmr_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                         const double *predictions, const double *targets,
-                                         const double *mask, size_t capacity, uint64_t *counts);
+ * Errors: as fghm_ghm_step_f32 has them, NULL_POINTER (counts), CAPACITY: nothing is added. */
+FGHM_API fghm_status fghm_ghm_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                        const float *inputs, const float *targets,
+                                        const float *mask, size_t capacity, uint64_t *counts);
+FGHM_API fghm_status fghm_ghm_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                        const double *inputs, const double *targets,
+                                        const double *mask, size_t capacity, uint64_t *counts);
 
 /* Takes the counts of a step, of all its parts: averages move, weights are made.  Once per
  * step.  Counts may be of any size, as long as a histogram's sum is below 2^64.
  * Errors: NULL_HANDLE, NULL_POINTER, CAPACITY (below what get_counts_size says). */
 FGHM_API fghm_status fghm_ghm_update(fghm_ghm *ghm, size_t capacity, const uint64_t *counts);
 
-/* Applying alone: as fghm_ghmc_f32, with the weights that the handle has.  D of a mean is
- * total of the last update.  Errors: as fghm_ghmc_f32 has them and NO_OUTPUT, but TARGET
+/* Applying alone: as fghm_ghm_step_f32, with the weights that the handle has.  D of a mean is
+ * total of the last update.  Errors: as fghm_ghm_step_f32 has them and NO_OUTPUT, but TARGET
  * comes after the rest is done, as in fghm_focal_f32. */
-FGHM_API fghm_status fghm_ghmc_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                         const float *logits, const float *targets,
-                                         const float *mask, double *loss, float *element_loss,
-                                         float *gradient, float *hessian);
-FGHM_API fghm_status fghm_ghmc_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                         const double *logits, const double *targets,
-                                         const double *mask, double *loss, double *element_loss,
-                                         double *gradient, double *hessian);
-FGHM_API fghm_status fghm_ghmr_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                         const float *predictions, const float *targets,
-                                         const float *mask, double *loss, float *element_loss,
-                                         float *gradient, float *hessian);
-FGHM_API fghm_status fghm_ghmr_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                         const double *predictions, const double *targets,
-                                         const double *mask, double *loss, double *element_loss,
-                                         double *gradient, double *hessian);
+FGHM_API fghm_status fghm_ghm_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                        const float *inputs, const float *targets,
+                                        const float *mask, double *loss, float *element_loss,
+                                        float *gradient, float *hessian);
+FGHM_API fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                        const double *inputs, const double *targets,
+                                        const double *mask, double *loss, double *element_loss,
+                                        double *gradient, double *hessian);
 
 /* The same three over a batch in any form; see batch.h.  The weights of the batch are the
  * mask; what is ignored is not valid.  harmonizing_weight gets w of each element, 0 where it
@@ -283,20 +275,13 @@ FGHM_API fghm_status fghm_ghmr_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, s
  * 1 nor the number of classes, or not 1 with softmax), MEMORY (counts of many histograms).
  * TARGET leaves outputs and handle as they were, but for fghm_..._apply_batch, where it comes
  * after the rest is done. */
-FGHM_API fghm_status fghm_ghmc_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
-                                     fghm_result *result);
-FGHM_API fghm_status fghm_ghmc_count_batch(const fghm_ghm *ghm, fghm_pool *pool,
-                                           const fghm_batch *batch, size_t capacity,
-                                           uint64_t *counts, fghm_result *result);
-FGHM_API fghm_status fghm_ghmc_apply_batch(const fghm_ghm *ghm, fghm_pool *pool,
-                                           const fghm_batch *batch, fghm_result *result);
-FGHM_API fghm_status fghm_ghmr_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
-                                     fghm_result *result);
-FGHM_API fghm_status fghm_ghmr_count_batch(const fghm_ghm *ghm, fghm_pool *pool,
-                                           const fghm_batch *batch, size_t capacity,
-                                           uint64_t *counts, fghm_result *result);
-FGHM_API fghm_status fghm_ghmr_apply_batch(const fghm_ghm *ghm, fghm_pool *pool,
-                                           const fghm_batch *batch, fghm_result *result);
+FGHM_API fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
+                                         fghm_result *result);
+FGHM_API fghm_status fghm_ghm_count_batch(const fghm_ghm *ghm, fghm_pool *pool,
+                                          const fghm_batch *batch, size_t capacity,
+                                          uint64_t *counts, fghm_result *result);
+FGHM_API fghm_status fghm_ghm_apply_batch(const fghm_ghm *ghm, fghm_pool *pool,
+                                          const fghm_batch *batch, fghm_result *result);
 
 /* The weights that the paper's gradient density gives, without the bins that approximate it:
  * with eps = 1 / bins,
@@ -315,11 +300,12 @@ FGHM_API fghm_status fghm_ghmr_apply_batch(const fghm_ghm *ghm, fghm_pool *pool,
  *
  * Errors: NULL_HANDLE, NULL_POINTER (logits, targets or weights, with n > 0), SIZE, ALIASING,
  * TARGET, MEMORY: nothing is written. */
-FGHM_API fghm_status fghm_ghmc_density_f32(const fghm_ghm *ghm, size_t n, const float *logits,
-                                           const float *targets, const float *mask, float *weights);
-FGHM_API fghm_status fghm_ghmc_density_f64(const fghm_ghm *ghm, size_t n, const double *logits,
-                                           const double *targets, const double *mask,
-                                           double *weights);
+FGHM_API fghm_status fghm_ghm_density_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                          const float *inputs, const float *targets,
+                                          const float *mask, float *weights);
+FGHM_API fghm_status fghm_ghm_density_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                                          const double *inputs, const double *targets,
+                                          const double *mask, double *weights);
 
 /* Reading back.  Rows of bins, one for each histogram; capacity: how many numbers there is
  * room for.  Errors: NULL_HANDLE, NULL_POINTER, CAPACITY.

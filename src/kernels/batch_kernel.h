@@ -10,33 +10,51 @@
 #include "kernels/softmax_kernel.h"
 #include "kernels/tile_kernel.h"
 
+/* Scores of labelled samples: their sum, and the first that is none. */
+static inline void survey_scores(const struct fghm_plan *plan, size_t first, size_t n,
+                                 const int32_t *columns, struct fghm_part *part) {
+    real scores[TILE];
+    load(&plan->scores, first, n, scores);
+    for (size_t k = 0; k < n; k++) {
+        scores[k] = columns[k] >= 0 ? scores[k] : 0;
+        if (scores[k] < 0 || scores[k] > 1) {
+            found_offender(FGHM_BAD_SCORE, part, first + k);
+        }
+    }
+    add_numbers(&part->sum_targets, &part->sum_targets_error, 0, 1, n, scores);
+}
+
 static inline void survey_labels(const struct fghm_plan *plan, size_t first, size_t n,
                                  struct fghm_part *part) {
-    const struct fghm_array *const labels = &plan->targets;
     /* With softmax, background is one of the columns. */
     const int64_t background = plan->has_background ? plan->background - plan->first_label : -1;
     int32_t columns[TILE];
-    for (size_t at = 0; at < n;) {
-        const size_t most = n - at < TILE ? n - at : TILE;
-        const struct run run = run_at(&labels->shape, first + at, most);
-        read_columns(plan, run_offset(labels, &run), run_stride(labels), run.length, columns);
+    for (size_t at = 0; at < n; at += TILE) {
+        const size_t length = n - at < TILE ? n - at : TILE;
+        load_columns(plan, first + at, length, columns);
         uint32_t bad = 0;
         uint32_t ignored = 0;
         uint32_t positives = 0;
-        for (size_t k = 0; k < run.length; k++) {
+        uint32_t labelled = 0;
+        for (size_t k = 0; k < length; k++) {
             bad |= columns[k] == NO_LABEL;
             ignored += columns[k] == IGNORED;
             positives += columns[k] >= 0 && columns[k] != background;
+            labelled += columns[k] >= 0;
         }
-        for (size_t k = 0; bad && k < run.length; k++) {
+        for (size_t k = 0; bad && k < length; k++) {
             if (columns[k] == NO_LABEL) {
-                found_offender(&part->bad_target, part, first + at + k);
+                found_offender(FGHM_BAD_LABEL, part, first + at + k);
                 return;
             }
         }
+        if (plan->scores.data != NULL) {
+            survey_scores(plan, first + at, length, columns, part);
+        } else {
+            part->sum_targets += (double)labelled;
+        }
         part->ignored += ignored;
         part->positives += positives;
-        at += run.length;
     }
 }
 
@@ -72,10 +90,10 @@ static inline void split_hessian(const struct fghm_focal_plan *plan, size_t n, c
 static inline void report(int bad, size_t first, const struct fghm_span *span,
                           struct fghm_part *part) {
     if (bad & FGHM_BAD_TARGET) {
-        find_outside(first, span->n, span->targets, &part->bad_target, part);
+        find_outside(first, span->n, span->targets, FGHM_BAD_DENSE, part);
     }
     if (bad & FGHM_BAD_PROBABILITY) {
-        find_outside(first, span->n, span->logits, &part->bad_probability, part);
+        find_outside(first, span->n, span->logits, FGHM_BAD_LOGIT, part);
     }
 }
 
@@ -144,43 +162,44 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
 
 /* Focal-star: logits times gamma, where finite ones stay finite.  A target that is neither
  * 0 nor 1 becomes NaN. */
-static inline void star_inputs(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
-                               struct fghm_span *span, struct fghm_part *part) {
+static inline int star_inputs(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
+                              struct fghm_span *span, struct fghm_part *part) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real star = (real)plan->star;
+    int bad = 0;
     for (size_t k = 0; k < span->n; k++) {
         const real product = logits[k] * star;
         const bool overflows =
             fabs((double)product) > (double)REAL_MAX && fabs((double)logits[k]) <= (double)REAL_MAX;
         const bool soft = targets[k] != 0 && targets[k] != 1;
         if (soft && targets[k] == targets[k]) {
-            found_offender(&part->bad_target, part, first + k);
+            found_offender(FGHM_BAD_DENSE, part, first + k);
+            bad = FGHM_BAD_TARGET;
         }
         tile->logits[k] = overflows ? (product > 0 ? REAL_MAX : -REAL_MAX) : product;
         tile->targets[k] = soft ? (real)NAN : targets[k];
     }
     span->logits = tile->logits;
     span->targets = tile->targets;
+    return bad;
 }
 
-/* Computes a tile that has been loaded. */
-static inline void compute_tile(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
-                                struct fghm_span *span, struct fghm_part *part) {
+/* Computes a tile that has been loaded.  Returns what is wrong in it. */
+static inline int compute_tile(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
+                               struct fghm_span *span, struct fghm_part *part) {
     int bad = 0;
     if (plan->star > 0) {
-        star_inputs(plan, first, tile, span, part);
+        bad = star_inputs(plan, first, tile, span, part);
     }
     part_add(part, plan->split ? split_tile(plan, first, span, &bad)
                                : plan->kernel(&plan->constants, span, &bad));
-    if (bad != 0) {
-        report(bad, first, span, part);
-    }
     /* The kernel's Hessian is that of logits which were gamma times as large. */
     real *const hessian = span->hessian;
     for (size_t k = 0; plan->star > 0 && hessian != NULL && k < span->n; k++) {
         hessian[k] *= (real)plan->star;
     }
+    return bad;
 }
 
 /* Where the results of a tile go: to the caller's memory where kernels can, and where
@@ -205,33 +224,97 @@ static inline void tile_store(const struct fghm_plan *plan, size_t first,
     written(&plan->hessian, first, span->n, span->hessian);
 }
 
-/* Elements of the sigmoid form, or probabilities. */
-static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
-                              struct tile *tile, struct fghm_part *part) {
+/* Puts harmless elements of weight 0 in the place of those that are in error, which are
+ * marked. */
+static inline void blank_offenders(bool star, bool probability, size_t n, struct tile *tile,
+                                   struct fghm_span *span) {
+    const real *const logits = span->logits;
+    const real *const targets = span->targets;
+    for (size_t k = 0; k < n; k++) {
+        const bool soft = star && targets[k] > 0 && targets[k] < 1;
+        const bool outside = targets[k] < 0 || targets[k] > 1;
+        const bool improbable = probability && (logits[k] < 0 || logits[k] > 1);
+        tile->ignored[k] = soft || outside || improbable;
+    }
+    blank_ignored(n, tile, span);
+}
+
+/* NaN for the results of what is marked. */
+static inline void spoil_marked(const struct tile *tile, const struct fghm_span *span) {
+    real *const outputs[] = {span->element_loss, span->gradient, span->hessian};
+    for (int i = 0; i < 3; i++) {
+        for (size_t k = 0; outputs[i] != NULL && k < span->n; k++) {
+            outputs[i][k] = tile->ignored[k] ? (real)NAN : outputs[i][k];
+        }
+    }
+}
+
+static inline struct fghm_span focal_load(const struct fghm_focal_plan *plan, size_t first,
+                                          size_t n, struct tile *tile, struct fghm_part *part) {
     const struct fghm_plan *const batch = &plan->batch;
     struct fghm_span span = tile_load(batch, first, n, tile, part);
-    if (span.weights != NULL && !batch->any_weights) {
-        check_weights(first, n, span.weights, part);
-    }
     if (has_class_factors(batch) && !plan->split) {
         weigh_classes(batch, first, n, span.targets, span.weights, tile->weights);
         span.weights = tile->weights;
     }
     /* The terms of a split loss must not overwrite what both read. */
     tile_outputs(batch, first, !plan->split, tile, &span);
-    compute_tile(plan, first, tile, &span, part);
-    tile_store(batch, first, &span);
+    return span;
+}
+
+/* A tile with elements in error once more, without them: inputs are where they were, in
+ * arrays that no output replaces, or in the tile. */
+static __attribute__((noinline)) void focal_tile_again(const struct fghm_focal_plan *plan,
+                                                       size_t first, size_t n, struct tile *tile,
+                                                       struct fghm_part *part) {
+    for (size_t at = 0; at < n; at += TILE) {
+        const size_t length = n - at < TILE ? n - at : TILE;
+        struct fghm_span span = focal_load(plan, first + at, length, tile, part);
+        report(FGHM_BAD_TARGET | (plan->probability ? FGHM_BAD_PROBABILITY : 0), first + at, &span,
+               part);
+        blank_offenders(plan->star > 0, plan->probability, length, tile, &span);
+        uint8_t marked[TILE];
+        memcpy(marked, tile->ignored, length);
+        compute_tile(plan, first + at, tile, &span, part);
+        memcpy(tile->ignored, marked, length);
+        spoil_marked(tile, &span);
+        tile_store(&plan->batch, first + at, &span);
+    }
+}
+
+/* Elements of the sigmoid form, or probabilities. */
+static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
+                              struct tile *tile, struct fghm_part *part) {
+    const struct fghm_part before = *part;
+    struct fghm_span span = focal_load(plan, first, n, tile, part);
+    if (compute_tile(plan, first, tile, &span, part) == 0) {
+        tile_store(&plan->batch, first, &span);
+        return;
+    }
+    const bool found = part->bad != before.bad;
+    const size_t offender = part->offender;
+    const enum fghm_bad bad = part->bad;
+    *part = before;
+    if (found) {
+        part->bad = bad;
+        part->offender = offender;
+    }
+    focal_tile_again(plan, first, n, tile, part);
 }
 
 /* Samples of the softmax form: their margins are elements with target 1, to be computed
  * into the tile. */
-static __attribute__((noinline)) struct fghm_span softmax_load(const struct fghm_plan *plan,
-                                                               size_t first, size_t n,
-                                                               struct softmax_samples *samples,
-                                                               struct tile *tile) {
+static __attribute__((noinline)) struct fghm_span
+softmax_load(const struct fghm_plan *plan, size_t first, size_t n, struct softmax_samples *samples,
+             struct tile *tile, struct fghm_part *part) {
     softmax_margins(plan, first, n, samples, tile->logits);
     if (plan->weights.data != NULL) {
         load(&plan->weights, first, n, tile->weights);
+        for (size_t k = 0; k < n; k++) {
+            tile->weights[k] = samples->columns[k] >= 0 ? tile->weights[k] : 0;
+        }
+        add_numbers(&part->sum_weights, &part->sum_weights_error, -(real)INFINITY, (real)INFINITY,
+                    n, tile->weights);
     }
     for (size_t k = 0; k < n; k++) {
         const int32_t column = samples->columns[k];
@@ -243,9 +326,7 @@ static __attribute__((noinline)) struct fghm_span softmax_load(const struct fghm
         }
         const double weight = plan->weights.data == NULL ? 1 : (double)tile->weights[k];
         tile->targets[k] = 1;
-        /* A weight that is none stays one, for check_weights(). */
-        const double product = weight >= 0 ? factors[0] * weight : weight;
-        tile->weights[k] = column >= 0 ? (real)product : 0;
+        tile->weights[k] = column >= 0 ? (real)(factors[0] * weight) : 0;
         tile->ignored[k] = column < 0;
     }
     const bool derivatives = plan->gradient.data != NULL || plan->hessian.data != NULL;
@@ -279,13 +360,12 @@ static inline void softmax_store(const struct fghm_plan *plan,
 static inline void focal_softmax_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
                                       struct tile *tile, struct fghm_part *part) {
     struct softmax_samples samples;
-    struct fghm_span span = softmax_load(&plan->batch, first, n, &samples, tile);
-    check_weights(first, n, tile->weights, part);
+    struct fghm_span span = softmax_load(&plan->batch, first, n, &samples, tile, part);
     /* The Hessian's mode is for the Hessian of the logits. */
     struct fghm_focal_plan margins = *plan;
     margins.constants.absolute = false;
     margins.constants.hessian_floor = -DBL_MAX;
-    compute_tile(&margins, first, tile, &span, part);
+    (void)compute_tile(&margins, first, tile, &span, part);
     struct fghm_focal_constants logits = plan->constants;
     /* The margins' Hessians are focal-star's by now. */
     logits.hessian_floor *= plan->star > 0 ? plan->star : 1;
@@ -327,7 +407,7 @@ static inline void mask_tile(struct tile *tile, struct fghm_span *span) {
 static inline struct fghm_span ghm_load(const struct fghm_plan *plan, size_t first, size_t n,
                                         struct softmax_samples *samples, struct tile *tile,
                                         struct fghm_part *part) {
-    struct fghm_span span = plan->softmax ? softmax_load(plan, first, n, samples, tile)
+    struct fghm_span span = plan->softmax ? softmax_load(plan, first, n, samples, tile, part)
                                           : tile_load(plan, first, n, tile, part);
     mask_tile(tile, &span);
     /* The logits of a sample that is not valid reach no result. */
@@ -395,10 +475,14 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
             tile_outputs(batch, first + at, true, &tile, &span);
         }
         int bad = 0;
-        part_add(part, ghm_compute(plan, &span, &bad));
+        double loss = ghm_compute(plan, &span, &bad);
         if (bad != 0) {
             report(FGHM_BAD_TARGET, first + at, &span, part);
+            blank_offenders(false, false, length, &tile, &span);
+            loss = ghm_compute(plan, &span, &bad);
+            spoil_marked(&tile, &span);
         }
+        part_add(part, loss);
         if (batch->softmax) {
             softmax_store(batch, &constants, first + at, &samples, &tile, &span);
         } else {

@@ -82,46 +82,60 @@ typedef double fghm_apply_kernel(const struct fghm_bins *bins, const void *bin_w
 typedef double fghm_regression_kernel(const struct fghm_bins *bins, const void *bin_weights,
                                       double mu, double scale, const struct fghm_span *span);
 
-/* The extents of a batch or of one of its arrays. */
+/* The extents of a batch, its axes before and after that of the classes folded into one
+ * each.  Without a class axis, inner is all. */
 struct fghm_shape {
     size_t outer, classes, inner;
 };
 
-/* An array of a batch; data NULL if there is none. */
+/* As many as FGHM_AXES_MAX. */
+#define FGHM_ARRAY_AXES 8
+
+/* An array of a batch; data NULL if there is none.  Its index is that of an element, or, where
+ * the array is one of samples, that of a sample, both row-major.  Neighbouring axes that can be
+ * one are one. */
 struct fghm_array {
     void *data; /* inputs are only read */
     int32_t dtype;
-    bool contiguous; /* in the order outer, class, inner */
+    bool contiguous; /* in the order of the index; then the axes are not set */
     bool direct;     /* kernels work on the caller's memory itself */
-    struct fghm_shape shape;
-    ptrdiff_t strides[3];
+    int axes;
+    size_t extents[FGHM_ARRAY_AXES];
+    ptrdiff_t strides[FGHM_ARRAY_AXES];
+    ptrdiff_t class_stride; /* from class to class where the index is that of a sample */
 };
 
-/* A batch, checked, as the kernels walk over it.  Where classes and inner are both 1,
- * the shape, of the batch or of an array, has been turned into (1, 1, outer). */
+/* A batch, checked, as the kernels walk over it. */
 struct fghm_plan {
     struct fghm_shape shape;
-    struct fghm_array logits, targets, weights;
+    bool by_sample; /* arrays of elements are walked by samples, class by class */
+    struct fghm_array logits, targets, scores, weights;
     struct fghm_array element_loss, gradient, hessian, harmonizing_weight;
-    bool any_weights;    /* negative ones and NaN are no error */
-    bool counting;       /* whether positives are to be counted */
+    bool counting;       /* whether positives, and sums of weights and targets, are wanted */
     bool labels;         /* targets are labels of samples */
     int64_t first_label; /* the label of class 0 */
     bool ignoring;
     int64_t ignore_index;
+    bool nan_ignored; /* so are dense targets that are NaN */
     bool has_background;
     int64_t background; /* the label of samples without a class; with softmax, of a class */
     double label_smoothing;
     const double *class_alpha, *class_weights;
     bool softmax;
+    bool star; /* only targets of 1 are positive */
 };
 
-/* What the walk over a part of a batch brings back.  An offender is the index of
- * an element (of a sample, for labels). */
+/* What can be wrong with an element, a sample or its label. */
+enum fghm_bad { FGHM_BAD_NOTHING, FGHM_BAD_DENSE, FGHM_BAD_LABEL, FGHM_BAD_LOGIT, FGHM_BAD_SCORE };
+
+/* What the walk over a part of a batch brings back.  The offender is the index of an element
+ * (of a sample, for labels and scores), the first that is found. */
 struct fghm_part {
     double sum, sum_error; /* of the losses: the sum is that of both */
+    /* Of what is not ignored, NaN left out; where the plan counts. */
+    double sum_weights, sum_weights_error, sum_targets, sum_targets_error;
     uint64_t positives, ignored;
-    bool bad_target, bad_weight, bad_probability;
+    enum fghm_bad bad;
     size_t offender;
 };
 
@@ -132,6 +146,7 @@ struct fghm_focal_plan {
     struct fghm_plan batch;
     struct fghm_focal_constants constants, negative_constants;
     fghm_focal_kernel *kernel, *negative_kernel;
+    bool probability; /* logits are probabilities */
     bool split;
     bool split_absolute; /* the Hessian's mode, which is then not in the constants */
     double split_floor;  /* -1: none */
@@ -139,7 +154,7 @@ struct fghm_focal_plan {
 };
 
 /* Adds the counts of a part of a batch to it: `first` and `n` are in elements, or in
- * samples for labels and for softmax.  A label that is none is a bad target. */
+ * samples for labels and for softmax.  Finds labels and scores that are none. */
 typedef void fghm_survey_kernel(const struct fghm_plan *plan, size_t first, size_t n,
                                 struct fghm_part *part);
 

@@ -38,46 +38,54 @@ struct softmax_block {
     real values[BLOCK_CLASSES * SUM_LANES];
 };
 
-/* Reads (to == NULL: writes) the elements of `classes` classes and `samples` samples
- * of an array.  Runs along samples where those are neighbours, else along classes. */
+/* Whether the classes of a sample lie nearer to each other than the samples of a class. */
+static inline bool lies_in_rows(const struct fghm_array *array) {
+    const ptrdiff_t class_stride = array->class_stride;
+    const ptrdiff_t sample_stride = array->strides[array->axes - 1];
+    return (class_stride < 0 ? -class_stride : class_stride) <=
+           (sample_stride < 0 ? -sample_stride : sample_stride);
+}
+
+/* Reads, or writes, the classes of a sample into a lane of a block. */
+static inline void move_row(const struct fghm_array *array, ptrdiff_t start, size_t lane,
+                            size_t classes, bool writes, struct softmax_block *block) {
+    real row[BLOCK_CLASSES];
+    if (writes) {
+        for (size_t c = 0; c < classes; c++) {
+            row[c] = block->values[c * SUM_LANES + lane];
+        }
+        write_reals(array->dtype, array->data, start, array->class_stride, classes, row);
+        return;
+    }
+    read_reals(array->dtype, array->data, start, array->class_stride, classes, row);
+    for (size_t c = 0; c < classes; c++) {
+        block->values[c * SUM_LANES + lane] = row[c];
+    }
+}
+
+/* Reads, or writes, the elements of `classes` classes and `samples` samples of an array. */
 static inline void move_block(const struct fghm_array *array, size_t first, size_t samples,
                               size_t first_class, size_t classes, bool writes,
                               struct softmax_block *block) {
-    const size_t inner = array->shape.inner;
-    const ptrdiff_t *const strides = array->strides;
+    const bool rows = lies_in_rows(array);
+    struct cursor cursor = cursor_at(array, first);
     size_t length;
     for (size_t lane = 0; lane < samples; lane += length) {
-        const size_t outer_index = (first + lane) / inner;
-        const size_t inner_index = (first + lane) % inner;
-        const ptrdiff_t start = (ptrdiff_t)outer_index * strides[0] +
-                                (ptrdiff_t)first_class * strides[1] +
-                                (ptrdiff_t)inner_index * strides[2];
-        if (inner == 1) {
-            real row[BLOCK_CLASSES];
-            length = 1;
-            if (writes) {
-                for (size_t c = 0; c < classes; c++) {
-                    row[c] = block->values[c * SUM_LANES + lane];
-                }
-                write_reals(array->dtype, array->data, start, strides[1], classes, row);
-                continue;
-            }
-            read_reals(array->dtype, array->data, start, strides[1], classes, row);
-            for (size_t c = 0; c < classes; c++) {
-                block->values[c * SUM_LANES + lane] = row[c];
-            }
-            continue;
+        const ptrdiff_t start = cursor.offset + (ptrdiff_t)first_class * array->class_stride;
+        length = rows ? 1 : cursor_run(&cursor, samples - lane);
+        if (rows) {
+            move_row(array, start, lane, classes, writes, block);
         }
-        length = inner - inner_index < samples - lane ? inner - inner_index : samples - lane;
-        for (size_t c = 0; c < classes; c++) {
-            const ptrdiff_t offset = start + (ptrdiff_t)c * strides[1];
+        for (size_t c = 0; !rows && c < classes; c++) {
+            const ptrdiff_t offset = start + (ptrdiff_t)c * array->class_stride;
             real *const row = block->values + c * SUM_LANES + lane;
             if (writes) {
-                write_reals(array->dtype, array->data, offset, strides[2], length, row);
+                write_reals(array->dtype, array->data, offset, cursor_stride(&cursor), length, row);
             } else {
-                read_reals(array->dtype, array->data, offset, strides[2], length, row);
+                read_reals(array->dtype, array->data, offset, cursor_stride(&cursor), length, row);
             }
         }
+        cursor_next(&cursor, length);
     }
 }
 
@@ -89,12 +97,8 @@ KERNEL_INLINE vreal other_exponential(vreal logit, vreal largest, vmask is_own) 
 
 static inline void softmax_columns(const struct fghm_plan *plan, size_t first, size_t n,
                                    struct softmax_samples *samples) {
-    const struct fghm_array *const labels = &plan->targets;
     memset(samples, 0, sizeof *samples);
-    FOR_RUNS(run, &labels->shape, first, n) {
-        read_columns(plan, run_offset(labels, &run), run_stride(labels), run.length,
-                     samples->columns + (run.first - first));
-    }
+    load_columns(plan, first, n, samples->columns);
     for (size_t k = 0; k < n; k++) {
         samples->column[k] = (real)samples->columns[k];
     }

@@ -9,9 +9,10 @@
  * of them convert, compare or multiply element by element, so the results are the
  * same bits whatever it does. */
 
-#include "focalghm/batch.h"
 #include "kernels/double_sum.h"
 #include "kernels/kernels.h"
+#include "kernels/span_walk.h"
+#include "kernels/storage_kernel.h"
 #include "vec/real.h"
 
 /* Elements of a tile: as many as the level 1 cache holds of the few arrays that one call
@@ -21,208 +22,6 @@
 /* Elements of a tile that needs no room, since kernels work on the caller's memory: it is
  * there for its targets to be counted while they are at hand. */
 #define DIRECT_TILE ((size_t)8192)
-
-/* Storage -------------------------------------------------------------------- */
-
-static inline uint32_t bits_of_float(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float float_of_bits(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-/* binary16 has 5 bits of exponent and 10 of fraction; binary32 8 and 23.  Subnormal
- * numbers come out of a subtraction, so that no arithmetic meets one: it works also
- * where those are flushed to zero. */
-static inline float float_of_f16(uint16_t half) {
-    const uint32_t sign = ((uint32_t)half & 0x8000u) << 16;
-    const uint32_t magnitude = ((uint32_t)half & 0x7fffu) << 13;
-    const uint32_t exponent = magnitude & 0x0f800000u;
-    const uint32_t normal = magnitude + ((127u - 15u) << 23);
-    const uint32_t special = magnitude | 0x7f800000u;
-    const uint32_t subnormal =
-        bits_of_float(float_of_bits(magnitude + ((127u - 14u) << 23)) - 0x1p-14f);
-    const uint32_t bits = exponent == 0 ? subnormal : exponent == 0x0f800000u ? special : normal;
-    return float_of_bits(bits | sign);
-}
-
-static inline uint16_t f16_of_float(float x) {
-    const uint32_t bits = bits_of_float(x);
-    const uint32_t sign = (bits >> 16) & 0x8000u;
-    const uint32_t magnitude = bits & 0x7fffffffu;
-    /* Half of the last place, or a bit less where that makes it even. */
-    const uint32_t odd = (magnitude >> 13) & 1u;
-    const uint32_t normal = (magnitude - ((127u - 15u) << 23) + 0xfffu + odd) >> 13;
-    /* Below 2^-14 the sum with 1/2 has the rounded fraction in its last bits. */
-    const uint32_t subnormal = bits_of_float(float_of_bits(magnitude) + 0.5f) - 0x3f000000u;
-    const uint32_t infinity = magnitude > 0x7f800000u ? 0x7e00u : 0x7c00u;
-    const uint32_t half = magnitude < ((127u - 14u) << 23)    ? subnormal
-                          : magnitude >= ((127u + 16u) << 23) ? infinity
-                                                              : normal;
-    return (uint16_t)(half | sign);
-}
-
-static inline float float_of_bf16(uint16_t upper) {
-    return float_of_bits((uint32_t)upper << 16);
-}
-
-static inline uint16_t bf16_of_float(float x) {
-    const uint32_t bits = bits_of_float(x);
-    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const uint32_t quiet = (bits >> 16) | 0x40u;
-    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-}
-
-/* To float on the way to something narrower: a double is rounded to odd, so that
- * the second rounding sees on which side of a tie it was. */
-static inline float narrower(real x) {
-#if FGHM_REAL_BITS == 32
-    return x;
-#else
-    const float near = (float)x;
-    const double magnitude = fabs(x);
-    const uint32_t bits = bits_of_float(near);
-    const uint32_t down = (double)fabsf(near) > magnitude ? bits - 1 : bits;
-    const uint32_t odd = (double)fabsf(near) == magnitude || x != x ? down : down | 1u;
-    return float_of_bits(odd);
-#endif
-}
-
-/* The body of a conversion of n elements `stride` apart, with a loop of its own for
- * neighbours. */
-#define CONVERT(type, to_at, value)                                                                \
-    do {                                                                                           \
-        if (stride == 1) {                                                                         \
-            for (size_t k = 0; k < n; k++) {                                                       \
-                const ptrdiff_t at = (ptrdiff_t)k;                                                 \
-                to_at = (value);                                                                   \
-            }                                                                                      \
-        } else {                                                                                   \
-            for (size_t k = 0; k < n; k++) {                                                       \
-                const ptrdiff_t at = (ptrdiff_t)k * stride;                                        \
-                to_at = (value);                                                                   \
-            }                                                                                      \
-        }                                                                                          \
-    } while (0)
-
-/* Out of line, like the other two conversions: many loops, and many callers. */
-static __attribute__((noinline)) void read_reals(int32_t dtype, const void *data, ptrdiff_t offset,
-                                                 ptrdiff_t stride, size_t n, real *to) {
-    const float *const f32 = (const float *)data + offset;
-    const double *const f64 = (const double *)data + offset;
-    const uint16_t *const half = (const uint16_t *)data + offset;
-    const uint8_t *const u8 = (const uint8_t *)data + offset;
-    const int32_t *const i32 = (const int32_t *)data + offset;
-    const int64_t *const i64 = (const int64_t *)data + offset;
-    switch (dtype) {
-    case FGHM_F32:
-        CONVERT(float, to[k], (real)f32[at]);
-        break;
-    case FGHM_F64:
-        CONVERT(double, to[k], (real)f64[at]);
-        break;
-    case FGHM_F16:
-        CONVERT(uint16_t, to[k], (real)float_of_f16(half[at]));
-        break;
-    case FGHM_BF16:
-        CONVERT(uint16_t, to[k], (real)float_of_bf16(half[at]));
-        break;
-    case FGHM_U8:
-        CONVERT(uint8_t, to[k], (real)u8[at]);
-        break;
-    case FGHM_I32:
-        CONVERT(int32_t, to[k], (real)i32[at]);
-        break;
-    case FGHM_I64:
-        CONVERT(int64_t, to[k], (real)i64[at]);
-        break;
-    }
-}
-
-static __attribute__((noinline)) void write_reals(int32_t dtype, void *data, ptrdiff_t offset,
-                                                  ptrdiff_t stride, size_t n, const real *from) {
-    float *const f32 = (float *)data + offset;
-    double *const f64 = (double *)data + offset;
-    uint16_t *const half = (uint16_t *)data + offset;
-    switch (dtype) {
-    case FGHM_F32:
-        CONVERT(float, f32[at], (float)from[k]);
-        break;
-    case FGHM_F64:
-        CONVERT(double, f64[at], (double)from[k]);
-        break;
-    case FGHM_F16:
-        CONVERT(uint16_t, half[at], f16_of_float(narrower(from[k])));
-        break;
-    case FGHM_BF16:
-        CONVERT(uint16_t, half[at], bf16_of_float(narrower(from[k])));
-        break;
-    }
-}
-
-/* What a label can be besides the index of a class. */
-#define BACKGROUND (-1)
-#define IGNORED (-2)
-#define NO_LABEL (-3)
-
-static inline int32_t column_of(const struct fghm_plan *plan, int64_t label, size_t classes) {
-    const uint64_t column = (uint64_t)label - (uint64_t)plan->first_label;
-    const int32_t other = plan->has_background && label == plan->background ? BACKGROUND : NO_LABEL;
-    const int32_t known = column < classes ? (int32_t)column : other;
-    return plan->ignoring && label == plan->ignore_index ? IGNORED : known;
-}
-
-static __attribute__((noinline)) void read_columns(const struct fghm_plan *plan, ptrdiff_t offset,
-                                                   ptrdiff_t stride, size_t n, int32_t *to) {
-    const size_t classes = plan->shape.classes;
-    const uint8_t *const u8 = (const uint8_t *)plan->targets.data + offset;
-    const int32_t *const i32 = (const int32_t *)plan->targets.data + offset;
-    const int64_t *const i64 = (const int64_t *)plan->targets.data + offset;
-    switch (plan->targets.dtype) {
-    case FGHM_U8:
-        CONVERT(uint8_t, to[k], column_of(plan, u8[at], classes));
-        break;
-    case FGHM_I32:
-        CONVERT(int32_t, to[k], column_of(plan, i32[at], classes));
-        break;
-    case FGHM_I64:
-        CONVERT(int64_t, to[k], column_of(plan, i64[at], classes));
-        break;
-    }
-}
-
-/* 1 for labels that are `label`, 0 for others.  Compared in their own type, in which
- * `label` may not exist: then none is. */
-static __attribute__((noinline)) void match_labels(const struct fghm_array *labels,
-                                                   ptrdiff_t offset, ptrdiff_t stride, size_t n,
-                                                   int64_t label, real *to) {
-    const uint8_t *const u8 = (const uint8_t *)labels->data + offset;
-    const int32_t *const i32 = (const int32_t *)labels->data + offset;
-    const int64_t *const i64 = (const int64_t *)labels->data + offset;
-    const bool exists = (labels->dtype != FGHM_U8 || (label >= 0 && label <= UINT8_MAX)) &&
-                        (labels->dtype != FGHM_I32 || (label >= INT32_MIN && label <= INT32_MAX));
-    const real match = exists ? 1 : 0;
-    const uint8_t label_u8 = (uint8_t)label;
-    const int32_t label_i32 = (int32_t)label;
-    switch (labels->dtype) {
-    case FGHM_U8:
-        CONVERT(uint8_t, to[k], u8[at] == label_u8 ? match : 0);
-        break;
-    case FGHM_I32:
-        CONVERT(int32_t, to[k], i32[at] == label_i32 ? match : 0);
-        break;
-    case FGHM_I64:
-        CONVERT(int64_t, to[k], i64[at] == label ? match : 0);
-        break;
-    }
-}
-
-#undef CONVERT
 
 /* Layout --------------------------------------------------------------------- */
 
@@ -270,24 +69,61 @@ static inline void run_next(const struct fghm_shape *shape, struct run *run, siz
     for (struct run run = run_at(shape, from, count); run.first < (from) + (count);                \
          run_next(shape, &run, (from) + (count)))
 
-static inline ptrdiff_t run_offset(const struct fghm_array *array, const struct run *run) {
-    return (ptrdiff_t)run->outer * array->strides[0] +
-           (ptrdiff_t)run->class_index * array->strides[1] +
-           (ptrdiff_t)run->inner * array->strides[2];
+/* A place in an array that is walked in the order of its index. */
+struct cursor {
+    const struct fghm_array *array;
+    size_t at[FGHM_ARRAY_AXES];
+    ptrdiff_t offset; /* in elements */
+};
+
+static inline struct cursor cursor_at(const struct fghm_array *array, size_t index) {
+    struct cursor cursor = {.array = array};
+    for (int axis = array->axes - 1; axis >= 0; axis--) {
+        cursor.at[axis] = index % array->extents[axis];
+        index /= array->extents[axis];
+        cursor.offset += (ptrdiff_t)cursor.at[axis] * array->strides[axis];
+    }
+    return cursor;
 }
 
-static inline ptrdiff_t run_stride(const struct fghm_array *array) {
-    return array->strides[runs_along_classes(&array->shape) ? 1 : 2];
+/* How many elements from here on, of at most n, are one stride apart; and which. */
+static inline size_t cursor_run(const struct cursor *cursor, size_t n) {
+    const int last = cursor->array->axes - 1;
+    const size_t rest = cursor->array->extents[last] - cursor->at[last];
+    return rest < n ? rest : n;
 }
 
+static inline ptrdiff_t cursor_stride(const struct cursor *cursor) {
+    return cursor->array->strides[cursor->array->axes - 1];
+}
+
+/* Goes on by a run. */
+static inline void cursor_next(struct cursor *cursor, size_t run) {
+    const struct fghm_array *const array = cursor->array;
+    int axis = array->axes - 1;
+    cursor->at[axis] += run;
+    cursor->offset += (ptrdiff_t)run * array->strides[axis];
+    while (axis > 0 && cursor->at[axis] == array->extents[axis]) {
+        cursor->offset -= (ptrdiff_t)cursor->at[axis] * array->strides[axis];
+        cursor->at[axis] = 0;
+        axis--;
+        cursor->at[axis]++;
+        cursor->offset += array->strides[axis];
+    }
+}
+
+/* The n elements of an array from `first` on. */
 static inline void load(const struct fghm_array *array, size_t first, size_t n, real *to) {
     if (array->contiguous) {
         read_reals(array->dtype, array->data, (ptrdiff_t)first, 1, n, to);
         return;
     }
-    FOR_RUNS(run, &array->shape, first, n) {
-        read_reals(array->dtype, array->data, run_offset(array, &run), run_stride(array),
-                   run.length, to + (run.first - first));
+    struct cursor cursor = cursor_at(array, first);
+    for (size_t at = 0; at < n;) {
+        const size_t run = cursor_run(&cursor, n - at);
+        read_reals(array->dtype, array->data, cursor.offset, cursor_stride(&cursor), run, to + at);
+        cursor_next(&cursor, run);
+        at += run;
     }
 }
 
@@ -296,9 +132,45 @@ static inline void store(const struct fghm_array *array, size_t first, size_t n,
         write_reals(array->dtype, array->data, (ptrdiff_t)first, 1, n, from);
         return;
     }
-    FOR_RUNS(run, &array->shape, first, n) {
-        write_reals(array->dtype, array->data, run_offset(array, &run), run_stride(array),
-                    run.length, from + (run.first - first));
+    struct cursor cursor = cursor_at(array, first);
+    for (size_t at = 0; at < n;) {
+        const size_t run = cursor_run(&cursor, n - at);
+        write_reals(array->dtype, array->data, cursor.offset, cursor_stride(&cursor), run,
+                    from + at);
+        cursor_next(&cursor, run);
+        at += run;
+    }
+}
+
+/* The columns of the labels of n samples. */
+static inline void load_columns(const struct fghm_plan *plan, size_t first, size_t n, int32_t *to) {
+    const struct fghm_array *const labels = &plan->targets;
+    if (labels->contiguous) {
+        read_columns(plan, (ptrdiff_t)first, 1, n, to);
+        return;
+    }
+    struct cursor cursor = cursor_at(labels, first);
+    for (size_t at = 0; at < n;) {
+        const size_t run = cursor_run(&cursor, n - at);
+        read_columns(plan, cursor.offset, cursor_stride(&cursor), run, to + at);
+        cursor_next(&cursor, run);
+        at += run;
+    }
+}
+
+/* Whether the labels of n samples are `label`. */
+static inline void load_matches(const struct fghm_array *labels, size_t first, size_t n,
+                                int64_t label, real *to) {
+    if (labels->contiguous) {
+        match_labels(labels, (ptrdiff_t)first, 1, n, label, to);
+        return;
+    }
+    struct cursor cursor = cursor_at(labels, first);
+    for (size_t at = 0; at < n;) {
+        const size_t run = cursor_run(&cursor, n - at);
+        match_labels(labels, cursor.offset, cursor_stride(&cursor), run, label, to + at);
+        cursor_next(&cursor, run);
+        at += run;
     }
 }
 
@@ -335,7 +207,7 @@ struct tile {
 
 /* Whether tiles need no arrays of their own. */
 static inline bool is_direct(const struct fghm_plan *plan) {
-    return !plan->labels && !plan->ignoring && !(plan->label_smoothing > 0) &&
+    return !plan->labels && !plan->ignoring && !plan->nan_ignored && !(plan->label_smoothing > 0) &&
            plan->class_alpha == NULL && plan->class_weights == NULL && plan->logits.direct &&
            plan->targets.direct && (plan->weights.data == NULL || plan->weights.direct) &&
            (plan->element_loss.data == NULL || plan->element_loss.direct) &&
@@ -343,49 +215,80 @@ static inline bool is_direct(const struct fghm_plan *plan) {
            (plan->hessian.data == NULL || plan->hessian.direct);
 }
 
-/* Targets of labels; returns how many elements are ignored.  Along rows, the labels
- * of the tile's samples are read at once. */
-static __attribute__((noinline)) size_t label_targets(const struct fghm_plan *plan, size_t first,
-                                                      size_t n, struct tile *tile) {
+/* Rows: the samples' classes are neighbours in the order of elements, and the labels of all
+ * samples of the tile are read at once. */
+static inline size_t label_rows(const struct fghm_plan *plan, size_t first, size_t n,
+                                struct tile *tile) {
     const struct fghm_shape *const shape = &plan->shape;
-    const struct fghm_array *const labels = &plan->targets;
-    const bool rows = runs_along_classes(shape);
+    const size_t row = first / shape->classes;
+    const size_t samples = (first + n - 1) / shape->classes - row + 1;
     size_t ignored = 0;
-    if (rows) {
-        const size_t row = first / shape->classes;
-        const size_t last = (first + n - 1) / shape->classes;
-        read_columns(plan, (ptrdiff_t)row * labels->strides[2], labels->strides[2], last - row + 1,
-                     tile->columns);
-        memset(tile->targets, 0, n * sizeof(real));
-        size_t sample = 0;
-        FOR_RUNS(run, shape, first, n) {
-            const size_t at = run.first - first;
-            const int32_t column = tile->columns[sample++];
-            const size_t place = (size_t)column - run.class_index;
-            if (column >= 0 && place < run.length) {
-                tile->targets[at + place] = 1;
-            }
-            if (plan->ignoring) {
-                memset(tile->ignored + at, column == IGNORED, run.length);
-                ignored += column == IGNORED ? run.length : 0;
+    size_t sample = 0;
+    load_columns(plan, row, samples, tile->columns);
+    memset(tile->targets, 0, n * sizeof(real));
+    FOR_RUNS(run, shape, first, n) {
+        const size_t at = run.first - first;
+        const int32_t column = tile->columns[sample];
+        const size_t place = (size_t)column - run.class_index;
+        if (column >= 0 && place < run.length) {
+            tile->targets[at + place] = 1;
+            if (plan->scores.data != NULL) {
+                load(&plan->scores, row + sample, 1, &tile->targets[at + place]);
             }
         }
-        return ignored;
-    }
-    FOR_RUNS(run, shape, first, n) {
-        const size_t place = run.first - first;
-        const ptrdiff_t offset =
-            (ptrdiff_t)run.outer * labels->strides[0] + (ptrdiff_t)run.inner * labels->strides[2];
-        const int64_t own = plan->first_label + (int64_t)run.class_index;
-        match_labels(labels, offset, labels->strides[2], run.length, own, tile->targets + place);
         if (plan->ignoring) {
-            real found[TILE];
-            match_labels(labels, offset, labels->strides[2], run.length, plan->ignore_index, found);
+            memset(tile->ignored + at, column == IGNORED, run.length);
+            ignored += column == IGNORED ? run.length : 0;
+        }
+        sample++;
+    }
+    return ignored;
+}
+
+/* Planes: the samples of one class are neighbours. */
+static inline size_t label_planes(const struct fghm_plan *plan, size_t first, size_t n,
+                                  struct tile *tile) {
+    size_t ignored = 0;
+    FOR_RUNS(run, &plan->shape, first, n) {
+        const size_t place = run.first - first;
+        const size_t sample = run.outer * plan->shape.inner + run.inner;
+        const int64_t own = plan->first_label + (int64_t)run.class_index;
+        real *const targets = tile->targets + place;
+        load_matches(&plan->targets, sample, run.length, own, targets);
+        real other[TILE];
+        if (plan->scores.data != NULL) {
+            load(&plan->scores, sample, run.length, other);
             for (size_t k = 0; k < run.length; k++) {
-                tile->ignored[place + k] = found[k] > 0;
+                targets[k] = targets[k] > 0 ? other[k] : 0;
+            }
+        }
+        if (plan->ignoring) {
+            load_matches(&plan->targets, sample, run.length, plan->ignore_index, other);
+            for (size_t k = 0; k < run.length; k++) {
+                tile->ignored[place + k] = other[k] > 0;
                 ignored += tile->ignored[place + k];
             }
         }
+    }
+    return ignored;
+}
+
+/* Targets of labels; returns how many elements are ignored. */
+static __attribute__((noinline)) size_t label_targets(const struct fghm_plan *plan, size_t first,
+                                                      size_t n, struct tile *tile) {
+    return runs_along_classes(&plan->shape) ? label_rows(plan, first, n, tile)
+                                            : label_planes(plan, first, n, tile);
+}
+
+/* Marks the dense targets that are ignored; returns how many. */
+static inline size_t mark_ignored(const struct fghm_plan *plan, size_t n, const real *targets,
+                                  struct tile *tile) {
+    const real value = (real)plan->ignore_index;
+    uint32_t ignored = 0;
+    for (size_t k = 0; k < n; k++) {
+        const bool missing = plan->nan_ignored && targets[k] != targets[k];
+        tile->ignored[k] = missing || (plan->ignoring && targets[k] == value);
+        ignored += tile->ignored[k];
     }
     return ignored;
 }
@@ -394,20 +297,18 @@ static __attribute__((noinline)) size_t label_targets(const struct fghm_plan *pl
 static inline size_t dense_targets(const struct fghm_plan *plan, size_t n, const real *targets,
                                    struct tile *tile, struct fghm_part *part) {
     uint32_t positives = 0;
-    uint32_t ignored = 0;
-    if (!plan->counting && !plan->ignoring) {
-        return 0;
+    size_t ignored = 0;
+    const real least = plan->star ? (real)1 : (real)0.5;
+    if (plan->ignoring || plan->nan_ignored) {
+        ignored = mark_ignored(plan, n, targets, tile);
     }
-    if (plan->ignoring) {
-        const real value = (real)plan->ignore_index;
+    if (ignored > 0) {
         for (size_t k = 0; k < n; k++) {
-            tile->ignored[k] = targets[k] == value;
-            ignored += tile->ignored[k];
-            positives += targets[k] >= (real)0.5 && !tile->ignored[k];
+            positives += targets[k] >= least && !tile->ignored[k];
         }
-    } else {
+    } else if (plan->counting) {
         for (size_t k = 0; k < n; k++) {
-            positives += targets[k] >= (real)0.5;
+            positives += targets[k] >= least;
         }
     }
     part->positives += positives;
@@ -415,26 +316,11 @@ static inline size_t dense_targets(const struct fghm_plan *plan, size_t n, const
     return ignored;
 }
 
-/* One kind of offence is reported: the one that is found first. */
-static inline void found_offender(bool *kind, struct fghm_part *part, size_t place) {
-    if (!part->bad_target && !part->bad_weight && !part->bad_probability) {
+/* One offence is reported: the one that is found first. */
+static inline void found_offender(enum fghm_bad bad, struct fghm_part *part, size_t place) {
+    if (part->bad == FGHM_BAD_NOTHING) {
         part->offender = place;
-        *kind = true;
-    }
-}
-
-/* Weights are >= 0. */
-static inline void check_weights(size_t first, size_t n, const real *weights,
-                                 struct fghm_part *part) {
-    uint32_t bad = 0;
-    for (size_t k = 0; k < n; k++) {
-        bad |= !(weights[k] >= 0);
-    }
-    for (size_t k = 0; bad && k < n; k++) {
-        if (!(weights[k] >= 0)) {
-            found_offender(&part->bad_weight, part, first + k);
-            return;
-        }
+        part->bad = bad;
     }
 }
 
@@ -467,6 +353,42 @@ static __attribute__((noinline)) void weigh_classes(const struct fghm_plan *plan
     }
 }
 
+/* The sum of up to CHUNK numbers from `least` to `most`, in SUM_LANES lanes. */
+static inline double chunk_total(real least, real most, size_t n, const real *numbers) {
+    double lanes[SUM_LANES];
+    vsum sum;
+    v_sum_zero(&sum);
+    const size_t whole = n - n % SUM_LANES;
+    for (size_t i = 0; i < whole; i += V_LANES) {
+        const vreal x = v_load(numbers + i);
+        const vmask fits = m_and(v_le(v_set(least), x), v_le(x, v_set(most)));
+        v_sum_add(&sum, (int)(i % SUM_LANES) / V_LANES, v_keep(fits, x));
+    }
+    v_sum_store(lanes, &sum);
+    for (size_t i = whole; i < n; i++) {
+        lanes[i - whole] += numbers[i] >= least && numbers[i] <= most ? (double)numbers[i] : 0;
+    }
+    for (size_t width = SUM_LANES / 2; width > 0; width /= 2) {
+        for (size_t lane = 0; lane < width; lane++) {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    return lanes[0];
+}
+
+/* Adds those of n numbers that are from `least` to `most` to a sum and its error; the first is
+ * the first of a chunk. */
+static __attribute__((noinline)) void add_numbers(double *high, double *low, real least, real most,
+                                                  size_t n, const real *numbers) {
+    struct double_sum sum = {*high, *low};
+    for (size_t at = 0; at < n; at += CHUNK) {
+        double_sum_add(&sum,
+                       chunk_total(least, most, n - at < CHUNK ? n - at : CHUNK, numbers + at));
+    }
+    *high = sum.high;
+    *low = sum.low;
+}
+
 /* Puts a harmless element of weight 0 in the place of each ignored one: its results
  * are 0 whatever stands in the caller's arrays.  1 is a logit and a probability. */
 #define IGNORED_LOGIT ((real)1)
@@ -484,6 +406,19 @@ static inline void blank_ignored(size_t n, struct tile *tile, struct fghm_span *
     span->logits = tile->logits;
     span->targets = tile->targets;
     span->weights = tile->weights;
+}
+
+/* Adds up weights and dense targets of a tile; those of ignored elements are 0 and 1. */
+static inline void add_sums(const struct fghm_plan *plan, size_t n, const struct fghm_span *span,
+                            size_t ignored, struct fghm_part *part) {
+    if (plan->weights.data != NULL) {
+        add_numbers(&part->sum_weights, &part->sum_weights_error, -(real)INFINITY, (real)INFINITY,
+                    n, span->weights);
+    }
+    if (!plan->labels) {
+        add_numbers(&part->sum_targets, &part->sum_targets_error, 0, 1, n, span->targets);
+        part->sum_targets_error -= (double)ignored;
+    }
 }
 
 /* The inputs of a tile of elements. */
@@ -505,6 +440,9 @@ static inline struct fghm_span tile_load(const struct fghm_plan *plan, size_t fi
     if (ignored > 0) {
         blank_ignored(n, tile, &span);
     }
+    if (plan->counting) {
+        add_sums(plan, n, &span, ignored, part);
+    }
     if (plan->label_smoothing > 0) {
         const real *const targets = span.targets;
         const real keep = (real)(1 - plan->label_smoothing);
@@ -519,11 +457,11 @@ static inline struct fghm_span tile_load(const struct fghm_plan *plan, size_t fi
 }
 
 /* The first of n numbers that is outside [0, 1], if there is one. */
-static inline void find_outside(size_t first, size_t n, const real *numbers, bool *kind,
+static inline void find_outside(size_t first, size_t n, const real *numbers, enum fghm_bad bad,
                                 struct fghm_part *part) {
     for (size_t k = 0; k < n; k++) {
         if (numbers[k] < 0 || numbers[k] > 1) {
-            found_offender(kind, part, first + k);
+            found_offender(bad, part, first + k);
             return;
         }
     }

@@ -37,14 +37,9 @@ fghm_status batch_focal(struct batch *b, const fghm_focal *focal, fghm_pool *poo
                        b->out[ELEMENT_LOSS], b->out[GRADIENT], b->out[HESSIAN]);
 }
 
-fghm_status batch_ghmc(struct batch *b, fghm_ghm *ghm, fghm_pool *pool) {
-    return b->d->ghmc(ghm, pool, b->n, b->logits, b->targets, b->weights, &b->loss,
-                      b->out[ELEMENT_LOSS], b->out[GRADIENT], b->out[HESSIAN]);
-}
-
-fghm_status batch_ghmr(struct batch *b, fghm_ghm *ghm, fghm_pool *pool) {
-    return b->d->ghmr(ghm, pool, b->n, b->logits, b->targets, b->weights, &b->loss,
-                      b->out[ELEMENT_LOSS], b->out[GRADIENT], b->out[HESSIAN]);
+fghm_status batch_ghm(struct batch *b, fghm_ghm *ghm, fghm_pool *pool) {
+    return b->d->ghm(ghm, pool, b->n, b->logits, b->targets, b->weights, &b->loss,
+                     b->out[ELEMENT_LOSS], b->out[GRADIENT], b->out[HESSIAN]);
 }
 
 void batch_assert_same(const struct batch *a, const struct batch *b) {
@@ -75,10 +70,18 @@ fghm_focal *focal_handle(double gamma, double alpha, fghm_reduction reduction) {
     return focal;
 }
 
-fghm_ghm *ghm_handle(size_t bins, fghm_reduction reduction) {
+static fghm_ghm *handle_of_kind(fghm_ghm_kind kind, size_t bins, fghm_reduction reduction) {
     fghm_ghm *ghm = NULL;
-    assert_int_equal(fghm_ghm_create(&ghm), FGHM_OK);
+    assert_int_equal(fghm_ghm_create(&ghm, kind), FGHM_OK);
     assert_int_equal(fghm_ghm_set_bins(ghm, bins), FGHM_OK);
     assert_int_equal(fghm_ghm_set_reduction(ghm, reduction), FGHM_OK);
     return ghm;
+}
+
+fghm_ghm *ghmc_handle(size_t bins, fghm_reduction reduction) {
+    return handle_of_kind(FGHM_GHM_CLASSIFICATION, bins, reduction);
+}
+
+fghm_ghm *ghmr_handle(size_t bins, fghm_reduction reduction) {
+    return handle_of_kind(FGHM_GHM_REGRESSION, bins, reduction);
 }

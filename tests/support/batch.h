@@ -25,8 +25,7 @@ void batch_put(struct batch *b, size_t i, double logit, double target);
 
 /* All results of the batch in one call. */
 fghm_status batch_focal(struct batch *b, const fghm_focal *focal, fghm_pool *pool);
-fghm_status batch_ghmc(struct batch *b, fghm_ghm *ghm, fghm_pool *pool);
-fghm_status batch_ghmr(struct batch *b, fghm_ghm *ghm, fghm_pool *pool);
+fghm_status batch_ghm(struct batch *b, fghm_ghm *ghm, fghm_pool *pool);
 
 /* Fails the running test unless both have the same bits in every result and in
  * the loss. */
@@ -34,6 +33,8 @@ void batch_assert_same(const struct batch *a, const struct batch *b);
 
 /* A focal handle with alpha WIDE_ALPHA_OFF for off; fails the test on errors. */
 fghm_focal *focal_handle(double gamma, double alpha, fghm_reduction reduction);
-fghm_ghm *ghm_handle(size_t bins, fghm_reduction reduction);
+/* GHM handles for classification and for regression. */
+fghm_ghm *ghmc_handle(size_t bins, fghm_reduction reduction);
+fghm_ghm *ghmr_handle(size_t bins, fghm_reduction reduction);
 
 #endif

@@ -21,58 +21,44 @@ static fghm_status focal_f64(const fghm_focal *focal, fghm_pool *pool, size_t n,
                           hessian);
 }
 
-static fghm_status ghmc_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *logits,
-                            const void *targets, const void *mask, double *loss, void *element_loss,
-                            void *gradient, void *hessian) {
-    return fghm_ghmc_f32(ghm, pool, n, logits, targets, mask, loss, element_loss, gradient,
-                         hessian);
+static fghm_status ghm_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                           const void *targets, const void *mask, double *loss, void *element_loss,
+                           void *gradient, void *hessian) {
+    return fghm_ghm_step_f32(ghm, pool, n, inputs, targets, mask, loss, element_loss, gradient,
+                             hessian);
 }
 
-static fghm_status ghmc_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *logits,
-                            const void *targets, const void *mask, double *loss, void *element_loss,
-                            void *gradient, void *hessian) {
-    return fghm_ghmc_f64(ghm, pool, n, logits, targets, mask, loss, element_loss, gradient,
-                         hessian);
+static fghm_status ghm_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                           const void *targets, const void *mask, double *loss, void *element_loss,
+                           void *gradient, void *hessian) {
+    return fghm_ghm_step_f64(ghm, pool, n, inputs, targets, mask, loss, element_loss, gradient,
+                             hessian);
 }
 
-static fghm_status ghmr_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *predictions,
-                            const void *targets, const void *mask, double *loss, void *element_loss,
-                            void *gradient, void *hessian) {
-    return fghm_ghmr_f32(ghm, pool, n, predictions, targets, mask, loss, element_loss, gradient,
-                         hessian);
+static fghm_status ghm_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                                 const void *targets, const void *mask, size_t capacity,
+                                 uint64_t *counts) {
+    return fghm_ghm_count_f32(ghm, pool, n, inputs, targets, mask, capacity, counts);
 }
 
-static fghm_status ghmr_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                  const void *predictions, const void *targets, const void *mask,
-                                  size_t capacity, uint64_t *counts) {
-    return fghm_ghmr_count_f32(ghm, pool, n, predictions, targets, mask, capacity, counts);
+static fghm_status ghm_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                                 const void *targets, const void *mask, double *loss,
+                                 void *element_loss, void *gradient, void *hessian) {
+    return fghm_ghm_apply_f32(ghm, pool, n, inputs, targets, mask, loss, element_loss, gradient,
+                              hessian);
 }
 
-static fghm_status ghmr_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                  const void *predictions, const void *targets, const void *mask,
-                                  double *loss, void *element_loss, void *gradient, void *hessian) {
-    return fghm_ghmr_apply_f32(ghm, pool, n, predictions, targets, mask, loss, element_loss,
-                               gradient, hessian);
+static fghm_status ghm_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                                 const void *targets, const void *mask, size_t capacity,
+                                 uint64_t *counts) {
+    return fghm_ghm_count_f64(ghm, pool, n, inputs, targets, mask, capacity, counts);
 }
 
-static fghm_status ghmr_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *predictions,
-                            const void *targets, const void *mask, double *loss, void *element_loss,
-                            void *gradient, void *hessian) {
-    return fghm_ghmr_f64(ghm, pool, n, predictions, targets, mask, loss, element_loss, gradient,
-                         hessian);
-}
-
-static fghm_status ghmr_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                  const void *predictions, const void *targets, const void *mask,
-                                  size_t capacity, uint64_t *counts) {
-    return fghm_ghmr_count_f64(ghm, pool, n, predictions, targets, mask, capacity, counts);
-}
-
-static fghm_status ghmr_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                                  const void *predictions, const void *targets, const void *mask,
-                                  double *loss, void *element_loss, void *gradient, void *hessian) {
-    return fghm_ghmr_apply_f64(ghm, pool, n, predictions, targets, mask, loss, element_loss,
-                               gradient, hessian);
+static fghm_status ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                                 const void *targets, const void *mask, double *loss,
+                                 void *element_loss, void *gradient, void *hessian) {
+    return fghm_ghm_apply_f64(ghm, pool, n, inputs, targets, mask, loss, element_loss, gradient,
+                              hessian);
 }
 
 /* memcpy, for arrays may lie at any address of the element's alignment and,
@@ -111,10 +97,10 @@ static double any_f32(struct random *r) {
 }
 
 const struct dtype dtypes[DTYPE_COUNT] = {
-    {"f32", sizeof(float), &wide_f32, (double)FLT_MIN, 0x1p-22, focal_f32, ghmc_f32, ghmr_f32,
-     ghmr_count_f32, ghmr_apply_f32, get_f32, put_f32, next_f32, any_f32},
-    {"f64", sizeof(double), &wide_f64, DBL_MIN, 0x1p-48, focal_f64, ghmc_f64, ghmr_f64,
-     ghmr_count_f64, ghmr_apply_f64, get_f64, put_f64, next_f64, random_any_f64},
+    {"f32", sizeof(float), &wide_f32, (double)FLT_MIN, 0x1p-22, focal_f32, ghm_f32, ghm_count_f32,
+     ghm_apply_f32, get_f32, put_f32, next_f32, any_f32},
+    {"f64", sizeof(double), &wide_f64, DBL_MIN, 0x1p-48, focal_f64, ghm_f64, ghm_count_f64,
+     ghm_apply_f64, get_f64, put_f64, next_f64, random_any_f64},
 };
 
 double dtype_round(const struct dtype *d, double value) {

@@ -22,18 +22,15 @@ struct dtype {
     fghm_status (*focal)(const fghm_focal *focal, fghm_pool *pool, size_t n, const void *logits,
                          const void *targets, const void *weights, double *loss, void *element_loss,
                          void *gradient, void *hessian);
-    fghm_status (*ghmc)(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *logits,
-                        const void *targets, const void *mask, double *loss, void *element_loss,
-                        void *gradient, void *hessian);
-    fghm_status (*ghmr)(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *predictions,
-                        const void *targets, const void *mask, double *loss, void *element_loss,
-                        void *gradient, void *hessian);
-    fghm_status (*ghmr_count)(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                              const void *predictions, const void *targets, const void *mask,
-                              size_t capacity, uint64_t *counts);
-    fghm_status (*ghmr_apply)(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
-                              const void *predictions, const void *targets, const void *mask,
-                              double *loss, void *element_loss, void *gradient, void *hessian);
+    fghm_status (*ghm)(fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                       const void *targets, const void *mask, double *loss, void *element_loss,
+                       void *gradient, void *hessian);
+    fghm_status (*ghm_count)(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                             const void *targets, const void *mask, size_t capacity,
+                             uint64_t *counts);
+    fghm_status (*ghm_apply)(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const void *inputs,
+                             const void *targets, const void *mask, double *loss,
+                             void *element_loss, void *gradient, void *hessian);
     double (*get)(const void *array, size_t i);
     void (*put)(void *array, size_t i, double value); /* rounds to the type */
     double (*next)(double value, double towards);     /* the neighbour in the type */

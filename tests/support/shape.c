@@ -18,12 +18,8 @@ fghm_status shape_call(const struct dtype *d, struct loss_handle handle, size_t 
         return d->focal(handle.focal, NULL, n, array[LOGITS], array[TARGETS], array[WEIGHTS], loss,
                         array[LOSSES], array[GRADIENTS], array[HESSIANS]);
     }
-    if (handle.ghmr != NULL) {
-        return d->ghmr(handle.ghmr, NULL, n, array[LOGITS], array[TARGETS], array[WEIGHTS], loss,
-                       array[LOSSES], array[GRADIENTS], array[HESSIANS]);
-    }
-    return d->ghmc(handle.ghm, NULL, n, array[LOGITS], array[TARGETS], array[WEIGHTS], loss,
-                   array[LOSSES], array[GRADIENTS], array[HESSIANS]);
+    return d->ghm(handle.ghm, NULL, n, array[LOGITS], array[TARGETS], array[WEIGHTS], loss,
+                  array[LOSSES], array[GRADIENTS], array[HESSIANS]);
 }
 
 static void assert_output(const struct batch *b, int output, const void *got, const char *when) {

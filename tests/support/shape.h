@@ -8,10 +8,10 @@
  * for and where the arrays lie changes no bit, and nothing outside the n
  * elements is read or written. */
 
-/* A handle of one loss; the others are NULL. */
+/* A handle of one loss; the other is NULL. */
 struct loss_handle {
     const fghm_focal *focal;
-    fghm_ghm *ghm, *ghmr;
+    fghm_ghm *ghm;
 };
 
 /* The arrays of a call, in the order of the parameters. */

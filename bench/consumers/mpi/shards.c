@@ -49,7 +49,7 @@ static void require(fghm_status status) {
 
 static fghm_ghm *make_handle(void) {
     fghm_ghm *ghm = NULL;
-    require(fghm_ghm_create(&ghm));
+    require(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION));
     require(fghm_ghm_set_bins(ghm, BINS));
     require(fghm_ghm_set_momentum(ghm, 0.9));
     return ghm;
@@ -80,10 +80,10 @@ static double sharded_step(fghm_ghm *ghm) {
     const size_t n = (size_t)batch.n;
     uint64_t counts[COUNTS] = {0};
     double loss = 0;
-    require(fghm_ghmc_count_f32(ghm, NULL, n, logits, targets, NULL, COUNTS, counts));
+    require(fghm_ghm_count_f32(ghm, NULL, n, logits, targets, NULL, COUNTS, counts));
     MPI_Allreduce(MPI_IN_PLACE, counts, COUNTS, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
     require(fghm_ghm_update(ghm, COUNTS, counts));
-    require(fghm_ghmc_apply_f32(ghm, NULL, n, logits, targets, NULL, &loss, NULL, gradient, NULL));
+    require(fghm_ghm_apply_f32(ghm, NULL, n, logits, targets, NULL, &loss, NULL, gradient, NULL));
     MPI_Allreduce(MPI_IN_PLACE, &loss, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
     return loss;
 }
@@ -118,8 +118,8 @@ static void train(int rank, int size) {
         }
         gather(size, step->sharded);
         if (rank == 0) {
-            require(fghm_ghmc_f32(alone, NULL, ELEMENTS, batch.logits, batch.targets, NULL,
-                                  &step->whole_loss, NULL, step->whole, NULL));
+            require(fghm_ghm_step_f32(alone, NULL, ELEMENTS, batch.logits, batch.targets, NULL,
+                                      &step->whole_loss, NULL, step->whole, NULL));
             printf("step %d: loss %.15g in %d parts, %.15g in one\n", i, step->sharded_loss, size,
                    step->whole_loss);
         }

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* Arrays: layouts, folding, overlaps.
+ *
+ * Whether two strided arrays share a byte is a hard question (a system of Diophantine
+ * inequalities), and whether one meets itself is another.  What stands here are rules that are
+ * sufficient, cheap, and true for what people do: slices, transposed arrays, columns of one
+ * table.  They are documented in focal.h; tests hold them against brute force. */
+#include "array.h"
+
+#include "check.h"
+
+size_t fghm_dtype_size(fghm_dtype dtype) {
+    static const uint8_t sizes[] = {[FGHM_F32] = 4, [FGHM_F64] = 8, [FGHM_F16] = 2, [FGHM_BF16] = 2,
+                                    [FGHM_U8] = 1,  [FGHM_I32] = 4, [FGHM_I64] = 8};
+    return sizes[dtype];
+}
+
+bool fghm_dtype_is_floating(fghm_dtype dtype) {
+    return dtype >= FGHM_F32 && dtype <= FGHM_BF16;
+}
+
+bool fghm_dtype_is_integer(fghm_dtype dtype) {
+    return dtype >= FGHM_U8 && dtype <= FGHM_I64;
+}
+
+/* Layouts ---------------------------------------------------------------------- */
+
+/* Without llabs, which is undefined for the least number. */
+static uint64_t magnitude(int64_t stride) {
+    return stride < 0 ? 0 - (uint64_t)stride : (uint64_t)stride;
+}
+
+/* Row-major over the axes that the view has, but for one that repeats; -1: none does. */
+static void set_row_major(struct fghm_view *view, int repeated) {
+    int64_t stride = 1;
+    for (int axis = view->ndim - 1; axis >= 0; axis--) {
+        const bool moves = axis != repeated && view->extents[axis] > 1;
+        view->strides[axis] = moves ? stride : 0;
+        stride *= moves ? view->extents[axis] : 1;
+    }
+}
+
+static bool has_strides(const int64_t *strides) {
+    for (int axis = 0; axis < FGHM_AXES_MAX; axis++) {
+        if (strides[axis] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The bytes that an array reaches over. */
+struct extent {
+    uintptr_t first;
+    size_t bytes;
+};
+
+/* False if the array does not fit into memory. */
+static bool extent_of(const struct fghm_view *view, struct extent *extent) {
+    const ptrdiff_t size = (ptrdiff_t)fghm_dtype_size(view->dtype);
+    ptrdiff_t low = 0;
+    ptrdiff_t high = 0;
+    for (int axis = 0; axis < view->ndim; axis++) {
+        ptrdiff_t reach;
+        if (__builtin_mul_overflow(view->extents[axis] - 1, view->strides[axis], &reach) ||
+            __builtin_mul_overflow(reach, size, &reach) ||
+            __builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high)) {
+            return false;
+        }
+    }
+    ptrdiff_t bytes;
+    if (__builtin_sub_overflow(high, low, &bytes) || __builtin_add_overflow(bytes, size, &bytes)) {
+        return false;
+    }
+    const uintptr_t first = (uintptr_t)view->data + (uintptr_t)low;
+    *extent = (struct extent){first, (size_t)bytes};
+    return (low == 0 || first < (uintptr_t)view->data) && (size_t)bytes - 1 <= UINTPTR_MAX - first;
+}
+
+/* Whether no two elements of an array share a place: sorted by stride, each axis has to step
+ * over all that the axes before it reach. */
+static bool is_injective(const struct fghm_view *view) {
+    uint64_t reach = 0;
+    bool used[FGHM_AXES_MAX] = {false};
+    for (int round = 0; round < view->ndim; round++) {
+        int next = -1;
+        for (int axis = 0; axis < view->ndim; axis++) {
+            if (!used[axis] && view->extents[axis] > 1 &&
+                (next < 0 || magnitude(view->strides[axis]) < magnitude(view->strides[next]))) {
+                next = axis;
+            }
+        }
+        if (next < 0) {
+            return true;
+        }
+        const uint64_t stride = magnitude(view->strides[next]);
+        if (stride <= reach) {
+            return false;
+        }
+        reach += stride * (uint64_t)(view->extents[next] - 1);
+        used[next] = true;
+    }
+    return true;
+}
+
+/* The strides of one of the layouts; FGHM_ERROR_LAYOUT, or _STRIDE for samples that step along
+ * classes. */
+static fghm_status set_strides(const struct fghm_axes *axes, enum fghm_array_kind kind,
+                               const fghm_output *array, bool written, struct fghm_view *view) {
+    const int class_axis = axes->class_axis;
+    const bool classes_repeat =
+        kind == FGHM_ARRAY_OF_ELEMENTS && class_axis >= 0 && axes->extents[class_axis] > 1;
+    if (array->layout != FGHM_LAYOUT_STRIDED) {
+        FGHM_REQUIRE(!has_strides(array->strides), FGHM_ERROR_LAYOUT);
+        const bool per_sample = array->layout == FGHM_LAYOUT_PER_SAMPLE;
+        FGHM_REQUIRE(!(per_sample && written && classes_repeat), FGHM_ERROR_LAYOUT);
+        set_row_major(view, per_sample ? class_axis : -1);
+        return FGHM_OK;
+    }
+    FGHM_REQUIRE(kind == FGHM_ARRAY_OF_ELEMENTS || class_axis < 0 ||
+                     axes->extents[class_axis] <= 1 || array->strides[class_axis] == 0,
+                 FGHM_ERROR_STRIDE);
+    for (int axis = 0; axis < view->ndim; axis++) {
+        view->strides[axis] = view->extents[axis] > 1 ? array->strides[axis] : 0;
+    }
+    return FGHM_OK;
+}
+
+fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind kind,
+                           const fghm_output *array, bool written, struct fghm_view *view) {
+    FGHM_REQUIRE(array->layout >= FGHM_LAYOUT_CONTIGUOUS && array->layout <= FGHM_LAYOUT_PER_SAMPLE,
+                 FGHM_ERROR_CONSTANT);
+    view->data = array->data;
+    view->dtype = array->dtype;
+    view->ndim = axes->ndim;
+    view->class_axis = axes->class_axis;
+    for (int axis = 0; axis < axes->ndim; axis++) {
+        const bool absent = kind == FGHM_ARRAY_OF_SAMPLES && axis == axes->class_axis;
+        view->extents[axis] = absent ? 1 : axes->extents[axis];
+    }
+    FGHM_TRY(set_strides(axes, kind, array, written, view));
+    struct extent extent;
+    FGHM_REQUIRE(extent_of(view, &extent), FGHM_ERROR_STRIDE);
+    FGHM_REQUIRE(!written || is_injective(view), FGHM_ERROR_STRIDE);
+    return FGHM_OK;
+}
+
+void fghm_view_fold(const struct fghm_view *view, bool by_sample, struct fghm_array *array) {
+    array->data = view->data;
+    array->dtype = view->dtype;
+    array->axes = 0;
+    array->class_stride = 0;
+    for (int axis = 0; axis < view->ndim; axis++) {
+        const ptrdiff_t stride = (ptrdiff_t)view->strides[axis];
+        const size_t extent = (size_t)view->extents[axis];
+        if (by_sample && axis == view->class_axis) {
+            array->class_stride = stride;
+            continue;
+        }
+        if (extent == 1) {
+            continue;
+        }
+        const int last = array->axes - 1;
+        if (last >= 0 && array->strides[last] == stride * (ptrdiff_t)extent) {
+            array->extents[last] *= extent;
+            array->strides[last] = stride;
+        } else {
+            array->extents[array->axes] = extent;
+            array->strides[array->axes] = stride;
+            array->axes++;
+        }
+    }
+    if (array->axes == 0) {
+        array->axes = 1;
+        array->extents[0] = 1;
+        array->strides[0] = 1;
+    }
+    array->contiguous = array->axes == 1 && array->strides[0] == 1;
+    array->direct = false;
+}
+
+/* Overlaps ---------------------------------------------------------------------- */
+
+bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b) {
+    if (a->data != b->data || a->dtype != b->dtype) {
+        return false;
+    }
+    for (int axis = 0; axis < a->ndim; axis++) {
+        if (a->extents[axis] != b->extents[axis] || a->strides[axis] != b->strides[axis]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool extents_are_apart(struct extent a, struct extent b) {
+    return a.first >= b.first ? a.first - b.first >= b.bytes : b.first - a.first >= a.bytes;
+}
+
+/* What an array reaches over modulo `period`: axes that step by multiples of it do not count. */
+static struct extent folded(const struct fghm_view *view, size_t period) {
+    const size_t size = fghm_dtype_size(view->dtype);
+    struct extent extent = {(uintptr_t)view->data, size};
+    for (int axis = 0; axis < view->ndim; axis++) {
+        const size_t step = (size_t)magnitude(view->strides[axis]) * size;
+        if (view->extents[axis] > 1 && step % period != 0) {
+            const size_t reach = (size_t)(view->extents[axis] - 1) * step;
+            extent.first -= view->strides[axis] < 0 ? reach : 0;
+            extent.bytes += reach;
+        }
+    }
+    return extent;
+}
+
+/* Whether the bytes of the two differ modulo `period`. */
+static bool apart_modulo(const struct fghm_view *a, const struct fghm_view *b, size_t period) {
+    const struct extent x = folded(a, period);
+    const struct extent y = folded(b, period);
+    const size_t behind = y.first >= x.first ? (y.first - x.first) % period
+                                             : period - 1 - (x.first - y.first - 1) % period;
+    return x.bytes <= behind && y.bytes <= period - behind;
+}
+
+bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b) {
+    if (a->data == NULL || b->data == NULL) {
+        return true;
+    }
+    struct extent x, y;
+    if (!extent_of(a, &x) || !extent_of(b, &y) || extents_are_apart(x, y)) {
+        return true; /* extents were found to fit when the views were made */
+    }
+    const struct fghm_view *const views[] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        const size_t size = fghm_dtype_size(views[i]->dtype);
+        for (int axis = 0; axis < views[i]->ndim; axis++) {
+            const size_t period = (size_t)magnitude(views[i]->strides[axis]) * size;
+            if (period > 0 && apart_modulo(a, b, period)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool fghm_view_is_apart_from(const struct fghm_view *view, const void *bytes, size_t size) {
+    struct extent extent;
+    return view->data == NULL || bytes == NULL || size == 0 || !extent_of(view, &extent) ||
+           extents_are_apart(extent, (struct extent){(uintptr_t)bytes, size});
+}

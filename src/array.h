@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_ARRAY_H
+#define FGHM_ARRAY_H
+
+/* Arrays as their owners describe them: what their layouts mean, how they are folded for the
+ * walk, and which of them meet in memory. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "focalghm/batch.h"
+#include "kernels/kernels.h"
+
+/* The shape of a batch. */
+struct fghm_axes {
+    int ndim;
+    int class_axis; /* -1: none */
+    int64_t extents[FGHM_AXES_MAX];
+};
+
+/* An array in that shape.  Axes on which its index does not move have extent 1; the strides of
+ * axes with extent 1 are 0. */
+struct fghm_view {
+    void *data; /* NULL: there is no such array */
+    int32_t dtype;
+    int ndim;
+    int class_axis;
+    int64_t extents[FGHM_AXES_MAX];
+    int64_t strides[FGHM_AXES_MAX];
+};
+
+/* What an array is, besides what its owner says of it. */
+enum fghm_array_kind { FGHM_ARRAY_OF_ELEMENTS, FGHM_ARRAY_OF_SAMPLES };
+
+size_t fghm_dtype_size(fghm_dtype dtype);
+bool fghm_dtype_is_floating(fghm_dtype dtype);
+bool fghm_dtype_is_integer(fghm_dtype dtype);
+
+/* Makes the view of an array that is there.  FGHM_ERROR_CONSTANT, _LAYOUT or _STRIDE. */
+fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind kind,
+                           const fghm_output *array, bool written, struct fghm_view *view);
+
+/* Folds a view for a walk over elements, or (by_sample) over samples. */
+void fghm_view_fold(const struct fghm_view *view, bool by_sample, struct fghm_array *array);
+
+/* Whether both are the same elements of the same type in the same order. */
+bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b);
+
+/* Whether certainly no byte belongs to both; where arrays reach over each other, a stride of one
+ * of them has to show it.  Views that are not there meet nothing. */
+bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b);
+
+/* The same of a view and plain bytes. */
+bool fghm_view_is_apart_from(const struct fghm_view *view, const void *bytes, size_t size);
+
+#endif

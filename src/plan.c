@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: MIT */
+/* Batches: the descriptor is read, checked in the order of its fields, and becomes a plan.  All
+ * that decides what a call does is settled here, once; kernels only walk. */
+#include "plan.h"
+
+#include <float.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "array.h"
+#include "check.h"
+#include "kernels/double_sum.h"
+
+/* More classes than this have no exact index in float. */
+#define SOFTMAX_CLASSES_MAX ((int64_t)1 << 24)
+
+/* Structs may grow up to a page: a size beyond that is garbage, not a later version's. */
+#define STRUCT_SIZE_MAX 4096
+
+/* Structs ---------------------------------------------------------------------- */
+
+static bool is_size(size_t size, size_t least) {
+    return size >= least && size <= STRUCT_SIZE_MAX && size % 8 == 0;
+}
+
+fghm_status fghm_batch_init(fghm_batch *batch, size_t size) {
+    static const fghm_batch initial = FGHM_BATCH_INIT;
+    FGHM_REQUIRE(batch != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(is_size(size, FGHM_BATCH_SIZE_0_2), FGHM_ERROR_STRUCT);
+    memset(batch, 0, size);
+    memcpy(batch, &initial, size < sizeof initial ? size : sizeof initial);
+    batch->size = (uint32_t)size;
+    return FGHM_OK;
+}
+
+fghm_status fghm_result_init(fghm_result *result, size_t size) {
+    static const fghm_result initial = FGHM_RESULT_INIT;
+    FGHM_REQUIRE(result != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(is_size(size, FGHM_RESULT_SIZE_0_2), FGHM_ERROR_STRUCT);
+    memset(result, 0, size);
+    memcpy(result, &initial, size < sizeof initial ? size : sizeof initial);
+    result->size = (uint32_t)size;
+    return FGHM_OK;
+}
+
+/* The caller's descriptor with the fields that it has; those that it does not have are neutral
+ * at 0.  What it has beyond the known ones must be 0. */
+static fghm_status read_descriptor(const fghm_batch *batch, fghm_batch *known,
+                                   struct fghm_report *report) {
+    const unsigned char *const bytes = (const unsigned char *)batch;
+    const size_t size = batch->size;
+    if (!is_size(size, FGHM_BATCH_SIZE_0_2)) {
+        return fghm_fail(report, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE);
+    }
+    for (size_t i = sizeof *known; i < size; i++) {
+        if (bytes[i] != 0) {
+            return fghm_fail(report, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE);
+        }
+    }
+    memset(known, 0, sizeof *known);
+    memcpy(known, batch, size < sizeof *known ? size : sizeof *known);
+    if (known->tag != FGHM_TAG) {
+        return fghm_fail(report, FGHM_ERROR_UNINITIALIZED, FGHM_FIELD_TAG);
+    }
+    return FGHM_OK;
+}
+
+/* Shape ------------------------------------------------------------------------ */
+
+static fghm_status read_class_axis(const fghm_batch *batch, struct fghm_axes *axes,
+                                   struct fghm_report *report) {
+    const int32_t axis = batch->class_axis;
+    if (axis == FGHM_AXIS_NONE) {
+        axes->class_axis = -1;
+        return FGHM_OK;
+    }
+    if (axis < -batch->ndim || axis >= batch->ndim) {
+        return fghm_fail(report, FGHM_ERROR_RANGE, FGHM_FIELD_CLASS_AXIS);
+    }
+    axes->class_axis = axis < 0 ? axis + batch->ndim : axis;
+    return FGHM_OK;
+}
+
+static fghm_status check_extent(const struct fghm_axes *axes, int axis, int64_t extent,
+                                struct fghm_report *report) {
+    const bool beyond = axis >= axes->ndim;
+    const fghm_status unset = extent == FGHM_UNSET ? FGHM_ERROR_UNSET : FGHM_ERROR_RANGE;
+    const bool fits = beyond ? extent == FGHM_UNSET : extent >= (axis == axes->class_axis);
+    return fits ? FGHM_OK
+                : fghm_fail_at(report, beyond ? FGHM_ERROR_RANGE : unset, FGHM_FIELD_SHAPE,
+                               FGHM_PLACE_AXIS, axis);
+}
+
+/* The shape, and its product. */
+static fghm_status read_shape(const fghm_batch *batch, struct fghm_axes *axes, size_t *elements,
+                              struct fghm_report *report) {
+    if (batch->ndim == 0) {
+        return fghm_fail(report, FGHM_ERROR_UNSET, FGHM_FIELD_NDIM);
+    }
+    if (batch->ndim < 0 || batch->ndim > FGHM_AXES_MAX) {
+        return fghm_fail(report, FGHM_ERROR_RANGE, FGHM_FIELD_NDIM);
+    }
+    axes->ndim = batch->ndim;
+    FGHM_TRY(read_class_axis(batch, axes, report));
+    bool empty = false;
+    for (int axis = 0; axis < FGHM_AXES_MAX; axis++) {
+        FGHM_TRY(check_extent(axes, axis, batch->shape[axis], report));
+        axes->extents[axis] = axis < axes->ndim ? batch->shape[axis] : 1;
+        empty = empty || axes->extents[axis] == 0;
+    }
+    size_t product = 1;
+    bool overflows = false;
+    for (int axis = 0; axis < axes->ndim && !empty; axis++) {
+        overflows = __builtin_mul_overflow(product, axes->extents[axis], &product) || overflows;
+    }
+    if (overflows || product > PTRDIFF_MAX / sizeof(double)) {
+        return fghm_fail(report, FGHM_ERROR_SIZE, FGHM_FIELD_SHAPE);
+    }
+    *elements = empty ? 0 : product;
+    return FGHM_OK;
+}
+
+/* The three extents that kernels know; for a batch with elements. */
+static struct fghm_shape folded_shape(const struct fghm_axes *axes) {
+    struct fghm_shape shape = {1, 1, 1};
+    for (int axis = 0; axis < axes->ndim; axis++) {
+        const size_t extent = (size_t)axes->extents[axis];
+        if (axis < axes->class_axis) {
+            shape.outer *= extent;
+        } else if (axis == axes->class_axis) {
+            shape.classes = extent;
+        } else {
+            shape.inner *= extent;
+        }
+    }
+    if (shape.classes == 1) {
+        shape = (struct fghm_shape){1, 1, shape.outer * shape.inner};
+    }
+    return shape;
+}
+
+/* Settings ---------------------------------------------------------------------- */
+
+static bool is_between(int32_t value, int32_t last) {
+    return value >= 0 && value <= last;
+}
+
+static fghm_status check_constants(const fghm_batch *batch, struct fghm_report *report) {
+    const struct {
+        fghm_field field;
+        bool fits;
+    } constants[] = {
+        {FGHM_FIELD_ACTIVATION, is_between(batch->activation, FGHM_PROBABILITY)},
+        {FGHM_FIELD_TARGET_FORM, is_between(batch->target_form, FGHM_TARGET_LABEL_SCORE)},
+        {FGHM_FIELD_BACKGROUND, is_between(batch->background, FGHM_BACKGROUND_MINUS_ONE)},
+        {FGHM_FIELD_FLAGS, is_between(batch->flags, FGHM_NAN_TARGETS_IGNORED)},
+    };
+    for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
+        if (!constants[i].fits) {
+            return fghm_fail(report, FGHM_ERROR_CONSTANT, constants[i].field);
+        }
+    }
+    if (!(batch->label_smoothing >= 0 && batch->label_smoothing <= 1)) {
+        return fghm_fail(report, FGHM_ERROR_RANGE, FGHM_FIELD_LABEL_SMOOTHING);
+    }
+    return FGHM_OK;
+}
+
+/* Two things that do not go together. */
+struct conflict {
+    bool there;
+    fghm_field field, other;
+};
+
+static fghm_status check_conflicts(const struct conflict *conflicts, size_t count,
+                                   struct fghm_report *report) {
+    for (size_t i = 0; i < count; i++) {
+        if (conflicts[i].there) {
+            return fghm_fail_both(report, FGHM_ERROR_COMBINATION, conflicts[i].field,
+                                  conflicts[i].other);
+        }
+    }
+    return FGHM_OK;
+}
+
+/* What the descriptor says, held against itself. */
+static fghm_status check_combinations(const fghm_batch *batch, struct fghm_report *report) {
+    const bool softmax = batch->activation == FGHM_SOFTMAX;
+    const bool labels = batch->target_form != FGHM_TARGET_DENSE;
+    const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
+    const bool no_classes = batch->class_axis == FGHM_AXIS_NONE;
+    const struct conflict conflicts[] = {
+        {softmax && no_classes, FGHM_FIELD_ACTIVATION, FGHM_FIELD_CLASS_AXIS},
+        {labels && no_classes, FGHM_FIELD_TARGET_FORM, FGHM_FIELD_CLASS_AXIS},
+        {softmax && batch->target_form != FGHM_TARGET_LABEL, FGHM_FIELD_ACTIVATION,
+         FGHM_FIELD_TARGET_FORM},
+        {softmax && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_ACTIVATION},
+        {softmax && batch->background == FGHM_BACKGROUND_MINUS_ONE, FGHM_FIELD_BACKGROUND,
+         FGHM_FIELD_ACTIVATION},
+        {!labels && batch->background != FGHM_BACKGROUND_NONE, FGHM_FIELD_BACKGROUND,
+         FGHM_FIELD_TARGET_FORM},
+        {labels && (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0, FGHM_FIELD_FLAGS,
+         FGHM_FIELD_TARGET_FORM},
+        {!scores && batch->scores.data != NULL, FGHM_FIELD_SCORES, FGHM_FIELD_TARGET_FORM},
+        {batch->class_offsets != NULL, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION},
+    };
+    return check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
+}
+
+/* The same held against what the loss can do. */
+static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch_limits *limits,
+                                struct fghm_report *report) {
+    const fghm_field because = limits->because;
+    const struct conflict conflicts[] = {
+        {!limits->softmax && batch->activation == FGHM_SOFTMAX, FGHM_FIELD_ACTIVATION, because},
+        {!limits->probability && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION,
+         because},
+        {!limits->labels && batch->target_form != FGHM_TARGET_DENSE, FGHM_FIELD_TARGET_FORM,
+         because},
+        {!limits->scores && batch->target_form == FGHM_TARGET_LABEL_SCORE, FGHM_FIELD_TARGET_FORM,
+         because},
+        {!limits->smoothing && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, because},
+        {!limits->class_factors && batch->class_alpha != NULL, FGHM_FIELD_CLASS_ALPHA, because},
+        {!limits->class_factors && batch->class_weights != NULL, FGHM_FIELD_CLASS_WEIGHTS, because},
+        {batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA, because},
+        {!limits->harmonizing_weight && batch->harmonizing_weight.data != NULL,
+         FGHM_FIELD_HARMONIZING_WEIGHT, because},
+    };
+    return check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
+}
+
+static fghm_status check_class_factors(const fghm_batch *batch, size_t classes,
+                                       struct fghm_report *report) {
+    const struct {
+        const double *numbers;
+        double most;
+        fghm_field field;
+    } factors[] = {{batch->class_alpha, 1, FGHM_FIELD_CLASS_ALPHA},
+                   {batch->class_weights, 0x1p40, FGHM_FIELD_CLASS_WEIGHTS}};
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
+        for (size_t c = 0; factors[i].numbers != NULL && c < classes; c++) {
+            const double factor = factors[i].numbers[c];
+            /* So small a range that products of factors stay in that of float. */
+            if (factor != 0 && !(factor >= 0x1p-40 && factor <= factors[i].most)) {
+                return fghm_fail_at(report, FGHM_ERROR_RANGE, factors[i].field, FGHM_PLACE_CLASS,
+                                    (int64_t)c);
+            }
+        }
+    }
+    return FGHM_OK;
+}
+
+static void set_labels(const fghm_batch *batch, int64_t classes, struct fghm_plan *plan) {
+    plan->labels = batch->target_form != FGHM_TARGET_DENSE;
+    plan->has_background = batch->background != FGHM_BACKGROUND_NONE;
+    switch (batch->background) {
+    case FGHM_BACKGROUND_LAST:
+        plan->background = plan->softmax ? classes - 1 : classes;
+        break;
+    case FGHM_BACKGROUND_FIRST:
+        plan->first_label = plan->softmax ? 0 : 1;
+        plan->background = 0;
+        break;
+    default:
+        plan->background = -1;
+        break;
+    }
+}
+
+/* Arrays ------------------------------------------------------------------------ */
+
+/* The arrays of a descriptor, inputs first. */
+enum { LOGITS, TARGETS, SCORES, WEIGHTS, ELEMENT_LOSS, GRADIENT, HESSIAN, HARMONIZING, ARRAYS };
+#define INPUTS ELEMENT_LOSS
+
+/* One of them: what there is to know of it. */
+struct slot {
+    fghm_field field;
+    fghm_output array; /* as the descriptor has it */
+    enum fghm_array_kind kind;
+    bool needed, floating, integer;
+    struct fghm_array *to;
+    struct fghm_view view;
+};
+
+static fghm_output as_output(const fghm_input *input) {
+    fghm_output output;
+    output.data = (void *)(uintptr_t)input->data;
+    output.dtype = input->dtype;
+    output.layout = input->layout;
+    memcpy(output.strides, input->strides, sizeof output.strides);
+    return output;
+}
+
+static void list_slots(const fghm_batch *batch, struct fghm_plan *plan, struct slot slots[ARRAYS]) {
+    const fghm_output arrays[ARRAYS] = {as_output(&batch->logits),
+                                        as_output(&batch->targets),
+                                        as_output(&batch->scores),
+                                        as_output(&batch->weights),
+                                        batch->element_loss,
+                                        batch->gradient,
+                                        batch->hessian,
+                                        batch->harmonizing_weight};
+    struct fghm_array *const to[ARRAYS] = {
+        &plan->logits,       &plan->targets,  &plan->scores,  &plan->weights,
+        &plan->element_loss, &plan->gradient, &plan->hessian, &plan->harmonizing_weight};
+    const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
+    for (int i = 0; i < ARRAYS; i++) {
+        const bool of_loss = i == WEIGHTS || i == ELEMENT_LOSS || i == HARMONIZING;
+        const bool of_samples =
+            i == SCORES || (i == TARGETS && plan->labels) || (of_loss && plan->softmax);
+        slots[i].field = FGHM_FIELD_LOGITS + i;
+        slots[i].array = arrays[i];
+        slots[i].kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
+        slots[i].needed = i == LOGITS || i == TARGETS || (i == SCORES && scores);
+        slots[i].floating = i != TARGETS || !plan->labels;
+        slots[i].integer = i == TARGETS;
+        slots[i].to = to[i];
+        slots[i].view.data = NULL;
+        to[i]->data = NULL;
+    }
+}
+
+static fghm_status read_slot(const struct fghm_axes *axes, int index, struct slot *slot,
+                             struct fghm_report *report) {
+    if (slot->array.data == NULL) {
+        return slot->needed ? fghm_fail(report, FGHM_ERROR_NULL_POINTER, slot->field) : FGHM_OK;
+    }
+    const fghm_dtype dtype = slot->array.dtype;
+    if (dtype == FGHM_DTYPE_UNSET) {
+        return fghm_fail(report, FGHM_ERROR_UNSET, slot->field);
+    }
+    if (!(slot->floating && fghm_dtype_is_floating(dtype)) &&
+        !(slot->integer && fghm_dtype_is_integer(dtype))) {
+        return fghm_fail(report, FGHM_ERROR_DTYPE, slot->field);
+    }
+    const fghm_status status =
+        fghm_view_make(axes, slot->kind, &slot->array, index >= INPUTS, &slot->view);
+    return status == FGHM_OK ? FGHM_OK : fghm_fail(report, status, slot->field);
+}
+
+/* An output may take the place of an input, element for element; else it meets nothing. */
+static fghm_status check_meeting(const struct slot *slots, int output, int other,
+                                 struct fghm_report *report) {
+    const struct fghm_view *const view = &slots[output].view;
+    const bool replaced = other < INPUTS && fghm_views_are_same(view, &slots[other].view);
+    if (!replaced && !fghm_views_are_apart(view, &slots[other].view)) {
+        return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[output].field, slots[other].field);
+    }
+    return FGHM_OK;
+}
+
+static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *result,
+                                  const struct slot *slots, size_t classes,
+                                  struct fghm_report *report) {
+    const struct {
+        const void *bytes;
+        size_t size;
+        fghm_field field;
+    } plain[] = {{batch->class_alpha, classes * sizeof(double), FGHM_FIELD_CLASS_ALPHA},
+                 {batch->class_weights, classes * sizeof(double), FGHM_FIELD_CLASS_WEIGHTS},
+                 {result, result == NULL ? 0 : result->size, FGHM_FIELD_RESULT}};
+    for (int i = 0; i < ARRAYS; i++) {
+        for (int output = INPUTS; i < output && output < ARRAYS; output++) {
+            FGHM_TRY(check_meeting(slots, output, i, report));
+        }
+        for (size_t k = 0; k < sizeof plain / sizeof plain[0]; k++) {
+            const bool written = i >= INPUTS || plain[k].field == FGHM_FIELD_RESULT;
+            if (written &&
+                !fghm_view_is_apart_from(&slots[i].view, plain[k].bytes, plain[k].size)) {
+                return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[i].field, plain[k].field);
+            }
+        }
+    }
+    return FGHM_OK;
+}
+
+/* Whether an output takes the place of this input, which is then copied before kernels look at
+ * it. */
+static bool is_replaced(const struct slot *slots, int input) {
+    for (int output = INPUTS; output < ARRAYS; output++) {
+        if (slots[output].view.data != NULL &&
+            fghm_views_are_same(&slots[output].view, &slots[input].view)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *result,
+                               const struct fghm_axes *axes, struct fghm_plan *plan,
+                               struct fghm_report *report) {
+    struct slot slots[ARRAYS];
+    list_slots(batch, plan, slots);
+    for (int i = 0; i < ARRAYS; i++) {
+        FGHM_TRY(read_slot(axes, i, &slots[i], report));
+    }
+    FGHM_TRY(check_overlaps(batch, result, slots, plan->shape.classes, report));
+    const int32_t real = batch->logits.dtype == FGHM_F64 ? FGHM_F64 : FGHM_F32;
+    for (int i = 0; i < ARRAYS; i++) {
+        if (slots[i].view.data != NULL) {
+            struct fghm_array *const array = slots[i].to;
+            const bool by_sample = plan->by_sample || slots[i].kind == FGHM_ARRAY_OF_SAMPLES;
+            fghm_view_fold(&slots[i].view, by_sample, array);
+            array->direct = array->contiguous && array->dtype == real &&
+                            (i >= INPUTS || !is_replaced(slots, i));
+        }
+    }
+    return FGHM_OK;
+}
+
+/* The plan ----------------------------------------------------------------------- */
+
+fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_batch_limits *limits,
+                           bool by_class, const fghm_result *result, struct fghm_plan *plan,
+                           struct fghm_report *report) {
+    fghm_batch known;
+    const fghm_batch *const batch = &known;
+    if (caller_batch == NULL) {
+        return fghm_fail(report, FGHM_ERROR_NULL_POINTER, FGHM_FIELD_BATCH);
+    }
+    if (result != NULL && !is_size(result->size, FGHM_RESULT_SIZE_0_2)) {
+        return fghm_fail(report, FGHM_ERROR_STRUCT, FGHM_FIELD_RESULT);
+    }
+    FGHM_TRY(read_descriptor(caller_batch, &known, report));
+    struct fghm_axes axes;
+    size_t elements;
+    FGHM_TRY(read_shape(batch, &axes, &elements, report));
+    FGHM_TRY(check_constants(batch, report));
+    FGHM_TRY(check_combinations(batch, report));
+    FGHM_TRY(check_limits(batch, limits, report));
+    const int64_t classes = axes.class_axis < 0 ? 1 : axes.extents[axes.class_axis];
+    const bool softmax = batch->activation == FGHM_SOFTMAX;
+    if (classes > (softmax ? SOFTMAX_CLASSES_MAX : INT32_MAX)) {
+        return fghm_fail_at(report, FGHM_ERROR_SIZE, FGHM_FIELD_SHAPE, FGHM_PLACE_AXIS,
+                            axes.class_axis);
+    }
+    *plan = (struct fghm_plan){
+        .by_sample = softmax || by_class,
+        .counting = result != NULL,
+        .softmax = softmax,
+        .ignoring = batch->ignore_index != FGHM_IGNORE_NONE,
+        .ignore_index = batch->ignore_index,
+        .nan_ignored = (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0,
+        .label_smoothing = batch->label_smoothing,
+        .class_alpha = batch->class_alpha,
+        .class_weights = batch->class_weights,
+    };
+    set_labels(batch, classes, plan);
+    if (elements == 0) {
+        plan->shape = (struct fghm_shape){0, (size_t)classes, 0};
+        return FGHM_OK;
+    }
+    plan->shape = folded_shape(&axes);
+    FGHM_TRY(check_class_factors(batch, plan->shape.classes, report));
+    return make_arrays(batch, result, &axes, plan, report);
+}
+
+bool fghm_plan_is_double(const struct fghm_plan *plan) {
+    return plan->logits.dtype == FGHM_F64;
+}
+
+size_t fghm_plan_samples(const struct fghm_plan *plan) {
+    return plan->shape.outer * plan->shape.inner;
+}
+
+size_t fghm_plan_losses(const struct fghm_plan *plan) {
+    return plan->softmax ? fghm_plan_samples(plan)
+                         : plan->shape.outer * plan->shape.classes * plan->shape.inner;
+}
+
+void fghm_plan_take_class(struct fghm_plan *plan, size_t class_index) {
+    struct fghm_array *const arrays[] = {&plan->logits,  &plan->targets,           &plan->scores,
+                                         &plan->weights, &plan->element_loss,      &plan->gradient,
+                                         &plan->hessian, &plan->harmonizing_weight};
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        struct fghm_array *const array = arrays[i];
+        if (array->data != NULL) {
+            const ptrdiff_t offset = (ptrdiff_t)class_index * array->class_stride;
+            array->data = (char *)array->data + offset * (ptrdiff_t)fghm_dtype_size(array->dtype);
+        }
+    }
+    plan->first_label += (int64_t)class_index;
+    plan->shape = (struct fghm_shape){1, 1, fghm_plan_samples(plan)};
+}
+
+int64_t fghm_plan_place(const struct fghm_plan *plan, size_t class_index, int64_t element) {
+    const int64_t inner = (int64_t)plan->shape.inner;
+    const int64_t row = element / inner * (int64_t)plan->shape.classes + (int64_t)class_index;
+    return row * inner + element % inner;
+}
+
+/* The walk --------------------------------------------------------------------- */
+
+size_t fghm_plan_drive(fghm_pool *pool, const struct fghm_plan *plan, fghm_range_work *work,
+                       void *context) {
+    const size_t width = plan->softmax ? plan->shape.classes : 1;
+    return fghm_drive_range(pool, fghm_plan_losses(plan), width, work, context);
+}
+
+static void add_to(double *high, double *low, double more, double more_low) {
+    struct double_sum sum = {*high, *low};
+    double_sum_add(&sum, more);
+    double_sum_add(&sum, more_low);
+    *high = sum.high;
+    *low = sum.low;
+}
+
+struct fghm_part fghm_merge_parts(const struct fghm_part *parts, size_t segments) {
+    struct fghm_part all = {0};
+    struct double_sum sum = {0, 0};
+    for (size_t i = 0; i < segments; i++) {
+        const struct fghm_part *const part = &parts[i];
+        if (all.bad == FGHM_BAD_NOTHING) {
+            all.offender = part->offender;
+            all.bad = part->bad;
+        }
+        all.positives += part->positives;
+        all.ignored += part->ignored;
+        double_sum_add(&sum, part->sum + part->sum_error);
+        add_to(&all.sum_weights, &all.sum_weights_error, part->sum_weights,
+               part->sum_weights_error);
+        add_to(&all.sum_targets, &all.sum_targets_error, part->sum_targets,
+               part->sum_targets_error);
+    }
+    all.sum = sum.high + sum.low;
+    return all;
+}
+
+fghm_status fghm_part_status(const struct fghm_part *part, struct fghm_report *report) {
+    static const struct {
+        fghm_status status;
+        fghm_field field;
+        fghm_place place;
+    } kinds[] = {
+        [FGHM_BAD_DENSE] = {FGHM_ERROR_TARGET, FGHM_FIELD_TARGETS, FGHM_PLACE_ELEMENT},
+        [FGHM_BAD_LABEL] = {FGHM_ERROR_LABEL, FGHM_FIELD_TARGETS, FGHM_PLACE_SAMPLE},
+        [FGHM_BAD_LOGIT] = {FGHM_ERROR_PROBABILITY, FGHM_FIELD_LOGITS, FGHM_PLACE_ELEMENT},
+        [FGHM_BAD_SCORE] = {FGHM_ERROR_SCORE, FGHM_FIELD_SCORES, FGHM_PLACE_SAMPLE},
+    };
+    if (part->bad == FGHM_BAD_NOTHING) {
+        return FGHM_OK;
+    }
+    return fghm_fail_at(report, kinds[part->bad].status, kinds[part->bad].field,
+                        kinds[part->bad].place, (int64_t)part->offender);
+}
+
+struct survey {
+    const struct fghm_kernels *kernels;
+    const struct fghm_plan *plan;
+    struct fghm_part parts[FGHM_SEGMENTS_MAX];
+};
+
+static void survey_segment(void *context, size_t segment, size_t first, size_t n) {
+    struct survey *const survey = context;
+    survey->parts[segment] = (struct fghm_part){0};
+    survey->kernels->survey(survey->plan, first, n, &survey->parts[segment]);
+}
+
+fghm_status fghm_plan_survey(fghm_pool *pool, const struct fghm_kernels *kernels,
+                             const struct fghm_plan *plan, bool needed, struct fghm_part *part,
+                             bool *counted, struct fghm_report *report) {
+    *part = (struct fghm_part){0};
+    *counted = needed || plan->labels;
+    if (!*counted) {
+        return FGHM_OK;
+    }
+    struct fghm_plan counting = *plan;
+    counting.counting = true;
+    struct survey survey = {.kernels = kernels, .plan = &counting};
+    const size_t units = plan->labels ? fghm_plan_samples(plan) : fghm_plan_losses(plan);
+    const size_t segments = fghm_drive_range(pool, units, 1, survey_segment, &survey);
+    *part = fghm_merge_parts(survey.parts, segments);
+    const fghm_status status = fghm_part_status(part, report);
+    /* A sample of the sigmoid form has `classes` elements that can be ignored. */
+    if (plan->labels && !plan->softmax) {
+        part->ignored *= plan->shape.classes;
+    }
+    return status;
+}
+
+double fghm_plan_divisor(const struct fghm_plan *plan, fghm_reduction reduction, double normalizer,
+                         const struct fghm_part *part) {
+    const uint64_t losses = fghm_plan_losses(plan);
+    uint64_t count = losses;
+    if (reduction == FGHM_REDUCTION_MEAN_SAMPLES) {
+        count = fghm_plan_samples(plan);
+    } else if (reduction == FGHM_REDUCTION_MEAN_POSITIVES) {
+        count = part->positives;
+    } else if (reduction == FGHM_REDUCTION_MEAN_VALID) {
+        count = losses - part->ignored;
+    }
+    return fghm_divisor_of(reduction, normalizer, count);
+}
+
+fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *counts,
+                           const struct fghm_part *sums, double divisor) {
+    const uint64_t losses = fghm_plan_losses(plan);
+    const uint64_t valid = losses - counts->ignored;
+    const bool weighted = plan->weights.data != NULL;
+    /* Labels are added up where they are counted, before the walk. */
+    const struct fghm_part *const targets = plan->labels ? counts : sums;
+    return (fghm_result){
+        .filled = sizeof(fghm_result), /* it has been computed */
+        .loss = sums->sum / divisor,
+        .sum = sums->sum,
+        .divisor = divisor,
+        .sum_weights = weighted ? sums->sum_weights + sums->sum_weights_error : (double)valid,
+        .sum_targets = targets->sum_targets + targets->sum_targets_error,
+        .elements = losses,
+        .valid = valid,
+        .positives = counts->positives,
+    };
+}
+
+fghm_status fghm_result_end(fghm_result *result, fghm_status status,
+                            const struct fghm_report *report, const fghm_result *value) {
+    if (result == NULL || !is_size(result->size, FGHM_RESULT_SIZE_0_2)) {
+        return status;
+    }
+    const size_t size = result->size;
+    const bool whole = status == FGHM_OK || value->filled > 0;
+    const size_t known = whole ? sizeof *result : offsetof(fghm_result, loss);
+    fghm_result all = *value;
+    all.size = (uint32_t)size;
+    all.filled = (uint32_t)(known < size ? known : size);
+    all.status = status;
+    all.field = report->field;
+    all.other_field = report->other_field;
+    all.place = report->place;
+    all.offender = report->offender;
+    memcpy(result, &all, all.filled);
+    return status;
+}
