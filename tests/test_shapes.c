@@ -102,7 +102,7 @@ enum lying { ROW_MAJOR, TRANSPOSED, CROPPED, ANYHOW, REPEATED, ONE_NUMBER, LYING
 static struct array new_array(struct random *r, fghm_dtype dtype, int ndim, const int64_t *shape,
                               int absent, enum lying lying) {
     struct array a = {.dtype = dtype, .ndim = ndim};
-    size_t order[FGHM_AXES_MAX];
+    size_t order[FGHM_AXES_MAX] = {0};
     for (int axis = 0; axis < ndim; axis++) {
         a.extents[axis] = axis == absent ? 1 : shape[axis];
         order[axis] = (size_t)(ndim - 1 - axis);
