@@ -160,7 +160,8 @@ static fghm_status batch_compute(const fghm_focal *focal, fghm_pool *pool, const
     const size_t segments = fghm_plan_drive(pool, plan, batch_segment, &call);
     const struct fghm_part all = fghm_merge_parts(call.parts, segments);
     *value = fghm_result_of(plan, counted ? &before : &all, &all, divisor);
-    return fghm_part_status(&all, report);
+    /* On the walk a score is the target of an element. */
+    return fghm_part_status(before.bad == FGHM_BAD_SCORE ? &before : &all, report);
 }
 
 fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,

@@ -350,6 +350,11 @@ static fghm_status check_meeting(const struct slot *slots, int output, int other
     return FGHM_OK;
 }
 
+static bool bytes_meet(const void *a, size_t a_size, const void *b, size_t b_size) {
+    const uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
+    return a != NULL && b != NULL && (x >= y ? x - y < b_size : y - x < a_size);
+}
+
 static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *result,
                                   const struct slot *slots, size_t classes,
                                   struct fghm_report *report) {
@@ -361,7 +366,7 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
                  {batch->class_weights, classes * sizeof(double), FGHM_FIELD_CLASS_WEIGHTS},
                  {result, result == NULL ? 0 : result->size, FGHM_FIELD_RESULT}};
     for (int i = 0; i < ARRAYS; i++) {
-        for (int output = INPUTS; i < output && output < ARRAYS; output++) {
+        for (int output = i < INPUTS ? INPUTS : i + 1; output < ARRAYS; output++) {
             FGHM_TRY(check_meeting(slots, output, i, report));
         }
         for (size_t k = 0; k < sizeof plain / sizeof plain[0]; k++) {
@@ -370,6 +375,11 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
                 !fghm_view_is_apart_from(&slots[i].view, plain[k].bytes, plain[k].size)) {
                 return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[i].field, plain[k].field);
             }
+        }
+    }
+    for (int k = 0; k < 2; k++) {
+        if (bytes_meet(plain[k].bytes, plain[k].size, result, result == NULL ? 0 : result->size)) {
+            return fghm_fail_both(report, FGHM_ERROR_ALIASING, plain[k].field, FGHM_FIELD_RESULT);
         }
     }
     return FGHM_OK;
@@ -511,7 +521,8 @@ struct fghm_part fghm_merge_parts(const struct fghm_part *parts, size_t segments
     struct double_sum sum = {0, 0};
     for (size_t i = 0; i < segments; i++) {
         const struct fghm_part *const part = &parts[i];
-        if (all.bad == FGHM_BAD_NOTHING) {
+        if (all.bad == FGHM_BAD_NOTHING ||
+            (part->bad == FGHM_BAD_LABEL && all.bad != FGHM_BAD_LABEL)) {
             all.offender = part->offender;
             all.bad = part->bad;
         }
@@ -571,7 +582,9 @@ fghm_status fghm_plan_survey(fghm_pool *pool, const struct fghm_kernels *kernels
     const size_t units = plan->labels ? fghm_plan_samples(plan) : fghm_plan_losses(plan);
     const size_t segments = fghm_drive_range(pool, units, 1, survey_segment, &survey);
     *part = fghm_merge_parts(survey.parts, segments);
-    const fghm_status status = fghm_part_status(part, report);
+    /* A score that is none does not stop the call; a label that is none does. */
+    const fghm_status status =
+        part->bad == FGHM_BAD_SCORE ? FGHM_OK : fghm_part_status(part, report);
     /* A sample of the sigmoid form has `classes` elements that can be ignored. */
     if (plan->labels && !plan->softmax) {
         part->ignored *= plan->shape.classes;

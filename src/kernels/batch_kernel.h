@@ -44,6 +44,7 @@ static inline void survey_labels(const struct fghm_plan *plan, size_t first, siz
         }
         for (size_t k = 0; bad && k < length; k++) {
             if (columns[k] == NO_LABEL) {
+                part->bad = FGHM_BAD_NOTHING; /* more than a score */
                 found_offender(FGHM_BAD_LABEL, part, first + at + k);
                 return;
             }

@@ -18,64 +18,82 @@ import os
 import torch
 
 _DTYPES = {
-    torch.float32: 0,
-    torch.float64: 1,
-    torch.float16: 2,
-    torch.bfloat16: 3,
-    torch.uint8: 4,
-    torch.int32: 5,
-    torch.int64: 6,
+    torch.float32: 1,
+    torch.float64: 2,
+    torch.float16: 3,
+    torch.bfloat16: 4,
+    torch.uint8: 5,
+    torch.int32: 6,
+    torch.int64: 7,
 }
 _ACTIVATIONS = {"sigmoid": 0, "softmax": 1}
 _BACKGROUNDS = {"none": 0, "last": 1, "first": 2, "minus_one": 3}
 _REDUCTIONS = ("none", "sum", "mean", "mean_positives", "mean_valid")
 _SUM = 0
+_STRIDED = 1
 
 
 class _Array(ctypes.Structure):  # fghm_input and fghm_output
     _fields_ = [
         ("data", ctypes.c_void_p),
         ("dtype", ctypes.c_int32),
-        ("reserved", ctypes.c_int32),
-        ("strides", ctypes.c_int64 * 3),
+        ("layout", ctypes.c_int32),
+        ("strides", ctypes.c_int64 * 8),
     ]
 
 
 class _Batch(ctypes.Structure):  # fghm_batch
     _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("outer", ctypes.c_size_t),
-        ("classes", ctypes.c_size_t),
-        ("inner", ctypes.c_size_t),
+        ("size", ctypes.c_uint32),
+        ("tag", ctypes.c_uint32),
+        ("ndim", ctypes.c_int32),
+        ("class_axis", ctypes.c_int32),
+        ("shape", ctypes.c_int64 * 8),
         ("activation", ctypes.c_int32),
         ("target_form", ctypes.c_int32),
         ("background", ctypes.c_int32),
-        ("ignoring", ctypes.c_int32),
+        ("flags", ctypes.c_int32),
         ("ignore_index", ctypes.c_int64),
         ("label_smoothing", ctypes.c_double),
+        ("class_alpha", ctypes.c_void_p),
+        ("class_gamma", ctypes.c_void_p),
+        ("class_weights", ctypes.c_void_p),
+        ("class_offsets", ctypes.c_void_p),
         ("logits", _Array),
         ("targets", _Array),
+        ("scores", _Array),
         ("weights", _Array),
-        ("class_alpha", ctypes.c_void_p),
-        ("class_weights", ctypes.c_void_p),
         ("element_loss", _Array),
         ("gradient", _Array),
         ("hessian", _Array),
         ("harmonizing_weight", _Array),
     ]
 
+    def __init__(self):
+        _require(_library.fghm_batch_init(ctypes.byref(self), ctypes.sizeof(self)))
+
 
 class _Result(ctypes.Structure):  # fghm_result
     _fields_ = [
-        ("size", ctypes.c_size_t),
+        ("size", ctypes.c_uint32),
+        ("filled", ctypes.c_uint32),
+        ("status", ctypes.c_int32),
+        ("field", ctypes.c_int32),
+        ("other_field", ctypes.c_int32),
+        ("place", ctypes.c_int32),
+        ("offender", ctypes.c_int64),
         ("loss", ctypes.c_double),
         ("sum", ctypes.c_double),
         ("divisor", ctypes.c_double),
+        ("sum_weights", ctypes.c_double),
+        ("sum_targets", ctypes.c_double),
         ("elements", ctypes.c_uint64),
         ("valid", ctypes.c_uint64),
         ("positives", ctypes.c_uint64),
-        ("offender", ctypes.c_int64),
     ]
+
+    def __init__(self):
+        _require(_library.fghm_result_init(ctypes.byref(self), ctypes.sizeof(self)))
 
 
 def _load():
@@ -91,6 +109,8 @@ def _load():
     library.fghm_focal_set_alpha.argtypes = [ctypes.c_void_p, ctypes.c_double]
     library.fghm_focal_clear_alpha.argtypes = [ctypes.c_void_p]
     library.fghm_focal_set_reduction.argtypes = [ctypes.c_void_p, ctypes.c_int32]
+    library.fghm_batch_init.argtypes = [ctypes.POINTER(_Batch), ctypes.c_size_t]
+    library.fghm_result_init.argtypes = [ctypes.POINTER(_Result), ctypes.c_size_t]
     library.fghm_focal_batch.argtypes = [
         ctypes.c_void_p,
         ctypes.c_void_p,
@@ -125,83 +145,30 @@ class _Handle:
         _library.fghm_focal_destroy(self)
 
 
-def _merged(sizes, arrays):
-    """Joins neighbouring axes that every array steps through as if they were one.
-
-    sizes: those of the axes; arrays: a list of strides for each array.  Returns the same.
-    """
-    axes = [axis for axis, size in enumerate(sizes) if size != 1]
-    merged_sizes, merged = [], [[] for _ in arrays]
-    for axis in axes:
-        size = sizes[axis]
-        if merged_sizes and all(
-            into[-1] == strides[axis] * size for into, strides in zip(merged, arrays)
-        ):
-            merged_sizes[-1] *= size
-            for into, strides in zip(merged, arrays):
-                into[-1] = strides[axis]
-        else:
-            merged_sizes.append(size)
-            for into, strides in zip(merged, arrays):
-                into.append(strides[axis])
-    return merged_sizes, merged
-
-
-def _blocks(sizes, arrays, axes):
-    """Splits arrays into blocks with so many axes.  Yields the sizes of each block, and an
-    offset and strides for each array."""
-    if 0 in sizes:
-        return
-    sizes, arrays = _merged(sizes, arrays)
-    # Three strides of 0 would mean "contiguous" to the library, not "one value for all".
-    unsayable = axes == len(sizes) == 3 and any(not any(strides) for strides in arrays)
-    if len(sizes) <= axes and not unsayable:
-        # The stride of an axis with one element is not used; it must not be 0 either.
-        added = [1] * (axes - len(sizes))
-        yield added + sizes, [(0, added + strides) for strides in arrays]
-        return
-    for i in range(sizes[0]):
-        for block_sizes, block in _blocks(sizes[1:], [strides[1:] for strides in arrays], axes):
-            yield block_sizes, [
-                (offset + i * strides[0], rest)
-                for (offset, rest), strides in zip(block, arrays)
-            ]
-
-
 def _run(handle, fields, tensors, dim):
     """One loss over {field: tensor}.  dim None: all tensors have the axes of the logits;
     else tensors with an axis less lack dim, that of the classes.  Returns the sum of the
     loss, and how many elements there are, are valid and are positive."""
     logits = tensors["logits"]
-    strides, class_strides = [], []
-    for tensor in tensors.values():
-        stride = list(tensor.stride())
-        lacks_classes = dim is None or tensor.dim() < logits.dim()
-        class_strides.append(1 if lacks_classes else stride.pop(dim))
-        strides.append(stride)
-    sizes = list(logits.shape)
-    classes = None if dim is None else sizes.pop(dim)
-
-    totals = [0.0, 0, 0, 0]
-    for block_sizes, places in _blocks(sizes, strides, 3 if dim is None else 2):
-        if dim is not None:
-            block_sizes.insert(1, classes)
-        batch = _Batch(ctypes.sizeof(_Batch), *block_sizes, **fields)
-        for (name, tensor), class_stride, (offset, stride) in zip(
-            tensors.items(), class_strides, places
-        ):
-            if dim is not None:
-                stride.insert(1, class_stride)
-            address = tensor.data_ptr() + offset * tensor.element_size()
-            array = _Array(address, _DTYPES[tensor.dtype], 0, (ctypes.c_int64 * 3)(*stride))
-            setattr(batch, name, array)
-        result = _Result(ctypes.sizeof(_Result))
-        _require(
-            _library.fghm_focal_batch(handle, None, ctypes.byref(batch), ctypes.byref(result))
-        )
-        counts = result.sum, result.elements, result.valid, result.positives
-        totals = [total + count for total, count in zip(totals, counts)]
-    return totals
+    shape = list(logits.shape) or [1]
+    if len(shape) > len(_Batch().shape):
+        raise ValueError("focal_loss: tensors of at most 8 axes")
+    batch, result = _Batch(), _Result()
+    batch.ndim = len(shape)
+    batch.shape[: len(shape)] = shape
+    if dim is not None:
+        batch.class_axis = dim
+    for name, value in fields.items():
+        setattr(batch, name, value)
+    for name, tensor in tensors.items():
+        strides = list(tensor.stride())
+        if dim is not None and tensor.dim() < logits.dim():
+            strides.insert(dim, 0)
+        array = _Array(tensor.data_ptr(), _DTYPES[tensor.dtype], _STRIDED)
+        array.strides[: len(strides)] = strides
+        setattr(batch, name, array)
+    _require(_library.fghm_focal_batch(handle, None, ctypes.byref(batch), ctypes.byref(result)))
+    return result.sum, result.elements, result.valid, result.positives
 
 
 class _FocalLoss(torch.autograd.Function):
@@ -263,7 +230,7 @@ def focal_loss(
     targets    as many axes as logits: a target in [0, 1] for each element; one axis less
                (without `dim`, that of the classes): a label for each sample
     alpha      weight of positives, 1 - alpha that of negatives; None: both 1
-    weights    factors >= 0, of the shape of the loss with reduction "none", or broadcast to it
+    weights    factors, of the shape of the loss with reduction "none", or broadcast to it
     activation "sigmoid", or "softmax" with labels; the loss then is one for each sample
     background which label is none of the classes: "none", "last", "first", "minus_one"
     reduction  "none", "sum", "mean", "mean_positives", "mean_valid", or the number to divide by
@@ -288,9 +255,9 @@ def focal_loss(
         "activation": _ACTIVATIONS[activation],
         "target_form": int(labels),
         "background": _BACKGROUNDS[background],
-        "ignoring": int(ignore_index is not None),
-        "ignore_index": ignore_index or 0,
     }
+    if ignore_index is not None:
+        fields["ignore_index"] = ignore_index
     return _FocalLoss.apply(
         logits, targets.detach(), weights, dim if labels else None, gamma, alpha, fields, reduction
     )

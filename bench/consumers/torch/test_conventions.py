@@ -16,7 +16,8 @@ SIGMOID, SOFTMAX, PROBABILITY = 0, 1, 2
 NONE, LAST, FIRST, MINUS_ONE = 0, 1, 2, 3
 LINEAR, SPLIT, STAR = 0, 1, 3
 
-DTYPES = {torch.float64: 1, torch.int32: 5, torch.int64: 6}
+DTYPES = {torch.float64: 2, torch.int32: 6, torch.int64: 7}
+CONTIGUOUS, STRIDED = 0, 1
 
 library = focal._library
 library.fghm_focal_set_rule.argtypes = [ctypes.c_void_p, ctypes.c_int32]
@@ -40,7 +41,10 @@ def new_handle():
 
 
 def array(tensor, strides=(0, 0, 0)):
-    return focal._Array(tensor.data_ptr(), DTYPES[tensor.dtype], 0, strides)
+    layout = STRIDED if any(strides) else CONTIGUOUS
+    result = focal._Array(tensor.data_ptr(), DTYPES[tensor.dtype], layout)
+    result.strides[: len(strides)] = strides
+    return result
 
 
 def doubles(values):
@@ -71,27 +75,24 @@ def loss(
 ):
     """Fields and setters of the same names; alpha None: off."""
     alphas, factors = doubles(class_alpha), doubles(class_weights)
-    batch = focal._Batch(
-        size=ctypes.sizeof(focal._Batch),
-        outer=shape[0],
-        classes=shape[1],
-        inner=shape[2],
-        activation=activation,
-        target_form=int(labels),
-        background=background,
-        ignoring=int(ignore_index is not None),
-        ignore_index=ignore_index or 0,
-        label_smoothing=label_smoothing,
-        logits=array(logits, strides),
-        targets=array(targets),
-        class_alpha=ctypes.cast(alphas, ctypes.c_void_p),
-        class_weights=ctypes.cast(factors, ctypes.c_void_p),
-    )
+    batch = focal._Batch()
+    batch.ndim, batch.class_axis = len(shape), 1
+    batch.shape[: len(shape)] = shape
+    batch.activation = activation
+    batch.target_form = int(labels)
+    batch.background = background
+    if ignore_index is not None:
+        batch.ignore_index = ignore_index
+    batch.label_smoothing = label_smoothing
+    batch.logits = array(logits, strides)
+    batch.targets = array(targets)
+    batch.class_alpha = ctypes.cast(alphas, ctypes.c_void_p)
+    batch.class_weights = ctypes.cast(factors, ctypes.c_void_p)
     if weights is not None:
         batch.weights = array(weights, weight_strides)
     gradient = torch.empty(shape, dtype=logits.dtype)
     batch.gradient = array(gradient)
-    result = focal._Result(size=ctypes.sizeof(focal._Result))
+    result = focal._Result()
     with new_handle() as handle:
         require(library.fghm_focal_set_gamma(handle, gamma))
         if alpha is None:
