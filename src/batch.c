@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "batch.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -295,8 +294,8 @@ static fghm_status check_class_factors(const fghm_batch *batch, int64_t *offende
         const double alpha = batch->class_alpha == NULL ? 1 : batch->class_alpha[c];
         const double weight = batch->class_weights == NULL ? 1 : batch->class_weights[c];
         *offender = (int64_t)c;
-        FGHM_REQUIRE(alpha >= 0 && alpha <= 1, FGHM_ERROR_ALPHA);
-        FGHM_REQUIRE(weight >= 0 && weight <= DBL_MAX, FGHM_ERROR_WEIGHT);
+        FGHM_REQUIRE(alpha == 0 || (alpha >= 0x1p-40 && alpha <= 1), FGHM_ERROR_RANGE);
+        FGHM_REQUIRE(weight == 0 || (weight >= 0x1p-40 && weight <= 0x1p40), FGHM_ERROR_RANGE);
     }
     *offender = -1;
     return FGHM_OK;
@@ -459,11 +458,10 @@ struct fghm_part fghm_merge_parts(const struct fghm_part *parts, size_t segments
     double sums[FGHM_SEGMENTS_MAX];
     for (size_t i = 0; i < segments; i++) {
         const struct fghm_part *const part = &parts[i];
-        const bool found = all.bad_target || all.bad_weight || all.bad_probability;
+        const bool found = all.bad_target || all.bad_probability;
         if (!found) {
             all.offender = part->offender;
             all.bad_target = part->bad_target;
-            all.bad_weight = part->bad_weight;
             all.bad_probability = part->bad_probability;
         }
         all.positives += part->positives;
@@ -478,7 +476,6 @@ fghm_status fghm_part_status(const struct fghm_plan *plan, const struct fghm_par
                              int64_t *offender) {
     *offender = (int64_t)part->offender;
     FGHM_REQUIRE(!part->bad_target, plan->labels ? FGHM_ERROR_LABEL : FGHM_ERROR_TARGET);
-    FGHM_REQUIRE(!part->bad_weight, FGHM_ERROR_WEIGHT);
     FGHM_REQUIRE(!part->bad_probability, FGHM_ERROR_PROBABILITY);
     *offender = -1;
     return FGHM_OK;

@@ -24,15 +24,15 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
 
 /* The constants of the rules that one kernel computes in one go. */
 static struct fghm_focal_constants constants_of(const fghm_focal *focal, double scale) {
-    const bool floored = focal->hessian == FGHM_HESSIAN_FLOORED;
+    const bool floored = focal->hessian_mode == FGHM_HESSIAN_FLOORED;
     return (struct fghm_focal_constants){
         .gamma = focal->gamma,
         .positive = focal->loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
         .negative = focal->loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
         .scale = scale,
-        .quality = focal->rule == FGHM_RULE_QUALITY,
-        .gauss_newton = focal->hessian == FGHM_HESSIAN_GAUSS_NEWTON,
-        .absolute = focal->hessian == FGHM_HESSIAN_ABSOLUTE,
+        .quality = focal->rule == FGHM_FOCAL_RULE_QUALITY,
+        .gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON,
+        .absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE,
         .hessian_floor = floored ? focal->hessian_floor : -DBL_MAX,
     };
 }
@@ -42,17 +42,20 @@ static struct fghm_focal_constants constants_of(const fghm_focal *focal, double 
 static const struct fghm_batch_limits limits = {
     .softmax = true, .probability = true, .labels = true, .class_factors = true};
 
-static bool has_two_gammas(const fghm_focal *focal) {
-    return focal->gamma != focal->negative_gamma;
-}
-
-static fghm_status check_rule(const fghm_focal *focal, const struct fghm_plan *plan,
+/* Whether the loss has the form that the batch asks for. */
+static fghm_status check_form(const fghm_focal *focal, const struct fghm_plan *plan,
                               bool probability) {
-    const bool star = focal->rule == FGHM_RULE_STAR;
-    const bool plain = focal->rule == FGHM_RULE_LINEAR || focal->rule == FGHM_RULE_SPLIT;
-    FGHM_REQUIRE(!star || focal->gamma > 0, FGHM_ERROR_GAMMA);
-    FGHM_REQUIRE(plain || (!probability && !has_two_gammas(focal)), FGHM_ERROR_COMBINATION);
-    FGHM_REQUIRE(!star || plan->label_smoothing == 0, FGHM_ERROR_COMBINATION);
+    const fghm_status status = fghm_focal_check_rule(focal);
+    FGHM_REQUIRE(status == FGHM_OK, status);
+    const bool plain =
+        focal->rule == FGHM_FOCAL_RULE_LINEAR || focal->rule == FGHM_FOCAL_RULE_SPLIT;
+    FGHM_REQUIRE(plain || !probability, FGHM_ERROR_COMBINATION);
+    FGHM_REQUIRE(focal->rule != FGHM_FOCAL_RULE_STAR || plan->label_smoothing == 0,
+                 FGHM_ERROR_COMBINATION);
+    /* Softmax has no negatives: what is set for them would be ignored. */
+    const bool alpha_set = focal->alpha_enabled && focal->alpha != FGHM_ALPHA_DEFAULT;
+    FGHM_REQUIRE(!plan->softmax || !alpha_set || plan->class_alpha != NULL, FGHM_ERROR_COMBINATION);
+    FGHM_REQUIRE(!plan->softmax || !fghm_focal_has_two_gammas(focal), FGHM_ERROR_COMBINATION);
     return FGHM_OK;
 }
 
@@ -60,25 +63,23 @@ static fghm_status check_rule(const fghm_focal *focal, const struct fghm_plan *p
 static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kernels,
                         bool probability, double divisor, struct fghm_focal_plan *plan) {
     const bool hard = plan->batch.labels && plan->batch.label_smoothing == 0;
-    const bool split = has_two_gammas(focal) || (focal->rule == FGHM_RULE_SPLIT && !hard);
+    const bool split =
+        fghm_focal_has_two_gammas(focal) || (focal->rule == FGHM_FOCAL_RULE_SPLIT && !hard);
     plan->split = split && !plan->batch.softmax;
     plan->star = 0;
     plan->constants = constants_of(focal, 1 / divisor);
     plan->split_absolute = plan->constants.absolute;
-    plan->split_floor = focal->hessian == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
+    plan->split_floor = focal->hessian_mode == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
     if (plan->split) {
         plan->constants.absolute = false;
         plan->constants.hessian_floor = -DBL_MAX;
     }
-    if (plan->batch.class_alpha != NULL) {
+    if (plan->batch.class_alpha != NULL || plan->batch.softmax) {
         plan->constants.positive = plan->constants.negative = focal->loss_weight;
     }
-    if (plan->batch.softmax) {
-        plan->constants.negative = plan->constants.positive;
-    }
     plan->negative_constants = plan->constants;
-    plan->negative_constants.gamma = focal->negative_gamma;
-    if (focal->rule == FGHM_RULE_STAR) {
+    plan->negative_constants.gamma = fghm_focal_negative_gamma(focal);
+    if (focal->rule == FGHM_FOCAL_RULE_STAR) {
         /* Cross-entropy of the logits times gamma, over gamma. */
         plan->star = focal->gamma;
         plan->constants.gamma = 0;
@@ -89,7 +90,7 @@ static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kern
     }
     plan->kernel = probability ? kernels->probability : kernel_for(kernels, plan->constants.gamma);
     plan->negative_kernel =
-        probability ? kernels->probability : kernel_for(kernels, focal->negative_gamma);
+        probability ? kernels->probability : kernel_for(kernels, plan->negative_constants.gamma);
 }
 
 /* One call, and what its segments bring back. */
@@ -106,17 +107,16 @@ static void batch_segment(void *context, size_t segment, size_t first, size_t n)
 }
 
 static fghm_status batch_compute(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
-                                 bool any_weights, fghm_result *result, int64_t *offender) {
+                                 fghm_result *result, int64_t *offender) {
     struct batch_call call;
     struct fghm_plan *const plan = &call.plan.batch;
     fghm_status status = fghm_plan_make(batch, &limits, result, plan, offender);
     FGHM_REQUIRE(status == FGHM_OK, status);
-    plan->any_weights = any_weights;
     FGHM_REQUIRE(result != NULL || batch->element_loss.data != NULL ||
                      batch->gradient.data != NULL || batch->hessian.data != NULL,
                  FGHM_ERROR_NO_OUTPUT);
     const bool probability = batch->activation == FGHM_ACTIVATION_PROBABILITY;
-    status = check_rule(focal, plan, probability);
+    status = check_form(focal, plan, probability);
     FGHM_REQUIRE(status == FGHM_OK, status);
 
     const struct fghm_row *const row = fghm_row();
@@ -154,7 +154,7 @@ fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fgh
                              fghm_result *result) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     int64_t offender;
-    const fghm_status status = batch_compute(focal, pool, batch, false, result, &offender);
+    const fghm_status status = batch_compute(focal, pool, batch, result, &offender);
     return fghm_result_end(result, status, offender);
 }
 
@@ -176,8 +176,8 @@ static void focal_segment(void *context, size_t segment, const struct fghm_span 
 
 /* Whether the handle asks for what only the walk over batches does. */
 static bool needs_batch(const fghm_focal *focal) {
-    return focal->rule == FGHM_RULE_SPLIT || focal->rule == FGHM_RULE_STAR ||
-           has_two_gammas(focal) || focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES;
+    return focal->rule == FGHM_FOCAL_RULE_SPLIT || focal->rule == FGHM_FOCAL_RULE_STAR ||
+           fghm_focal_has_two_gammas(focal) || focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES;
 }
 
 static fghm_status compute_as_batch(const fghm_focal *focal, fghm_pool *pool, fghm_dtype dtype,
@@ -196,7 +196,7 @@ static fghm_status compute_as_batch(const fghm_focal *focal, fghm_pool *pool, fg
         .hessian = {.data = span->hessian, .dtype = dtype},
     };
     int64_t offender;
-    const fghm_status status = batch_compute(focal, pool, &batch, true, &result, &offender);
+    const fghm_status status = batch_compute(focal, pool, &batch, &result, &offender);
     if (status == FGHM_OK && loss != NULL) {
         *loss = result.loss;
     }

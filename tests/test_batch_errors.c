@@ -397,7 +397,7 @@ static void combinations(void **state) {
         assert_refused(q, FGHM_ERROR_COMBINATION); /* of no labels */
     }
     q->b.background = 0;
-    for (fghm_rule rule = FGHM_RULE_QUALITY; rule <= FGHM_RULE_STAR; rule++) {
+    for (fghm_focal_rule rule = FGHM_FOCAL_RULE_QUALITY; rule <= FGHM_FOCAL_RULE_STAR; rule++) {
         assert_int_equal(fghm_focal_set_rule(q->focal, rule), FGHM_OK);
         assert_taken(q);
         q->b.activation = FGHM_ACTIVATION_PROBABILITY;
@@ -405,14 +405,21 @@ static void combinations(void **state) {
         q->b.activation = FGHM_ACTIVATION_SIGMOID;
         assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 3.0), FGHM_OK);
         assert_refused(q, FGHM_ERROR_COMBINATION);
-        assert_int_equal(fghm_focal_set_gamma(q->focal, 2.0), FGHM_OK);
+        assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 2.0), FGHM_OK);
+        assert_taken(q); /* which is the other one */
+        assert_int_equal(fghm_focal_clear_negative_gamma(q->focal), FGHM_OK);
     }
     q->b.label_smoothing = 0.5;
     assert_refused(q, FGHM_ERROR_COMBINATION); /* focal-star */
     q->b.label_smoothing = 0.0;
-    assert_int_equal(fghm_focal_set_gamma(q->focal, 0.0), FGHM_OK);
-    assert_refused(q, FGHM_ERROR_GAMMA);
-    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_LINEAR), FGHM_OK);
+    const double too_small[] = {0.0, 5e-324, nextafter(0x1p-10, 0.0)};
+    for (size_t k = 0; k < SUITE_COUNT(too_small); k++) {
+        assert_int_equal(fghm_focal_set_gamma(q->focal, too_small[k]), FGHM_OK);
+        assert_refused(q, FGHM_ERROR_COMBINATION); /* focal-star */
+    }
+    assert_int_equal(fghm_focal_set_gamma(q->focal, 0x1p-10), FGHM_OK);
+    assert_taken(q);
+    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_FOCAL_RULE_LINEAR), FGHM_OK);
     use_softmax(q, FGHM_I32);
     assert_taken(q);
     q->b.label_smoothing = 0.1;
@@ -420,6 +427,35 @@ static void combinations(void **state) {
     q->b.label_smoothing = 0.0;
     q->b.background = FGHM_BACKGROUND_MINUS_ONE;
     assert_refused(q, FGHM_ERROR_COMBINATION);
+    request_free(q);
+}
+
+/* What is set for negatives, which softmax does not have. */
+static void settings_that_softmax_has_not(void **state) {
+    struct request *q = request_new();
+    (void)state;
+    use_softmax(q, FGHM_I32);
+    assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 3.0), FGHM_OK);
+    assert_refused(q, FGHM_ERROR_COMBINATION);
+    assert_int_equal(fghm_focal_set_gamma(q->focal, 3.0), FGHM_OK);
+    assert_taken(q);
+    assert_int_equal(fghm_focal_set_gamma(q->focal, 2.0), FGHM_OK);
+    assert_int_equal(fghm_focal_clear_negative_gamma(q->focal), FGHM_OK);
+    for (int k = 0; k < 3; k++) {
+        const double alphas[] = {0.0, 0.5, 1.0};
+        assert_int_equal(fghm_focal_set_alpha(q->focal, alphas[k]), FGHM_OK);
+        q->b.class_alpha = NULL;
+        assert_refused(q, FGHM_ERROR_COMBINATION);
+        q->b.class_alpha = q->class_alpha;
+        assert_taken(q);
+    }
+    q->b.class_alpha = NULL;
+    assert_int_equal(fghm_focal_set_alpha(q->focal, 0.25), FGHM_OK);
+    assert_taken(q);
+    const double loss = q->result.loss;
+    assert_int_equal(fghm_focal_clear_alpha(q->focal), FGHM_OK);
+    assert_taken(q);
+    assert_true(q->result.loss == loss);
     request_free(q);
 }
 
@@ -787,21 +823,32 @@ static void all_outputs_in_the_places_of_inputs(void **state) {
  * Numbers. */
 
 static void class_arrays_out_of_range(void **state) {
-    const double alphas[] = {-DBL_MIN, nextafter(1.0, 2.0), (double)NAN, (double)INFINITY, -1.0};
-    const double weights[] = {-DBL_MIN, (double)NAN, -(double)INFINITY, -1.0};
+    const double alphas[] = {-DBL_MIN, nextafter(1.0, 2.0),    (double)NAN, (double)INFINITY,
+                             -1.0,     nextafter(0x1p-40, 0.0)};
+    const double weights[] = {-DBL_MIN,
+                              (double)NAN,
+                              -(double)INFINITY,
+                              -1.0,
+                              (double)INFINITY,
+                              nextafter(0x1p-40, 0.0),
+                              nextafter(0x1p40, 0x1p41)};
     struct request *q = request_new();
     (void)state;
     for (size_t c = 0; c < CLASSES; c++) {
         for (size_t k = 0; k < SUITE_COUNT(alphas); k++) {
             q->class_alpha[c] = alphas[k];
-            assert_refused_at(q, FGHM_ERROR_ALPHA, (int64_t)c, __LINE__);
+            assert_refused_at(q, FGHM_ERROR_RANGE, (int64_t)c, __LINE__);
         }
         q->class_alpha[c] = 1.0;
         for (size_t k = 0; k < SUITE_COUNT(weights); k++) {
             q->class_weights[c] = weights[k];
-            assert_refused_at(q, FGHM_ERROR_WEIGHT, (int64_t)c, __LINE__);
+            assert_refused_at(q, FGHM_ERROR_RANGE, (int64_t)c, __LINE__);
         }
-        q->class_weights[c] = 0.0;
+        q->class_weights[c] = 0x1p40;
+        assert_taken(q);
+        q->class_alpha[c] = q->class_weights[c] = 0x1p-40;
+        assert_taken(q);
+        q->class_alpha[c] = q->class_weights[c] = 0.0;
     }
     assert_taken(q);
     request_free(q);
@@ -912,7 +959,7 @@ static void assert_rest_done(struct request *q, const struct strided *a, size_t 
         const double got = strided_at(&q->outputs[k / count], k % count);
         if (k % count != at) {
             assert_true(got == before[k]);
-        } else if (status != FGHM_ERROR_WEIGHT || isnan(bad)) {
+        } else {
             assert_true(isnan(got));
         }
     }
@@ -929,7 +976,7 @@ static struct request *request_for_numbers(fghm_dtype dtype, int variant) {
         assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 0.5), FGHM_OK);
     }
     if (variant == 5) {
-        assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_STAR), FGHM_OK);
+        assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_FOCAL_RULE_STAR), FGHM_OK);
     }
     if (variant == 2) {
         q->b.class_alpha = q->b.class_weights = NULL;
@@ -982,38 +1029,82 @@ static void soft_targets_of_star(void **state) {
     request_free(q);
 }
 
-static void weights_out_of_range(void **state) {
-    const double bad[] = {-1.0, -0.125, (double)NAN, -(double)INFINITY};
+/* Whatever the weight of one element is, no other one sees it. */
+static void weights_are_any_numbers(void **state) {
+    const double any[] = {
+        -1.0, -0.125, 0.0, -0.0, 2.0, (double)NAN, (double)INFINITY, -(double)INFINITY};
     (void)state;
     for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_BF16; dtype++) {
         for (int variant = 0; variant < 6; variant++) {
             for (size_t at = 0; at < ELEMENTS; at++) {
                 struct request *q = request_for_numbers(dtype, variant);
-                for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
-                    assert_rest_done(q, &q->weights, at, bad[k], 1.0, FGHM_ERROR_WEIGHT);
-                }
-                strided_set(&q->weights, at, -0.0);
+                double before[OUTPUTS * ELEMENTS];
+                strided_set(&q->weights, at, 1.0);
                 assert_taken(q);
+                for (size_t k = 0; k < OUTPUTS * ELEMENTS; k++) {
+                    before[k] = strided_at(&q->outputs[k / ELEMENTS], k % ELEMENTS);
+                }
+                for (size_t w = 0; w < SUITE_COUNT(any); w++) {
+                    strided_set(&q->weights, at, any[w]);
+                    assert_taken(q);
+                    assert_int_equal(isfinite(q->result.loss) != 0, isfinite(any[w]) != 0);
+                    for (size_t k = 0; k < OUTPUTS * ELEMENTS; k++) {
+                        const double got = strided_at(&q->outputs[k / ELEMENTS], k % ELEMENTS);
+                        if (k % ELEMENTS != at) {
+                            assert_true(got == before[k]);
+                        } else if (isnan(any[w])) {
+                            assert_true(isnan(got));
+                        } else if (any[w] == -1.0) {
+                            assert_true(got == -before[k]);
+                        }
+                    }
+                }
                 request_free(q);
             }
         }
     }
 }
 
-/* Also where a class has weight 0. */
-static void softmax_weights_out_of_range(void **state) {
-    const double bad[] = {-1.0, (double)NAN, -(double)INFINITY};
+/* The same of samples; also where the class' factor is 0, which times inf is NaN. */
+static void softmax_weights_are_any_numbers(void **state) {
+    enum { SAMPLES = OUTER * INNER };
+    const double any[] = {-1.0, 0.0, (double)NAN, (double)INFINITY, -(double)INFINITY};
     (void)state;
-    for (size_t at = 0; at < OUTER * INNER; at++) {
-        for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
-            for (int zero = 0; zero < 2; zero++) {
+    for (fghm_hessian_mode mode = 0; mode < 4; mode++) {
+        for (size_t at = 0; at < SAMPLES; at++) {
+            for (size_t w = 0; w < SUITE_COUNT(any) * 2; w++) {
                 struct request *q = request_new();
+                const int zero = w % 2 == 1;
+                const double weight = any[w / 2];
+                const size_t o = at / INNER, i = at % INNER;
                 use_softmax(q, FGHM_I32);
+                assert_int_equal(fghm_focal_set_hessian_mode(q->focal, mode), FGHM_OK);
+                assert_int_equal(fghm_focal_set_hessian_floor(q->focal, 0.125), FGHM_OK);
                 q->class_weights[0] = q->class_weights[1] = q->class_weights[2] = zero ? 0 : 1;
-                strided_set(&q->weights, at, bad[k]);
-                strided_set(&q->weights, OUTER * INNER - 1, bad[k]);
-                assert_int_equal(run(q), FGHM_ERROR_WEIGHT);
-                assert_int_equal(q->result.offender, at);
+                strided_set(&q->weights, at, 1.0);
+                assert_taken(q);
+                double before[2][ELEMENTS];
+                for (size_t k = 0; k < ELEMENTS; k++) {
+                    before[0][k] = strided_at(&q->outputs[GRADIENT], k);
+                    before[1][k] = strided_at(&q->outputs[HESSIAN], k);
+                }
+                strided_set(&q->weights, at, weight);
+                assert_taken(q);
+                const double loss = strided_at(&q->outputs[ELEMENT_LOSS], at);
+                assert_int_equal(isnan(loss) != 0, isnan(weight) || (zero && isinf(weight)));
+                for (size_t k = 0; k < ELEMENTS; k++) {
+                    const int own = k / (CLASSES * INNER) == o && k % INNER == i;
+                    for (int h = 0; h < 2; h++) {
+                        const double got = strided_at(&q->outputs[h ? HESSIAN : GRADIENT], k);
+                        if (!own) {
+                            assert_true(got == before[h][k]);
+                        } else if (weight == -1.0) {
+                            assert_true(got == -before[h][k]);
+                        } else {
+                            assert_int_equal(isnan(loss) && !isnan(got), 0);
+                        }
+                    }
+                }
                 request_free(q);
             }
         }
@@ -1028,7 +1119,7 @@ static void probabilities_out_of_range(void **state) {
             for (int split = 0; split < 2; split++) {
                 struct request *q = request_for_numbers(dtype, 4);
                 if (split) {
-                    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_SPLIT), FGHM_OK);
+                    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_FOCAL_RULE_SPLIT), FGHM_OK);
                 }
                 for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
                     assert_rest_done(q, &q->logits, at, bad[k], 0.5, FGHM_ERROR_PROBABILITY);
@@ -1071,11 +1162,6 @@ static void offenders_of_many_elements(void **state) {
     assert_int_equal(q->result.offender, 31313);
     assert_int_equal(fghm_focal_batch(q->focal, pool, &q->b, &q->result), FGHM_ERROR_TARGET);
     assert_int_equal(q->result.offender, 31313);
-    /* two kinds: status and place belong together */
-    strided_set(&q->weights, 31320, -1.0);
-    const fghm_status status = fghm_focal_batch(q->focal, pool, &q->b, &q->result);
-    assert_true((status == FGHM_ERROR_TARGET && q->result.offender == 31313) ||
-                (status == FGHM_ERROR_WEIGHT && q->result.offender == 31320));
     fghm_pool_destroy(pool);
     request_free(q);
 }
@@ -1083,7 +1169,7 @@ static void offenders_of_many_elements(void **state) {
 /* The plain calls have no weights that are wrong, whatever the rule. */
 static void plain_calls_take_any_weight(void **state) {
     const struct dtype *d = *state;
-    for (fghm_rule rule = 0; rule < 4; rule++) {
+    for (fghm_focal_rule rule = 0; rule < 4; rule++) {
         for (int mode = 0; mode < 2; mode++) {
             fghm_focal *focal =
                 focal_handle(2.0, 0.25, mode ? FGHM_REDUCTION_MEAN_POSITIVES : FGHM_REDUCTION_MEAN);
@@ -1119,6 +1205,7 @@ int main(void) {
         {"label_smoothing_bounds", label_smoothing_bounds, 0},
         {"dtypes_of_arrays", dtypes_of_arrays, 0},
         {"combinations", combinations, 0},
+        {"settings_that_softmax_has_not", settings_that_softmax_has_not, 0},
         {"sizes", sizes, 0},
         {"strides_of_outputs", strides_of_outputs, 0},
         {"strides_beyond_the_address_space", strides_beyond_the_address_space, 0},
@@ -1137,8 +1224,8 @@ int main(void) {
         {"targets_out_of_range", targets_out_of_range, 0},
         {"integer_targets_out_of_range", integer_targets_out_of_range, 0},
         {"soft_targets_of_star", soft_targets_of_star, 0},
-        {"weights_out_of_range", weights_out_of_range, 0},
-        {"softmax_weights_out_of_range", softmax_weights_out_of_range, 0},
+        {"weights_are_any_numbers", weights_are_any_numbers, 0},
+        {"softmax_weights_are_any_numbers", softmax_weights_are_any_numbers, 0},
         {"probabilities_out_of_range", probabilities_out_of_range, 0},
         {"nan_is_no_error", nan_is_no_error, 0},
         {"offenders_of_many_elements", offenders_of_many_elements, 0},

@@ -452,9 +452,9 @@ static void assert_parts(const struct form *f, const struct fghm_part *a,
                   (double)(a->ignored != b->ignored ? a->ignored : a->positives),
                   (double)(a->ignored != b->ignored ? b->ignored : b->positives));
     }
-    const bool bad = b->bad_target || b->bad_weight || b->bad_probability;
-    if (a->bad_target != b->bad_target || a->bad_weight != b->bad_weight ||
-        a->bad_probability != b->bad_probability || (bad && a->offender != b->offender)) {
+    const bool bad = b->bad_target || b->bad_probability;
+    if (a->bad_target != b->bad_target || a->bad_probability != b->bad_probability ||
+        (bad && a->offender != b->offender)) {
         fail_form(f, "%s %.0f, scalar %.0f", "offender", (double)a->offender, (double)b->offender);
     }
 }

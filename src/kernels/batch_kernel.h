@@ -210,9 +210,6 @@ static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, 
                               struct tile *tile, struct fghm_part *part) {
     const struct fghm_plan *const batch = &plan->batch;
     struct fghm_span span = tile_load(batch, first, n, tile, part);
-    if (span.weights != NULL && !batch->any_weights) {
-        check_weights(first, n, span.weights, part);
-    }
     if (has_class_factors(batch) && !plan->split) {
         weigh_classes(batch, first, n, span.targets, span.weights, tile->weights);
         span.weights = tile->weights;
@@ -243,9 +240,7 @@ static __attribute__((noinline)) struct fghm_span softmax_load(const struct fghm
         }
         const double weight = plan->weights.data == NULL ? 1 : (double)tile->weights[k];
         tile->targets[k] = 1;
-        /* A weight that is none stays one, for check_weights(). */
-        const double product = weight >= 0 ? factors[0] * weight : weight;
-        tile->weights[k] = column >= 0 ? (real)product : 0;
+        tile->weights[k] = column >= 0 ? (real)(factors[0] * weight) : 0;
         tile->ignored[k] = column < 0;
     }
     const bool derivatives = plan->gradient.data != NULL || plan->hessian.data != NULL;
@@ -280,7 +275,6 @@ static inline void focal_softmax_tile(const struct fghm_focal_plan *plan, size_t
                                       struct tile *tile, struct fghm_part *part) {
     struct softmax_samples samples;
     struct fghm_span span = softmax_load(&plan->batch, first, n, &samples, tile);
-    check_weights(first, n, tile->weights, part);
     /* The Hessian's mode is for the Hessian of the logits. */
     struct fghm_focal_plan margins = *plan;
     margins.constants.absolute = false;

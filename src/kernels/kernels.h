@@ -103,7 +103,6 @@ struct fghm_plan {
     struct fghm_shape shape;
     struct fghm_array logits, targets, weights;
     struct fghm_array element_loss, gradient, hessian, harmonizing_weight;
-    bool any_weights;    /* negative ones and NaN are no error */
     bool counting;       /* whether positives are to be counted */
     bool labels;         /* targets are labels of samples */
     int64_t first_label; /* the label of class 0 */
@@ -121,7 +120,7 @@ struct fghm_plan {
 struct fghm_part {
     double sum, sum_error; /* of the losses: the sum is that of both */
     uint64_t positives, ignored;
-    bool bad_target, bad_weight, bad_probability;
+    bool bad_target, bad_probability;
     size_t offender;
 };
 

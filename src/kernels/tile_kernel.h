@@ -417,24 +417,9 @@ static inline size_t dense_targets(const struct fghm_plan *plan, size_t n, const
 
 /* One kind of offence is reported: the one that is found first. */
 static inline void found_offender(bool *kind, struct fghm_part *part, size_t place) {
-    if (!part->bad_target && !part->bad_weight && !part->bad_probability) {
+    if (!part->bad_target && !part->bad_probability) {
         part->offender = place;
         *kind = true;
-    }
-}
-
-/* Weights are >= 0. */
-static inline void check_weights(size_t first, size_t n, const real *weights,
-                                 struct fghm_part *part) {
-    uint32_t bad = 0;
-    for (size_t k = 0; k < n; k++) {
-        bad |= !(weights[k] >= 0);
-    }
-    for (size_t k = 0; bad && k < n; k++) {
-        if (!(weights[k] >= 0)) {
-            found_offender(&part->bad_weight, part, first + k);
-            return;
-        }
     }
 }
 
