@@ -61,8 +61,6 @@ static const struct {
     {FGHM_ERROR_TARGET, -26},
     {FGHM_ERROR_PROBABILITY, -27},
     {FGHM_ERROR_SCORE, -28},
-    {FGHM_ERROR_GAMMA, -101},
-    {FGHM_ERROR_ALPHA, -102},
     {FGHM_ERROR_REDUCTION, -103},
     {FGHM_ERROR_NORMALIZER, -104},
     {FGHM_ERROR_BINS, -105},
@@ -71,14 +69,11 @@ static const struct {
     {FGHM_ERROR_MOMENTUM_RULE, -108},
     {FGHM_ERROR_WEIGHT_CAP, -109},
     {FGHM_ERROR_MU, -110},
-    {FGHM_ERROR_RULE, -111},
-    {FGHM_ERROR_HESSIAN, -112},
     {FGHM_ERROR_DESCRIPTOR, -113},
     {FGHM_ERROR_ACTIVATION, -114},
     {FGHM_ERROR_TARGET_FORM, -115},
     {FGHM_ERROR_BACKGROUND, -116},
     {FGHM_ERROR_LABEL_SMOOTHING, -117},
-    {FGHM_ERROR_WEIGHT, -118},
 };
 
 static void status_strings(void **state) {

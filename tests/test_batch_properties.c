@@ -1127,7 +1127,9 @@ static void best_constants_of_extremes(void **state) {
         const double positives = ends[k % 4], negatives = ends[k / 4 % 4];
         fghm_focal *focal = focal_handle(gammas[k / 16], 0x1p-40, FGHM_REDUCTION_SUM);
         double best = (double)NAN;
+        errno = 4711;
         assert_int_equal(fghm_focal_best_constant(focal, positives, negatives, &best), FGHM_OK);
+        assert_int_equal(errno, 4711);
         assert_true(isfinite(best));
         fghm_focal_destroy(focal);
     }
@@ -1457,6 +1459,8 @@ static void ends_of_calibration(void **state) {
                      FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_calibrate_f32(focal, NULL, 1, got_f32, NULL),
                      FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_calibrate_f64(focal, NULL, SIZE_MAX / 8 - 1, x, got),
+                     FGHM_ERROR_SIZE);
     assert_int_equal(fghm_focal_calibrate_f64(focal, NULL, 0, NULL, NULL), FGHM_OK);
     assert_int_equal(fghm_focal_calibrate_f32(focal, NULL, 0, NULL, NULL), FGHM_OK);
     assert_int_equal(fghm_focal_set_rule(focal, FGHM_FOCAL_RULE_STAR), FGHM_OK);
