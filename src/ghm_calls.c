@@ -75,10 +75,12 @@ static void count_batch_segment(void *context, size_t segment, size_t first, siz
 /* Rows of counts for a call: on the stack where they are few. */
 #define COUNTS_ON_STACK (FGHM_BINS_MAX + 1)
 
-static void add_counts(uint64_t *to, const uint64_t *from, size_t n) {
+static fghm_status add_counts(uint64_t *to, const uint64_t *from, size_t n) {
+    FGHM_REQUIRE(fghm_counts_fit(n, to, from), FGHM_ERROR_COUNTS);
     for (size_t i = 0; i < n; i++) {
         to[i] += from[i];
     }
+    return FGHM_OK;
 }
 
 /* Contiguous elements -------------------------------------------------------------- */
@@ -176,8 +178,7 @@ static fghm_status plain_count(const struct plain *plain, size_t capacity, uint6
     memset(added, 0, size * sizeof added[0]);
     const fghm_status counted = count_span(plain, added);
     FGHM_REQUIRE(counted == FGHM_OK, counted);
-    add_counts(counts, added, size);
-    return FGHM_OK;
+    return add_counts(counts, added, size);
 }
 
 static fghm_status plain_apply(const struct plain *plain, double *loss) {
@@ -419,7 +420,9 @@ fghm_status fghm_ghm_count_batch(const fghm_ghm *ghm, fghm_pool *pool, const fgh
     struct fghm_part found;
     status = count_batch(&batched, added, &found, &offender);
     if (status == FGHM_OK) {
-        add_counts(counts, added, ghm->histograms * (ghm->bins + 1));
+        status = add_counts(counts, added, ghm->histograms * (ghm->bins + 1));
+    }
+    if (status == FGHM_OK) {
         const fghm_result value = result_of(&batched, &found, 1);
         fghm_result_give(result, &value);
     }

@@ -72,8 +72,11 @@ enum fghm_ghm_kind_values {
 };
 
 /* The largest number of bins, and of histograms. */
-#define FGHM_BINS_MAX 4096
-#define FGHM_HISTOGRAMS_MAX 65536
+enum fghm_ghm_limits {
+    FGHM_GHM_LIMIT_INVALID = -1,
+    FGHM_BINS_MAX = 4096,
+    FGHM_HISTOGRAMS_MAX = 65536
+};
 
 /* Makes a handle with 10 bins of equal width, one histogram, no momentum, mu 0.02, loss
  * weight 1, FGHM_REDUCTION_MEAN and no history.
@@ -84,6 +87,8 @@ FGHM_API fghm_status fghm_ghm_create(fghm_ghm **ghm, fghm_ghm_kind kind);
 FGHM_API fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind);
 
 /* Frees it.  NULL is a no-op. */
+FGHM_API fghm_status fghm_ghm_clone(const fghm_ghm *ghm, fghm_ghm **copy);
+FGHM_API fghm_status fghm_ghm_create_from_state(fghm_ghm **ghm, size_t size, const void *state);
 FGHM_API void fghm_ghm_destroy(fghm_ghm *ghm);
 
 /* Bins of equal width, 1 to FGHM_BINS_MAX.  Forgets the history.
@@ -110,8 +115,6 @@ FGHM_API fghm_status fghm_ghm_get_histograms(const fghm_ghm *ghm, size_t *histog
 
 /* mu of GHM-R, 0.02 until set.  Forgets the history.
  * Errors: NULL_HANDLE, MU, MEMORY; the handle is then as it was. */
-#define FGHM_MU_MIN 1e-30
-#define FGHM_MU_MAX 1e30
 FGHM_API fghm_status fghm_ghm_set_mu(fghm_ghm *ghm, double mu);
 
 /* Errors: NULL_HANDLE, NULL_POINTER. */
@@ -131,12 +134,15 @@ typedef int32_t fghm_ghm_momentum_rule;
  * so that w needs no correction for it: the first step is that of no momentum, and so is
  * every one if the histogram stays the same.  w is never more than 1 / (1 - m) times T / (R_b n),
  * however rarely a bin is visited. */
-#define FGHM_GHM_MOMENTUM_CORRECTED 0
+enum fghm_ghm_momentum_rule_values {
+    FGHM_GHM_MOMENTUM_INVALID = -1,
+    FGHM_GHM_MOMENTUM_CORRECTED = 0,
+    FGHM_GHM_MOMENTUM_REFERENCE = 1
+};
 /* mmdetection's rule, for published runs: S_b = m S_b + (1 - m) R_b for bins with R_b > 0,
  * the others stay, and w_b = min(total / (S_b n), cap).  The first step's weights are
  * 1 / (1 - m) times too large, and a bin's are again after it has been empty since the
  * start.  (mmdetection holds S in float, this library in double.) */
-#define FGHM_GHM_MOMENTUM_REFERENCE 1
 
 /* FGHM_GHM_MOMENTUM_CORRECTED until set.  Errors: NULL_HANDLE, MOMENTUM_RULE. */
 FGHM_API fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_ghm_momentum_rule rule);
@@ -147,8 +153,12 @@ FGHM_API fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_ghm_mo
 /* What n counts. */
 typedef int32_t fghm_ghm_divisor;
 
-#define FGHM_GHM_DIVISOR_NONEMPTY_BINS 0 /* bins with elements in this batch: the code */
-#define FGHM_GHM_DIVISOR_ALL_BINS 1      /* all bins: the paper */
+enum fghm_ghm_divisor_values {
+    FGHM_GHM_DIVISOR_INVALID = -1,
+    FGHM_GHM_DIVISOR_NONEMPTY_BINS,
+    FGHM_GHM_DIVISOR_ALL_BINS
+}; /* bins with elements in this batch: the code */
+   /* all bins: the paper */
 
 /* FGHM_GHM_DIVISOR_NONEMPTY_BINS until set.  Errors: NULL_HANDLE, DIVISOR. */
 FGHM_API fghm_status fghm_ghm_set_divisor(fghm_ghm *ghm, fghm_ghm_divisor divisor);
@@ -324,7 +334,7 @@ FGHM_API fghm_status fghm_ghm_get_weights(const fghm_ghm *ghm, size_t capacity, 
 
 /* How many bins of a histogram had elements at the last update.
  * Errors: NULL_HANDLE, NULL_POINTER, HISTOGRAMS (there is no such one). */
-FGHM_API fghm_status fghm_ghm_get_nonempty(const fghm_ghm *ghm, size_t histogram, size_t *nonempty);
+FGHM_API fghm_status fghm_ghm_get_nonempty(const fghm_ghm *ghm, size_t capacity, size_t *nonempty);
 
 /* How many updates there have been.  Errors: NULL_HANDLE, NULL_POINTER. */
 FGHM_API fghm_status fghm_ghm_get_steps(const fghm_ghm *ghm, uint64_t *steps);
