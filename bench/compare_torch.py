@@ -109,9 +109,9 @@ class Library:
             fail(f"Asked for {threads} threads, got {made.value}")
 
     def counts(self):
-        counts = numpy.zeros(BINS, dtype=numpy.uint64)
-        self.check(self.c.fghm_ghm_get_counts(self.ghm, BINS, counts.ctypes.data))
-        return counts
+        counts = numpy.zeros(BINS + 1, dtype=numpy.uint64)
+        self.check(self.c.fghm_ghm_get_counts(self.ghm, BINS + 1, counts.ctypes.data))
+        return counts[:BINS]
 
 
 # What is compared -----------------------------------------------------------

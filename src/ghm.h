@@ -6,8 +6,9 @@
 
 #include "bins.h"
 #include "focalghm/ghm.h"
+#include "settings.h"
 
-/* What is set by the caller. */
+/* What is set by the caller, but the bins and the number of histograms. */
 struct ghm_settings {
     double momentum;
     fghm_ghm_momentum_rule momentum_rule;
@@ -18,6 +19,9 @@ struct ghm_settings {
     fghm_reduction reduction;
     double normalizer;
 };
+
+/* The table of them. */
+extern const struct fghm_settings fghm_ghm_settings;
 
 /* What updates have left.  Arrays have a row for each histogram. */
 struct ghm_history {
@@ -32,7 +36,7 @@ struct fghm_ghm {
     fghm_ghm_kind kind;
     struct ghm_settings settings;
     size_t bins, histograms;
-    bool uniform;
+    bool uniform;  /* bins of equal width, whose real edges are not all doubles */
     double *edges; /* bins + 1 */
     struct fghm_bin_tables tables;
     struct ghm_history history;
@@ -53,9 +57,14 @@ bool fghm_ghm_edges_fit(size_t bins, const double *edges);
 /* The number of valid elements in a row of counts. */
 uint64_t fghm_ghm_row_total(const fghm_ghm *ghm, const uint64_t *counts, size_t histogram);
 
-/* Makes `*ghm`, which has its kind, one with these settings, edges (NULL: equal width) and
- * histograms, and an empty history; on an error it is as it was. */
-fghm_status fghm_ghm_rebuild(fghm_ghm *ghm, const struct ghm_settings *settings, size_t bins,
-                             const double *edges, size_t histograms);
+/* Whether n counts, and with them n more (or NULL), add up to less than 2^64. */
+bool fghm_counts_fit(size_t n, const uint64_t *counts, const uint64_t *more);
+
+/* A new handle with an empty history; edges NULL: equal width. */
+fghm_status fghm_ghm_make(fghm_ghm **ghm, fghm_ghm_kind kind, const struct ghm_settings *settings,
+                          size_t bins, const double *edges, size_t histograms);
+
+/* Puts `other` into the place of what the handle was, and frees that. */
+void fghm_ghm_replace(fghm_ghm *ghm, fghm_ghm *other);
 
 #endif

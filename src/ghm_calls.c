@@ -130,10 +130,12 @@ static void counts_free(uint64_t *counts, const uint64_t few[COUNTS_ON_STACK]) {
     }
 }
 
-static void add_counts(uint64_t *to, const uint64_t *from, size_t n) {
+static fghm_status add_counts(uint64_t *to, const uint64_t *from, size_t n) {
+    FGHM_REQUIRE(fghm_counts_fit(n, to, from), FGHM_ERROR_COUNTS);
     for (size_t i = 0; i < n; i++) {
         to[i] += from[i];
     }
+    return FGHM_OK;
 }
 
 /* Contiguous elements -------------------------------------------------------------- */
@@ -232,9 +234,9 @@ static fghm_status plain_count(const struct plain *plain, size_t capacity, uint6
     uint64_t few[COUNTS_ON_STACK];
     uint64_t *const added = counts_room(plain->ghm, few);
     FGHM_REQUIRE(added != NULL, FGHM_ERROR_MEMORY);
-    const fghm_status status = count_span(plain, added);
+    fghm_status status = count_span(plain, added);
     if (status == FGHM_OK) {
-        add_counts(counts, added, size);
+        status = add_counts(counts, added, size);
     }
     counts_free(added, few);
     return status;
@@ -479,7 +481,9 @@ static fghm_status batch_count(const fghm_ghm *ghm, fghm_pool *pool, const fghm_
     const struct found found = count_batch(&batched, added, report);
     fghm_status status = found.status;
     if (status == FGHM_OK) {
-        add_counts(counts, added, ghm->histograms * (ghm->bins + 1));
+        status = add_counts(counts, added, ghm->histograms * (ghm->bins + 1));
+    }
+    if (status == FGHM_OK) {
         *value = result_of(&batched, &found, 1);
     }
     counts_free(added, few);

@@ -233,7 +233,7 @@ static void refused_arguments_allocate_nothing(void **state) {
 
 struct content {
     size_t bins;
-    uint64_t counts[16];
+    uint64_t counts[17];
     double weights[16];
     double edges[17];
 };
@@ -242,7 +242,7 @@ static struct content content_of(const fghm_ghm *ghm) {
     struct content c;
     memset(&c, 0, sizeof c);
     assert_int_equal(fghm_ghm_get_bins(ghm, &c.bins), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 16, c.counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 17, c.counts), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, 16, c.weights), FGHM_OK);
     assert_int_equal(fghm_ghm_get_edges(ghm, 17, c.edges), FGHM_OK);
     return c;
@@ -270,6 +270,7 @@ static void set_bins_without_memory(void **state) {
             struct content before, after;
             fghm_status status;
             assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
+            assert_int_equal(fghm_ghm_reset(ghm), FGHM_OK);
             before = content_of(ghm);
             assert_true(++k < MOST);
             watch(k);
@@ -316,6 +317,22 @@ static fghm_status load(fghm_ghm *ghm) {
     return fghm_ghm_load(ghm, state_of_others.size, state_of_others.bytes);
 }
 
+static fghm_status create_from_state(fghm_ghm *ghm) {
+    fghm_ghm *made = NULL;
+    const fghm_status status =
+        fghm_ghm_create_from_state(&made, state_of_others.size, state_of_others.bytes);
+    (void)ghm;
+    fghm_ghm_destroy(made);
+    return status;
+}
+
+static fghm_status clone(fghm_ghm *ghm) {
+    fghm_ghm *copy = NULL;
+    const fghm_status status = fghm_ghm_clone(ghm, &copy);
+    fghm_ghm_destroy(copy);
+    return status;
+}
+
 static fghm_status density(fghm_ghm *ghm) {
     return fghm_ghm_density_f32(ghm, NULL, SAMPLES * CLASSES, inputs, targets, NULL, outputs);
 }
@@ -350,6 +367,8 @@ static const struct operation {
     {"set_mu", FGHM_GHM_REGRESSION, 1, false, set_mu},
     {"set_histograms", FGHM_GHM_CLASSIFICATION, 2, false, set_histograms},
     {"load", FGHM_GHM_CLASSIFICATION, 1, true, load},
+    {"create_from_state", FGHM_GHM_CLASSIFICATION, 1, true, create_from_state},
+    {"clone", FGHM_GHM_CLASSIFICATION, 3, true, clone},
     {"density", FGHM_GHM_CLASSIFICATION, 1, true, density},
     {"count", FGHM_GHM_CLASSIFICATION, CLASSES, true, count},
     {"step", FGHM_GHM_CLASSIFICATION, CLASSES, true, step},

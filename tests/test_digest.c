@@ -226,9 +226,9 @@ static void digest_batch(struct inputs *in, const struct setting *s, enum form f
 }
 
 static uint64_t digest_histogram(uint64_t digest, const fghm_ghm *ghm, size_t bins) {
-    static uint64_t counts[FGHM_BINS_MAX];
+    static uint64_t counts[FGHM_BINS_MAX + 1];
     static double numbers[FGHM_BINS_MAX + 1];
-    assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, bins + 1, counts), FGHM_OK);
     for (size_t b = 0; b < bins; b++) {
         digest = digest_bits(digest, counts[b], sizeof counts[b]);
     }

@@ -128,13 +128,13 @@ static void model_weight(mpfr_t w, const struct model *m, size_t bin) {
 
 /* The counts and weights that the handle reads back. */
 static void check_histogram(const fghm_ghm *ghm, const struct model *m) {
-    uint64_t *counts = calloc(m->bins, sizeof *counts);
+    uint64_t *counts = calloc(m->bins + 1, sizeof *counts);
     double *weights = calloc(m->bins, sizeof *weights);
     mpfr_t w;
     mpfr_init2(w, WIDE_BITS);
     assert_non_null(counts);
     assert_non_null(weights);
-    assert_int_equal(fghm_ghm_get_counts(ghm, m->bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, m->bins + 1, counts), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, m->bins, weights), FGHM_OK);
     for (size_t i = 0; i < m->bins; i++) {
         if (counts[i] != m->counts[i]) {
@@ -241,7 +241,7 @@ static void edges_are_quotients(void **state) {
 /* Which element a wrong histogram comes from: each alone. */
 static void blame(struct batch *b, size_t bins) {
     fghm_ghm *ghm = ghmc_handle(bins, FGHM_REDUCTION_MEAN);
-    uint64_t *counts = calloc(bins, sizeof *counts);
+    uint64_t *counts = calloc(bins + 1, sizeof *counts);
     int shown = 0;
     assert_non_null(counts);
     for (size_t i = 0; i < b->n && shown < 5; i++) {
@@ -249,7 +249,7 @@ static void blame(struct batch *b, size_t bins) {
         assert_int_equal(b->d->ghm(ghm, NULL, 1, dtype_at(b->d, b->logits, i),
                                    dtype_at(b->d, b->targets, i), NULL, NULL, NULL, NULL, NULL),
                          FGHM_OK);
-        assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, bins + 1, counts), FGHM_OK);
         while (got < bins && counts[got] == 0) {
             got++;
         }
@@ -268,10 +268,10 @@ static void blame(struct batch *b, size_t bins) {
 static void check_counts(struct batch *b, size_t bins) {
     fghm_ghm *ghm = ghmc_handle(bins, FGHM_REDUCTION_MEAN);
     struct model m = model_new(b, bins);
-    uint64_t *counts = calloc(bins, sizeof *counts);
+    uint64_t *counts = calloc(bins + 1, sizeof *counts);
     assert_non_null(counts);
     assert_int_equal(batch_ghm(b, ghm, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, bins + 1, counts), FGHM_OK);
     if (memcmp(counts, m.counts, bins * sizeof *counts) != 0) {
         blame(b, bins);
         fail_msg("%s: wrong counts with %zu bins, seed %llu", b->d->name, bins,
@@ -351,11 +351,11 @@ static void counts_at_the_edges(void **state) {
 static void check_soft_counts(struct batch *b, size_t bins, const uint64_t *near) {
     fghm_ghm *ghm = ghmc_handle(bins, FGHM_REDUCTION_MEAN);
     struct model m = model_new(b, bins);
-    uint64_t *counts = calloc(bins, sizeof *counts);
+    uint64_t *counts = calloc(bins + 1, sizeof *counts);
     uint64_t got = 0, want = 0;
     assert_non_null(counts);
     assert_int_equal(batch_ghm(b, ghm, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, bins + 1, counts), FGHM_OK);
     for (size_t i = 0; i < bins; i++) {
         uint64_t apart;
         got += counts[i];
@@ -560,9 +560,9 @@ static void masked_elements_are_not_there(void **state) {
 }
 
 static void assert_empty_histogram(const fghm_ghm *ghm, size_t bins) {
-    uint64_t counts[FGHM_BINS_MAX];
+    uint64_t counts[FGHM_BINS_MAX + 1];
     double weights[FGHM_BINS_MAX];
-    assert_int_equal(fghm_ghm_get_counts(ghm, bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, bins + 1, counts), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, bins, weights), FGHM_OK);
     for (size_t i = 0; i < bins; i++) {
         assert_true(counts[i] == 0 && weights[i] == 0.0);
@@ -681,12 +681,12 @@ static void infinite_logits(void **state) {
     const double inf = (double)INFINITY;
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
     struct batch b = batch_new(d, 8);
-    uint64_t counts[10];
+    uint64_t counts[11];
     for (size_t i = 0; i < b.n; i++) {
         batch_put(&b, i, i % 2 ? inf : -inf, (double)(i / 2 % 2));
     }
     assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 10, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 11, counts), FGHM_OK);
     assert_true(counts[0] == 4 && counts[9] == 4);
     assert_true(b.loss == inf);
     for (size_t i = 0; i < b.n; i++) {
@@ -705,11 +705,11 @@ static void infinite_logits_of_soft_targets(void **state) {
     const struct dtype *d = *state;
     fghm_ghm *ghm = ghmc_handle(4, FGHM_REDUCTION_SUM);
     struct batch b = batch_new(d, 2);
-    uint64_t counts[4];
+    uint64_t counts[5];
     batch_put(&b, 0, (double)INFINITY, 0.75);
     batch_put(&b, 1, -(double)INFINITY, 0.625);
     assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 4, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 5, counts), FGHM_OK);
     assert_true(counts[0] == 0 && counts[1] == 1 && counts[2] == 1 && counts[3] == 0);
     for (size_t i = 0; i < b.n; i++) {
         assert_true(d->get(b.out[ELEMENT_LOSS], i) == (double)INFINITY);
@@ -782,11 +782,11 @@ static void weights_add_up_to_total(void **state) {
     for (size_t k = 0; k < SUITE_COUNT(bins_list); k++) {
         fghm_ghm *ghm = ghmc_handle(bins_list[k], FGHM_REDUCTION_MEAN);
         struct batch b = batch_new(d, 503);
-        uint64_t counts[FGHM_BINS_MAX], total = 0;
+        uint64_t counts[FGHM_BINS_MAX + 1], total = 0;
         double weights[FGHM_BINS_MAX], sum = 0.0;
         fill(&b, &r, bins_list[k]);
         assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-        assert_int_equal(fghm_ghm_get_counts(ghm, bins_list[k], counts), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, bins_list[k] + 1, counts), FGHM_OK);
         assert_int_equal(fghm_ghm_get_weights(ghm, bins_list[k], weights), FGHM_OK);
         for (size_t i = 0; i < bins_list[k]; i++) {
             total += counts[i];
@@ -802,13 +802,14 @@ static void weights_add_up_to_total(void **state) {
 /* -------------------------------------------------------------------------
  * State, order, shape. */
 
-static void set_bins_empties_the_histogram(void **state) {
+static void set_bins_after_a_reset(void **state) {
     const struct dtype *d = *state;
     const size_t to[] = {10, 5, 4096, 1, 10};
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     assert_empty_histogram(ghm, 10);
     for (size_t i = 0; i < SUITE_COUNT(to); i++) {
         count_something(d, ghm);
+        assert_int_equal(fghm_ghm_reset(ghm), FGHM_OK);
         assert_int_equal(fghm_ghm_set_bins(ghm, to[i]), FGHM_OK);
         assert_empty_histogram(ghm, to[i]);
     }
@@ -819,14 +820,14 @@ static void set_bins_empties_the_histogram(void **state) {
 static void other_setters_keep_the_histogram(void **state) {
     const struct dtype *d = *state;
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-    uint64_t before[10], after[10];
+    uint64_t before[11], after[11];
     count_something(d, ghm);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 10, before), FGHM_OK);
-    assert_int_equal(fghm_ghm_set_bins(ghm, 0), FGHM_ERROR_BINS);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 11, before), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_bins(ghm, 0), FGHM_ERROR_RANGE);
     assert_int_equal(fghm_ghm_set_reduction(ghm, FGHM_REDUCTION_SUM), FGHM_OK);
-    assert_int_equal(fghm_ghm_set_reduction(ghm, 9), FGHM_ERROR_REDUCTION);
+    assert_int_equal(fghm_ghm_set_reduction(ghm, 9), FGHM_ERROR_CONSTANT);
     assert_int_equal(fghm_ghm_set_normalizer(ghm, 5.0), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 10, after), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 11, after), FGHM_OK);
     assert_memory_equal(before, after, sizeof before);
     fghm_ghm_destroy(ghm);
 }
@@ -928,20 +929,20 @@ static void threads_change_no_bit(void **state) {
     struct random r = random_for(17);
     fghm_ghm *ghm = ghmc_handle(30, FGHM_REDUCTION_MEAN);
     struct batch serial = batch_new(d, 300007), b = batch_new(d, 300007);
-    uint64_t want[30], got[30];
+    uint64_t want[31], got[31];
     for (size_t i = 0; i < serial.n; i++) {
         double t = i % 3 ? (double)(random_bits(&r) & 1) : random_uniform(&r, 0.0, 1.0);
         batch_put(&serial, i, 3.0 * random_normal(&r), t);
     }
     copy_inputs(&b, &serial);
     assert_int_equal(batch_ghm(&serial, ghm, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 30, want), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 31, want), FGHM_OK);
     for (size_t threads = 0; threads <= 5; threads++) {
         fghm_pool *pool = NULL;
         assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
         assert_int_equal(batch_ghm(&b, ghm, pool), FGHM_OK);
         batch_assert_same(&serial, &b);
-        assert_int_equal(fghm_ghm_get_counts(ghm, 30, got), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, 31, got), FGHM_OK);
         assert_memory_equal(want, got, sizeof want);
         fghm_pool_destroy(pool);
     }
@@ -956,10 +957,10 @@ static void bad_target_on_any_thread(void **state) {
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     fghm_pool *pool = NULL;
     struct batch b = batch_new(d, 300007);
-    uint64_t before[10], after[10];
+    uint64_t before[11], after[11];
     assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
     count_something(d, ghm);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 10, before), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 11, before), FGHM_OK);
     for (size_t where = 0; where < 3; where++) {
         size_t at = where * (b.n - 1) / 2;
         d->put(b.targets, at, 1.5);
@@ -970,7 +971,7 @@ static void bad_target_on_any_thread(void **state) {
         for (size_t i = 0; i < OUTPUTS * b.n; i++) {
             assert_true(d->get(b.out[i % OUTPUTS], i / OUTPUTS) == 0.0);
         }
-        assert_int_equal(fghm_ghm_get_counts(ghm, 10, after), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, 11, after), FGHM_OK);
         assert_memory_equal(before, after, sizeof before);
     }
     fghm_pool_destroy(pool);
@@ -999,7 +1000,7 @@ int main(void) {
         {"loss_is_the_mean_of_bin_means", loss_is_the_mean_of_bin_means, 1},
         {"equal_bins_give_plain_cross_entropy", equal_bins_give_plain_cross_entropy, 1},
         {"weights_add_up_to_total", weights_add_up_to_total, 1},
-        {"set_bins_empties_the_histogram", set_bins_empties_the_histogram, 1},
+        {"set_bins_after_a_reset", set_bins_after_a_reset, 1},
         {"other_setters_keep_the_histogram", other_setters_keep_the_histogram, 1},
         {"earlier_batches_do_not_matter", earlier_batches_do_not_matter, 1},
         {"order_does_not_matter", order_does_not_matter, 1},

@@ -586,23 +586,24 @@ static long double model_weight(const struct combination *c, const struct histog
 
 static void check_histograms(const struct combination *c, const fghm_ghm *ghm,
                              const struct model *m) {
-    static uint64_t counts[CLASSES_MAX * BINS_MAX];
+    static uint64_t counts[CLASSES_MAX * (BINS_MAX + 1)];
+    static size_t nonempty[CLASSES_MAX];
     static double weights[CLASSES_MAX * BINS_MAX];
     const size_t rows = c->apart ? c->classes : 1;
-    assert_int_equal(fghm_ghm_get_counts(ghm, rows * c->bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, rows * (c->bins + 1), counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_nonempty(ghm, rows, nonempty), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, rows * c->bins, weights), FGHM_OK);
     for (size_t h = 0; h < rows; h++) {
-        size_t nonempty = SIZE_MAX;
-        assert_int_equal(fghm_ghm_get_nonempty(ghm, h, &nonempty), FGHM_OK);
-        if (nonempty != m->histograms[h].nonempty) {
+        if (nonempty[h] != m->histograms[h].nonempty) {
             failed(c, "nonempty", h);
         }
         for (size_t b = 0; b < c->bins; b++) {
             const long double w = model_weight(c, &m->histograms[h], b);
             const uint64_t count = m->histograms[h].counts[b];
-            if (counts[h * c->bins + b] != count) {
+            const uint64_t got = counts[h * (c->bins + 1) + b];
+            if (got != count) {
                 if (failed(c, "count", h * c->bins + b)) {
-                    printf("  %llu, want %llu\n", (unsigned long long)counts[h * c->bins + b],
+                    printf("  %llu, want %llu\n", (unsigned long long)got,
                            (unsigned long long)count);
                 }
             }
@@ -787,7 +788,7 @@ static void check_class(const struct combination *c, const struct arrays *a, siz
                         const fghm_ghm *all, double divisor, fghm_ghm *alone) {
     const size_t n = c->outer * c->inner;
     struct strided inputs[3], outputs[RESULTS];
-    uint64_t counts[BINS_MAX], rows[CLASSES_MAX * BINS_MAX];
+    uint64_t counts[BINS_MAX + 1], rows[CLASSES_MAX * (BINS_MAX + 1)];
     double weights[BINS_MAX], weight_rows[CLASSES_MAX * BINS_MAX];
     fghm_result result = FGHM_RESULT_INIT;
     for (int k = 0; k < 3; k++) {
@@ -813,11 +814,11 @@ static void check_class(const struct combination *c, const struct arrays *a, siz
     b.hessian = strided_output(&outputs[HESSIAN]);
     b.harmonizing_weight = strided_output(&outputs[HARMONIZING]);
     assert_int_equal(fghm_ghm_step_batch(alone, NULL, &b, &result), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(all, c->classes * c->bins, rows), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(alone, c->bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(all, c->classes * (c->bins + 1), rows), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(alone, c->bins + 1, counts), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(all, c->classes * c->bins, weight_rows), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(alone, c->bins, weights), FGHM_OK);
-    if (memcmp(rows + class_index * c->bins, counts, c->bins * sizeof counts[0]) != 0 ||
+    if (memcmp(rows + class_index * (c->bins + 1), counts, (c->bins + 1) * sizeof counts[0]) != 0 ||
         memcmp(weight_rows + class_index * c->bins, weights, c->bins * sizeof weights[0]) != 0) {
         failed(c, "row of a class", class_index);
     }
@@ -1128,11 +1129,11 @@ static void plain_calls_are_batches(void **state) {
         fghm_ghm *const ghm = handle_of(&c), *const other = handle_of(&c);
         fghm_result result = FGHM_RESULT_INIT;
         const fghm_batch b = batch_of(&c, &a, a.plain, ~0u);
-        uint64_t counts[BINS_MAX], other_counts[BINS_MAX];
+        uint64_t counts[BINS_MAX + 1], other_counts[BINS_MAX + 1];
         assert_int_equal(fghm_ghm_step_batch(ghm, pool, &b, &result), FGHM_OK);
         assert_int_equal(plain_step(&c, other, pool, &a, c.outer, &loss), FGHM_OK);
-        assert_int_equal(fghm_ghm_get_counts(ghm, c.bins, counts), FGHM_OK);
-        assert_int_equal(fghm_ghm_get_counts(other, c.bins, other_counts), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, c.bins + 1, counts), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(other, c.bins + 1, other_counts), FGHM_OK);
         assert_memory_equal(counts, other_counts, c.bins * sizeof counts[0]);
         for (int output = 0; output < OUTPUTS; output++) {
             const size_t at =
@@ -1321,7 +1322,7 @@ static size_t exact_bin(size_t bins, const double *edges, double x) {
 /* Counts, and w of each element. */
 static void check_edges(const struct dtype *d, size_t bins, const double *edges, size_t n,
                         const void *logits, const unsigned char *targets) {
-    static uint64_t counts[FGHM_BINS_MAX], got[FGHM_BINS_MAX];
+    static uint64_t counts[FGHM_BINS_MAX], got[FGHM_BINS_MAX + 1];
     static double weights[FGHM_BINS_MAX];
     const fghm_dtype real = d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
     fghm_ghm *const ghm = ghmc_handle(1, FGHM_REDUCTION_MEAN);
@@ -1344,7 +1345,7 @@ static void check_edges(const struct dtype *d, size_t bins, const double *edges,
     }
     assert_int_equal(fghm_ghm_set_edges(ghm, bins, edges), FGHM_OK);
     assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &b, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, bins, got), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, bins + 1, got), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, bins, weights), FGHM_OK);
     for (size_t k = 0; k < bins; k++) {
         if (got[k] != counts[k]) {
@@ -1408,7 +1409,7 @@ static void infinite_logits(void **state) {
     const double inf = (double)INFINITY;
     const double logits[N] = {inf, -inf, inf, -inf}, targets[N] = {1.0, 0.0, 0.0, 1.0};
     double loss[N], gradient[N], hessian[N], w[N];
-    uint64_t counts[10];
+    uint64_t counts[11];
     fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
     fghm_batch b = descriptor_of(1, 1, N);
     b.logits = (fghm_input){.data = logits, .dtype = FGHM_F64};
@@ -1419,7 +1420,7 @@ static void infinite_logits(void **state) {
     b.harmonizing_weight = (fghm_output){.data = w, .dtype = FGHM_F64};
     (void)state;
     assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &b, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 10, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 11, counts), FGHM_OK);
     assert_int_equal(counts[0], 2);
     assert_int_equal(counts[9], 2);
     for (int k = 0; k < N; k++) {

@@ -81,6 +81,17 @@ static struct request *request_new(bool regression) {
     return q;
 }
 
+/* Again with a history. */
+static void set_histograms(struct request *q, size_t histograms) {
+    uint64_t counts[SIZE_ALL];
+    for (size_t k = 0; k < SIZE_ALL; k++) {
+        counts[k] = k % 7;
+    }
+    assert_int_equal(fghm_ghm_reset(q->ghm), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_histograms(q->ghm, histograms), FGHM_OK);
+    assert_int_equal(fghm_ghm_update(q->ghm, SIZE_ALL, counts), FGHM_OK);
+}
+
 static void request_free(struct request *q) {
     strided_free(&q->logits);
     strided_free(&q->targets);
@@ -181,7 +192,7 @@ static void small_capacity(struct request *q) {
 }
 
 static void small_capacity_apart(struct request *q) {
-    assert_int_equal(fghm_ghm_set_histograms(q->ghm, CLASSES), FGHM_OK);
+    set_histograms(q, CLASSES);
     q->capacity = SIZE_ALL - 1;
 }
 
@@ -316,11 +327,11 @@ static void softmax_without_class_axis(struct request *q) {
 
 static void softmax_apart(struct request *q) {
     softmax(q);
-    assert_int_equal(fghm_ghm_set_histograms(q->ghm, CLASSES), FGHM_OK);
+    set_histograms(q, CLASSES);
 }
 
 static void histograms_unlike_classes(struct request *q) {
-    assert_int_equal(fghm_ghm_set_histograms(q->ghm, CLASSES - 1), FGHM_OK);
+    set_histograms(q, CLASSES - 1);
 }
 
 static void wrong_label(struct request *q) {
@@ -336,7 +347,7 @@ static void wrong_label_of_softmax(struct request *q) {
 
 static void wrong_label_apart(struct request *q) {
     wrong_label(q);
-    assert_int_equal(fghm_ghm_set_histograms(q->ghm, CLASSES), FGHM_OK);
+    set_histograms(q, CLASSES);
 }
 
 #define ALL_CALLS ((1u << CALLS) - 1)
@@ -505,7 +516,7 @@ static void targets_out_of_range(void **state) {
     for (size_t histograms = 1; histograms <= CLASSES; histograms += CLASSES - 1) {
         for (int call = STEP; call <= COUNT; call++) {
             struct request *const q = request_new(false);
-            assert_int_equal(fghm_ghm_set_histograms(q->ghm, histograms), FGHM_OK);
+            set_histograms(q, histograms);
             put_bad_targets(q);
             const struct descriptor_error want = {FGHM_ERROR_TARGET, FGHM_FIELD_TARGETS,
                                                   FGHM_FIELD_NONE, FGHM_PLACE_ELEMENT, FIRST_BAD};
@@ -522,7 +533,7 @@ static void apply_does_the_rest(void **state) {
         struct request *const good = request_new(false), *const bad = request_new(false);
         struct request *const both[] = {good, bad};
         for (int k = 0; k < 2; k++) {
-            assert_int_equal(fghm_ghm_set_histograms(both[k]->ghm, histograms), FGHM_OK);
+            set_histograms(both[k], histograms);
             assert_int_equal(run(both[k], STEP), FGHM_OK);
             memset(&both[k]->result, 0x5a, sizeof both[k]->result);
             both[k]->result.size = sizeof both[k]->result;
@@ -641,8 +652,7 @@ static void outputs_in_place_of_inputs(void **state) {
                                               &place->b.hessian, &place->b.harmonizing_weight};
             *to[output] = strided_output(input);
             for (int k = 0; k < 2; k++) {
-                assert_int_equal(fghm_ghm_set_histograms(both[k]->ghm, n & 4 ? CLASSES : 1),
-                                 FGHM_OK);
+                set_histograms(both[k], n & 4 ? CLASSES : 1);
                 assert_int_equal(run(both[k], STEP), FGHM_OK);
             }
             for (size_t k = 0; k < ELEMENTS; k++) {

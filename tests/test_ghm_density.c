@@ -355,6 +355,7 @@ static void the_handle_stays(void **state) {
     assert_int_equal(density(d, ghm, N, b.logits, b.targets, NULL, first), FGHM_OK);
     assert_int_equal(fghm_ghm_save(ghm, STATE_MAX, after), FGHM_OK);
     assert_memory_equal(before, after, size);
+    assert_int_equal(fghm_ghm_reset(ghm), FGHM_OK);
     assert_int_equal(fghm_ghm_set_edges(ghm, 3, edges), FGHM_OK);
     assert_int_equal(density(d, ghm, N, b.logits, b.targets, NULL, second), FGHM_OK);
     assert_memory_equal(first, second, N * d->size);

@@ -170,27 +170,27 @@ static void assert_same_readings(const fghm_ghm *a, const fghm_ghm *b) {
     assert_int_equal(fghm_ghm_get_histograms(a, &histograms), FGHM_OK);
     assert_int_equal(fghm_ghm_get_counts_size(a, &size), FGHM_OK);
     uint64_t *counts[2], steps[2];
+    size_t *nonempty[2];
     double *numbers[2];
     for (int k = 0; k < 2; k++) {
-        size_t nonempty;
-        counts[k] = calloc(size + histograms, sizeof *counts[k]);
+        counts[k] = calloc(size, sizeof *counts[k]);
+        nonempty[k] = calloc(histograms, sizeof *nonempty[k]);
         numbers[k] = calloc(3 * size, sizeof *numbers[k]);
-        assert_true(counts[k] != NULL && numbers[k] != NULL);
+        assert_true(counts[k] != NULL && nonempty[k] != NULL && numbers[k] != NULL);
         assert_int_equal(fghm_ghm_get_edges(handles[k], bins + 1, numbers[k]), FGHM_OK);
         assert_int_equal(fghm_ghm_get_averages(handles[k], size, numbers[k] + size), FGHM_OK);
         assert_int_equal(fghm_ghm_get_weights(handles[k], size, numbers[k] + 2 * size), FGHM_OK);
         assert_int_equal(fghm_ghm_get_counts(handles[k], size, counts[k]), FGHM_OK);
-        for (size_t h = 0; h < histograms; h++) {
-            assert_int_equal(fghm_ghm_get_nonempty(handles[k], h, &nonempty), FGHM_OK);
-            counts[k][size + h] = nonempty;
-        }
+        assert_int_equal(fghm_ghm_get_nonempty(handles[k], histograms, nonempty[k]), FGHM_OK);
         assert_int_equal(fghm_ghm_get_steps(handles[k], &steps[k]), FGHM_OK);
     }
-    assert_memory_equal(counts[0], counts[1], (size + histograms) * sizeof *counts[0]);
+    assert_memory_equal(counts[0], counts[1], size * sizeof *counts[0]);
+    assert_memory_equal(nonempty[0], nonempty[1], histograms * sizeof *nonempty[0]);
     assert_memory_equal(numbers[0], numbers[1], 3 * size * sizeof *numbers[0]);
     assert_int_equal(steps[0], steps[1]);
     for (int k = 0; k < 2; k++) {
         free(counts[k]);
+        free(nonempty[k]);
         free(numbers[k]);
     }
 }
@@ -298,7 +298,6 @@ static void momentum_that_changes(void **state) {
     for (size_t k = 0; k < SUITE_COUNT(momenta); k++) {
         for (int way = 0; way < 2; way++) {
             assert_int_equal(fghm_ghm_set_momentum(ghm[way], momenta[k]), FGHM_OK);
-            assert_int_equal(fghm_ghm_set_momentum_rule(ghm[way], (int)k / 2 % 2), FGHM_OK);
             train_a_step(ghm[way], 3, &r[way]);
         }
         ghm[1] = stopped(ghm[1], new_handle(FGHM_GHM_REGRESSION));
@@ -309,7 +308,7 @@ static void momentum_that_changes(void **state) {
 }
 
 /* Whatever update takes can be saved and loaded: no counts, few, and as many as a number
- * holds, whose sum overflows. */
+ * holds. */
 static void any_counts_come_back(void **state) {
     static const size_t shapes[][2] = {
         {1, 1}, {3, 5}, {FGHM_BINS_MAX, 2}, {1, FGHM_HISTOGRAMS_MAX}};
@@ -329,10 +328,13 @@ static void any_counts_come_back(void **state) {
         assert_non_null(counts);
         for (int step = 0; step < 4; step++) {
             ghm = stopped(ghm, new_handle(s.kind));
+            uint64_t sum = 0;
             for (size_t i = 0; i < size; i++) {
-                const uint64_t some[] = {0, 0, 1, random_below(&r, 100000), UINT64_MAX};
-                counts[i] = some[random_below(&r, step % 2 ? 5 : 4)];
+                const uint64_t some[] = {0, 0, 1, random_below(&r, 100000)};
+                counts[i] = some[random_below(&r, 4)];
+                sum += counts[i];
             }
+            counts[random_below(&r, size)] += step % 2 ? UINT64_MAX - sum : 0;
             assert_int_equal(fghm_ghm_update(ghm, size, counts), FGHM_OK);
         }
         ghm = stopped(ghm, new_handle(s.kind));
@@ -414,28 +416,33 @@ static struct blob trained_blob(const struct settings *s) {
     return b;
 }
 
-/* Where numbers stand, in units of 8 bytes. */
+/* Where numbers stand, in units of 8 bytes; before each its field's number and length. */
 enum {
     MAGIC,
-    VERSION,
-    MOMENTUM,
-    RULE,
-    DIVISOR,
-    CAP,
-    LOSS_WEIGHT,
-    MU,
-    REDUCTION,
-    NORMALIZER,
-    BINS,
-    HISTOGRAMS,
-    UNIFORM,
-    STEPS,
-    START,
-    EDGES
+    MOMENTUM = 3,
+    RULE = 6,
+    DIVISOR = 9,
+    CAP = 12,
+    LOSS_WEIGHT = 15,
+    MU = 18,
+    REDUCTION = 21,
+    NORMALIZER = 24,
+    NUMERICS = 27,
+    KIND = 30,
+    BINS = 33,
+    HISTOGRAMS = 36,
+    EDGES = 39 /* if they were set */
 };
 
 /* And the arrays of the state with 7 bins that is spoiled. */
-enum { COUNTS = EDGES + 8, AVERAGES = COUNTS + 8, TOTALS = AVERAGES + 7, CHECKSUM };
+enum {
+    STEPS = EDGES + 8 + 2,
+    START,
+    COUNTS,
+    AVERAGES = COUNTS + 8,
+    TOTALS = AVERAGES + 7,
+    CHECKSUM
+};
 
 static void put_u64(struct blob b, size_t at, uint64_t value) {
     for (int i = 0; i < 8; i++) {
@@ -529,7 +536,7 @@ static void assert_foreign_refused(const struct witness *w, struct blob b) {
     if (b.size >= 16 && b.size % 8 == 0) {
         /* As near to a state as it gets by chance. */
         put_u64(b, MAGIC, UINT64_C(0x0a4d48474c41434f));
-        put_u64(b, VERSION, 1);
+        put_u64(b, MAGIC + 1, 1); /* a field */
         sign(b);
         assert_refused(w, b.size, b.bytes);
     }
@@ -582,9 +589,12 @@ static void senseless_numbers_are_refused(void **state) {
         {MOMENTUM, NAN},
         {MOMENTUM, INFINITY},
         {CAP, 0.0},
+        {CAP, 0x1p-41},
         {CAP, -1.0},
         {CAP, NAN},
         {LOSS_WEIGHT, -1.0},
+        {LOSS_WEIGHT, 0x1p-41},
+        {LOSS_WEIGHT, 0x1p41},
         {LOSS_WEIGHT, NAN},
         {LOSS_WEIGHT, INFINITY},
         {MU, 0.0},
@@ -595,8 +605,8 @@ static void senseless_numbers_are_refused(void **state) {
         {MU, NAN},
         {NORMALIZER, 0.0},
         {NORMALIZER, -1.0},
-        {NORMALIZER, 1e-38},
-        {NORMALIZER, 1e39},
+        {NORMALIZER, 0x1p-41},
+        {NORMALIZER, 0x1p61},
         {NORMALIZER, INFINITY},
         {NORMALIZER, NAN},
         {START, -0.5},
@@ -631,10 +641,10 @@ static void senseless_numbers_are_refused(void **state) {
         uint64_t value;
     } numbers[] = {
         {MAGIC, 0},
-        {VERSION, 0},
-        {VERSION, 2},
-        {VERSION, UINT64_C(1) << 32 | 1},
-        {VERSION, UINT64_MAX},
+        {KIND, 0},
+        {KIND, 3},
+        {KIND, UINT64_C(1) << 32 | 2},
+        {KIND, UINT64_MAX},
         {RULE, 2},
         {RULE, UINT64_MAX},
         {RULE, 7},
@@ -657,10 +667,8 @@ static void senseless_numbers_are_refused(void **state) {
         {HISTOGRAMS, FGHM_HISTOGRAMS_MAX + 1},
         {HISTOGRAMS, UINT64_MAX},
         {HISTOGRAMS, UINT64_C(1) << 60},
-        {UNIFORM, 2},
-        {UNIFORM, UINT64_MAX},
-        {UNIFORM, 1}, /* which its edges are not */
-        {STEPS, 0},   /* with a history */
+        {COUNTS, UINT64_MAX}, /* whose sum is more */
+        {STEPS, 0},           /* with a history */
     };
     struct witness w = witness_new();
     (void)state;
@@ -703,31 +711,237 @@ static void sizes_that_overflow_are_refused(void **state) {
             assert_refused(&w, b.size, b.bytes);
             free(b.bytes);
         }
+        const struct blob b = sound_blob();
+        put_u64(b, EDGES - 1, 64 + (UINT64_C(1) << shift));
+        sign(b);
+        assert_refused(&w, b.size, b.bytes);
+        free(b.bytes);
     }
     witness_free(&w);
 }
 
-/* Whether edges are of equal width is yes or no, and so are the edges. */
-static void equal_width_is_checked(void **state) {
-    static const uint64_t flags[] = {2, UINT64_C(1) << 32, UINT64_MAX};
-    struct witness w = witness_new();
-    const struct blob b = trained_blob(&cases[0]);
-    (void)state;
-    for (size_t k = 0; k < SUITE_COUNT(flags); k++) {
-        put_u64(b, UNIFORM, flags[k]);
-        sign(b);
-        assert_refused(&w, b.size, b.bytes);
+/* Fields --------------------------------------------------------------------------- */
+
+/* With `removed` numbers less from `at` on and others in their place. */
+static struct blob spliced(struct blob b, size_t at, size_t removed, const uint64_t *numbers,
+                           size_t count) {
+    const size_t size = b.size + 8 * count - 8 * removed;
+    const struct blob made = {size, block(size)};
+    memcpy(made.bytes, b.bytes, 8 * at);
+    for (size_t k = 0; k < count; k++) {
+        put_u64(made, at + k, numbers[k]);
     }
-    put_u64(b, UNIFORM, 1);
-    put_double(b, EDGES + 3, nextafter(0.3, 1.0));
-    sign(b);
-    assert_refused(&w, b.size, b.bytes);
-    /* As edges that were set, these are fine. */
-    put_u64(b, UNIFORM, 0);
-    sign(b);
-    loaded_into(w.ghm, b);
+    memcpy(made.bytes + 8 * (at + count), b.bytes + 8 * (at + removed),
+           b.size - 8 * (at + removed));
+    sign(made);
+    return made;
+}
+
+/* Each field of the sound blob: where it starts, and how many numbers it has. */
+static const struct {
+    size_t at, count;
+    bool optional;
+} fields[] = {
+    {MOMENTUM - 2, 3, true},
+    {RULE - 2, 3, true},
+    {DIVISOR - 2, 3, true},
+    {CAP - 2, 3, true},
+    {LOSS_WEIGHT - 2, 3, true},
+    {MU - 2, 3, true},
+    {REDUCTION - 2, 3, true},
+    {NORMALIZER - 2, 3, true},
+    {NUMERICS - 2, 3, true},
+    {KIND - 2, 3, false},
+    {BINS - 2, 3, false},
+    {HISTOGRAMS - 2, 3, false},
+    {EDGES - 2, 10, true}, /* else bins are of equal width */
+    {STEPS - 2, CHECKSUM - STEPS + 2, false},
+};
+
+static uint64_t number_at(struct blob b, size_t at) {
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++) {
+        value |= (uint64_t)b.bytes[8 * at + (size_t)i] << 8 * i;
+    }
+    return value;
+}
+
+/* What is missing has its default, or is missed; nothing is there twice; the order is free. */
+static void fields_are_missing_or_double(void **state) {
+    struct witness w = witness_new();
+    const struct blob b = sound_blob();
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(fields); k++) {
+        uint64_t numbers[CHECKSUM];
+        for (size_t i = 0; i < fields[k].count; i++) {
+            numbers[i] = number_at(b, fields[k].at + i);
+        }
+        const struct blob without = spliced(b, fields[k].at, fields[k].count, NULL, 0);
+        const struct blob twice = spliced(b, fields[k].at, 0, numbers, fields[k].count);
+        const struct blob moved = spliced(without, MAGIC + 1, 0, numbers, fields[k].count);
+        const struct blob shorter = spliced(b, fields[k].at + 2, 1, NULL, 0);
+        const struct blob longer = spliced(b, fields[k].at + 2, 0, numbers, 1);
+        put_u64(shorter, fields[k].at + 1, 8 * (fields[k].count - 3));
+        put_u64(longer, fields[k].at + 1, 8 * (fields[k].count - 1));
+        sign(shorter);
+        sign(longer);
+        assert_refused(&w, twice.size, twice.bytes);
+        if (fields[k].at != NUMERICS - 2) { /* which is not looked at */
+            assert_refused(&w, shorter.size, shorter.bytes);
+            assert_refused(&w, longer.size, longer.bytes);
+        }
+        if (!fields[k].optional) {
+            assert_refused(&w, without.size, without.bytes);
+        }
+        fghm_ghm *made = NULL, *sound = NULL;
+        assert_int_equal(fghm_ghm_create_from_state(&made, moved.size, moved.bytes), FGHM_OK);
+        assert_int_equal(fghm_ghm_create_from_state(&sound, b.size, b.bytes), FGHM_OK);
+        assert_same_readings(made, sound);
+        const struct blob again = saved(made);
+        assert_same_blob(b, again);
+        fghm_ghm_destroy(made);
+        fghm_ghm_destroy(sound);
+        const struct blob all[] = {without, twice, moved, shorter, longer, again};
+        for (size_t i = 0; i < SUITE_COUNT(all); i++) {
+            free(all[i].bytes);
+        }
+    }
     free(b.bytes);
     witness_free(&w);
+}
+
+static void missing_settings_have_their_defaults(void **state) {
+    const struct blob b = sound_blob();
+    const struct blob without = spliced(b, MOMENTUM - 2, NUMERICS - MOMENTUM, NULL, 0);
+    fghm_ghm *ghm = NULL;
+    struct settings expected = cases[3];
+    (void)state;
+    expected.momentum = 0.0;
+    expected.rule = FGHM_GHM_MOMENTUM_CORRECTED;
+    expected.divisor = FGHM_GHM_DIVISOR_NONEMPTY_BINS;
+    expected.mu = 0.02;
+    assert_int_equal(fghm_ghm_create_from_state(&ghm, without.size, without.bytes), FGHM_OK);
+    assert_settings(ghm, &expected);
+    fghm_ghm_destroy(ghm);
+    free(without.bytes);
+    free(b.bytes);
+}
+
+/* A later version's fields: passed over, unless their top bit forbids it. */
+static void unknown_fields(void **state) {
+    static const struct {
+        uint64_t number, length;
+        size_t numbers;
+        bool accepted;
+    } trials[] = {
+        {99, 0, 0, true},
+        {99, 8, 1, true},
+        {99, 1, 1, true},
+        {99, 24, 3, true},
+        {UINT32_MAX, 17, 3, true},
+        {UINT64_C(1) << 63 | 99, 8, 1, false},
+        {UINT64_C(1) << 63, 8, 1, false},
+        {0, 8, 1, false},
+        {0, 0, 0, false},
+        {UINT64_C(1) << 32, 8, 1, false},
+        {99, UINT64_MAX, 1, false},
+        {99, UINT64_MAX - 7, 1, false},
+        {99, 8 * CHECKSUM, 1, false},
+    };
+    struct witness w = witness_new();
+    const struct blob b = sound_blob();
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(trials) * SUITE_COUNT(fields); k++) {
+        const size_t trial = k / SUITE_COUNT(fields);
+        const uint64_t numbers[] = {trials[trial].number, trials[trial].length, 5, 6, 7};
+        const struct blob with =
+            spliced(b, fields[k % SUITE_COUNT(fields)].at, 0, numbers, 2 + trials[trial].numbers);
+        if (trials[trial].accepted) {
+            fghm_ghm *ghm = NULL;
+            assert_int_equal(fghm_ghm_create_from_state(&ghm, with.size, with.bytes), FGHM_OK);
+            const struct blob again = saved(ghm);
+            assert_same_blob(b, again);
+            free(again.bytes);
+            fghm_ghm_destroy(ghm);
+        } else {
+            assert_refused(&w, with.size, with.bytes);
+        }
+        free(with.bytes);
+    }
+    free(b.bytes);
+    witness_free(&w);
+}
+
+/* A state is of one kind, and makes a handle of it. */
+static void kinds_do_not_mix(void **state) {
+    (void)state;
+    for (int n = 0; n < 2; n++) {
+        struct settings s = cases[1];
+        s.kind = n ? FGHM_GHM_REGRESSION : FGHM_GHM_CLASSIFICATION;
+        const fghm_ghm_kind other = n ? FGHM_GHM_CLASSIFICATION : FGHM_GHM_REGRESSION;
+        const struct blob b = trained_blob(&s);
+        fghm_ghm *const into = other_handle(other), *made = NULL;
+        fghm_ghm_kind kind = FGHM_GHM_INVALID;
+        const struct blob before = saved(into);
+        assert_int_equal(fghm_ghm_load(into, b.size, b.bytes), FGHM_ERROR_KIND);
+        const struct blob after = saved(into);
+        assert_same_blob(before, after);
+        assert_int_equal(fghm_ghm_create_from_state(&made, b.size, b.bytes), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_kind(made, &kind), FGHM_OK);
+        assert_int_equal(kind, s.kind);
+        assert_settings(made, &s);
+        fghm_ghm_destroy(made);
+        fghm_ghm_destroy(into);
+        free(before.bytes);
+        free(after.bytes);
+        free(b.bytes);
+    }
+}
+
+/* A copy is what it is a copy of, and from then on another one. */
+static void clones_go_their_own_way(void **state) {
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(cases); k++) {
+        struct random r = random_for(40);
+        fghm_ghm *const ghm = handle(&cases[k]), *copy = NULL;
+        train_a_step(ghm, cases[k].histograms, &r);
+        assert_int_equal(fghm_ghm_clone(ghm, &copy), FGHM_OK);
+        const struct blob before = saved(ghm), cloned = saved(copy);
+        assert_same_blob(before, cloned);
+        assert_same_readings(ghm, copy);
+        train_a_step(copy, cases[k].histograms, &r);
+        const struct blob after = saved(ghm);
+        assert_same_blob(before, after);
+        fghm_ghm_destroy(ghm);
+        train_a_step(copy, cases[k].histograms, &r);
+        fghm_ghm_destroy(copy);
+        free(before.bytes);
+        free(cloned.bytes);
+        free(after.bytes);
+    }
+}
+
+/* No handle has ever come so far but by a state. */
+static void steps_end(void **state) {
+    const uint64_t counts[] = {1, 1, 1, 1, 1, 1, 1, 0};
+    const struct blob b = sound_blob();
+    fghm_ghm *ghm = NULL;
+    uint64_t steps = 0;
+    (void)state;
+    put_u64(b, STEPS, UINT64_MAX - 1);
+    sign(b);
+    assert_int_equal(fghm_ghm_create_from_state(&ghm, b.size, b.bytes), FGHM_OK);
+    assert_int_equal(fghm_ghm_update(ghm, 8, counts), FGHM_OK);
+    const struct blob last = saved(ghm);
+    assert_int_equal(fghm_ghm_update(ghm, 8, counts), FGHM_ERROR_COUNTS);
+    const struct blob after = saved(ghm);
+    assert_same_blob(last, after);
+    assert_int_equal(fghm_ghm_get_steps(ghm, &steps), FGHM_OK);
+    assert_true(steps == UINT64_MAX);
+    fghm_ghm_destroy(ghm);
+    free(last.bytes);
+    free(after.bytes);
+    free(b.bytes);
 }
 
 /* Before the first step there is nothing in any of the arrays. */
@@ -737,7 +951,7 @@ static void history_without_steps_is_refused(void **state) {
     const struct blob b = saved(fresh);
     (void)state;
     assert_int_equal(b.size, 8 * (CHECKSUM + 1));
-    for (size_t at = COUNTS; at < CHECKSUM; at++) {
+    for (size_t at = COUNTS; at <= TOTALS; at++) {
         if (at < AVERAGES) {
             put_u64(b, at, 1);
         } else {
@@ -779,7 +993,7 @@ static fghm_ghm *example(void) {
 /* Two bins of equal width, two histograms, and what the other one has not set. */
 static fghm_ghm *example_of_two(void) {
     static const uint64_t counts[2][6] = {{4, 0, 0, 2, 6, 1}, {8, 8, 0, 0, 4, 0}};
-    fghm_ghm *const ghm = new_handle(FGHM_GHM_REGRESSION);
+    fghm_ghm *const ghm = new_handle(FGHM_GHM_CLASSIFICATION);
     assert_int_equal(fghm_ghm_set_bins(ghm, 2), FGHM_OK);
     assert_int_equal(fghm_ghm_set_histograms(ghm, 2), FGHM_OK);
     assert_int_equal(fghm_ghm_set_momentum(ghm, 0.5), FGHM_OK);
@@ -792,63 +1006,112 @@ static fghm_ghm *example_of_two(void) {
     return ghm;
 }
 
+#define EXAMPLE_STATE                                                                              \
+    "4f43414c47484d0a10000000000000800800000000000000000000000000e03f1100000000000080"             \
+    "08000000000000000000000000000000120000000000008008000000000000000000000000000000"             \
+    "13000000000000800800000000000000000000000000204014000000000000800800000000000000"             \
+    "000000000000004015000000000000800800000000000000000000000000e03f1600000000000080"             \
+    "0800000000000000010000000000000017000000000000800800000000000000000000000000f03f"             \
+    "01000000000000000800000000000000010000000000000002000000000000800800000000000000"             \
+    "02000000000000000300000000000080080000000000000003000000000000000400000000000080"             \
+    "08000000000000000100000000000000050000000000008020000000000000000000000000000000"             \
+    "000000000000d03f000000000000e03f000000000000f03f06000000000000805000000000000000"             \
+    "0200000000000000000000000000d03f080000000000000004000000000000000400000000000000"             \
+    "01000000000000000000000000001440000000000000004000000000000014400000000000002940"             \
+    "8a763e966508e40b"
+
 static const struct format {
     fghm_ghm *(*make)(void);
-    const char *written;
+    const char *state;
+    const char *written; /* from it; NULL: the same */
     size_t numbers;
-    uint64_t counts[4];
+    uint64_t counts[6];
     double averages[4], weights[4];
 } formats[] = {
     {example,
-     "4f43414c47484d0a0100000000000000000000000000e03f00000000000000000000000000000000"
-     "00000000000020400000000000000040000000000000e03f0100000000000000000000000000f03f"
-     "0300000000000000010000000000000000000000000000000200000000000000000000000000d03f"
-     "0000000000000000000000000000d03f000000000000e03f000000000000f03f0800000000000000"
-     "04000000000000000400000000000000010000000000000000000000000014400000000000000040"
-     "000000000000144000000000000029402710274d6a39627d",
+     EXAMPLE_STATE,
+     NULL,
      3,
-     {8, 4, 4},
+     {8, 4, 4, 1},
      /* (4 / 4 + 8 / 2) / (3 / 4) and so on; T = 16 / 4 + 17 / 2. */
      {5.0 / 0.75, 2.0 / 0.75, 5.0 / 0.75},
      {12.5 / 15.0, 12.5 / 6.0, 12.5 / 15.0}},
     {example_of_two,
-     "4f43414c47484d0a0100000000000000000000000000e03f01000000000000000100000000000000"
-     "000000000000f07f000000000000f03f7b14ae47e17a943f02000000000000000000000000000840"
-     "0200000000000000020000000000000001000000000000000200000000000000000000000000d03f"
-     "0000000000000000000000000000e03f000000000000f03f08000000000000000800000000000000"
-     "00000000000000000000000000000000040000000000000000000000000000000000000000001440"
-     "0000000000001040000000000000f03f0000000000000c4000000000000022400000000000001140"
-     "da75875404f279de",
+     "4f43414c47484d0a10000000000000800800000000000000000000000000e03f1100000000000080"
+     "08000000000000000100000000000000120000000000008008000000000000000100000000000000"
+     "13000000000000800800000000000000000000000000f07f14000000000000800800000000000000"
+     "000000000000f03f150000000000008008000000000000007b14ae47e17a943f1600000000000080"
+     "08000000000000000200000000000000170000000000008008000000000000000000000000000840"
+     "01000000000000000800000000000000010000000000000002000000000000800800000000000000"
+     "01000000000000000300000000000080080000000000000002000000000000000400000000000080"
+     "08000000000000000200000000000000060000000000008070000000000000000200000000000000"
+     "000000000000d03f0800000000000000080000000000000000000000000000000000000000000000"
+     "0400000000000000000000000000000000000000000014400000000000001040000000000000f03f"
+     "0000000000000c400000000000002240000000000000114080dd972f0e0fe1cd",
+     NULL,
      4,
-     {8, 8, 0, 4},
+     {8, 8, 0, 0, 4, 0},
      {5.0, 4.0, 1.0, 3.5},
      {16.0 / 10.0, 16.0 / 8.0, 0.0, 4.0 / 7.0}},
+    /* The first with a field 1000, "later", as a version to come may write it. */
+    {example,
+     "4f43414c47484d0a10000000000000800800000000000000000000000000e03fe803000000000000"
+     "05000000000000006c61746572000000110000000000008008000000000000000000000000000000"
+     "12000000000000800800000000000000000000000000000013000000000000800800000000000000"
+     "00000000000020401400000000000080080000000000000000000000000000401500000000000080"
+     "0800000000000000000000000000e03f160000000000008008000000000000000100000000000000"
+     "17000000000000800800000000000000000000000000f03f01000000000000000800000000000000"
+     "01000000000000000200000000000080080000000000000002000000000000000300000000000080"
+     "08000000000000000300000000000000040000000000008008000000000000000100000000000000"
+     "050000000000008020000000000000000000000000000000000000000000d03f000000000000e03f"
+     "000000000000f03f060000000000008050000000000000000200000000000000000000000000d03f"
+     "08000000000000000400000000000000040000000000000001000000000000000000000000001440"
+     "000000000000004000000000000014400000000000002940a4455c8da4069c3d",
+     EXAMPLE_STATE,
+     3,
+     {8, 4, 4, 1},
+     {5.0 / 0.75, 2.0 / 0.75, 5.0 / 0.75},
+     {12.5 / 15.0, 12.5 / 6.0, 12.5 / 15.0}},
 };
 
-static void check_format(const struct format *format) {
-    const size_t size = strlen(format->written) / 2;
-    const struct blob b = {size, block(size)};
-    double averages[4], weights[4];
-    uint64_t counts[4], steps;
-    for (size_t i = 0; i < size; i++) {
-        const char hex[] = {format->written[2 * i], format->written[2 * i + 1], 0};
+static struct blob blob_of(const char *written) {
+    const struct blob b = {strlen(written) / 2, block(strlen(written) / 2)};
+    for (size_t i = 0; i < b.size; i++) {
+        const char hex[] = {written[2 * i], written[2 * i + 1], 0};
         b.bytes[i] = (unsigned char)strtoul(hex, NULL, 16);
     }
+    return b;
+}
+
+static void check_format(const struct format *format) {
+    const struct blob b = blob_of(format->state);
+    const struct blob want = blob_of(format->written != NULL ? format->written : format->state);
+    double averages[4], weights[4];
+    uint64_t counts[6], steps;
+    size_t size_of_counts = 0;
+    put_u64(want, NUMERICS, (uint64_t)fghm_numerics_revision());
+    sign(want);
     fghm_ghm *const made = format->make();
     const struct blob got = saved(made);
-    assert_same_blob(b, got);
-    fghm_ghm *const ghm = loaded_into(other_handle(FGHM_GHM_REGRESSION), b);
+    assert_same_blob(want, got);
+    fghm_ghm *ghm = NULL;
+    assert_int_equal(fghm_ghm_create_from_state(&ghm, b.size, b.bytes), FGHM_OK);
+    const struct blob again = saved(ghm);
+    assert_same_blob(want, again);
     assert_same_readings(made, ghm);
     assert_int_equal(fghm_ghm_get_averages(ghm, 4, averages), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, 4, weights), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 4, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 6, counts), FGHM_OK);
     assert_int_equal(fghm_ghm_get_steps(ghm, &steps), FGHM_OK);
     assert_int_equal(steps, 2);
     for (size_t i = 0; i < format->numbers; i++) {
         assert_true(averages[i] == format->averages[i]);
         assert_true(weights[i] == format->weights[i]);
-        assert_int_equal(counts[i], format->counts[i]);
     }
+    assert_int_equal(fghm_ghm_get_counts_size(ghm, &size_of_counts), FGHM_OK);
+    assert_memory_equal(counts, format->counts, size_of_counts * sizeof counts[0]);
+    free(again.bytes);
+    free(want.bytes);
     free(got.bytes);
     free(b.bytes);
     fghm_ghm_destroy(made);
@@ -880,6 +1143,16 @@ static void null_is_refused(void **state) {
     assert_int_equal(fghm_ghm_load(ghm, b.size, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_ghm_load(ghm, 0, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_ghm_reset(NULL), FGHM_ERROR_NULL_HANDLE);
+    fghm_ghm *none = NULL;
+    fghm_ghm_kind kind = FGHM_GHM_INVALID;
+    assert_int_equal(fghm_ghm_create_from_state(NULL, b.size, b.bytes), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_create_from_state(&none, b.size, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_ghm_create_from_state(&none, b.size - 8, b.bytes), FGHM_ERROR_STATE);
+    assert_int_equal(fghm_ghm_clone(NULL, &none), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_clone(ghm, NULL), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_get_kind(NULL, &kind), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_ghm_get_kind(ghm, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_null(none);
     const struct blob after = saved(ghm);
     assert_same_blob(b, after);
     free(after.bytes);
@@ -926,7 +1199,12 @@ int main(void) {
         {"foreign_bytes_are_refused", foreign_bytes_are_refused, 0},
         {"senseless_numbers_are_refused", senseless_numbers_are_refused, 0},
         {"sizes_that_overflow_are_refused", sizes_that_overflow_are_refused, 0},
-        {"equal_width_is_checked", equal_width_is_checked, 0},
+        {"fields_are_missing_or_double", fields_are_missing_or_double, 0},
+        {"missing_settings_have_their_defaults", missing_settings_have_their_defaults, 0},
+        {"unknown_fields", unknown_fields, 0},
+        {"kinds_do_not_mix", kinds_do_not_mix, 0},
+        {"clones_go_their_own_way", clones_go_their_own_way, 0},
+        {"steps_end", steps_end, 0},
         {"history_without_steps_is_refused", history_without_steps_is_refused, 0},
         {"format_stays", format_stays, 0},
         {"null_is_refused", null_is_refused, 0},

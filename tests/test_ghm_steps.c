@@ -56,7 +56,7 @@ static void model_step(struct model *m, const uint64_t *counts) {
     const double n = m->all_bins ? BINS : nonempty;
     m->total_average = m->momentum * m->total_average + (1 - m->momentum) * total;
     for (int b = 0; b < BINS; b++) {
-        if (counts[b] > 0 || !m->reference) {
+        if (counts[b] > 0 || !m->reference || m->momentum == 0.0) {
             m->average[b] = m->momentum * m->average[b] + (1 - m->momentum) * (double)counts[b];
         }
         const double above = m->reference ? total : m->total_average;
@@ -83,17 +83,17 @@ static void check_rule(double momentum, bool reference, bool all_bins, double ca
                      FGHM_OK);
     double start = 1.0;
     for (int step = 0; step < STEPS; step++) {
-        uint64_t counts[BINS], steps = 0;
+        uint64_t counts[BINS + 1], steps = 0;
         double weights[BINS], averages[BINS], element_loss[N], loss = NAN, sum = 0.0, total = 0.0;
         size_t nonempty = 0, wanted = 0;
         fill(&data, &r, step);
         assert_int_equal(fghm_ghm_step_f64(ghm, NULL, N, data.logits, data.targets, data.mask,
                                            &loss, element_loss, NULL, NULL),
                          FGHM_OK);
-        assert_int_equal(fghm_ghm_get_counts(ghm, BINS, counts), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, BINS + 1, counts), FGHM_OK);
         assert_int_equal(fghm_ghm_get_weights(ghm, BINS, weights), FGHM_OK);
         assert_int_equal(fghm_ghm_get_averages(ghm, BINS, averages), FGHM_OK);
-        assert_int_equal(fghm_ghm_get_nonempty(ghm, 0, &nonempty), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_nonempty(ghm, 1, &nonempty), FGHM_OK);
         assert_int_equal(fghm_ghm_get_steps(ghm, &steps), FGHM_OK);
         model_step(&model, counts);
         start *= momentum;
@@ -297,6 +297,7 @@ static void errors_leave_all_as_it_was(void **state) {
     assert_int_equal(fghm_ghm_apply_f64(ghm, NULL, 2, logits, right, NULL, NULL, NULL, NULL, NULL),
                      FGHM_ERROR_NO_OUTPUT);
     assert_true(loss == 7.0 && gradient[0] == 7.0 && gradient[1] == 7.0);
+    assert_int_equal(fghm_ghm_reset(ghm), FGHM_OK);
     assert_int_equal(fghm_ghm_set_histograms(ghm, 2), FGHM_OK);
     assert_int_equal(fghm_ghm_step_f64(ghm, NULL, 2, logits, right, NULL, &loss, NULL, NULL, NULL),
                      FGHM_ERROR_HISTOGRAMS);
@@ -321,22 +322,22 @@ static void settings(void **state) {
          fghm_ghm_get_momentum,
          {0.0, 0.999},
          {-0.1, 1.0, NAN, INFINITY},
-         FGHM_ERROR_MOMENTUM},
+         FGHM_ERROR_RANGE},
         {fghm_ghm_set_weight_cap,
          fghm_ghm_get_weight_cap,
-         {1e-9, INFINITY},
-         {0.0, -1.0, NAN, -0.0},
-         FGHM_ERROR_WEIGHT_CAP},
+         {0x1p-40, INFINITY},
+         {0.0, -1.0, NAN, 0x1p-41},
+         FGHM_ERROR_RANGE},
         {fghm_ghm_set_loss_weight,
          fghm_ghm_get_loss_weight,
-         {0.0, 10.0},
-         {-1.0, NAN, INFINITY, -INFINITY},
-         FGHM_ERROR_LOSS_WEIGHT},
+         {0.0, 0x1p40},
+         {-1.0, NAN, 0x1p-41, 0x1p41},
+         FGHM_ERROR_RANGE},
         {fghm_ghm_set_mu,
          fghm_ghm_get_mu,
          {1e-30, 1e30},
          {0.0, NAN, INFINITY, 1e31},
-         FGHM_ERROR_MU},
+         FGHM_ERROR_RANGE},
     };
     fghm_ghm *const ghm = handle_of(FGHM_GHM_REGRESSION, 0.0, FGHM_GHM_MOMENTUM_CORRECTED);
     int32_t choice = -1;
@@ -356,16 +357,16 @@ static void settings(void **state) {
         assert_int_equal(numbers[k].get(NULL, &got), FGHM_ERROR_NULL_HANDLE);
         assert_int_equal(numbers[k].get(ghm, NULL), FGHM_ERROR_NULL_POINTER);
     }
-    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, 2), FGHM_ERROR_MOMENTUM_RULE);
-    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, -1), FGHM_ERROR_MOMENTUM_RULE);
+    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, 2), FGHM_ERROR_CONSTANT);
+    assert_int_equal(fghm_ghm_set_momentum_rule(ghm, -1), FGHM_ERROR_CONSTANT);
     assert_int_equal(fghm_ghm_get_momentum_rule(ghm, &choice), FGHM_OK);
     assert_int_equal(choice, FGHM_GHM_MOMENTUM_CORRECTED);
-    assert_int_equal(fghm_ghm_set_divisor(ghm, 2), FGHM_ERROR_DIVISOR);
-    assert_int_equal(fghm_ghm_set_divisor(ghm, -1), FGHM_ERROR_DIVISOR);
+    assert_int_equal(fghm_ghm_set_divisor(ghm, 2), FGHM_ERROR_CONSTANT);
+    assert_int_equal(fghm_ghm_set_divisor(ghm, -1), FGHM_ERROR_CONSTANT);
     assert_int_equal(fghm_ghm_get_divisor(ghm, &choice), FGHM_OK);
     assert_int_equal(choice, FGHM_GHM_DIVISOR_NONEMPTY_BINS);
-    assert_int_equal(fghm_ghm_set_histograms(ghm, 0), FGHM_ERROR_HISTOGRAMS);
-    assert_int_equal(fghm_ghm_set_histograms(ghm, FGHM_HISTOGRAMS_MAX + 1), FGHM_ERROR_HISTOGRAMS);
+    assert_int_equal(fghm_ghm_set_histograms(ghm, 0), FGHM_ERROR_RANGE);
+    assert_int_equal(fghm_ghm_set_histograms(ghm, FGHM_HISTOGRAMS_MAX + 1), FGHM_ERROR_RANGE);
     assert_int_equal(fghm_ghm_get_histograms(ghm, &histograms), FGHM_OK);
     assert_int_equal(histograms, 1);
     fghm_ghm_destroy(ghm);
@@ -383,7 +384,7 @@ static void edges_that_are_none(void **state) {
     for (size_t k = 0; k < SUITE_COUNT(wrong); k++) {
         assert_int_equal(fghm_ghm_set_edges(ghm, 3, wrong[k]), FGHM_ERROR_EDGES);
     }
-    assert_int_equal(fghm_ghm_set_edges(ghm, 0, right), FGHM_ERROR_BINS);
+    assert_int_equal(fghm_ghm_set_edges(ghm, 0, right), FGHM_ERROR_RANGE);
     assert_int_equal(fghm_ghm_set_edges(ghm, 3, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_ghm_set_edges(NULL, 3, right), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_get_edges(ghm, 4, got), FGHM_OK);
@@ -391,8 +392,7 @@ static void edges_that_are_none(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
-/* Setting bins, edges, histograms or mu, and reset, forget the history; the loss weight
- * scales results and leaves weights. */
+/* Reset forgets the history; the loss weight scales results and leaves weights. */
 static void reset_and_loss_weight(void **state) {
     struct random r = random_for(24);
     struct data data;
@@ -423,6 +423,215 @@ static void reset_and_loss_weight(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
+/* Setters ------------------------------------------------------------------------------ */
+
+struct reading {
+    uint64_t steps, counts[2 * (BINS + 1)];
+    double averages[2 * BINS], weights[2 * BINS], edges[BINS + 1];
+    size_t nonempty[2];
+};
+
+static struct reading reading_of(const fghm_ghm *ghm) {
+    struct reading r;
+    memset(&r, 0, sizeof r);
+    assert_int_equal(fghm_ghm_get_steps(ghm, &r.steps), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, SUITE_COUNT(r.counts), r.counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_averages(ghm, SUITE_COUNT(r.averages), r.averages), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_weights(ghm, SUITE_COUNT(r.weights), r.weights), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_edges(ghm, SUITE_COUNT(r.edges), r.edges), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_nonempty(ghm, 2, r.nonempty), FGHM_OK);
+    return r;
+}
+
+static void update_randomly(fghm_ghm *ghm, struct random *r) {
+    uint64_t counts[2 * (BINS + 1)];
+    for (size_t k = 0; k < SUITE_COUNT(counts); k++) {
+        counts[k] = random_below(r, 3) * random_below(r, 100);
+    }
+    assert_int_equal(fghm_ghm_update(ghm, SUITE_COUNT(counts), counts), FGHM_OK);
+}
+
+static void assert_same_reading(const struct reading *a, const fghm_ghm *ghm) {
+    const struct reading b = reading_of(ghm);
+    assert_memory_equal(a, &b, sizeof b);
+}
+
+/* What would forget a history is refused while there is one; what the handle has already is
+ * no change. */
+static void setters_keep_the_history(void **state) {
+    static const double edges[] = {0.0, 0.25, 1.0}, others[] = {0.0, 0.5, 1.0};
+    struct random r = random_for(25);
+    (void)state;
+    for (int even = 0; even < 2; even++) {
+        fghm_ghm *const ghm = handle_of(FGHM_GHM_REGRESSION, 0.9, FGHM_GHM_MOMENTUM_REFERENCE);
+        assert_int_equal(fghm_ghm_set_histograms(ghm, 2), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_mu(ghm, 0.5), FGHM_OK);
+        if (!even) {
+            assert_int_equal(fghm_ghm_set_edges(ghm, 2, edges), FGHM_OK);
+        }
+        update_randomly(ghm, &r);
+        const struct reading before = reading_of(ghm);
+        assert_int_equal(before.steps, 1);
+        assert_int_equal(fghm_ghm_set_bins(ghm, BINS), even ? FGHM_OK : FGHM_ERROR_HISTORY);
+        assert_int_equal(fghm_ghm_set_edges(ghm, 2, edges), even ? FGHM_ERROR_HISTORY : FGHM_OK);
+        assert_int_equal(fghm_ghm_set_histograms(ghm, 2), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_mu(ghm, 0.5), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_momentum_rule(ghm, FGHM_GHM_MOMENTUM_REFERENCE), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_bins(ghm, 2), FGHM_ERROR_HISTORY);
+        assert_int_equal(fghm_ghm_set_edges(ghm, 2, others), FGHM_ERROR_HISTORY);
+        assert_int_equal(fghm_ghm_set_histograms(ghm, 1), FGHM_ERROR_HISTORY);
+        assert_int_equal(fghm_ghm_set_mu(ghm, 0.25), FGHM_ERROR_HISTORY);
+        assert_int_equal(fghm_ghm_set_momentum_rule(ghm, FGHM_GHM_MOMENTUM_CORRECTED),
+                         FGHM_ERROR_HISTORY);
+        /* What is wrong is wrong with a history, too. */
+        assert_int_equal(fghm_ghm_set_bins(ghm, 0), FGHM_ERROR_RANGE);
+        assert_int_equal(fghm_ghm_set_mu(ghm, NAN), FGHM_ERROR_RANGE);
+        assert_int_equal(fghm_ghm_set_momentum_rule(ghm, 7), FGHM_ERROR_CONSTANT);
+        assert_same_reading(&before, ghm);
+        assert_int_equal(fghm_ghm_reset(ghm), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_momentum_rule(ghm, FGHM_GHM_MOMENTUM_CORRECTED), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_mu(ghm, 0.25), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_edges(ghm, 2, others), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_bins(ghm, 2), FGHM_OK);
+        fghm_ghm_destroy(ghm);
+    }
+}
+
+/* Momentum is what updates do: setting it moves no weight, to 0 and from there. */
+static void momentum_changes_no_weights(void **state) {
+    static const double momenta[] = {0.0, 0.5, 0.0, 0.999, 0.9, 0.0, 0.25};
+    (void)state;
+    for (int rule = 0; rule < 2; rule++) {
+        struct random r = random_for(26);
+        fghm_ghm *const ghm = handle(0.9, rule);
+        assert_int_equal(fghm_ghm_set_histograms(ghm, 2), FGHM_OK);
+        for (size_t k = 0; k < SUITE_COUNT(momenta); k++) {
+            update_randomly(ghm, &r);
+            const struct reading before = reading_of(ghm);
+            assert_int_equal(fghm_ghm_set_momentum(ghm, momenta[k]), FGHM_OK);
+            assert_same_reading(&before, ghm);
+        }
+        fghm_ghm_destroy(ghm);
+    }
+}
+
+/* 60 and 40 of 100: w = 100 / (60 * 2) and 100 / (40 * 2), whatever momentum is. */
+static void without_momentum_after_some(void **state) {
+    const uint64_t counts[] = {60, 40, 0};
+    double weights[2];
+    fghm_ghm *const ghm = handle(0.9, FGHM_GHM_MOMENTUM_CORRECTED);
+    (void)state;
+    assert_int_equal(fghm_ghm_set_bins(ghm, 2), FGHM_OK);
+    assert_int_equal(fghm_ghm_update(ghm, 3, counts), FGHM_OK);
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(fghm_ghm_get_weights(ghm, 2, weights), FGHM_OK);
+        assert_near(weights[0], 100.0 / 120.0);
+        assert_near(weights[1], 100.0 / 80.0);
+        assert_int_equal(fghm_ghm_set_momentum(ghm, 0.0), FGHM_OK);
+    }
+    fghm_ghm_destroy(ghm);
+}
+
+/* Without momentum the averages are the counts, of empty bins as well. */
+static void averages_without_momentum(void **state) {
+    const uint64_t first[] = {5, 0, 1}, second[] = {0, 7, 0};
+    double averages[2];
+    (void)state;
+    for (int rule = 0; rule < 2; rule++) {
+        for (int start = 0; start < 2; start++) {
+            fghm_ghm *const ghm = handle(start ? 0.75 : 0.0, rule);
+            assert_int_equal(fghm_ghm_set_bins(ghm, 2), FGHM_OK);
+            assert_int_equal(fghm_ghm_update(ghm, 3, first), FGHM_OK);
+            assert_int_equal(fghm_ghm_set_momentum(ghm, 0.0), FGHM_OK);
+            assert_int_equal(fghm_ghm_update(ghm, 3, second), FGHM_OK);
+            assert_int_equal(fghm_ghm_get_averages(ghm, 2, averages), FGHM_OK);
+            assert_true(averages[0] == 0.0 && averages[1] == 7.0);
+            fghm_ghm_destroy(ghm);
+        }
+    }
+}
+
+/* Counts that add up to 2^64 are refused, in one histogram and over all. */
+static void too_many_counts(void **state) {
+    const uint64_t most = UINT64_MAX, half = UINT64_C(1) << 63;
+    const uint64_t good[][6] = {{most, 0, 0, 0, 0, 0}, {0, 0, half, half - 1, 0, 0}};
+    const uint64_t bad[][6] = {{most, 1, 0, 0, 0, 0},
+                               {0, 0, 1, 0, 0, most},
+                               {half, 0, 0, half, 0, 0},
+                               {0, most, most, 0, 0, 0}};
+    struct random r = random_for(27);
+    fghm_ghm *const ghm = handle(0.5, FGHM_GHM_MOMENTUM_CORRECTED);
+    (void)state;
+    assert_int_equal(fghm_ghm_set_histograms(ghm, 2), FGHM_OK);
+    update_randomly(ghm, &r);
+    assert_int_equal(fghm_ghm_reset(ghm), FGHM_OK);
+    assert_int_equal(fghm_ghm_set_bins(ghm, 2), FGHM_OK);
+    for (size_t k = 0; k < SUITE_COUNT(good); k++) {
+        assert_int_equal(fghm_ghm_update(ghm, 6, good[k]), FGHM_OK);
+    }
+    const struct reading before = reading_of(ghm);
+    for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+        assert_int_equal(fghm_ghm_update(ghm, 6, bad[k]), FGHM_ERROR_COUNTS);
+        assert_same_reading(&before, ghm);
+    }
+    fghm_ghm_destroy(ghm);
+}
+
+/* Counting does not add beyond that either. */
+static void counting_onto_too_many(void **state) {
+    const double logits[] = {-9.0, 9.0}, targets[] = {0.0, 0.0};
+    fghm_batch batch = FGHM_BATCH_INIT;
+    batch.ndim = 1;
+    batch.shape[0] = 2;
+    batch.logits = (fghm_input){.data = logits, .dtype = FGHM_F64};
+    batch.targets = (fghm_input){.data = targets, .dtype = FGHM_F64};
+    const uint64_t before[][3] = {
+        {UINT64_MAX, 0, 0}, {0, UINT64_MAX - 1, 0}, {UINT64_MAX - 9, 4, 4}};
+    fghm_ghm *const ghm = handle(0.0, FGHM_GHM_MOMENTUM_CORRECTED);
+    (void)state;
+    assert_int_equal(fghm_ghm_set_bins(ghm, 2), FGHM_OK);
+    for (size_t k = 0; k < SUITE_COUNT(before); k++) {
+        uint64_t counts[3];
+        memcpy(counts, before[k], sizeof counts);
+        assert_int_equal(fghm_ghm_count_f64(ghm, NULL, 2, logits, targets, NULL, 3, counts),
+                         FGHM_ERROR_COUNTS);
+        assert_int_equal(fghm_ghm_count_batch(ghm, NULL, &batch, 3, counts, NULL),
+                         FGHM_ERROR_COUNTS);
+        assert_memory_equal(counts, before[k], sizeof counts);
+        counts[k == 1] -= 2;
+        assert_int_equal(fghm_ghm_count_f64(ghm, NULL, 2, logits, targets, NULL, 3, counts),
+                         FGHM_OK);
+    }
+    fghm_ghm_destroy(ghm);
+}
+
+/* Which handle is for what. */
+static void kinds(void **state) {
+    static const fghm_ghm_kind none[] = {-1, 0, 3, INT32_MAX, INT32_MIN};
+    const float inputs[] = {0.5f}, targets[] = {1.0f};
+    float weights[] = {7.0f};
+    double mu = 7.0;
+    fghm_ghm *ghm = NULL;
+    fghm_ghm_kind kind = FGHM_GHM_INVALID;
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(none); k++) {
+        assert_int_equal(fghm_ghm_create(&ghm, none[k]), FGHM_ERROR_CONSTANT);
+        assert_null(ghm);
+    }
+    assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_kind(ghm, &kind), FGHM_OK);
+    assert_int_equal(kind, FGHM_GHM_CLASSIFICATION);
+    assert_int_equal(fghm_ghm_set_mu(ghm, 0.5), FGHM_ERROR_KIND);
+    assert_int_equal(fghm_ghm_get_mu(ghm, &mu), FGHM_ERROR_KIND);
+    assert_true(mu == 7.0);
+    fghm_ghm_destroy(ghm);
+    assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_REGRESSION), FGHM_OK);
+    assert_int_equal(fghm_ghm_density_f32(ghm, NULL, 1, inputs, targets, NULL, weights),
+                     FGHM_ERROR_KIND);
+    assert_true(weights[0] == 7.0f);
+    fghm_ghm_destroy(ghm);
+}
+
 int main(void) {
     const struct suite_test tests[] = {
         {"momentum_rules", momentum_rules, 0},
@@ -434,6 +643,13 @@ int main(void) {
         {"settings", settings, 0},
         {"edges_that_are_none", edges_that_are_none, 0},
         {"reset_and_loss_weight", reset_and_loss_weight, 0},
+        {"setters_keep_the_history", setters_keep_the_history, 0},
+        {"momentum_changes_no_weights", momentum_changes_no_weights, 0},
+        {"without_momentum_after_some", without_momentum_after_some, 0},
+        {"averages_without_momentum", averages_without_momentum, 0},
+        {"too_many_counts", too_many_counts, 0},
+        {"counting_onto_too_many", counting_onto_too_many, 0},
+        {"kinds", kinds, 0},
     };
     return suite_run("ghm_steps", tests, SUITE_COUNT(tests));
 }

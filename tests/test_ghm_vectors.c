@@ -92,10 +92,10 @@ static void check_step(const struct dtype *d, const json_t *one, fghm_ghm *ghm,
     void *const in[] = {read_array(d, step, "inputs"), read_array(d, step, "targets"),
                         read_array(d, step, "mask")};
     void *const element_loss = dtype_array(d, N), *const gradient = dtype_array(d, N);
-    uint64_t counts[BINS_MAX];
+    uint64_t counts[BINS_MAX + 1];
     double loss = NAN;
     assert_int_equal(compute(d, ghm, in, &loss, element_loss, gradient), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, BINS_MAX, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, BINS_MAX + 1, counts), FGHM_OK);
     for (size_t b = 0; b < (size_t)number(one, "bins"); b++) {
         assert_int_equal(counts[b], at(step, "counts", b));
     }

@@ -688,11 +688,11 @@ static void check_results(const struct batch *b, const struct model *m) {
 static void check_settings(struct batch *b, const struct settings *s) {
     fghm_ghm *ghm = settings_handle(s);
     struct model m;
-    uint64_t counts[FGHM_BINS_MAX];
+    uint64_t counts[FGHM_BINS_MAX + 1];
     double weights[FGHM_BINS_MAX];
     model_make(&m, s, b);
     assert_int_equal(batch_ghm(b, ghm, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, s->edges.bins, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, s->edges.bins + 1, counts), FGHM_OK);
     assert_int_equal(fghm_ghm_get_weights(ghm, s->edges.bins, weights), FGHM_OK);
     for (size_t k = 0; k < s->edges.bins; k++) {
         assert_int_equal(counts[k], m.counts[k]);
@@ -916,17 +916,17 @@ static void threads_change_no_bit(void **state) {
     const size_t n = 200003;
     fghm_ghm *ghm = ghmr_handle(30, FGHM_REDUCTION_MEAN);
     struct batch serial = batch_new(d, n), b = batch_new(d, n);
-    uint64_t want[30], got[30];
+    uint64_t want[31], got[31];
     fill(&serial, &r, 0.02);
     copy_inputs(&b, &serial);
     assert_int_equal(batch_ghm(&serial, ghm, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 30, want), FGHM_OK);
+    assert_int_equal(fghm_ghm_get_counts(ghm, 31, want), FGHM_OK);
     for (size_t threads = 1; threads <= 4; threads++) {
         fghm_pool *pool = NULL;
         assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
         assert_int_equal(batch_ghm(&b, ghm, pool), FGHM_OK);
         batch_assert_same(&serial, &b);
-        assert_int_equal(fghm_ghm_get_counts(ghm, 30, got), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, 31, got), FGHM_OK);
         assert_memory_equal(want, got, sizeof want);
         fghm_pool_destroy(pool);
     }

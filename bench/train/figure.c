@@ -49,7 +49,7 @@ static char *data_path(const char *figure_path) {
  * which are those of cross-entropy. */
 struct bins {
     double edges[BINS + 1];
-    uint64_t counts[BINS];
+    uint64_t counts[BINS + 1];
     uint64_t flipped[BINS]; /* how many of the examples have a flipped label */
     double weights[BINS];   /* of GHM-C */
     double *totals;         /* sums of the gradient norms of loss i: totals[i * BINS + bin] */
@@ -73,7 +73,7 @@ static void count_examples(struct bins *bins, const struct figure_examples *exam
                                  NULL, NULL, NULL, NULL, NULL),
                "fghm_ghm_step_f32");
     require_ok(fghm_ghm_get_edges(ghm, BINS + 1, bins->edges), "fghm_ghm_get_edges");
-    require_ok(fghm_ghm_get_counts(ghm, BINS, bins->counts), "fghm_ghm_get_counts");
+    require_ok(fghm_ghm_get_counts(ghm, BINS + 1, bins->counts), "fghm_ghm_get_counts");
     require_ok(fghm_ghm_get_weights(ghm, BINS, bins->weights), "fghm_ghm_get_weights");
     fghm_ghm_destroy(ghm);
 }

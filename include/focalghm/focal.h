@@ -414,19 +414,26 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
  * @param batch the arrays and what they mean
- * @param[in,out] result size set by the caller, or NULL
- * @return FGHM_OK.  FGHM_ERROR_TARGET and FGHM_ERROR_PROBABILITY (an element's number is out of
- * its range): the outputs of all other elements are written, that element's are NaN; *result
- * keeps its old values except offender.  Else nothing is written but result->offender:
- * FGHM_ERROR_NULL_HANDLE (focal), FGHM_ERROR_NULL_POINTER (batch, or logits or targets with
- * elements), FGHM_ERROR_NO_OUTPUT, FGHM_ERROR_DESCRIPTOR, FGHM_ERROR_ACTIVATION,
- * FGHM_ERROR_TARGET_FORM, FGHM_ERROR_BACKGROUND, FGHM_ERROR_LABEL_SMOOTHING, FGHM_ERROR_DTYPE,
- * FGHM_ERROR_STRIDE, FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_LABEL, FGHM_ERROR_RANGE
- * (class_alpha is neither 0 nor in [2^-40, 1]; class_weights neither 0 nor in [2^-40, 2^40]),
- * FGHM_ERROR_COMBINATION (a harmonizing_weight; softmax without labels, with label smoothing, with
- * FGHM_BACKGROUND_MINUS_ONE, with two gammas, or with an alpha that was set; a background without
- * labels; FGHM_FOCAL_RULE_STAR or FGHM_FOCAL_RULE_QUALITY with probabilities or two gammas;
- * FGHM_FOCAL_RULE_STAR with label smoothing or a gamma below 2^-10)
+ * @param[in,out] result numbers, and where an error is (batch.h); or NULL
+ * @return FGHM_OK; or an element error, FGHM_ERROR_TARGET, FGHM_ERROR_PROBABILITY or
+ * FGHM_ERROR_SCORE: the results of the elements in question are NaN, all others and the numbers
+ * of the result are right, with sums that leave those elements out; or one of the following, and
+ * then nothing has been written but the head of the result:
+ *
+ *  - FGHM_ERROR_NULL_HANDLE (focal), FGHM_ERROR_NULL_POINTER (batch, or logits, targets or scores
+ *    where they are needed), FGHM_ERROR_NO_OUTPUT (no output and no result);
+ *  - FGHM_ERROR_STRUCT, FGHM_ERROR_UNINITIALIZED, FGHM_ERROR_UNSET (ndim, an extent, a dtype),
+ *    FGHM_ERROR_CONSTANT, FGHM_ERROR_SIZE, FGHM_ERROR_DTYPE, FGHM_ERROR_LAYOUT,
+ *    FGHM_ERROR_STRIDE, FGHM_ERROR_ALIASING: see batch.h;
+ *  - FGHM_ERROR_RANGE: ndim, class_axis, an extent or label_smoothing is out of its range, or a
+ *    number of class_alpha or class_weights;
+ *  - FGHM_ERROR_LABEL: a label is that of no class;
+ *  - FGHM_ERROR_COMBINATION, with both fields named: softmax or labels without a class axis;
+ *    softmax without plain labels, with label smoothing, with FGHM_BACKGROUND_MINUS_ONE, with two
+ *    gammas, or with an alpha that was set; a background, or NaN targets ignored, with the other
+ *    form of targets; scores without FGHM_TARGET_LABEL_SCORE; FGHM_FOCAL_RULE_STAR or
+ *    FGHM_FOCAL_RULE_QUALITY with probabilities or two gammas; FGHM_FOCAL_RULE_STAR with label
+ *    smoothing, scores or a gamma below 2^-10; class_gamma; class_offsets; a harmonizing_weight.
  */
 FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
                                       const fghm_batch *batch, fghm_result *result);

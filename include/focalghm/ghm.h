@@ -15,340 +15,601 @@
 extern "C" {
 #endif
 
-/* The gradient harmonizing mechanism (Li, Liu, Wang: Gradient Harmonized
- * Single-stage Detector, AAAI 2019), with the conventions of mmdetection's GHMC and GHMR
- * but where they are defects.
+/**
+ * @file
+ * The gradient harmonizing mechanism, GHM (Li, Liu, Wang: Gradient Harmonized Single-stage
+ * Detector, AAAI 2019), for classification (GHM-C) and for regression (GHM-R).
  *
- * GHM-C, for classification: with logit x, target t, p = sigmoid(x), the gradient norm is
- * g = |p - t| and the loss binary cross-entropy, BCE = t softplus(-x) + (1 - t) softplus(x).
+ * GHM counts how many elements of a batch have a gradient of about the same size, and weighs each
+ * element by the inverse of that density: the many easy elements and the outliers get less
+ * weight, what lies between them more.
  *
- * GHM-R, for regression: with prediction y, target t, d = y - t, the gradient norm is
- * g = |d| / sqrt(d^2 + mu^2) and the loss ASL1 = sqrt(d^2 + mu^2) - mu.
+ * Each element has a loss and a gradient norm g in [0, 1]:
  *
- * The range [0, 1] of g is cut into bins, of equal width unless other edges are set: bin b
- * holds edge[b] <= g < edge[b + 1], the last one also g = 1.  Let, over the valid elements
- * of a batch,
+ *     GHM-C: logit x, target t in [0, 1], p = sigmoid(x)
+ *            g    = |p - t|
+ *            loss = BCE = t softplus(-x) + (1 - t) softplus(x)
+ *     GHM-R: prediction y, target t, d = y - t
+ *            g    = |d| / sqrt(d^2 + mu^2)
+ *            loss = ASL1 = sqrt(d^2 + mu^2) - mu
  *
- *     total    = number of them (mmdetection's GHMR sums their label weights instead, which
- *                disagrees with the counts where weights are fractions)
- *     R_b      = number of them in bin b
- *     n        = number of bins with R_b > 0, or of all bins (see the divisor)
- *     w_b      = min(total / (R_b n), cap), 0 for an empty bin
+ * The range of g is cut into bins, of equal width unless other edges are set: bin b holds
+ * edge[b] <= g < edge[b + 1], and the last one g = 1 as well.  Over the valid elements of a batch,
  *
- * Then element i of bin b has element_loss = w_b BCE or w_b ASL1.  The weights count as
- * constants: the gradient is w_b (p - t) or w_b d / sqrt(d^2 + mu^2), the Hessian
- * w_b p (1 - p) or w_b mu^2 / (d^2 + mu^2)^(3/2), each times the loss weight and 1 / D of
- * the reduction.  With momentum, averages over batches take the place of R_b and total.
+ *     total = the number of valid elements
+ *     R_b   = the number of them in bin b
+ *     n     = the number of bins that are not empty, or of all bins (see ::fghm_ghm_divisor)
+ *     w_b   = min(total / (R_b n), cap), and 0 for an empty bin
  *
- * Counts are exact.  For GHM-C and t = 0 or 1 an element's bin is the one that real
- * arithmetic gives for its logit; for other targets g is computed in the precision of the
- * call and compared with the edges in the same precision.  For GHM-R the bin is that of real
- * arithmetic for the difference d, which is rounded.
+ * and an element of bin b has element_loss = w_b times its loss.  w_b counts as a constant, so the
+ * gradient is w_b (p - t) or w_b d / sqrt(d^2 + mu^2), and the Hessian w_b p (1 - p) or
+ * w_b mu^2 / (d^2 + mu^2)^(3/2), each times the loss weight and 1 / D of the reduction (see
+ * reduction.h).  With momentum, averages over batches take the place of R_b and total (see
+ * ::fghm_ghm_momentum_rule).
  *
- * One call does it all; or count on any number of threads, machines or parts of a batch, add
- * up the counts, update once per step, and apply:
+ * Example: a step of training.  A handle is for one loss, and lives as long as the training.
+ * @code
+ * fghm_ghm *ghm;
+ * if (fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION) == FGHM_OK) {
+ *     double loss;
+ *     fghm_ghm_set_weight_cap(ghm, 2);
+ *     while (next_batch(&n, logits, targets)) {
+ *         if (fghm_ghm_step_f32(ghm, NULL, n, logits, targets, NULL, &loss, NULL, gradient,
+ *                               NULL) == FGHM_OK) {
+ *             train(loss, gradient);
+ *         }
+ *     }
+ *     fghm_ghm_destroy(ghm);
+ * }
+ * @endcode
  *
- *     fghm_ghm_count_f32(ghm, ..., counts)       for each part; const ghm
- *     MPI_Allreduce(counts, ...)                  or a loop of additions
- *     fghm_ghm_update(ghm, size, counts)          once
- *     fghm_ghm_apply_f32(ghm, ...)               for each part; const ghm
+ * A step is three things, which can also be done one by one, on any number of threads, machines or
+ * parts of a batch.  Every result then has the bits of one call on the whole, but for the loss,
+ * which is a sum in another order:
  *
- * The results are then those of one call on the whole, bit for bit (but for the loss,
- * which is a sum in another order). */
+ *     fghm_ghm_count_f32(ghm, ..., counts)   for each part; takes the handle as const
+ *     MPI_Allreduce(counts, ...)             or a loop of additions
+ *     fghm_ghm_update(ghm, size, counts)     once
+ *     fghm_ghm_apply_f32(ghm, ...)           for each part; takes the handle as const
+ *
+ * Use GHM-C with care: without a cap it is fragile under heavy imbalance and under label noise.
+ * An almost empty bin gets a weight of up to total / n, and with it a few elements, often the
+ * wrongly labelled ones, drown the rest.  In trainings under heavy imbalance a cap of 2
+ * (fghm_ghm_set_weight_cap) repaired this; under label noise compare with cross-entropy.
+ *
+ * Everything is as in mmdetection's GHMC and GHMR, except:
+ *
+ *  - Counts are exact.  For GHM-C with t = 0 or 1 the bin is that of real arithmetic for the
+ *    logit; for other targets g is computed, and compared with the edges, in the type of the
+ *    call.  For GHM-R the bin is that of real arithmetic for d, which is rounded once.
+ *  - total is a number of elements; mmdetection's GHMR sums their label weights.
+ *  - Momentum is not biased at the start, unless FGHM_GHM_MOMENTUM_REFERENCE is set.
+ */
 
-/* Configuration and state: settings, the counts of the last update and what momentum has
- * averaged.  Any number of threads may count, apply or read with a handle at a time; what
- * takes it without const needs it for itself.  A handle's momentum is that of one loss: use
- * two for GHM-C and GHM-R. */
-typedef struct fghm_ghm fghm_ghm;
-
-/* Which loss a handle is for. */
+/** Which loss a handle is for. */
 typedef int32_t fghm_ghm_kind;
 
+/** The values of ::fghm_ghm_kind.  0 is none. */
 enum fghm_ghm_kind_values {
     FGHM_GHM_INVALID = -1,
+    /** GHM-C: logits and targets in [0, 1]. */
     FGHM_GHM_CLASSIFICATION = 1,
+    /** GHM-R: predictions and targets of any value. */
     FGHM_GHM_REGRESSION = 2
 };
 
-/* The largest number of bins, and of histograms. */
-#define FGHM_BINS_MAX 4096
-#define FGHM_HISTOGRAMS_MAX 65536
-
-/* Makes a handle with 10 bins of equal width, one histogram, no momentum, mu 0.02, loss
- * weight 1, FGHM_REDUCTION_MEAN and no history.
- * Errors: NULL_HANDLE (ghm is NULL), CONSTANT, MEMORY; *ghm is then left as it was. */
-FGHM_API fghm_status fghm_ghm_create(fghm_ghm **ghm, fghm_ghm_kind kind);
-
-/* Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind);
-
-/* Frees it.  NULL is a no-op. */
-FGHM_API void fghm_ghm_destroy(fghm_ghm *ghm);
-
-/* Bins of equal width, 1 to FGHM_BINS_MAX.  Forgets the history.
- * Errors: NULL_HANDLE, BINS, MEMORY; the handle is then as it was. */
-FGHM_API fghm_status fghm_ghm_set_bins(fghm_ghm *ghm, size_t bins);
-
-/* Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_bins(const fghm_ghm *ghm, size_t *bins);
-
-/* Other edges: bins + 1 of them, rising from 0 to 1, the second at least DBL_MIN.  Forgets
- * the history.  Errors: NULL_HANDLE, NULL_POINTER, BINS, EDGES, MEMORY; the handle is then as
- * it was. */
-FGHM_API fghm_status fghm_ghm_set_edges(fghm_ghm *ghm, size_t bins, const double *edges);
-
-/* Separate histograms, for calls over batches: with more than one, there must be as many as
- * the batch has classes, and the elements of class c are counted in histogram c and weighed
- * by it alone, total and n being its own.  Forgets the history.
- * Errors: NULL_HANDLE, HISTOGRAMS (not 1 to FGHM_HISTOGRAMS_MAX), MEMORY; the handle is then
- * as it was. */
-FGHM_API fghm_status fghm_ghm_set_histograms(fghm_ghm *ghm, size_t histograms);
-
-/* Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_histograms(const fghm_ghm *ghm, size_t *histograms);
-
-/* mu of GHM-R, 0.02 until set.  Forgets the history.
- * Errors: NULL_HANDLE, MU, MEMORY; the handle is then as it was. */
-#define FGHM_MU_MIN 1e-30
-#define FGHM_MU_MAX 1e30
-FGHM_API fghm_status fghm_ghm_set_mu(fghm_ghm *ghm, double mu);
-
-/* Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_mu(const fghm_ghm *ghm, double *mu);
-
-/* Momentum m in [0, 1); 0, which is off, until set.  Errors: NULL_HANDLE, MOMENTUM. */
-FGHM_API fghm_status fghm_ghm_set_momentum(fghm_ghm *ghm, double momentum);
-
-/* Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_momentum(const fghm_ghm *ghm, double *momentum);
-
-/* What momentum does at each update.  S and T start at 0. */
+/** What an update does to the averages S_b (of R_b) and T (of total), which start at 0. */
 typedef int32_t fghm_ghm_momentum_rule;
 
-/* S_b = m S_b + (1 - m) R_b for every bin, T = m T + (1 - m) total, and
- * w_b = min(T / (S_b n), cap) for a bin with R_b > 0.  S and T have been at 0 equally long,
- * so that w needs no correction for it: the first step is that of no momentum, and so is
- * every one if the histogram stays the same.  w is never more than 1 / (1 - m) times T / (R_b n),
- * however rarely a bin is visited. */
-#define FGHM_GHM_MOMENTUM_CORRECTED 0
-/* mmdetection's rule, for published runs: S_b = m S_b + (1 - m) R_b for bins with R_b > 0,
- * the others stay, and w_b = min(total / (S_b n), cap).  The first step's weights are
- * 1 / (1 - m) times too large, and a bin's are again after it has been empty since the
- * start.  (mmdetection holds S in float, this library in double.) */
-#define FGHM_GHM_MOMENTUM_REFERENCE 1
+/** The values of ::fghm_ghm_momentum_rule; m is the momentum. */
+enum fghm_ghm_momentum_rule_values {
+    FGHM_GHM_MOMENTUM_INVALID = -1,
+    /** S_b = m S_b + (1 - m) R_b for every bin, T = m T + (1 - m) total, and
+     * w_b = min(T / (S_b n), cap) for a bin with R_b > 0.
+     *
+     * S_b and T are both too small at the start, by the same factor, which cancels in T / S_b.
+     * The first step, and every step with an unchanged histogram, gives the weights of no
+     * momentum.  However rarely a bin is visited, w_b is at most T / ((1 - m) R_b n). */
+    FGHM_GHM_MOMENTUM_CORRECTED = 0,
+    /** mmdetection's rule, to repeat published runs: S_b = m S_b + (1 - m) R_b for bins with
+     * R_b > 0, the others stay, and w_b = min(total / (S_b n), cap).
+     *
+     * The first step's weights are 1 / (1 - m) times too large; so is a bin's weight in the first
+     * step in which it is not empty.  With m = 0, S_b = R_b for empty bins, too.  (mmdetection
+     * holds S_b in float, this library in double.) */
+    FGHM_GHM_MOMENTUM_REFERENCE = 1
+};
 
-/* FGHM_GHM_MOMENTUM_CORRECTED until set.  Errors: NULL_HANDLE, MOMENTUM_RULE. */
-FGHM_API fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_ghm_momentum_rule rule);
-
-/* Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_ghm_momentum_rule *rule);
-
-/* What n counts. */
+/** What n, by which weights are divided, is the number of. */
 typedef int32_t fghm_ghm_divisor;
 
-#define FGHM_GHM_DIVISOR_NONEMPTY_BINS 0 /* bins with elements in this batch: the code */
-#define FGHM_GHM_DIVISOR_ALL_BINS 1      /* all bins: the paper */
+/** The values of ::fghm_ghm_divisor. */
+enum fghm_ghm_divisor_values {
+    FGHM_GHM_DIVISOR_INVALID = -1,
+    /** The bins that had elements at the last update, as in mmdetection's code. */
+    FGHM_GHM_DIVISOR_NONEMPTY_BINS = 0,
+    /** All bins, as in the paper. */
+    FGHM_GHM_DIVISOR_ALL_BINS = 1
+};
 
-/* FGHM_GHM_DIVISOR_NONEMPTY_BINS until set.  Errors: NULL_HANDLE, DIVISOR. */
+/** Limits of handles; later versions may raise them. */
+enum fghm_ghm_limits {
+    FGHM_GHM_LIMITS_INVALID = -1,
+    /** The most bins of a histogram. */
+    FGHM_BINS_MAX = 4096,
+    /** The most histograms of a handle. */
+    FGHM_HISTOGRAMS_MAX = 65536
+};
+
+/**
+ * Settings, and a history: the counts of the last update and what momentum has averaged.
+ *
+ * Any number of threads may use one handle in functions that take it as const; no other thread
+ * may use it during any other function.  What a function that returns an error was to change is
+ * unchanged.
+ *
+ * A setter with the value that the handle has already changes nothing.  What would make the
+ * history meaningless (other bins, edges, histograms, mu or momentum rule) is refused with
+ * FGHM_ERROR_HISTORY while there is one, that is, after an update; call fghm_ghm_reset first.  The
+ * other settings may change at any time: the weights follow the divisor and the cap at once,
+ * while momentum takes effect with the next update.
+ */
+typedef struct fghm_ghm fghm_ghm;
+
+/* Making and freeing ----------------------------------------------------------- */
+
+/**
+ * Makes a handle: 10 bins of equal width, one histogram, no momentum,
+ * FGHM_GHM_MOMENTUM_CORRECTED, FGHM_GHM_DIVISOR_NONEMPTY_BINS, no cap, loss weight 1, mu 0.02
+ * (GHM-R), FGHM_REDUCTION_MEAN, normalizer 1, and no history.
+ *
+ * @param[out] ghm the new handle, to be freed by fghm_ghm_destroy; unchanged on an error
+ * @param kind FGHM_GHM_CLASSIFICATION or FGHM_GHM_REGRESSION
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE (ghm is NULL), FGHM_ERROR_CONSTANT (kind),
+ * FGHM_ERROR_MEMORY
+ */
+FGHM_API fghm_status fghm_ghm_create(fghm_ghm **ghm, fghm_ghm_kind kind);
+
+/**
+ * Makes a handle from a saved state, with its kind, settings and history.
+ *
+ * @param[out] ghm the new handle, to be freed by fghm_ghm_destroy; unchanged on an error
+ * @param size how many bytes there are at state
+ * @param state what fghm_ghm_save wrote
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE (ghm is NULL), FGHM_ERROR_NULL_POINTER,
+ * FGHM_ERROR_STATE (truncated, altered, or with a field that this version must not pass over),
+ * FGHM_ERROR_MEMORY
+ */
+FGHM_API fghm_status fghm_ghm_create_from_state(fghm_ghm **ghm, size_t size, const void *state);
+
+/**
+ * Makes another handle with the same kind, settings and history.  From then on the two are
+ * independent.
+ *
+ * @param ghm the handle to copy
+ * @param[out] copy the new handle, to be freed by fghm_ghm_destroy; unchanged on an error
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE (ghm or copy is NULL), FGHM_ERROR_MEMORY
+ */
+FGHM_API fghm_status fghm_ghm_clone(const fghm_ghm *ghm, fghm_ghm **copy);
+
+/** Frees a handle.  NULL is allowed, and nothing happens then. */
+FGHM_API void fghm_ghm_destroy(fghm_ghm *ghm);
+
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind);
+
+/* Settings ----------------------------------------------------------------------- */
+
+/**
+ * Sets bins of equal width.
+ *
+ * Their edges are the real numbers b / bins, most of which no double holds; fghm_ghm_get_edges
+ * rounds them.  Setting the rounded edges gives another histogram, by elements whose g is at an
+ * edge.
+ *
+ * @param bins from 1 to FGHM_BINS_MAX; 10 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE, FGHM_ERROR_HISTORY,
+ * FGHM_ERROR_MEMORY
+ */
+FGHM_API fghm_status fghm_ghm_set_bins(fghm_ghm *ghm, size_t bins);
+
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_ghm_get_bins(const fghm_ghm *ghm, size_t *bins);
+
+/**
+ * Sets bins of any widths.
+ *
+ * @param bins from 1 to FGHM_BINS_MAX
+ * @param edges bins + 1 numbers that rise from 0 to 1, the second a normal number
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_RANGE (bins),
+ * FGHM_ERROR_EDGES, FGHM_ERROR_HISTORY, FGHM_ERROR_MEMORY
+ */
+FGHM_API fghm_status fghm_ghm_set_edges(fghm_ghm *ghm, size_t bins, const double *edges);
+
+/**
+ * Reads the edges, which are the same for every histogram.
+ *
+ * @param capacity how many numbers edges has room for: at least bins + 1
+ * @param[out] edges from 0 to 1
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
+ */
+FGHM_API fghm_status fghm_ghm_get_edges(const fghm_ghm *ghm, size_t capacity, double *edges);
+
+/**
+ * Sets the number of histograms: 1 for all elements, or one for each class.
+ *
+ * With more than one, only calls over batches can use the handle, and the batch must have as many
+ * classes.  Elements of class c are counted in histogram c and weighed by it alone: total, R_b
+ * and n are those of the class.
+ *
+ * @param histograms from 1 to FGHM_HISTOGRAMS_MAX; 1 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE, FGHM_ERROR_HISTORY,
+ * FGHM_ERROR_MEMORY
+ */
+FGHM_API fghm_status fghm_ghm_set_histograms(fghm_ghm *ghm, size_t histograms);
+
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_ghm_get_histograms(const fghm_ghm *ghm, size_t *histograms);
+
+/**
+ * Sets mu of GHM-R, the difference below which the loss is about a square.
+ *
+ * @param mu from 1e-30 to 1e30; 0.02 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_KIND (the handle is for classification),
+ * FGHM_ERROR_RANGE, FGHM_ERROR_HISTORY, FGHM_ERROR_MEMORY
+ */
+FGHM_API fghm_status fghm_ghm_set_mu(fghm_ghm *ghm, double mu);
+
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_KIND */
+FGHM_API fghm_status fghm_ghm_get_mu(const fghm_ghm *ghm, double *mu);
+
+/**
+ * Sets the momentum m of the updates to come.  Weights stay as they are until the next one.
+ *
+ * @param momentum in [0, 1); 0, which is none, until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
+ */
+FGHM_API fghm_status fghm_ghm_set_momentum(fghm_ghm *ghm, double momentum);
+
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_ghm_get_momentum(const fghm_ghm *ghm, double *momentum);
+
+/**
+ * Sets what momentum does.
+ *
+ * @param rule FGHM_GHM_MOMENTUM_CORRECTED until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT, FGHM_ERROR_HISTORY
+ */
+FGHM_API fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_ghm_momentum_rule rule);
+
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_ghm_momentum_rule *rule);
+
+/**
+ * Sets what n is.  It has nothing to do with D of the reduction.
+ *
+ * @param divisor FGHM_GHM_DIVISOR_NONEMPTY_BINS until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT
+ */
 FGHM_API fghm_status fghm_ghm_set_divisor(fghm_ghm *ghm, fghm_ghm_divisor divisor);
 
-/* Errors: NULL_HANDLE, NULL_POINTER. */
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_ghm_divisor *divisor);
 
-/* The cap of w_b, above 0; INFINITY, which is none, until set.
- * Errors: NULL_HANDLE, WEIGHT_CAP. */
+/**
+ * Sets what no weight w_b is above.
+ *
+ * @param cap from 2^-40; INFINITY, which is no cap, until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
+ */
 FGHM_API fghm_status fghm_ghm_set_weight_cap(fghm_ghm *ghm, double cap);
 
-/* Errors: NULL_HANDLE, NULL_POINTER. */
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_weight_cap(const fghm_ghm *ghm, double *cap);
 
-/* A factor of the whole loss and all its results (1 until set): finite, >= 0.  It is not
- * part of w.  Errors: NULL_HANDLE, LOSS_WEIGHT. */
+/**
+ * Sets a factor of element_loss, loss, gradient and Hessian.  It is not part of w_b.
+ *
+ * @param loss_weight 0, or from 2^-40 to 2^40; 1 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
+ */
 FGHM_API fghm_status fghm_ghm_set_loss_weight(fghm_ghm *ghm, double loss_weight);
 
-/* Errors: NULL_HANDLE, NULL_POINTER. */
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_loss_weight(const fghm_ghm *ghm, double *loss_weight);
 
-/* SUM, MEAN or NORMALIZER; MEAN divides by total (at least 1) of the last update, summed
- * over the histograms.  Errors: NULL_HANDLE, REDUCTION. */
+/**
+ * Sets how the losses of the elements become one.
+ *
+ * @param reduction FGHM_REDUCTION_SUM, FGHM_REDUCTION_MEAN (until set) or
+ * FGHM_REDUCTION_NORMALIZER.  A mean divides by the number of valid elements of the last update,
+ * in all histograms, at least 1
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT
+ */
 FGHM_API fghm_status fghm_ghm_set_reduction(fghm_ghm *ghm, fghm_reduction reduction);
 
-/* Errors: NULL_HANDLE, NULL_POINTER. */
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_reduction(const fghm_ghm *ghm, fghm_reduction *reduction);
 
-/* The divisor of FGHM_REDUCTION_NORMALIZER (1 until set), from FLT_MIN to FLT_MAX.
- * Setting it does not change the reduction.  Errors: NULL_HANDLE, NORMALIZER. */
+/**
+ * Sets D of FGHM_REDUCTION_NORMALIZER.  It does not choose that reduction.
+ *
+ * @param normalizer from 2^-40 to 2^60; 1 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
+ */
 FGHM_API fghm_status fghm_ghm_set_normalizer(fghm_ghm *ghm, double normalizer);
 
-/* Errors: NULL_HANDLE, NULL_POINTER. */
+/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_normalizer(const fghm_ghm *ghm, double *normalizer);
 
-/* GHM-C of n contiguous elements: counts them, updates the handle, applies the weights.
+/* Contiguous arrays ---------------------------------------------------------------- */
+
+/**
+ * One step over n contiguous elements: counts them, updates the handle, applies the weights.
  *
- *   pool          threads to use; NULL: the calling thread alone
- *   n             number of elements; 0 gives loss 0 and touches no array
- *   logits        n logits, any value
- *   targets       n targets in [0, 1]
- *   mask          n values: element i is valid if mask[i] > 0 (how large it is
- *                 does not matter; NaN is not valid); NULL: all are valid
- *   loss          the reduced loss, one double
- *   element_loss  n values w_b BCE, not reduced
- *   gradient      n values d loss / d logits[i]
- *   hessian       n values d2 loss / d logits[i]2
+ * Any output may be NULL.  With all four NULL the step counts and updates, and that is all.
+ * gradient, element_loss and hessian may each be the very array of inputs, targets or mask; no
+ * other overlap of an output with another array is allowed.
  *
- * An element that is not valid is in no bin and has the results 0, whatever its
- * logit and target are.  If none is valid, loss and all results are 0.
+ * An element that is not valid is in no bin, and its results are 0, whatever its input and target
+ * are.  If none is valid, the loss and all results are 0.  A valid element whose input or target
+ * is NaN is in no bin, but counts in total; its results and the loss are NaN.  An infinite logit
+ * gives the limits.
  *
- * Any of the four outputs may be NULL; with all four NULL the batch is counted, the handle
- * updated, and nothing else is done.  gradient, element_loss and hessian may be the very
- * array of logits, targets or mask; no other overlap of an output with another
- * array is allowed.
+ * Accuracy: GHM-C is as right as fghm_focal_f32 with gamma 0 and alpha off, w_b being one more
+ * factor.  Of GHM-R, element_loss and gradient are right to 5 ulp and the Hessian to 10, or to as
+ * many times the smallest subnormal number, before w_b and 1 / D, each of which may add 2; the
+ * difference d is rounded once.  It may overflow; results are then the limits.
  *
- * Accuracy is that of fghm_focal_f32 with gamma 0 and alpha off, w_b being one more factor.
- *
- * A valid element whose logit or target is NaN is in no bin, but counts in
- * total; its results and the loss are NaN.  An infinite logit gives the limit.
- * A target outside [0, 1] of a valid element returns FGHM_ERROR_TARGET.
- *
- * Errors: NULL_HANDLE (ghm), NULL_POINTER (logits or targets, with n > 0), SIZE, ALIASING,
- * HISTOGRAMS (the handle has more than one), TARGET: nothing is written and the handle stays
- * as it was. */
+ * @param ghm a handle with one histogram
+ * @param pool threads to use; NULL: the calling thread alone
+ * @param n the number of elements; 0 gives loss 0 and touches no array
+ * @param inputs n logits or predictions
+ * @param targets n targets; for classification in [0, 1]
+ * @param mask n numbers: element i is valid if mask[i] > 0, whatever its size (NaN is not valid);
+ * NULL: all are valid
+ * @param[out] loss the reduced loss, one number; or NULL
+ * @param[out] element_loss n losses times w_b, not reduced; or NULL
+ * @param[out] gradient n numbers d loss / d inputs[i]; or NULL
+ * @param[out] hessian n numbers d2 loss / d inputs[i]2; or NULL
+ * @return FGHM_OK, or an error, after which nothing has been written and the handle is as it was:
+ * FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (inputs or targets, with n > 0),
+ * FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_HISTOGRAMS (the handle has more than one),
+ * FGHM_ERROR_TARGET (a valid element's target is outside [0, 1]), FGHM_ERROR_COUNTS (there have
+ * been 2^64 - 1 updates)
+ */
 FGHM_API fghm_status fghm_ghm_step_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                        const float *inputs, const float *targets, const float *mask,
                                        double *loss, float *element_loss, float *gradient,
                                        float *hessian);
 
-/* The same in double precision. */
+/** fghm_ghm_step_f32 in double precision. */
 FGHM_API fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                        const double *inputs, const double *targets,
                                        const double *mask, double *loss, double *element_loss,
                                        double *gradient, double *hessian);
 
-/* GHM-R likewise, of predictions; targets may have any value.  element_loss and gradient are
- * right to 5 ulp, the Hessian to 10, or to as many times the smallest subnormal number, before
- * w and 1 / D, each of which may add 2, with the difference prediction - target rounded once;
- * it may be as large as the type allows, and beyond, where the limits stand in. */
-
-/* Counting alone: adds to `counts`, for each histogram, bins + 1 numbers: R_b of each bin,
- * and the number of valid elements in no bin (NaN).
+/**
+ * The first part of a step: adds the counts of n elements to `counts`.
  *
- *   capacity  how many numbers `counts` has room for; fghm_ghm_get_counts_size says how
- *             many there are
- *   counts    zeros, or counts of other parts of the same batch; must not overlap an input,
- *             and is one call's at a time: give each thread its own and add them up
+ * For each histogram there are bins + 1 numbers: R_b of each bin, and the number of valid elements
+ * that are in no bin, because they are NaN.
  *
- * Errors: as fghm_ghm_step_f32 has them, NULL_POINTER (counts), CAPACITY: nothing is added. */
+ * @param capacity how many numbers counts has room for: at least what fghm_ghm_get_counts_size
+ * says
+ * @param[in,out] counts zeros, or the counts of other parts of the batch; must not overlap an
+ * input.  One call's at a time: give each thread an array of its own and add them up
+ * @return as fghm_ghm_step_f32, and FGHM_ERROR_NULL_POINTER (counts), FGHM_ERROR_CAPACITY,
+ * FGHM_ERROR_COUNTS (the sum of all counts would be 2^64 or more); nothing has been added then
+ */
 FGHM_API fghm_status fghm_ghm_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                         const float *inputs, const float *targets,
                                         const float *mask, size_t capacity, uint64_t *counts);
+
+/** fghm_ghm_count_f32 in double precision. */
 FGHM_API fghm_status fghm_ghm_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                         const double *inputs, const double *targets,
                                         const double *mask, size_t capacity, uint64_t *counts);
 
-/* Takes the counts of a step, of all its parts: averages move, weights are made.  Once per
- * step.  Counts may be of any size, as long as a histogram's sum is below 2^64.
- * Errors: NULL_HANDLE, NULL_POINTER, CAPACITY (below what get_counts_size says). */
+/**
+ * The second part of a step, once for all its elements: moves the averages and makes the weights.
+ *
+ * @param capacity how many numbers there are at counts: at least what fghm_ghm_get_counts_size
+ * says
+ * @param counts what counting has added up, over all parts of the step
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY,
+ * FGHM_ERROR_COUNTS (the sum of all counts is 2^64 or more, or there have been 2^64 - 1 updates)
+ */
 FGHM_API fghm_status fghm_ghm_update(fghm_ghm *ghm, size_t capacity, const uint64_t *counts);
 
-/* Applying alone: as fghm_ghm_step_f32, with the weights that the handle has.  D of a mean is
- * total of the last update.  Errors: as fghm_ghm_step_f32 has them and NO_OUTPUT, but TARGET
- * comes after the rest is done, as in fghm_focal_f32. */
+/**
+ * The third part of a step: applies the weights that the handle has to n elements.
+ *
+ * Parameters are those of fghm_ghm_step_f32.  FGHM_REDUCTION_MEAN divides by the number of valid
+ * elements of the last fghm_ghm_update.
+ *
+ * @return as fghm_ghm_step_f32, and FGHM_ERROR_NO_OUTPUT; FGHM_ERROR_TARGET is an element error
+ * here (see status.h)
+ */
 FGHM_API fghm_status fghm_ghm_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                         const float *inputs, const float *targets,
                                         const float *mask, double *loss, float *element_loss,
                                         float *gradient, float *hessian);
+
+/** fghm_ghm_apply_f32 in double precision. */
 FGHM_API fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                         const double *inputs, const double *targets,
                                         const double *mask, double *loss, double *element_loss,
                                         double *gradient, double *hessian);
 
-/* The same three over a batch in any form; see batch.h.  The weights of the batch are the
- * mask; what is ignored is not valid.  harmonizing_weight gets w of each element, 0 where it
- * is not valid or is in no bin.  With softmax (GHM-C), g of a sample is 1 - p_y, y being its
- * label, and the loss its cross-entropy; a sample then is what an element is above.
+/* Batches ------------------------------------------------------------------------------ */
+
+/**
+ * One step over a batch in any form; see batch.h.
  *
- * A count's *result has the numbers of elements alone.  result may be NULL.
+ * The weights of the batch are the mask, and what is ignored is not valid.  harmonizing_weight
+ * gets w_b of each element, and 0 where it is not valid or in no bin.
  *
- * Errors: those of fghm_focal_batch (COMBINATION also for class_alpha, class_weights and
- * probabilities, and for GHM-R for labels, softmax and label smoothing), HISTOGRAMS (neither
- * 1 nor the number of classes, or not 1 with softmax), MEMORY (counts of many histograms).
- * TARGET leaves outputs and handle as they were, but for fghm_..._apply_batch, where it comes
- * after the rest is done. */
+ * With softmax (classification alone) the loss of a sample is its cross-entropy and its g is
+ * 1 - p_y, y being its label; what is said of elements then is said of samples.
+ *
+ * @param[in,out] result what came of it, and where an error is; or NULL
+ * @return as fghm_focal_batch; FGHM_ERROR_COMBINATION also for factors by class and for
+ * probabilities, and in regression for labels, softmax and label smoothing;
+ * FGHM_ERROR_HISTOGRAMS (neither one nor one for each class; more than one with softmax),
+ * FGHM_ERROR_COUNTS, FGHM_ERROR_MEMORY (counts of many histograms).  After an error outputs and
+ * handle are as they were
+ */
 FGHM_API fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
                                          fghm_result *result);
+
+/**
+ * Counts a batch, as fghm_ghm_count_f32 does.  *result gets numbers of elements alone.
+ *
+ * @return as fghm_ghm_step_batch and fghm_ghm_count_f32
+ */
 FGHM_API fghm_status fghm_ghm_count_batch(const fghm_ghm *ghm, fghm_pool *pool,
                                           const fghm_batch *batch, size_t capacity,
                                           uint64_t *counts, fghm_result *result);
+
+/**
+ * Applies the weights to a batch, as fghm_ghm_apply_f32 does.
+ *
+ * @return as fghm_ghm_step_batch, and FGHM_ERROR_NO_OUTPUT; FGHM_ERROR_TARGET is an element error
+ * here (see status.h)
+ */
 FGHM_API fghm_status fghm_ghm_apply_batch(const fghm_ghm *ghm, fghm_pool *pool,
                                           const fghm_batch *batch, fghm_result *result);
 
-/* The weights that the paper's gradient density gives, without the bins that approximate it:
- * with eps = 1 / bins,
+/* The density itself ------------------------------------------------------------------- */
+
+/**
+ * The weights of the paper's gradient density, which bins approximate.  With eps = 1 / bins,
  *
- *     GD(g) = number of valid k with g - eps/2 <= g_k < g + eps/2, divided by
+ *     GD(g) = the number of valid k with g - eps/2 <= g_k < g + eps/2, divided by
  *             min(g + eps/2, 1) - max(g - eps/2, 0)
  *     w_i   = min(total / GD(g_i), cap)
  *
- * 0 where an element is not valid or is NaN.  No momentum.  A loss with these weights is
- * fghm_focal_f32 with gamma 0, alpha off and w for its weights.  Sorts: O(n log n) time, and
- * the one computation that takes memory, 16 n bytes and what qsort takes.
+ * and 0 where an element is not valid or is NaN.  History, momentum, divisor and loss weight do
+ * not matter.  For a loss with these weights give them to fghm_focal_f32, with gamma 0 and alpha
+ * off.
  *
- * All of it is the calling thread's work.
+ * It sorts: O(n log n) time, and 16 n bytes of memory besides what qsort takes.
  *
- *   weights  n values; must not overlap an input
- *
- * Errors: NULL_HANDLE, NULL_POINTER (logits, targets or weights, with n > 0), SIZE, ALIASING,
- * TARGET, MEMORY: nothing is written. */
+ * @param ghm a handle for classification
+ * @param pool threads to use; NULL: the calling thread alone
+ * @param n the number of elements
+ * @param inputs n logits
+ * @param targets n targets in [0, 1]
+ * @param mask as for fghm_ghm_step_f32
+ * @param[out] weights n numbers w_i; must not overlap another array
+ * @return FGHM_OK, or an error, after which nothing has been written: FGHM_ERROR_NULL_HANDLE,
+ * FGHM_ERROR_KIND (the handle is for regression), FGHM_ERROR_NULL_POINTER (inputs, targets or
+ * weights, with n > 0), FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_TARGET,
+ * FGHM_ERROR_MEMORY
+ */
 FGHM_API fghm_status fghm_ghm_density_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                           const float *inputs, const float *targets,
                                           const float *mask, float *weights);
+
+/** fghm_ghm_density_f32 in double precision. */
 FGHM_API fghm_status fghm_ghm_density_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                           const double *inputs, const double *targets,
                                           const double *mask, double *weights);
 
-/* Reading back.  Rows of bins, one for each histogram; capacity: how many numbers there is
- * room for.  Errors: NULL_HANDLE, NULL_POINTER, CAPACITY.
+/* Reading back ----------------------------------------------------------------------- */
+
+/**
+ * Reads how many numbers counting, updating and fghm_ghm_get_counts have: bins + 1 for each
+ * histogram.
  *
- * The bins + 1 edges, from 0 to 1, the same for every histogram. */
-FGHM_API fghm_status fghm_ghm_get_edges(const fghm_ghm *ghm, size_t capacity, double *edges);
-
-/* R_b of the last update; 0 before the first. */
-FGHM_API fghm_status fghm_ghm_get_counts(const fghm_ghm *ghm, size_t capacity, uint64_t *counts);
-
-/* The averages S_b, with the corrected rule divided by 1 - m^steps; without momentum R_b. */
-FGHM_API fghm_status fghm_ghm_get_averages(const fghm_ghm *ghm, size_t capacity, double *averages);
-
-/* w_b; 0 before the first update. */
-FGHM_API fghm_status fghm_ghm_get_weights(const fghm_ghm *ghm, size_t capacity, double *weights);
-
-/* How many bins of a histogram had elements at the last update.
- * Errors: NULL_HANDLE, NULL_POINTER, HISTOGRAMS (there is no such one). */
-FGHM_API fghm_status fghm_ghm_get_nonempty(const fghm_ghm *ghm, size_t histogram, size_t *nonempty);
-
-/* How many updates there have been.  Errors: NULL_HANDLE, NULL_POINTER. */
-FGHM_API fghm_status fghm_ghm_get_steps(const fghm_ghm *ghm, uint64_t *steps);
-
-/* histograms (bins + 1): how many numbers counting and updating have.
- * Errors: NULL_HANDLE, NULL_POINTER. */
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER
+ */
 FGHM_API fghm_status fghm_ghm_get_counts_size(const fghm_ghm *ghm, size_t *size);
 
-/* State.  A training that saves it, is stopped, and loads it goes on bit for bit.  The bytes
- * are the same on every machine and hold all settings and the history.
+/**
+ * Reads the counts of the last update, laid out as fghm_ghm_update takes them; zeros before the
+ * first.
  *
- * The size of what save writes.  Errors: NULL_HANDLE, NULL_POINTER. */
+ * @param capacity at least what fghm_ghm_get_counts_size says
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
+ */
+FGHM_API fghm_status fghm_ghm_get_counts(const fghm_ghm *ghm, size_t capacity, uint64_t *counts);
+
+/**
+ * Reads the averages: S_b, with the corrected rule without the bias of its start at 0.  If
+ * momentum has always been 0 they are R_b.
+ *
+ * @param capacity at least bins times histograms
+ * @param[out] averages a row of bins numbers for each histogram
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
+ */
+FGHM_API fghm_status fghm_ghm_get_averages(const fghm_ghm *ghm, size_t capacity, double *averages);
+
+/**
+ * Reads the weights w_b; zeros before the first update.
+ *
+ * @param capacity at least bins times histograms
+ * @param[out] weights a row of bins numbers for each histogram
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
+ */
+FGHM_API fghm_status fghm_ghm_get_weights(const fghm_ghm *ghm, size_t capacity, double *weights);
+
+/**
+ * Reads how many bins had elements at the last update.
+ *
+ * @param capacity at least the number of histograms
+ * @param[out] nonempty one number for each histogram
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
+ */
+FGHM_API fghm_status fghm_ghm_get_nonempty(const fghm_ghm *ghm, size_t capacity, size_t *nonempty);
+
+/**
+ * Reads how many updates there have been since the handle was made or reset.
+ *
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER
+ */
+FGHM_API fghm_status fghm_ghm_get_steps(const fghm_ghm *ghm, uint64_t *steps);
+
+/* State ------------------------------------------------------------------------------- */
+
+/**
+ * Forgets the history, and keeps the settings.
+ *
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE
+ */
+FGHM_API fghm_status fghm_ghm_reset(fghm_ghm *ghm);
+
+/**
+ * Reads how many bytes fghm_ghm_save writes.
+ *
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER
+ */
 FGHM_API fghm_status fghm_ghm_get_state_size(const fghm_ghm *ghm, size_t *size);
 
-/* Writes that many bytes.  Errors: NULL_HANDLE, NULL_POINTER, CAPACITY (of fewer bytes). */
+/**
+ * Writes the kind, all settings and the history as bytes.
+ *
+ * A training that saves its state, is stopped, and loads it goes on bit for bit.  The bytes are
+ * the same on every machine.  States of this version load in every later one; a state of a later
+ * version loads here if it does not depend on what this version does not know.
+ *
+ * @param capacity how many bytes there is room for
+ * @param[out] state of any alignment
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
+ */
 FGHM_API fghm_status fghm_ghm_save(const fghm_ghm *ghm, size_t capacity, void *state);
 
-/* Makes a handle, of whatever settings, what the saved one was.  Errors: NULL_HANDLE,
- * NULL_POINTER, STATE (size bytes at `state` are not all of a state that was saved, or of a
- * version that this one does not know), MEMORY; the handle is then as it was. */
+/**
+ * Replaces all settings and the history by the saved ones.
+ *
+ * @param size how many bytes there are at state
+ * @param state what fghm_ghm_save wrote for a handle of the same kind
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER,
+ * FGHM_ERROR_STATE (as fghm_ghm_create_from_state), FGHM_ERROR_KIND (it is that of the other
+ * kind), FGHM_ERROR_MEMORY
+ */
 FGHM_API fghm_status fghm_ghm_load(fghm_ghm *ghm, size_t size, const void *state);
-
-/* Forgets the history, and keeps the settings.  Errors: NULL_HANDLE. */
-FGHM_API fghm_status fghm_ghm_reset(fghm_ghm *ghm);
 
 #ifdef __cplusplus
 }

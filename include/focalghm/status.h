@@ -97,21 +97,7 @@ enum fghm_status_values {
     /** A probability is outside [0, 1]. */
     FGHM_ERROR_PROBABILITY = -27,
     /** A score is outside [0, 1]. */
-    FGHM_ERROR_SCORE = -28,
-    /* On the way out: replaced by the kinds above, with the field named. */
-    FGHM_ERROR_REDUCTION = -103,
-    FGHM_ERROR_NORMALIZER = -104,
-    FGHM_ERROR_BINS = -105,
-    FGHM_ERROR_LOSS_WEIGHT = -106,
-    FGHM_ERROR_MOMENTUM = -107,
-    FGHM_ERROR_MOMENTUM_RULE = -108,
-    FGHM_ERROR_WEIGHT_CAP = -109,
-    FGHM_ERROR_MU = -110,
-    FGHM_ERROR_DESCRIPTOR = -113,
-    FGHM_ERROR_ACTIVATION = -114,
-    FGHM_ERROR_TARGET_FORM = -115,
-    FGHM_ERROR_BACKGROUND = -116,
-    FGHM_ERROR_LABEL_SMOOTHING = -117
+    FGHM_ERROR_SCORE = -28
 };
 
 /** A field of a struct, an argument or a setting: where an error is.  Values are pinned. */
