@@ -85,7 +85,8 @@ static void run_focal(const struct point *point) {
         .hessian_floor = -DBL_MAX,
     };
     int bad_target = 0;
-    (void)point->functions->focal[point->kernel->gamma_index](&constants, &span, &bad_target);
+    struct fghm_sum sum = {{0}, {0}};
+    point->functions->focal[point->kernel->gamma_index](&constants, &span, &sum, &bad_target);
 }
 
 static const struct fghm_bins *bins_of(const struct point *point) {
@@ -110,7 +111,8 @@ static void run_apply(const struct point *point) {
                                     ? (const void *)binning->weights_f32
                                     : (const void *)binning->weights_f64;
     int bad = 0;
-    (void)point->functions->ghm_apply(bins_of(point), weights, 1 / (double)point->n, &span, &bad);
+    struct fghm_sum sum = {{0}, {0}};
+    point->functions->ghm_apply(bins_of(point), weights, 1 / (double)point->n, &span, &sum, &bad);
 }
 
 #define FOCAL(name, index, gamma)                                                                  \

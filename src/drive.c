@@ -7,6 +7,7 @@
 #include "check.h"
 #include "kernels/double_sum.h"
 #include "pool_run.h"
+#include "range.h"
 
 /* Below this, a segment is not worth handing to a thread. */
 #define SEGMENT_MIN ((size_t)4096)
@@ -15,19 +16,6 @@
 #define SEGMENT_STEP ((size_t)256)
 #define SEGMENT_STEP_WIDE ((size_t)64)
 
-struct range {
-    uintptr_t first;
-    size_t bytes; /* 0: there is no array */
-};
-
-static struct range range_of(const void *array, size_t bytes) {
-    return (struct range){(uintptr_t)array, array == NULL ? 0 : bytes};
-}
-
-static bool overlap(struct range a, struct range b) {
-    return a.first < b.first + b.bytes && b.first < a.first + a.bytes;
-}
-
 fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size, const double *loss) {
     if (span->n == 0) {
         return FGHM_OK;
@@ -35,17 +23,20 @@ fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size, cons
     FGHM_REQUIRE(span->logits != NULL && span->targets != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(span->n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
     const size_t bytes = span->n * real_size;
-    const struct range inputs[] = {range_of(span->logits, bytes), range_of(span->targets, bytes),
-                                   range_of(span->weights, bytes)};
-    const struct range outputs[] = {range_of(span->element_loss, bytes),
-                                    range_of(span->gradient, bytes), range_of(span->hessian, bytes),
-                                    range_of(loss, sizeof *loss)};
+    const struct fghm_range inputs[] = {fghm_range_of(span->logits, bytes),
+                                        fghm_range_of(span->targets, bytes),
+                                        fghm_range_of(span->weights, bytes)};
+    const struct fghm_range outputs[] = {
+        fghm_range_of(span->element_loss, bytes), fghm_range_of(span->gradient, bytes),
+        fghm_range_of(span->hessian, bytes), fghm_range_of(loss, sizeof *loss)};
     for (size_t i = 0; i < 4; i++) {
         for (size_t j = 0; j < 3 && outputs[i].bytes > 0; j++) {
             /* An array may be replaced by an output, but not by the loss. */
             const bool replaced = i < 3 && outputs[i].first == inputs[j].first;
-            FGHM_REQUIRE(replaced || !overlap(outputs[i], inputs[j]), FGHM_ERROR_ALIASING);
-            FGHM_REQUIRE(i <= j || !overlap(outputs[i], outputs[j]), FGHM_ERROR_ALIASING);
+            FGHM_REQUIRE(replaced || !fghm_ranges_overlap(outputs[i], inputs[j]),
+                         FGHM_ERROR_ALIASING);
+            FGHM_REQUIRE(i <= j || !fghm_ranges_overlap(outputs[i], outputs[j]),
+                         FGHM_ERROR_ALIASING);
         }
     }
     return FGHM_OK;

@@ -3,11 +3,12 @@
 #include <float.h>
 #include <stdbool.h>
 
-#include "plan.h"
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
 #include "focal_handle.h"
+#include "kernels/double_sum.h"
+#include "plan.h"
 
 static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double gamma) {
     static const struct {
@@ -24,15 +25,15 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
 
 /* The constants of the rules that one kernel computes in one go. */
 static struct fghm_focal_constants constants_of(const fghm_focal *focal, double scale) {
-    const bool floored = focal->hessian == FGHM_HESSIAN_FLOORED;
+    const bool floored = focal->hessian_mode == FGHM_HESSIAN_FLOORED;
     return (struct fghm_focal_constants){
         .gamma = focal->gamma,
         .positive = focal->loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
         .negative = focal->loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
         .scale = scale,
-        .quality = focal->rule == FGHM_RULE_QUALITY,
-        .gauss_newton = focal->hessian == FGHM_HESSIAN_GAUSS_NEWTON,
-        .absolute = focal->hessian == FGHM_HESSIAN_ABSOLUTE,
+        .quality = focal->rule == FGHM_FOCAL_RULE_QUALITY,
+        .gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON,
+        .absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE,
         .hessian_floor = floored ? focal->hessian_floor : -DBL_MAX,
     };
 }
@@ -49,24 +50,29 @@ static const struct fghm_batch_limits limits = {
     .because = FGHM_FIELD_RULE,
 };
 
-static bool has_two_gammas(const fghm_focal *focal) {
-    return focal->gamma != focal->negative_gamma;
-}
-
-static fghm_status check_rule(const fghm_focal *focal, const fghm_batch *batch,
+/* Whether the loss has the form that the batch asks for. */
+static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
                               struct fghm_report *report) {
-    const bool star = focal->rule == FGHM_RULE_STAR;
-    const bool plain = focal->rule == FGHM_RULE_LINEAR || focal->rule == FGHM_RULE_SPLIT;
+    const bool star = focal->rule == FGHM_FOCAL_RULE_STAR;
+    const bool plain =
+        focal->rule == FGHM_FOCAL_RULE_LINEAR || focal->rule == FGHM_FOCAL_RULE_SPLIT;
+    const bool two_gammas = fghm_focal_has_two_gammas(focal);
+    const bool softmax = batch->activation == FGHM_SOFTMAX;
+    const bool alpha_set = focal->alpha_enabled && focal->alpha != FGHM_ALPHA_DEFAULT;
     const struct {
         bool there;
         fghm_field field, other;
     } conflicts[] = {
-        {star && !(focal->gamma > 0), FGHM_FIELD_GAMMA, FGHM_FIELD_RULE},
+        {!plain && two_gammas, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE},
+        {fghm_focal_check_rule(focal) != FGHM_OK, FGHM_FIELD_GAMMA, FGHM_FIELD_RULE},
         {!plain && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION, FGHM_FIELD_RULE},
-        {!plain && has_two_gammas(focal), FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE},
         {star && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE},
         {star && batch->target_form == FGHM_TARGET_LABEL_SCORE, FGHM_FIELD_TARGET_FORM,
          FGHM_FIELD_RULE},
+        /* Softmax has no negatives: what is set for them would be ignored. */
+        {softmax && alpha_set && batch->class_alpha == NULL, FGHM_FIELD_ALPHA,
+         FGHM_FIELD_ACTIVATION},
+        {softmax && two_gammas, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_ACTIVATION},
     };
     for (size_t i = 0; i < sizeof conflicts / sizeof conflicts[0]; i++) {
         if (conflicts[i].there) {
@@ -82,26 +88,24 @@ static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kern
                         bool probability, double divisor, struct fghm_focal_plan *plan) {
     const bool hard =
         plan->batch.labels && plan->batch.scores.data == NULL && plan->batch.label_smoothing == 0;
-    const bool split = has_two_gammas(focal) || (focal->rule == FGHM_RULE_SPLIT && !hard);
+    const bool split =
+        fghm_focal_has_two_gammas(focal) || (focal->rule == FGHM_FOCAL_RULE_SPLIT && !hard);
     plan->probability = probability;
     plan->split = split && !plan->batch.softmax;
     plan->star = 0;
     plan->constants = constants_of(focal, 1 / divisor);
     plan->split_absolute = plan->constants.absolute;
-    plan->split_floor = focal->hessian == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
+    plan->split_floor = focal->hessian_mode == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
     if (plan->split) {
         plan->constants.absolute = false;
         plan->constants.hessian_floor = -DBL_MAX;
     }
-    if (plan->batch.class_alpha != NULL) {
+    if (plan->batch.class_alpha != NULL || plan->batch.softmax) {
         plan->constants.positive = plan->constants.negative = focal->loss_weight;
     }
-    if (plan->batch.softmax) {
-        plan->constants.negative = plan->constants.positive;
-    }
     plan->negative_constants = plan->constants;
-    plan->negative_constants.gamma = focal->negative_gamma;
-    if (focal->rule == FGHM_RULE_STAR) {
+    plan->negative_constants.gamma = fghm_focal_negative_gamma(focal);
+    if (focal->rule == FGHM_FOCAL_RULE_STAR) {
         /* Cross-entropy of the logits times gamma, over gamma. */
         plan->star = focal->gamma;
         plan->constants.gamma = 0;
@@ -112,7 +116,7 @@ static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kern
     }
     plan->kernel = probability ? kernels->probability : kernel_for(kernels, plan->constants.gamma);
     plan->negative_kernel =
-        probability ? kernels->probability : kernel_for(kernels, focal->negative_gamma);
+        probability ? kernels->probability : kernel_for(kernels, plan->negative_constants.gamma);
 }
 
 /* One call, and what its segments bring back. */
@@ -142,8 +146,8 @@ static fghm_status batch_compute(const fghm_focal *focal, fghm_pool *pool, const
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_TRY(fghm_plan_make(batch, &limits, false, result, plan, report));
     FGHM_REQUIRE(result != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
-    FGHM_TRY(check_rule(focal, batch, report));
-    plan->star = focal->rule == FGHM_RULE_STAR;
+    FGHM_TRY(check_form(focal, batch, report));
+    plan->star = focal->rule == FGHM_FOCAL_RULE_STAR;
 
     const struct fghm_row *const row = fghm_row();
     call.kernels = fghm_plan_is_double(plan) ? row->f64 : row->f32;
@@ -184,13 +188,15 @@ struct focal_call {
 static void focal_segment(void *context, size_t segment, const struct fghm_span *part) {
     struct focal_call *const call = context;
     call->bad[segment] = 0;
-    call->sums[segment] = call->kernel(&call->constants, part, &call->bad[segment]);
+    struct fghm_sum sum = {{0}, {0}};
+    call->kernel(&call->constants, part, &sum, &call->bad[segment]);
+    call->sums[segment] = sum_of_lanes(&sum);
 }
 
 /* Whether the handle asks for what only the walk over batches does. */
 static bool needs_batch(const fghm_focal *focal) {
-    return focal->rule == FGHM_RULE_SPLIT || focal->rule == FGHM_RULE_STAR ||
-           has_two_gammas(focal) || focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES;
+    return focal->rule == FGHM_FOCAL_RULE_SPLIT || focal->rule == FGHM_FOCAL_RULE_STAR ||
+           fghm_focal_has_two_gammas(focal) || focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES;
 }
 
 static fghm_status compute_as_batch(const fghm_focal *focal, fghm_pool *pool, fghm_dtype dtype,
@@ -237,7 +243,7 @@ static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool, fghm_
         FGHM_REQUIRE(!call.bad[i], FGHM_ERROR_TARGET);
     }
     if (loss != NULL) {
-        *loss = fghm_sum_segments(call.sums, segments) * call.constants.scale;
+        *loss = fghm_sum_segments(call.sums, segments) / divisor;
     }
     return FGHM_OK;
 }

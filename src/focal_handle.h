@@ -6,16 +6,30 @@
 
 #include "focalghm/focal.h"
 
+/* The alpha of a new handle.  Softmax has no alpha, and takes this one, and none, for one
+ * that nobody has set. */
+#define FGHM_ALPHA_DEFAULT 0.25
+
 struct fghm_focal {
-    double gamma, negative_gamma;
-    double alpha;
+    double gamma;
+    double negative_gamma; /* looked at only if it is set; else that of negatives is gamma */
+    bool negative_gamma_set;
     bool alpha_enabled;
+    double alpha;
     double loss_weight;
     fghm_reduction reduction;
     double normalizer;
-    fghm_rule rule;
-    fghm_hessian_mode hessian;
+    fghm_focal_rule rule;
+    fghm_hessian_mode hessian_mode;
     double hessian_floor;
 };
+
+/* The gamma of negatives that is in force. */
+double fghm_focal_negative_gamma(const fghm_focal *focal);
+
+bool fghm_focal_has_two_gammas(const fghm_focal *focal);
+
+/* FGHM_ERROR_COMBINATION if the rule cannot have the gammas that are set. */
+fghm_status fghm_focal_check_rule(const fghm_focal *focal);
 
 #endif

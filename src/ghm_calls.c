@@ -8,6 +8,7 @@
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
+#include "kernels/double_sum.h"
 #include "plan.h"
 
 static bool is_regression(const fghm_ghm *ghm) {
@@ -22,6 +23,9 @@ static double divisor_of(const fghm_ghm *ghm) {
     }
     return fghm_divisor_of(ghm->settings.reduction, ghm->settings.normalizer, total);
 }
+
+/* Up to here a call keeps to 64 KiB of stack. */
+#define FEW_BINS 256
 
 /* Counting ---------------------------------------------------------------------- */
 
@@ -50,30 +54,81 @@ static void share_counts(struct count_call *call, const uint64_t *counts, uint64
     __atomic_fetch_add(&call->counts[bins], valid, __ATOMIC_RELAXED);
 }
 
-static void count_segment(void *context, size_t segment, const struct fghm_span *part) {
-    struct count_call *const call = context;
-    uint64_t counts[FGHM_BINS_MAX];
+/* A segment's part of a pass, into counts of its own: rows on the stack, small ones where bins
+ * are few.  Out of line, so that the large one is there only where it is needed. */
+typedef void count_work(struct count_call *call, size_t segment, const struct fghm_span *part,
+                        size_t first, size_t n, uint64_t *counts);
+
+static __attribute__((noinline)) void with_few_counts(count_work *work, struct count_call *call,
+                                                      size_t segment, const struct fghm_span *part,
+                                                      size_t first, size_t n) {
+    uint64_t counts[FEW_BINS + 1] = {0};
+    work(call, segment, part, first, n, counts);
+}
+
+static __attribute__((noinline)) void with_many_counts(count_work *work, struct count_call *call,
+                                                       size_t segment, const struct fghm_span *part,
+                                                       size_t first, size_t n) {
+    uint64_t counts[FGHM_BINS_MAX + 1] = {0};
+    work(call, segment, part, first, n, counts);
+}
+
+static void with_counts(count_work *work, struct count_call *call, size_t segment,
+                        const struct fghm_span *part, size_t first, size_t n) {
+    if (call->plan.bins->bins <= FEW_BINS) {
+        with_few_counts(work, call, segment, part, first, n);
+    } else {
+        with_many_counts(work, call, segment, part, first, n);
+    }
+}
+
+static void count_span_into(struct count_call *call, size_t segment, const struct fghm_span *part,
+                            size_t first, size_t n, uint64_t *counts) {
     uint64_t valid = 0;
     int bad_target = 0;
     (void)segment;
-    memset(counts, 0, call->plan.bins->bins * sizeof counts[0]);
+    (void)first;
+    (void)n;
     call->kernel(call->plan.bins, part, counts, &valid, &bad_target);
     share_counts(call, counts, valid);
     __atomic_fetch_or(&call->bad_target, bad_target, __ATOMIC_RELAXED);
 }
 
-static void count_batch_segment(void *context, size_t segment, size_t first, size_t n) {
-    struct count_call *const call = context;
-    uint64_t counts[FGHM_BINS_MAX];
+static void count_segment(void *context, size_t segment, const struct fghm_span *part) {
+    with_counts(count_span_into, context, segment, part, 0, 0);
+}
+
+static void count_batch_into(struct count_call *call, size_t segment, const struct fghm_span *part,
+                             size_t first, size_t n, uint64_t *counts) {
     uint64_t valid = 0;
-    memset(counts, 0, call->plan.bins->bins * sizeof counts[0]);
+    (void)part;
     call->parts[segment] = (struct fghm_part){0};
     call->kernels->ghm_count_batch(&call->plan, first, n, counts, &valid, &call->parts[segment]);
     share_counts(call, counts, valid);
 }
 
+static void count_batch_segment(void *context, size_t segment, size_t first, size_t n) {
+    with_counts(count_batch_into, context, segment, NULL, first, n);
+}
+
 /* Rows of counts for a call: on the stack where they are few. */
-#define COUNTS_ON_STACK (FGHM_BINS_MAX + 1)
+#define COUNTS_ON_STACK (FEW_BINS + 1)
+
+/* Counts of a call, zeroed; NULL without memory.  `few` is room for those that fit. */
+static uint64_t *counts_room(const fghm_ghm *ghm, uint64_t few[COUNTS_ON_STACK]) {
+    const size_t size = ghm->histograms * (ghm->bins + 1);
+    if (size > COUNTS_ON_STACK) {
+        return calloc(size, sizeof(uint64_t));
+    }
+    memset(few, 0, size * sizeof few[0]);
+    return few;
+}
+
+static void counts_free(uint64_t *counts, const uint64_t few[COUNTS_ON_STACK]) {
+    if (counts != few) {
+        free(counts);
+    }
+}
 
 static void add_counts(uint64_t *to, const uint64_t *from, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -124,7 +179,7 @@ struct apply_call {
     const struct plain *plain;
     const struct fghm_bins *bins;
     const void *bin_weights;
-    double scale;
+    double divisor;
     double sums[FGHM_SEGMENTS_MAX];
     int bad[FGHM_SEGMENTS_MAX];
 };
@@ -133,12 +188,15 @@ static void apply_segment(void *context, size_t segment, const struct fghm_span 
     struct apply_call *const call = context;
     const struct fghm_kernels *const kernels = call->plain->kernels;
     call->bad[segment] = 0;
-    call->sums[segment] =
-        is_regression(call->plain->ghm)
-            ? kernels->ghmr_apply(call->bins, call->bin_weights, call->plain->ghm->settings.mu,
-                                  call->scale, part)
-            : kernels->ghm_apply(call->bins, call->bin_weights, call->scale, part,
-                                 &call->bad[segment]);
+    const double scale = 1 / call->divisor;
+    struct fghm_sum sum = {{0}, {0}};
+    if (is_regression(call->plain->ghm)) {
+        kernels->ghmr_apply(call->bins, call->bin_weights, call->plain->ghm->settings.mu, scale,
+                            part, &sum);
+    } else {
+        kernels->ghm_apply(call->bins, call->bin_weights, scale, part, &sum, &call->bad[segment]);
+    }
+    call->sums[segment] = sum_of_lanes(&sum);
 }
 
 static fghm_status apply_span(const struct plain *plain, double *loss) {
@@ -148,14 +206,14 @@ static fghm_status apply_span(const struct plain *plain, double *loss) {
     call.bins = bins_of(plain);
     call.bin_weights = plain->kernels->real_size == sizeof(float) ? (const void *)ghm->scaled_f32
                                                                   : (const void *)ghm->scaled_f64;
-    call.scale = 1 / divisor_of(ghm);
+    call.divisor = divisor_of(ghm);
     const size_t segments =
         fghm_drive(plain->pool, &plain->span, plain->kernels->real_size, apply_segment, &call);
     for (size_t i = 0; i < segments; i++) {
         FGHM_REQUIRE(!call.bad[i], FGHM_ERROR_TARGET);
     }
     if (loss != NULL) {
-        *loss = fghm_sum_segments(call.sums, segments) * call.scale;
+        *loss = fghm_sum_segments(call.sums, segments) / call.divisor;
     }
     return FGHM_OK;
 }
@@ -168,16 +226,18 @@ static bool has_output(const struct fghm_span *span, const double *loss) {
 static fghm_status plain_count(const struct plain *plain, size_t capacity, uint64_t *counts) {
     FGHM_REQUIRE(plain->ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(counts != NULL, FGHM_ERROR_NULL_POINTER);
-    const fghm_status status = check_plain(plain, NULL);
-    FGHM_REQUIRE(status == FGHM_OK, status);
+    FGHM_TRY(check_plain(plain, NULL));
     const size_t size = plain->ghm->bins + 1;
     FGHM_REQUIRE(capacity >= size, FGHM_ERROR_CAPACITY);
-    uint64_t added[COUNTS_ON_STACK];
-    memset(added, 0, size * sizeof added[0]);
-    const fghm_status counted = count_span(plain, added);
-    FGHM_REQUIRE(counted == FGHM_OK, counted);
-    add_counts(counts, added, size);
-    return FGHM_OK;
+    uint64_t few[COUNTS_ON_STACK];
+    uint64_t *const added = counts_room(plain->ghm, few);
+    FGHM_REQUIRE(added != NULL, FGHM_ERROR_MEMORY);
+    const fghm_status status = count_span(plain, added);
+    if (status == FGHM_OK) {
+        add_counts(counts, added, size);
+    }
+    counts_free(added, few);
+    return status;
 }
 
 static fghm_status plain_apply(const struct plain *plain, double *loss) {
@@ -188,17 +248,24 @@ static fghm_status plain_apply(const struct plain *plain, double *loss) {
     return apply_span(plain, loss);
 }
 
+/* Counts a span that has been checked and updates the handle. */
+static fghm_status update_by_span(fghm_ghm *ghm, const struct plain *plain) {
+    uint64_t few[COUNTS_ON_STACK];
+    uint64_t *const counts = counts_room(ghm, few);
+    FGHM_REQUIRE(counts != NULL, FGHM_ERROR_MEMORY);
+    fghm_status status = count_span(plain, counts);
+    if (status == FGHM_OK) {
+        status = fghm_ghm_update(ghm, ghm->bins + 1, counts);
+    }
+    counts_free(counts, few);
+    return status;
+}
+
 /* Count, update, apply. */
 static fghm_status plain_step(fghm_ghm *ghm, const struct plain *plain, double *loss) {
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
-    const fghm_status status = check_plain(plain, loss);
-    FGHM_REQUIRE(status == FGHM_OK, status);
-    uint64_t counts[COUNTS_ON_STACK];
-    memset(counts, 0, (ghm->bins + 1) * sizeof counts[0]);
-    const fghm_status counted = count_span(plain, counts);
-    FGHM_REQUIRE(counted == FGHM_OK, counted);
-    const fghm_status updated = fghm_ghm_update(ghm, ghm->bins + 1, counts);
-    FGHM_REQUIRE(updated == FGHM_OK, updated);
+    FGHM_TRY(check_plain(plain, loss));
+    FGHM_TRY(update_by_span(ghm, plain));
     return has_output(&plain->span, loss) ? apply_span(plain, loss) : FGHM_OK;
 }
 
@@ -394,16 +461,6 @@ static struct found apply_batch(const struct batched *batched, struct fghm_repor
     return found;
 }
 
-/* Counts of a call, zeroed; NULL without memory.  `few` is room for those that fit. */
-static uint64_t *counts_room(const fghm_ghm *ghm, uint64_t few[COUNTS_ON_STACK]) {
-    const size_t size = ghm->histograms * (ghm->bins + 1);
-    if (size > COUNTS_ON_STACK) {
-        return calloc(size, sizeof(uint64_t));
-    }
-    memset(few, 0, size * sizeof few[0]);
-    return few;
-}
-
 static fghm_status batch_count(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
                                size_t capacity, uint64_t *counts, const fghm_result *result,
                                fghm_result *value, struct fghm_report *report) {
@@ -425,9 +482,7 @@ static fghm_status batch_count(const fghm_ghm *ghm, fghm_pool *pool, const fghm_
         add_counts(counts, added, ghm->histograms * (ghm->bins + 1));
         *value = result_of(&batched, &found, 1);
     }
-    if (added != few) {
-        free(added);
-    }
+    counts_free(added, few);
     return status;
 }
 
@@ -481,9 +536,7 @@ static fghm_status update_by_batch(fghm_ghm *ghm, const struct batched *batched,
     if (status == FGHM_OK) {
         status = fghm_ghm_update(ghm, ghm->histograms * (ghm->bins + 1), counts);
     }
-    if (counts != few) {
-        free(counts);
-    }
+    counts_free(counts, few);
     return status;
 }
 

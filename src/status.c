@@ -40,8 +40,6 @@ static const struct text statuses[] = {
     {FGHM_ERROR_TARGET, "a target is out of its range"},
     {FGHM_ERROR_PROBABILITY, "a probability is outside [0, 1]"},
     {FGHM_ERROR_SCORE, "a score is outside [0, 1]"},
-    {FGHM_ERROR_GAMMA, "gamma is negative, infinite or NaN"},
-    {FGHM_ERROR_ALPHA, "alpha is outside [0, 1] or NaN"},
     {FGHM_ERROR_REDUCTION, "not a reduction"},
     {FGHM_ERROR_NORMALIZER, "the normalizer is outside its range"},
     {FGHM_ERROR_BINS, "the number of bins is out of range"},
@@ -50,14 +48,11 @@ static const struct text statuses[] = {
     {FGHM_ERROR_MOMENTUM_RULE, "not a momentum rule"},
     {FGHM_ERROR_WEIGHT_CAP, "the cap of the weights is not above 0"},
     {FGHM_ERROR_MU, "mu is out of range"},
-    {FGHM_ERROR_RULE, "not a rule"},
-    {FGHM_ERROR_HESSIAN, "not a Hessian mode, or not a floor for it"},
     {FGHM_ERROR_DESCRIPTOR, "a struct has an unknown size or an unknown field set"},
     {FGHM_ERROR_ACTIVATION, "not an activation"},
     {FGHM_ERROR_TARGET_FORM, "not a target form"},
     {FGHM_ERROR_BACKGROUND, "not a background convention"},
     {FGHM_ERROR_LABEL_SMOOTHING, "label smoothing is outside [0, 1]"},
-    {FGHM_ERROR_WEIGHT, "a weight is negative or NaN"},
 };
 
 static const struct text fields[] = {

@@ -110,6 +110,15 @@ static fghm_status focal_create(void **handle) {
     return status;
 }
 
+static fghm_focal *original; /* of the clones */
+
+static fghm_status focal_clone(void **handle) {
+    fghm_focal *own = *handle;
+    fghm_status status = fghm_focal_clone(original, &own);
+    *handle = own;
+    return status;
+}
+
 static void focal_destroy(void *handle) {
     fghm_focal_destroy(handle);
 }
@@ -148,9 +157,8 @@ static const struct kind {
     fghm_status (*create)(void **handle);
     void (*destroy)(void *handle);
 } kinds[] = {
-    {"focal", focal_create, focal_destroy},
-    {"ghm", ghm_create, ghm_destroy},
-    {"pool of 1", serial_pool_create, pool_destroy},
+    {"focal", focal_create, focal_destroy},   {"clone of focal", focal_clone, focal_destroy},
+    {"ghm", ghm_create, ghm_destroy},         {"pool of 1", serial_pool_create, pool_destroy},
     {"pool of 3", pool_create, pool_destroy},
 };
 
@@ -181,14 +189,17 @@ static void check_create(const struct kind *kind) {
 static void create_without_memory(void **state) {
     (void)state;
     fghm_isa_name(); /* whatever is set up once is set up */
+    original = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     for (size_t i = 0; i < SUITE_COUNT(kinds); i++) {
         check_create(&kinds[i]);
     }
+    fghm_focal_destroy(original);
 }
 
 /* create and destroy return what they took. */
 static void destroy_frees_everything(void **state) {
     (void)state;
+    original = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     for (size_t i = 0; i < SUITE_COUNT(kinds); i++) {
         void *handle = NULL;
         fghm_status status;
@@ -199,6 +210,7 @@ static void destroy_frees_everything(void **state) {
         assert_int_equal(status, FGHM_OK);
         assert_int_equal(heap.balance, 0);
     }
+    fghm_focal_destroy(original);
 }
 
 static void refused_arguments_allocate_nothing(void **state) {
@@ -206,6 +218,7 @@ static void refused_arguments_allocate_nothing(void **state) {
     (void)state;
     watch(0);
     fghm_focal_create(NULL);
+    fghm_focal_clone(NULL, &original);
     fghm_ghm_create(NULL, FGHM_GHM_CLASSIFICATION);
     fghm_pool_create(NULL, 1);
     fghm_pool_create(&pool, FGHM_THREADS_MAX + 1);
@@ -431,11 +444,28 @@ static void set_bins_leaks_nothing(void **state) {
 /* -------------------------------------------------------------------------
  * Computing, setting and reading allocate nothing. */
 
+/* What computes besides fghm_focal_f32 and _f64, on ten classes or as many as there are. */
+static fghm_status focal_rest(const struct dtype *d, const fghm_focal *focal, fghm_pool *pool,
+                              struct batch *b, const int64_t *labels) {
+    const size_t classes = b->n < 10 ? b->n : 10, samples = b->n / classes;
+    double best;
+    const fghm_status status = fghm_focal_best_constant(focal, 3.0, 1000.0, &best);
+    if (d->size == sizeof(float)) {
+        return status | fghm_focal_calibrate_f32(focal, pool, b->n, b->logits, b->out[0]) |
+               fghm_focal_softmax_f32(focal, pool, samples, classes, b->logits, labels,
+                                      FGHM_IGNORE_NONE, NULL, &b->loss, NULL, b->out[1], NULL);
+    }
+    return status | fghm_focal_calibrate_f64(focal, pool, b->n, b->logits, b->out[0]) |
+           fghm_focal_softmax_f64(focal, pool, samples, classes, b->logits, labels,
+                                  FGHM_IGNORE_NONE, NULL, &b->loss, NULL, b->out[1], NULL);
+}
+
 static void computing_allocates_nothing(void **state) {
     const struct dtype *d = *state;
+    static const int64_t labels[7000]; /* all of class 0 */
     struct batch b = small_batch(d, 70001);
     fghm_focal *focal = focal_handle(2.7, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_ghm *ghm = ghmc_handle(FGHM_BINS_MAX, FGHM_REDUCTION_MEAN);
+    fghm_ghm *ghm = ghmc_handle(256, FGHM_REDUCTION_MEAN); /* more take memory */
     fghm_pool *pool = NULL;
     fghm_status status = FGHM_OK;
     assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
@@ -444,6 +474,7 @@ static void computing_allocates_nothing(void **state) {
         watch(1); /* if one is asked for, it fails as well */
         status |= batch_focal(&b, focal, k % 2 ? pool : NULL);
         status |= batch_ghm(&b, ghm, k % 2 ? pool : NULL);
+        status |= focal_rest(d, focal, k % 2 ? pool : NULL, &b, labels);
         assert_int_equal(unwatch(), 0);
         assert_int_equal(heap.freed, 0);
     }
@@ -467,6 +498,11 @@ static void setting_and_reading_allocate_nothing(void **state) {
     fghm_focal_set_gamma(focal, 1.7);
     fghm_focal_set_alpha(focal, 0.5);
     fghm_focal_clear_alpha(focal);
+    fghm_focal_set_negative_gamma(focal, 0.5);
+    fghm_focal_get_negative_gamma(focal, numbers, &flag);
+    fghm_focal_clear_negative_gamma(focal);
+    fghm_focal_set_hessian_mode(focal, FGHM_HESSIAN_FLOORED);
+    fghm_focal_set_hessian_floor(focal, 0.5);
     fghm_focal_get_alpha(focal, numbers, &flag);
     fghm_focal_set_reduction(focal, FGHM_REDUCTION_NORMALIZER);
     fghm_focal_set_normalizer(focal, 3.0);

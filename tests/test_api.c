@@ -61,8 +61,6 @@ static const struct {
     {FGHM_ERROR_TARGET, -26},
     {FGHM_ERROR_PROBABILITY, -27},
     {FGHM_ERROR_SCORE, -28},
-    {FGHM_ERROR_GAMMA, -101},
-    {FGHM_ERROR_ALPHA, -102},
     {FGHM_ERROR_REDUCTION, -103},
     {FGHM_ERROR_NORMALIZER, -104},
     {FGHM_ERROR_BINS, -105},
@@ -71,14 +69,11 @@ static const struct {
     {FGHM_ERROR_MOMENTUM_RULE, -108},
     {FGHM_ERROR_WEIGHT_CAP, -109},
     {FGHM_ERROR_MU, -110},
-    {FGHM_ERROR_RULE, -111},
-    {FGHM_ERROR_HESSIAN, -112},
     {FGHM_ERROR_DESCRIPTOR, -113},
     {FGHM_ERROR_ACTIVATION, -114},
     {FGHM_ERROR_TARGET_FORM, -115},
     {FGHM_ERROR_BACKGROUND, -116},
     {FGHM_ERROR_LABEL_SMOOTHING, -117},
-    {FGHM_ERROR_WEIGHT, -118},
 };
 
 static void status_strings(void **state) {
@@ -108,7 +103,8 @@ static void values_are_pinned(void **state) {
          FGHM_REDUCTION_MEAN_SAMPLES, FGHM_REDUCTION_MEAN_POSITIVES, FGHM_REDUCTION_MEAN_VALID, 6},
         {FGHM_DTYPE_UNSET, FGHM_F32, FGHM_F64, FGHM_F16, FGHM_BF16, FGHM_U8, FGHM_I32},
         {FGHM_LAYOUT_CONTIGUOUS, FGHM_LAYOUT_STRIDED, FGHM_LAYOUT_PER_SAMPLE, 3, 4, 5, 6},
-        {FGHM_RULE_LINEAR, FGHM_RULE_SPLIT, FGHM_RULE_QUALITY, FGHM_RULE_STAR, 4, 5, 6},
+        {FGHM_FOCAL_RULE_LINEAR, FGHM_FOCAL_RULE_SPLIT, FGHM_FOCAL_RULE_QUALITY,
+         FGHM_FOCAL_RULE_STAR, 4, 5, 6},
         {FGHM_HESSIAN_EXACT, FGHM_HESSIAN_FLOORED, FGHM_HESSIAN_ABSOLUTE, FGHM_HESSIAN_GAUSS_NEWTON,
          4, 5, 6},
         {FGHM_SIGMOID, FGHM_SOFTMAX, FGHM_PROBABILITY, 3, 4, 5, 6},
@@ -168,6 +164,14 @@ static void defaults(void **state) {
     assert_int_equal(reduction, FGHM_REDUCTION_MEAN);
     assert_int_equal(fghm_focal_get_normalizer(focal, &number), FGHM_OK);
     assert_same_double(number, 1.0);
+    assert_int_equal(fghm_focal_get_loss_weight(focal, &number), FGHM_OK);
+    assert_same_double(number, 1.0);
+    assert_int_equal(fghm_focal_get_rule(focal, &flag), FGHM_OK);
+    assert_int_equal(flag, FGHM_FOCAL_RULE_LINEAR);
+    assert_int_equal(fghm_focal_get_hessian_mode(focal, &flag), FGHM_OK);
+    assert_int_equal(flag, FGHM_HESSIAN_EXACT);
+    assert_int_equal(fghm_focal_get_hessian_floor(focal, &number), FGHM_OK);
+    assert_same_double(number, 1e-16);
     fghm_focal_destroy(focal);
     assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION), FGHM_OK);
     assert_int_equal(fghm_ghm_get_bins(ghm, &bins), FGHM_OK);
@@ -199,13 +203,15 @@ static void gamma_bounds(void **state) {
         {0.0, FGHM_OK},
         {5e-324, FGHM_OK},
         {0.5, FGHM_OK},
-        {DBL_MAX, FGHM_OK},
+        {64.0, FGHM_OK},
         {3.25, FGHM_OK},
-        {-1.0, FGHM_ERROR_GAMMA},
-        {-5e-324, FGHM_ERROR_GAMMA},
-        {(double)NAN, FGHM_ERROR_GAMMA},
-        {(double)INFINITY, FGHM_ERROR_GAMMA},
-        {-(double)INFINITY, FGHM_ERROR_GAMMA},
+        {nextafter(64.0, 65.0), FGHM_ERROR_RANGE},
+        {DBL_MAX, FGHM_ERROR_RANGE},
+        {-1.0, FGHM_ERROR_RANGE},
+        {-5e-324, FGHM_ERROR_RANGE},
+        {(double)NAN, FGHM_ERROR_RANGE},
+        {(double)INFINITY, FGHM_ERROR_RANGE},
+        {-(double)INFINITY, FGHM_ERROR_RANGE},
     };
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     double kept = 2.0, got = -1.0;
@@ -235,15 +241,17 @@ static void alpha_bounds(void **state) {
         {0.0, FGHM_OK},
         {-0.0, FGHM_OK},
         {1.0, FGHM_OK},
-        {5e-324, FGHM_OK},
+        {0x1p-40, FGHM_OK},
         {0.75, FGHM_OK},
-        {-5e-324, FGHM_ERROR_ALPHA},
-        {-1.0, FGHM_ERROR_ALPHA},
-        {1.0 + DBL_EPSILON, FGHM_ERROR_ALPHA},
-        {2.0, FGHM_ERROR_ALPHA},
-        {(double)NAN, FGHM_ERROR_ALPHA},
-        {(double)INFINITY, FGHM_ERROR_ALPHA},
-        {-(double)INFINITY, FGHM_ERROR_ALPHA},
+        {nextafter(0x1p-40, 0.0), FGHM_ERROR_RANGE},
+        {5e-324, FGHM_ERROR_RANGE},
+        {-5e-324, FGHM_ERROR_RANGE},
+        {-1.0, FGHM_ERROR_RANGE},
+        {1.0 + DBL_EPSILON, FGHM_ERROR_RANGE},
+        {2.0, FGHM_ERROR_RANGE},
+        {(double)NAN, FGHM_ERROR_RANGE},
+        {(double)INFINITY, FGHM_ERROR_RANGE},
+        {-(double)INFINITY, FGHM_ERROR_RANGE},
     };
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     double kept = 0.25;
@@ -255,90 +263,280 @@ static void alpha_bounds(void **state) {
     }
     assert_int_equal(fghm_focal_clear_alpha(focal), FGHM_OK);
     assert_alpha(focal, 1.0, 0);
-    assert_int_equal(fghm_focal_set_alpha(focal, 1.5), FGHM_ERROR_ALPHA);
+    assert_int_equal(fghm_focal_set_alpha(focal, 1.5), FGHM_ERROR_RANGE);
     assert_alpha(focal, 1.0, 0);
     assert_int_equal(fghm_focal_set_alpha(focal, 0.5), FGHM_OK);
     assert_alpha(focal, 0.5, 1);
     fghm_focal_destroy(focal);
 }
 
-/* Everything of a handle that the batch call has besides. */
-static void further_settings(void **state) {
-    const double bad[] = {-1.0, -5e-324, (double)NAN, (double)INFINITY, -(double)INFINITY};
-    const int32_t unknown[] = {-1, 4, 256, INT32_MAX, INT32_MIN};
-    fghm_focal *focal = NULL;
-    double number = -1.0;
-    int32_t choice = -1;
+static void loss_weight_bounds(void **state) {
+    const struct setting settings[] = {
+        {0.0, FGHM_OK},
+        {0x1p-40, FGHM_OK},
+        {0x1p40, FGHM_OK},
+        {12.5, FGHM_OK},
+        {nextafter(0x1p-40, 0.0), FGHM_ERROR_RANGE},
+        {nextafter(0x1p40, 0x1p41), FGHM_ERROR_RANGE},
+        {-1.0, FGHM_ERROR_RANGE},
+        {(double)NAN, FGHM_ERROR_RANGE},
+        {(double)INFINITY, FGHM_ERROR_RANGE},
+    };
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    double kept = 1.0, got = -1.0;
     (void)state;
-    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
-    assert_int_equal(fghm_focal_set_negative_gamma(focal, 5e-324), FGHM_OK);
-    assert_int_equal(fghm_focal_set_loss_weight(focal, DBL_MAX), FGHM_OK);
-    assert_int_equal(fghm_focal_get_rule(focal, &choice), FGHM_OK);
-    assert_int_equal(choice, FGHM_RULE_LINEAR);
-    assert_int_equal(fghm_focal_get_hessian(focal, &choice, &number), FGHM_OK);
-    assert_int_equal(choice, FGHM_HESSIAN_EXACT);
-    assert_same_double(number, 1e-16);
-    assert_int_equal(fghm_focal_set_rule(focal, FGHM_RULE_STAR), FGHM_OK);
-    assert_int_equal(fghm_focal_set_hessian(focal, FGHM_HESSIAN_GAUSS_NEWTON, 0.5), FGHM_OK);
-    for (size_t i = 0; i < SUITE_COUNT(bad); i++) {
-        assert_int_equal(fghm_focal_set_negative_gamma(focal, bad[i]), FGHM_ERROR_GAMMA);
-        assert_int_equal(fghm_focal_set_loss_weight(focal, bad[i]), FGHM_ERROR_LOSS_WEIGHT);
-        assert_int_equal(fghm_focal_set_hessian(focal, 0, bad[i]), FGHM_ERROR_HESSIAN);
-        assert_int_equal(fghm_focal_set_hessian(focal, unknown[i], 1.0), FGHM_ERROR_HESSIAN);
-        assert_int_equal(fghm_focal_set_rule(focal, unknown[i]), FGHM_ERROR_RULE);
-    }
-    assert_int_equal(fghm_focal_get_negative_gamma(focal, &number), FGHM_OK);
-    assert_same_double(number, 5e-324);
-    assert_int_equal(fghm_focal_get_loss_weight(focal, &number), FGHM_OK);
-    assert_same_double(number, DBL_MAX);
-    assert_int_equal(fghm_focal_get_rule(focal, &choice), FGHM_OK);
-    assert_int_equal(choice, FGHM_RULE_STAR);
-    assert_int_equal(fghm_focal_get_hessian(focal, &choice, &number), FGHM_OK);
-    assert_int_equal(choice, FGHM_HESSIAN_GAUSS_NEWTON);
-    assert_same_double(number, 0.5);
-    /* gamma is that of both, until negatives get another */
-    assert_int_equal(fghm_focal_get_gamma(focal, &number), FGHM_OK);
-    assert_same_double(number, 2.0);
-    assert_int_equal(fghm_focal_set_gamma(focal, 3.0), FGHM_OK);
-    assert_int_equal(fghm_focal_get_negative_gamma(focal, &number), FGHM_OK);
-    assert_same_double(number, 3.0);
-    for (fghm_reduction k = FGHM_REDUCTION_SUM; k <= FGHM_REDUCTION_MEAN_VALID; k++) {
-        assert_int_equal(fghm_focal_set_reduction(focal, k), FGHM_OK);
-        assert_int_equal(fghm_focal_get_reduction(focal, &choice), FGHM_OK);
-        assert_int_equal(choice, k);
+    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
+        assert_int_equal(fghm_focal_set_loss_weight(focal, settings[i].value), settings[i].want);
+        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
+        assert_int_equal(fghm_focal_get_loss_weight(focal, &got), FGHM_OK);
+        assert_same_double(got, kept);
     }
     fghm_focal_destroy(focal);
 }
 
-static const struct {
-    fghm_reduction value;
-    fghm_status want;
-} reductions[] = {
-    {FGHM_REDUCTION_SUM, FGHM_OK},     {FGHM_REDUCTION_NORMALIZER, FGHM_OK},
-    {-1, FGHM_ERROR_REDUCTION},        {6, FGHM_ERROR_REDUCTION},
-    {INT32_MAX, FGHM_ERROR_REDUCTION}, {INT32_MIN, FGHM_ERROR_REDUCTION},
-    {FGHM_REDUCTION_MEAN, FGHM_OK},    {256, FGHM_ERROR_REDUCTION},
+static void hessian_floor_bounds(void **state) {
+    const struct setting settings[] = {
+        {0.0, FGHM_OK},
+        {0x1p-60, FGHM_OK},
+        {0x1p60, FGHM_OK},
+        {0.5, FGHM_OK},
+        {nextafter(0x1p-60, 0.0), FGHM_ERROR_RANGE},
+        {nextafter(0x1p60, 0x1p61), FGHM_ERROR_RANGE},
+        {-1.0, FGHM_ERROR_RANGE},
+        {(double)NAN, FGHM_ERROR_RANGE},
+        {(double)INFINITY, FGHM_ERROR_RANGE},
+    };
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    double kept = 1e-16, got = -1.0;
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
+        assert_int_equal(fghm_focal_set_hessian_floor(focal, settings[i].value), settings[i].want);
+        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
+        assert_int_equal(fghm_focal_get_hessian_floor(focal, &got), FGHM_OK);
+        assert_same_double(got, kept);
+    }
+    fghm_focal_destroy(focal);
+}
+
+static void choices_of_focal(void **state) {
+    const int32_t unknown[] = {-1, 4, 256, INT32_MAX, INT32_MIN};
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
+    int32_t choice = -1;
+    (void)state;
+    for (int32_t k = 0; k < 4; k++) {
+        assert_int_equal(fghm_focal_set_rule(focal, k), FGHM_OK);
+        assert_int_equal(fghm_focal_set_hessian_mode(focal, 3 - k), FGHM_OK);
+        for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
+            assert_int_equal(fghm_focal_set_rule(focal, unknown[i]), FGHM_ERROR_CONSTANT);
+            assert_int_equal(fghm_focal_set_hessian_mode(focal, unknown[i]), FGHM_ERROR_CONSTANT);
+        }
+        assert_int_equal(fghm_focal_get_rule(focal, &choice), FGHM_OK);
+        assert_int_equal(choice, k);
+        assert_int_equal(fghm_focal_get_hessian_mode(focal, &choice), FGHM_OK);
+        assert_int_equal(choice, 3 - k);
+    }
+    fghm_focal_destroy(focal);
+}
+
+static void assert_negative_gamma(const fghm_focal *focal, double want, int32_t set) {
+    double got = -1.0;
+    int32_t flag = -1;
+    assert_int_equal(fghm_focal_get_negative_gamma(focal, &got, &flag), FGHM_OK);
+    assert_same_double(got, want);
+    assert_int_equal(flag, set);
+}
+
+/* It follows gamma until it is set, and again when that is undone. */
+static void gamma_of_negatives(void **state) {
+    const double bad[] = {-1.0, -5e-324, 65.0, (double)NAN, (double)INFINITY};
+    fghm_focal *focal = NULL;
+    (void)state;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    assert_negative_gamma(focal, 2.0, 0);
+    assert_int_equal(fghm_focal_set_gamma(focal, 3.0), FGHM_OK);
+    assert_negative_gamma(focal, 3.0, 0);
+    for (size_t i = 0; i < SUITE_COUNT(bad); i++) {
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, bad[i]), FGHM_ERROR_RANGE);
+        assert_negative_gamma(focal, 3.0, 0);
+    }
+    assert_int_equal(fghm_focal_set_negative_gamma(focal, 3.0), FGHM_OK);
+    assert_negative_gamma(focal, 3.0, 1);
+    assert_int_equal(fghm_focal_set_gamma(focal, 1.0), FGHM_OK);
+    assert_negative_gamma(focal, 3.0, 1);
+    assert_int_equal(fghm_focal_set_negative_gamma(focal, (double)NAN), FGHM_ERROR_RANGE);
+    assert_negative_gamma(focal, 3.0, 1);
+    assert_int_equal(fghm_focal_clear_negative_gamma(focal), FGHM_OK);
+    assert_negative_gamma(focal, 1.0, 0);
+    assert_int_equal(fghm_focal_clear_negative_gamma(focal), FGHM_OK);
+    assert_negative_gamma(focal, 1.0, 0);
+    fghm_focal_destroy(focal);
+}
+
+/* All settings of a handle, and what it computes. */
+struct reading {
+    double gamma, negative_gamma, alpha, loss_weight, normalizer, floor, loss;
+    float out[3][4];
+    int32_t negative_set, alpha_enabled, reduction, rule, mode;
 };
 
+static struct reading read_handle(const fghm_focal *focal) {
+    const float logits[4] = {-1.5F, 0.25F, 2.0F, -4.0F}, targets[4] = {1.0F, 0.0F, 1.0F, 1.0F};
+    struct reading r;
+    memset(&r, 0, sizeof r);
+    assert_int_equal(fghm_focal_get_gamma(focal, &r.gamma), FGHM_OK);
+    assert_int_equal(fghm_focal_get_negative_gamma(focal, &r.negative_gamma, &r.negative_set),
+                     FGHM_OK);
+    assert_int_equal(fghm_focal_get_alpha(focal, &r.alpha, &r.alpha_enabled), FGHM_OK);
+    assert_int_equal(fghm_focal_get_loss_weight(focal, &r.loss_weight), FGHM_OK);
+    assert_int_equal(fghm_focal_get_reduction(focal, &r.reduction), FGHM_OK);
+    assert_int_equal(fghm_focal_get_normalizer(focal, &r.normalizer), FGHM_OK);
+    assert_int_equal(fghm_focal_get_rule(focal, &r.rule), FGHM_OK);
+    assert_int_equal(fghm_focal_get_hessian_mode(focal, &r.mode), FGHM_OK);
+    assert_int_equal(fghm_focal_get_hessian_floor(focal, &r.floor), FGHM_OK);
+    assert_int_equal(fghm_focal_f32(focal, NULL, 4, logits, targets, NULL, &r.loss, r.out[0],
+                                    r.out[1], r.out[2]),
+                     FGHM_OK);
+    return r;
+}
+
+enum { SETTERS = 9 };
+
+static void set_one(fghm_focal *focal, size_t which) {
+    fghm_status status = -1;
+    switch (which) {
+    case 0:
+        status = fghm_focal_set_gamma(focal, 1.0);
+        break;
+    case 1:
+        status = fghm_focal_set_negative_gamma(focal, 4.0);
+        break;
+    case 2:
+        status = fghm_focal_set_alpha(focal, 0.625);
+        break;
+    case 3:
+        status = fghm_focal_set_reduction(focal, FGHM_REDUCTION_NORMALIZER);
+        break;
+    case 4:
+        status = fghm_focal_set_normalizer(focal, 3.0);
+        break;
+    case 5:
+        status = fghm_focal_set_loss_weight(focal, 0.75);
+        break;
+    case 6:
+        status = fghm_focal_set_rule(focal, FGHM_FOCAL_RULE_SPLIT);
+        break;
+    case 7:
+        status = fghm_focal_set_hessian_mode(focal, FGHM_HESSIAN_FLOORED);
+        break;
+    case 8:
+        status = fghm_focal_set_hessian_floor(focal, 0.125);
+        break;
+    default:
+        break;
+    }
+    assert_int_equal(status, FGHM_OK);
+}
+
+/* The next permutation in lexical order; 0 after the last. */
+static int next_order(size_t *order) {
+    size_t pivot = SETTERS - 1, with = SETTERS - 1;
+    while (pivot > 0 && order[pivot - 1] > order[pivot]) {
+        pivot--;
+    }
+    if (pivot == 0) {
+        return 0;
+    }
+    while (order[with] < order[pivot - 1]) {
+        with--;
+    }
+    const size_t kept = order[pivot - 1];
+    order[pivot - 1] = order[with];
+    order[with] = kept;
+    for (size_t low = pivot, high = SETTERS - 1; low < high; low++, high--) {
+        const size_t other = order[low];
+        order[low] = order[high];
+        order[high] = other;
+    }
+    return 1;
+}
+
+/* Every order of all setters gives the same handle and the same bits. */
+static void order_of_setters(void **state) {
+    size_t order[SETTERS], orders = 0;
+    struct reading want;
+    (void)state;
+    for (size_t k = 0; k < SETTERS; k++) {
+        order[k] = k;
+    }
+    memset(&want, 0, sizeof want);
+    do {
+        fghm_focal *focal = NULL;
+        assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+        for (size_t k = 0; k < SETTERS; k++) {
+            set_one(focal, order[k]);
+        }
+        const struct reading got = read_handle(focal);
+        want = orders == 0 ? got : want;
+        assert_memory_equal(&got, &want, sizeof got);
+        fghm_focal_destroy(focal);
+        orders++;
+    } while (next_order(order));
+    assert_int_equal(orders, 362880);
+    assert_true(want.gamma == 1.0 && want.negative_gamma == 4.0 && want.alpha == 0.625);
+    assert_true(want.loss > 0.0);
+}
+
+static void clones_are_independent(void **state) {
+    fghm_focal *focal = NULL, *copy = NULL;
+    (void)state;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    for (size_t k = 0; k < SETTERS; k++) {
+        set_one(focal, k);
+        assert_int_equal(fghm_focal_clone(focal, &copy), FGHM_OK);
+        const struct reading want = read_handle(focal), got = read_handle(copy);
+        assert_memory_equal(&got, &want, sizeof got);
+        assert_int_equal(fghm_focal_set_gamma(copy, 5.0), FGHM_OK);
+        assert_int_equal(fghm_focal_clear_alpha(copy), FGHM_OK);
+        const struct reading after = read_handle(focal);
+        assert_memory_equal(&after, &want, sizeof after);
+        fghm_focal_destroy(copy);
+    }
+    assert_int_equal(fghm_focal_clone(focal, &copy), FGHM_OK);
+    const struct reading want = read_handle(focal);
+    fghm_focal_destroy(focal);
+    const struct reading got = read_handle(copy);
+    assert_memory_equal(&got, &want, sizeof got);
+    fghm_focal_destroy(copy);
+}
+
 static void reduction_bounds(void **state) {
+    const fghm_reduction good[] = {FGHM_REDUCTION_SUM, FGHM_REDUCTION_NORMALIZER,
+                                   FGHM_REDUCTION_MEAN};
+    const fghm_reduction bad[] = {-1, 6, INT32_MAX, INT32_MIN, 256};
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-    fghm_reduction kept = FGHM_REDUCTION_MEAN, got = -1;
     (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(reductions); i++) {
-        assert_int_equal(fghm_focal_set_reduction(focal, reductions[i].value), reductions[i].want);
-        assert_int_equal(fghm_ghm_set_reduction(ghm, reductions[i].value), reductions[i].want);
-        kept = reductions[i].want == FGHM_OK ? reductions[i].value : kept;
+    for (size_t i = 0; i < SUITE_COUNT(good); i++) {
+        fghm_reduction got = -1;
+        assert_int_equal(fghm_focal_set_reduction(focal, good[i]), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_reduction(ghm, good[i]), FGHM_OK);
+        for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+            assert_int_equal(fghm_focal_set_reduction(focal, bad[k]), FGHM_ERROR_CONSTANT);
+            assert_int_equal(fghm_ghm_set_reduction(ghm, bad[k]), FGHM_ERROR_REDUCTION);
+        }
         assert_int_equal(fghm_focal_get_reduction(focal, &got), FGHM_OK);
-        assert_int_equal(got, kept);
+        assert_int_equal(got, good[i]);
         got = -1;
         assert_int_equal(fghm_ghm_get_reduction(ghm, &got), FGHM_OK);
-        assert_int_equal(got, kept);
+        assert_int_equal(got, good[i]);
     }
     /* GHM has its own count to divide by. */
     for (fghm_reduction more = FGHM_REDUCTION_MEAN_SAMPLES; more <= FGHM_REDUCTION_MEAN_VALID;
          more++) {
+        fghm_reduction got = -1;
         assert_int_equal(fghm_focal_set_reduction(focal, more), FGHM_OK);
+        assert_int_equal(fghm_focal_get_reduction(focal, &got), FGHM_OK);
+        assert_int_equal(got, more);
         assert_int_equal(fghm_ghm_set_reduction(ghm, more), FGHM_ERROR_REDUCTION);
     }
     fghm_focal_destroy(focal);
@@ -347,6 +545,35 @@ static void reduction_bounds(void **state) {
 
 /* A normalizer does not change the reduction. */
 static void normalizer_bounds(void **state) {
+    const struct setting settings[] = {
+        {0x1p-40, FGHM_OK},
+        {0x1p60, FGHM_OK},
+        {12.5, FGHM_OK},
+        {nextafter(0x1p-40, 0.0), FGHM_ERROR_RANGE},
+        {nextafter(0x1p60, 0x1p61), FGHM_ERROR_RANGE},
+        {0.0, FGHM_ERROR_RANGE},
+        {-0.0, FGHM_ERROR_RANGE},
+        {-1.0, FGHM_ERROR_RANGE},
+        {(double)NAN, FGHM_ERROR_RANGE},
+        {(double)INFINITY, FGHM_ERROR_RANGE},
+        {-(double)INFINITY, FGHM_ERROR_RANGE},
+    };
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
+    fghm_reduction reduction = -1;
+    double kept = 1.0, got = -1.0;
+    (void)state;
+    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
+        assert_int_equal(fghm_focal_set_normalizer(focal, settings[i].value), settings[i].want);
+        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
+        assert_int_equal(fghm_focal_get_normalizer(focal, &got), FGHM_OK);
+        assert_same_double(got, kept);
+    }
+    assert_int_equal(fghm_focal_get_reduction(focal, &reduction), FGHM_OK);
+    assert_int_equal(reduction, FGHM_REDUCTION_SUM);
+    fghm_focal_destroy(focal);
+}
+
+static void normalizer_bounds_of_ghm(void **state) {
     const struct setting settings[] = {
         {(double)FLT_MIN, FGHM_OK},
         {(double)FLT_MAX, FGHM_OK},
@@ -360,26 +587,18 @@ static void normalizer_bounds(void **state) {
         {(double)INFINITY, FGHM_ERROR_NORMALIZER},
         {-(double)INFINITY, FGHM_ERROR_NORMALIZER},
     };
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
     fghm_reduction reduction = -1;
     double kept = 1.0, got = -1.0;
     (void)state;
     for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
-        assert_int_equal(fghm_focal_set_normalizer(focal, settings[i].value), settings[i].want);
         assert_int_equal(fghm_ghm_set_normalizer(ghm, settings[i].value), settings[i].want);
         kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
-        assert_int_equal(fghm_focal_get_normalizer(focal, &got), FGHM_OK);
-        assert_same_double(got, kept);
-        got = -1.0;
         assert_int_equal(fghm_ghm_get_normalizer(ghm, &got), FGHM_OK);
         assert_same_double(got, kept);
     }
-    assert_int_equal(fghm_focal_get_reduction(focal, &reduction), FGHM_OK);
-    assert_int_equal(reduction, FGHM_REDUCTION_SUM);
     assert_int_equal(fghm_ghm_get_reduction(ghm, &reduction), FGHM_OK);
     assert_int_equal(reduction, FGHM_REDUCTION_SUM);
-    fghm_focal_destroy(focal);
     fghm_ghm_destroy(ghm);
 }
 
@@ -441,13 +660,20 @@ static void null_handles(void **state) {
     assert_int_equal(fghm_focal_set_normalizer(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_get_normalizer(NULL, &number), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_set_negative_gamma(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
-    assert_int_equal(fghm_focal_get_negative_gamma(NULL, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_clear_negative_gamma(NULL), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_negative_gamma(NULL, &number, &flag), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_set_loss_weight(NULL, 1.0), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_get_loss_weight(NULL, &number), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_set_rule(NULL, 0), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_focal_get_rule(NULL, &flag), FGHM_ERROR_NULL_HANDLE);
-    assert_int_equal(fghm_focal_set_hessian(NULL, 0, 0.0), FGHM_ERROR_NULL_HANDLE);
-    assert_int_equal(fghm_focal_get_hessian(NULL, &flag, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_hessian_mode(NULL, 0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_hessian_mode(NULL, &flag), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_set_hessian_floor(NULL, 0.0), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_get_hessian_floor(NULL, &number), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_clone(NULL, NULL), FGHM_ERROR_NULL_HANDLE);
+    assert_int_equal(fghm_focal_softmax_f32(NULL, NULL, 0, 1, NULL, NULL, FGHM_IGNORE_NONE, NULL,
+                                            &number, NULL, NULL, NULL),
+                     FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_create(NULL, FGHM_GHM_CLASSIFICATION), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_set_bins(NULL, 10), FGHM_ERROR_NULL_HANDLE);
     assert_int_equal(fghm_ghm_get_bins(NULL, &size), FGHM_ERROR_NULL_HANDLE);
@@ -475,10 +701,12 @@ static void null_result_pointers(void **state) {
     assert_int_equal(fghm_focal_get_alpha(focal, NULL, &flag), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_alpha(focal, &number, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_alpha(focal, NULL, NULL), FGHM_ERROR_NULL_POINTER);
-    assert_int_equal(fghm_focal_get_hessian(focal, &flag, NULL), FGHM_ERROR_NULL_POINTER);
-    assert_int_equal(fghm_focal_get_hessian(focal, NULL, &number), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_hessian_mode(focal, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_hessian_floor(focal, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_negative_gamma(focal, NULL, &flag), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_get_negative_gamma(focal, &number, NULL), FGHM_ERROR_NULL_POINTER);
+    assert_int_equal(fghm_focal_clone(focal, NULL), FGHM_ERROR_NULL_HANDLE);
     assert_true(number == 7.0 && flag == 7);
-    assert_int_equal(fghm_focal_get_negative_gamma(focal, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_loss_weight(focal, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_rule(focal, NULL), FGHM_ERROR_NULL_POINTER);
     assert_int_equal(fghm_focal_get_reduction(focal, NULL), FGHM_ERROR_NULL_POINTER);
@@ -980,7 +1208,7 @@ static void assert_surroundings_kept(const struct dtype *d) {
     assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     assert_int_equal(fghm_ghm_set_bins(ghm, 100), FGHM_OK);
     assert_int_equal(fghm_ghm_set_bins(ghm, 0), FGHM_ERROR_BINS);
-    assert_int_equal(fghm_focal_set_gamma(focal, (double)NAN), FGHM_ERROR_GAMMA);
+    assert_int_equal(fghm_focal_set_gamma(focal, (double)NAN), FGHM_ERROR_RANGE);
     d->put(b.targets, 5, 2.0);
     assert_int_equal(batch_focal(&b, focal, NULL), FGHM_ERROR_TARGET);
     assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_ERROR_TARGET);
@@ -1080,8 +1308,14 @@ int main(void) {
         {"gamma_bounds", gamma_bounds, 0},
         {"alpha_bounds", alpha_bounds, 0},
         {"reduction_bounds", reduction_bounds, 0},
-        {"further_settings", further_settings, 0},
+        {"loss_weight_bounds", loss_weight_bounds, 0},
+        {"hessian_floor_bounds", hessian_floor_bounds, 0},
+        {"choices_of_focal", choices_of_focal, 0},
+        {"gamma_of_negatives", gamma_of_negatives, 0},
+        {"order_of_setters", order_of_setters, 0},
+        {"clones_are_independent", clones_are_independent, 0},
         {"normalizer_bounds", normalizer_bounds, 0},
+        {"normalizer_bounds_of_ghm", normalizer_bounds_of_ghm, 0},
         {"bins_bounds", bins_bounds, 0},
         {"pool_bounds", pool_bounds, 0},
         {"null_handles", null_handles, 0},

@@ -102,7 +102,7 @@ static double draw_gamma(struct random *r) {
 static void draw_loss(struct random *r, struct combination *c) {
     static const double alphas[] = {WIDE_ALPHA_OFF, 0.25, 0.5, 0.9, 0.0, 1.0};
     struct reference_loss *const loss = &c->loss;
-    loss->rule = (fghm_rule)random_below(r, 4);
+    loss->rule = (fghm_focal_rule)random_below(r, 4);
     loss->gamma = loss->negative_gamma = draw_gamma(r);
     if (random_below(r, 4) == 0) {
         loss->negative_gamma = draw_gamma(r);
@@ -136,13 +136,17 @@ static void draw_targets(struct random *r, struct combination *c) {
 /* What the header says does not go together. */
 static void mend(struct combination *c) {
     struct reference_loss *const loss = &c->loss;
-    const int special = loss->rule == FGHM_RULE_STAR || loss->rule == FGHM_RULE_QUALITY;
+    const int special = loss->rule == FGHM_FOCAL_RULE_STAR || loss->rule == FGHM_FOCAL_RULE_QUALITY;
     if (special && c->activation == FGHM_PROBABILITY) {
         loss->rule -= 2;
     } else if (special) {
         loss->negative_gamma = loss->gamma;
     }
-    if (loss->rule == FGHM_RULE_STAR) {
+    if (is_softmax(c)) {
+        loss->negative_gamma = loss->gamma;
+        loss->alpha = c->has_class_alpha || loss->alpha == WIDE_ALPHA_OFF ? loss->alpha : 0.25;
+    }
+    if (loss->rule == FGHM_FOCAL_RULE_STAR) {
         c->smoothing = 0.0;
         if (loss->gamma == 0.0) {
             loss->gamma = loss->negative_gamma = 2.0;
@@ -155,6 +159,7 @@ static struct combination draw(struct random *r, unsigned number) {
     draw_shape(r, &c);
     draw_loss(r, &c);
     draw_targets(r, &c);
+    c.has_class_alpha = random_below(r, 3) == 0;
     mend(&c);
     c.logits = FGHM_F32 + (fghm_dtype)random_below(r, 4);
     c.weights = FGHM_F32 + (fghm_dtype)random_below(r, 4);
@@ -162,7 +167,6 @@ static struct combination draw(struct random *r, unsigned number) {
         c.outputs[k] = FGHM_F32 + (fghm_dtype)random_below(r, 4);
     }
     c.weighting = (enum weighting)random_below(r, 3);
-    c.has_class_alpha = random_below(r, 3) == 0;
     c.has_class_weights = random_below(r, 3) == 0;
     for (size_t k = 0; k < CLASSES_MAX; k++) {
         c.class_alpha[k] = (double)random_below(r, 9) / 8.0;
@@ -235,7 +239,8 @@ static void fill_labels(struct random *r, const struct combination *c, const str
 }
 
 static void fill_dense(struct random *r, const struct combination *c, const struct strided *a) {
-    const int hard = a->dtype >= FGHM_U8 || c->loss.rule == FGHM_RULE_STAR || random_bits(r) & 1;
+    const int hard =
+        a->dtype >= FGHM_U8 || c->loss.rule == FGHM_FOCAL_RULE_STAR || random_bits(r) & 1;
     for (size_t k = 0; k < strided_count(a); k++) {
         double t = random_bits(r) & 1 ? 1.0 : 0.0;
         if (!hard && random_bits(r) & 1) {
@@ -290,6 +295,12 @@ static void poison_ignored(const struct combination *c, const struct arrays *a) 
     }
 }
 
+/* Any number is a weight. */
+static double random_weight(struct random *r) {
+    const double weight = random_uniform(r, 0.25, 4.0);
+    return random_below(r, 8) == 0 ? 0.0 : random_below(r, 8) == 0 ? -weight : weight;
+}
+
 static struct strided weights_array(struct random *r, const struct combination *c) {
     const size_t classes = is_softmax(c) ? 1 : c->classes;
     struct strided a;
@@ -301,7 +312,7 @@ static struct strided weights_array(struct random *r, const struct combination *
         a = any_layout(r, c->weights, c->outer, classes, c->inner);
     }
     for (size_t k = 0; k < strided_count(&a); k++) {
-        strided_set(&a, k, random_below(r, 8) == 0 ? 0.0 : random_uniform(r, 0.25, 4.0));
+        strided_set(&a, k, random_weight(r));
     }
     return a;
 }
@@ -339,7 +350,8 @@ static void arrays_free(struct arrays *a) {
 static fghm_focal *handle_of(const struct combination *c) {
     fghm_focal *focal = focal_handle(c->loss.gamma, c->loss.alpha, c->reduction);
     assert_int_equal(fghm_focal_set_rule(focal, c->loss.rule), FGHM_OK);
-    assert_int_equal(fghm_focal_set_hessian(focal, c->loss.mode, c->loss.floor), FGHM_OK);
+    assert_int_equal(fghm_focal_set_hessian_mode(focal, c->loss.mode), FGHM_OK);
+    assert_int_equal(fghm_focal_set_hessian_floor(focal, c->loss.floor), FGHM_OK);
     assert_int_equal(fghm_focal_set_loss_weight(focal, c->loss_weight), FGHM_OK);
     assert_int_equal(fghm_focal_set_normalizer(focal, c->normalizer), FGHM_OK);
     if (c->loss.negative_gamma != c->loss.gamma) {
@@ -510,17 +522,18 @@ static void check_element(const struct combination *c, const struct arrays *a, s
         if (output != ELEMENT_LOSS) {
             mpfr_div_d(factor, factor, divisor, MPFR_RNDN);
         }
-        const double grown = fmax(1.0, mpfr_get_d(factor, MPFR_RNDU));
+        const double grown = fmax(1.0, fabs(mpfr_get_d(factor, MPFR_RNDU)));
         mpfr_mul(value, exact[output], factor, MPFR_RNDN);
         mpfr_mul(scale, scales[output], factor, MPFR_RNDN);
+        mpfr_abs(scale, scale, MPFR_RNDN);
         const double tiny = ldexp(1.0, format_of(c)->lowest + format_of(c)->digits + 4);
         const double allowed = mpfr_cmp_d(scale, tiny * grown) < 0 ? bound * grown : bound;
         if (apart != NULL) {
             mpfr_srcptr first[OUTPUTS] = {r[1].loss, r[1].gradient, r[1].hessian};
             mpfr_srcptr second[OUTPUTS] = {apart->loss, apart->gradient, apart->hessian};
             mpfr_sub(slack, first[output], second[output], MPFR_RNDN);
-            mpfr_abs(slack, slack, MPFR_RNDN);
             mpfr_mul(slack, slack, factor, MPFR_RNDN);
+            mpfr_abs(slack, slack, MPFR_RNDN);
         }
         const size_t at = output == ELEMENT_LOSS ? loss_at : k;
         check_value(c, output, k, strided_at(&a->plain[output], at), value, scale, allowed,
@@ -537,6 +550,8 @@ static struct reference_loss loss_of(const struct combination *c, size_t class_i
     struct reference_loss loss = c->loss;
     if (c->has_class_alpha) {
         loss.alpha = c->class_alpha[class_index];
+    } else if (is_softmax(c)) {
+        loss.alpha = WIDE_ALPHA_OFF; /* it has none */
     }
     return loss;
 }
@@ -563,7 +578,8 @@ static void check_zero(const struct combination *c, const struct arrays *a, size
 static double error_of_power(const struct combination *c, double p, double target) {
     const double t = target * (1.0 - c->smoothing) + c->smoothing / 2.0;
     const double gamma = fmax(c->loss.gamma, c->loss.negative_gamma);
-    const int split = c->loss.rule == FGHM_RULE_SPLIT || c->loss.gamma != c->loss.negative_gamma;
+    const int split =
+        c->loss.rule == FGHM_FOCAL_RULE_SPLIT || c->loss.gamma != c->loss.negative_gamma;
     const double m = split ? fmin(p, 1.0 - p) : t * (1.0 - p) + (1.0 - t) * p;
     const double digits = (double)(format_of(c)->lowest + format_of(c)->digits);
     return exp2(fmin(digits - gamma * log2(m), 100.0));
@@ -596,7 +612,7 @@ static void check_sigmoid(const struct combination *c, const struct arrays *a, s
         mpfr_add_d(target, target, shifts[shift], MPFR_RNDN);
         formula(&r[shift], &loss, x, target);
     }
-    if (c->loss.rule == FGHM_RULE_STAR) {
+    if (c->loss.rule == FGHM_FOCAL_RULE_STAR) {
         bound += 2.0 * c->loss.gamma * fabs(mpfr_get_d(x, MPFR_RNDN));
     }
     bound += (c->loss.gamma + 2.0) * 2.0 * r->condition;

@@ -364,7 +364,7 @@ static void combinations(void **state) {
         assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_TARGET_FORM);
     }
     q->b.background = 0;
-    for (fghm_rule rule = FGHM_RULE_QUALITY; rule <= FGHM_RULE_STAR; rule++) {
+    for (fghm_focal_rule rule = FGHM_FOCAL_RULE_QUALITY; rule <= FGHM_FOCAL_RULE_STAR; rule++) {
         assert_int_equal(fghm_focal_set_rule(q->focal, rule), FGHM_OK);
         assert_taken(q);
         q->b.activation = FGHM_PROBABILITY;
@@ -372,14 +372,21 @@ static void combinations(void **state) {
         q->b.activation = FGHM_SIGMOID;
         assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 3.0), FGHM_OK);
         assert_combination(q, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE);
-        assert_int_equal(fghm_focal_set_gamma(q->focal, 2.0), FGHM_OK);
+        assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 2.0), FGHM_OK);
+        assert_taken(q); /* which is the other one */
+        assert_int_equal(fghm_focal_clear_negative_gamma(q->focal), FGHM_OK);
     }
     q->b.label_smoothing = 0.5;
     assert_combination(q, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE); /* focal-star */
     q->b.label_smoothing = 0.0;
-    assert_int_equal(fghm_focal_set_gamma(q->focal, 0.0), FGHM_OK);
-    assert_combination(q, FGHM_FIELD_GAMMA, FGHM_FIELD_RULE);
-    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_LINEAR), FGHM_OK);
+    const double too_small[] = {0.0, 5e-324, nextafter(0x1p-10, 0.0)};
+    for (size_t k = 0; k < SUITE_COUNT(too_small); k++) {
+        assert_int_equal(fghm_focal_set_gamma(q->focal, too_small[k]), FGHM_OK);
+        assert_combination(q, FGHM_FIELD_GAMMA, FGHM_FIELD_RULE); /* focal-star */
+    }
+    assert_int_equal(fghm_focal_set_gamma(q->focal, 0x1p-10), FGHM_OK);
+    assert_taken(q);
+    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_FOCAL_RULE_LINEAR), FGHM_OK);
     use_softmax(q, FGHM_I32);
     assert_taken(q);
     q->b.label_smoothing = 0.1;
@@ -387,6 +394,35 @@ static void combinations(void **state) {
     q->b.label_smoothing = 0.0;
     q->b.background = FGHM_BACKGROUND_MINUS_ONE;
     assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_ACTIVATION);
+    request_free(q);
+}
+
+/* What is set for negatives, which softmax does not have. */
+static void settings_that_softmax_has_not(void **state) {
+    struct request *q = request_new();
+    (void)state;
+    use_softmax(q, FGHM_I32);
+    assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 3.0), FGHM_OK);
+    assert_combination(q, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_ACTIVATION);
+    assert_int_equal(fghm_focal_set_gamma(q->focal, 3.0), FGHM_OK);
+    assert_taken(q);
+    assert_int_equal(fghm_focal_set_gamma(q->focal, 2.0), FGHM_OK);
+    assert_int_equal(fghm_focal_clear_negative_gamma(q->focal), FGHM_OK);
+    for (int k = 0; k < 3; k++) {
+        const double alphas[] = {0.0, 0.5, 1.0};
+        assert_int_equal(fghm_focal_set_alpha(q->focal, alphas[k]), FGHM_OK);
+        q->b.class_alpha = NULL;
+        assert_combination(q, FGHM_FIELD_ALPHA, FGHM_FIELD_ACTIVATION);
+        q->b.class_alpha = q->class_alpha;
+        assert_taken(q);
+    }
+    q->b.class_alpha = NULL;
+    assert_int_equal(fghm_focal_set_alpha(q->focal, 0.25), FGHM_OK);
+    assert_taken(q);
+    const double loss = q->result.loss;
+    assert_int_equal(fghm_focal_clear_alpha(q->focal), FGHM_OK);
+    assert_taken(q);
+    assert_true(q->result.loss == loss);
     request_free(q);
 }
 
@@ -789,7 +825,11 @@ static void class_arrays_out_of_range(void **state) {
             q->class_alpha[c] = fmin(good[k], 1.0);
             assert_taken(q);
         }
-        q->class_weights[c] = 0.0;
+        q->class_weights[c] = 0x1p40;
+        assert_taken(q);
+        q->class_alpha[c] = q->class_weights[c] = 0x1p-40;
+        assert_taken(q);
+        q->class_alpha[c] = q->class_weights[c] = 0.0;
     }
     assert_taken(q);
     request_free(q);
@@ -924,7 +964,7 @@ static struct request *request_for_numbers(fghm_dtype dtype, int variant) {
         assert_int_equal(fghm_focal_set_negative_gamma(q->focal, 0.5), FGHM_OK);
     }
     if (variant == 5) {
-        assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_STAR), FGHM_OK);
+        assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_FOCAL_RULE_STAR), FGHM_OK);
     }
     if (variant == 2) {
         q->b.class_alpha = q->b.class_weights = NULL;
@@ -1036,7 +1076,7 @@ static void probabilities_out_of_range(void **state) {
             for (int split = 0; split < 2; split++) {
                 struct request *q = request_for_numbers(dtype, 4);
                 if (split) {
-                    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_RULE_SPLIT), FGHM_OK);
+                    assert_int_equal(fghm_focal_set_rule(q->focal, FGHM_FOCAL_RULE_SPLIT), FGHM_OK);
                 }
                 for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
                     assert_rest_done(q, &q->logits, at, bad[k], 0.5, FGHM_ERROR_PROBABILITY);
@@ -1086,7 +1126,7 @@ static void offenders_of_many_elements(void **state) {
 /* The plain calls have no weights that are wrong, whatever the rule. */
 static void plain_calls_take_any_weight(void **state) {
     const struct dtype *d = *state;
-    for (fghm_rule rule = 0; rule < 4; rule++) {
+    for (fghm_focal_rule rule = 0; rule < 4; rule++) {
         for (int mode = 0; mode < 2; mode++) {
             fghm_focal *focal =
                 focal_handle(2.0, 0.25, mode ? FGHM_REDUCTION_MEAN_POSITIVES : FGHM_REDUCTION_MEAN);
@@ -1120,6 +1160,7 @@ int main(void) {
         {"label_smoothing_bounds", label_smoothing_bounds, 0},
         {"dtypes_of_arrays", dtypes_of_arrays, 0},
         {"combinations", combinations, 0},
+        {"settings_that_softmax_has_not", settings_that_softmax_has_not, 0},
         {"sizes", sizes, 0},
         {"strides_of_outputs", strides_of_outputs, 0},
         {"strides_beyond_the_address_space", strides_beyond_the_address_space, 0},

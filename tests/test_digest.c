@@ -133,22 +133,23 @@ static uint64_t digest_results(const struct inputs *in, double loss) {
 static const struct setting {
     const char *name;
     double gamma, negative_gamma; /* negative_gamma -1: the same */
-    fghm_rule rule;
+    fghm_focal_rule rule;
     fghm_hessian_mode hessian;
     fghm_reduction reduction;
 } settings[] = {
-    {"gamma-0", 0.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM},
-    {"gamma-1/2", 0.5, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM},
-    {"gamma-1", 1.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
-    {"gamma-2", 2.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
-    {"gamma-3", 3.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_NORMALIZER},
-    {"gamma-20", 20.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_SUM},
-    {"absolute", 2.0, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_ABSOLUTE, FGHM_REDUCTION_SUM},
-    {"gauss-newton", 1.5, -1.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_GAUSS_NEWTON, FGHM_REDUCTION_SUM},
-    {"quality", 2.0, -1.0, FGHM_RULE_QUALITY, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
-    {"split", 2.0, -1.0, FGHM_RULE_SPLIT, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN_POSITIVES},
-    {"two-gammas", 1.0, 4.0, FGHM_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_MEAN},
-    {"star", 2.0, -1.0, FGHM_RULE_STAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+    {"gamma-0", 0.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM},
+    {"gamma-1/2", 0.5, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM},
+    {"gamma-1", 1.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+    {"gamma-2", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+    {"gamma-3", 3.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_NORMALIZER},
+    {"gamma-20", 20.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_SUM},
+    {"absolute", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_ABSOLUTE, FGHM_REDUCTION_SUM},
+    {"gauss-newton", 1.5, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_GAUSS_NEWTON,
+     FGHM_REDUCTION_SUM},
+    {"quality", 2.0, -1.0, FGHM_FOCAL_RULE_QUALITY, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+    {"split", 2.0, -1.0, FGHM_FOCAL_RULE_SPLIT, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN_POSITIVES},
+    {"two-gammas", 1.0, 4.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_MEAN},
+    {"star", 2.0, -1.0, FGHM_FOCAL_RULE_STAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
 };
 
 static fghm_focal *handle(const struct setting *s) {
@@ -159,7 +160,8 @@ static fghm_focal *handle(const struct setting *s) {
         assert_int_equal(fghm_focal_set_negative_gamma(focal, s->negative_gamma), FGHM_OK);
     }
     assert_int_equal(fghm_focal_set_rule(focal, s->rule), FGHM_OK);
-    assert_int_equal(fghm_focal_set_hessian(focal, s->hessian, 0x1p-10), FGHM_OK);
+    assert_int_equal(fghm_focal_set_hessian_mode(focal, s->hessian), FGHM_OK);
+    assert_int_equal(fghm_focal_set_hessian_floor(focal, 0x1p-10), FGHM_OK);
     assert_int_equal(fghm_focal_set_reduction(focal, s->reduction), FGHM_OK);
     assert_int_equal(fghm_focal_set_normalizer(focal, 300.0), FGHM_OK);
     return focal;
@@ -195,11 +197,11 @@ static void digest_batch(struct inputs *in, const struct setting *s, enum form f
                                                : FGHM_SIGMOID;
     batch.target_form = labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
     batch.ignore_index = labels ? 7 : FGHM_IGNORE_NONE;
-    batch.label_smoothing = form == DENSE && s->rule != FGHM_RULE_STAR ? 0x1p-4 : 0.0;
+    batch.label_smoothing = form == DENSE && s->rule != FGHM_FOCAL_RULE_STAR ? 0x1p-4 : 0.0;
     batch.logits = (fghm_input){.data = form == PROBABILITIES ? in->probabilities : in->logits,
                                 .dtype = dtype};
     batch.targets =
-        (fghm_input){.data = s->rule == FGHM_RULE_STAR ? in->hard : in->soft, .dtype = dtype};
+        (fghm_input){.data = s->rule == FGHM_FOCAL_RULE_STAR ? in->hard : in->soft, .dtype = dtype};
     batch.weights = (fghm_input){.data = in->weights, .dtype = dtype};
     batch.element_loss = (fghm_output){.data = in->out[0], .dtype = dtype};
     batch.gradient = (fghm_output){.data = in->out[1], .dtype = dtype};
@@ -274,7 +276,7 @@ static void digest_all(struct inputs *in) {
         const struct setting *const s = &settings[k];
         digest_focal(in, s, true, false);
         digest_focal(in, s, true, true);
-        if (s->rule != FGHM_RULE_STAR) {
+        if (s->rule != FGHM_FOCAL_RULE_STAR) {
             digest_focal(in, s, false, true);
         }
         for (int form = 0; form < FORMS; form++) {

@@ -17,6 +17,7 @@
 #include "support/guarded.h"
 #include "support/random.h"
 #include "support/rows.h"
+#include "kernels/double_sum.h"
 #include "support/shape.h"
 
 #define POISON 0xa5
@@ -363,7 +364,9 @@ static int expect(struct batch *b, fghm_focal_kernel *kernel,
                              b->out[ELEMENT_LOSS],
                              b->out[GRADIENT],
                              b->out[HESSIAN]};
-    b->loss = kernel(constants, &span, &bad);
+    struct fghm_sum sum = {{0}, {0}};
+    kernel(constants, &span, &sum, &bad);
+    b->loss = sum_of_lanes(&sum);
     return bad;
 }
 
@@ -390,7 +393,9 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
         const struct fghm_span span = lay_out(arena, &p, b);
         const void *const out[] = {span.element_loss, span.gradient, span.hessian};
         int bad = 0;
-        const double sum = kernel_of(rows[i], kernel)(&constants, &span, &bad);
+        struct fghm_sum lanes = {{0}, {0}};
+        kernel_of(rows[i], kernel)(&constants, &span, &lanes, &bad);
+        const double sum = sum_of_lanes(&lanes);
         snprintf(what, sizeof what,
                  "%s %s kernel %d gamma %.17g a %.17g %.17g scale %a quality %d mode %d %d %g gap "
                  "%zu %s outputs %u",
@@ -536,8 +541,13 @@ static void check_count(const struct ghm_case *g, const struct fghm_span *span) 
 
 static double apply(const struct ghm_case *g, const struct fghm_kernels *kernels, double scale,
                     const struct fghm_span *span, int *bad) {
-    return g->mu > 0.0 ? kernels->ghmr_apply(g->bins, g->bin_weights, g->mu, scale, span)
-                       : kernels->ghm_apply(g->bins, g->bin_weights, scale, span, bad);
+    struct fghm_sum sum = {{0}, {0}};
+    if (g->mu > 0.0) {
+        kernels->ghmr_apply(g->bins, g->bin_weights, g->mu, scale, span, &sum);
+    } else {
+        kernels->ghm_apply(g->bins, g->bin_weights, scale, span, &sum, bad);
+    }
+    return sum_of_lanes(&sum);
 }
 
 static void check_apply(const struct ghm_case *g, const struct arena *arena, struct batch *b,

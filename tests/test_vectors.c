@@ -256,18 +256,30 @@ static void compute_labels(struct vector_case *c) {
     free(labels);
 }
 
+/* Libraries that have an alpha for softmax multiply every class by it. */
+static double *alphas_of_classes(const struct vector_case *c, size_t classes) {
+    double *const alphas = c->alpha == WIDE_ALPHA_OFF ? NULL : calloc(classes, sizeof *alphas);
+    for (size_t k = 0; alphas != NULL && k < classes; k++) {
+        alphas[k] = c->alpha;
+    }
+    return alphas;
+}
+
 static void compute_softmax(struct vector_case *c) {
     const json_t *json = json_object_get(c->json, "class_weight");
     fghm_batch b = descriptor(c);
     int32_t *labels = labels_of(c, c->rows);
     double *weights = json != NULL ? numbers(json, (size_t)b.shape[1]) : NULL;
+    double *alphas = alphas_of_classes(c, (size_t)b.shape[1]);
     b.activation = FGHM_SOFTMAX;
     b.target_form = FGHM_TARGET_LABEL;
     b.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
     b.class_weights = weights;
+    b.class_alpha = alphas;
     run_batch(c, batch_handle(c), &b);
     free(labels);
     free(weights);
+    free(alphas);
 }
 
 /* As Julia has them: a column is a sample. */
@@ -277,12 +289,15 @@ static void compute_softmax_of_columns(struct vector_case *c) {
     int32_t *labels;
     b.class_axis = 0;
     labels = labels_of(c, (size_t)b.shape[1]);
+    double *alphas = alphas_of_classes(c, (size_t)b.shape[0]);
+    b.class_alpha = alphas;
     b.activation = FGHM_SOFTMAX;
     b.target_form = FGHM_TARGET_LABEL;
     b.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
     assert_int_equal(fghm_focal_set_reduction(focal, FGHM_REDUCTION_MEAN_SAMPLES), FGHM_OK);
     run_batch(c, focal, &b);
     free(labels);
+    free(alphas);
 }
 
 /* The probabilities of the file, not their logits. */
@@ -334,7 +349,7 @@ static void compute_heatmap(struct vector_case *c) {
 static void compute_star(struct vector_case *c) {
     fghm_batch b = descriptor(c);
     fghm_focal *focal = batch_handle(c);
-    assert_int_equal(fghm_focal_set_rule(focal, FGHM_RULE_STAR), FGHM_OK);
+    assert_int_equal(fghm_focal_set_rule(focal, FGHM_FOCAL_RULE_STAR), FGHM_OK);
     run_batch(c, focal, &b);
 }
 

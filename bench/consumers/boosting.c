@@ -17,6 +17,7 @@ fghm_focal *boosting_focal(double gamma, fghm_hessian_mode hessian, double floor
     require_focal(fghm_focal_set_gamma(focal, gamma), "fghm_focal_set_gamma");
     require_focal(fghm_focal_clear_alpha(focal), "fghm_focal_clear_alpha");
     require_focal(fghm_focal_set_reduction(focal, FGHM_REDUCTION_SUM), "fghm_focal_set_reduction");
-    require_focal(fghm_focal_set_hessian(focal, hessian, floor), "fghm_focal_set_hessian");
+    require_focal(fghm_focal_set_hessian_mode(focal, hessian), "fghm_focal_set_hessian_mode");
+    require_focal(fghm_focal_set_hessian_floor(focal, floor), "fghm_focal_set_hessian_floor");
     return focal;
 }

@@ -99,8 +99,6 @@ enum fghm_status_values {
     /** A score is outside [0, 1]. */
     FGHM_ERROR_SCORE = -28,
     /* On the way out: replaced by the kinds above, with the field named. */
-    FGHM_ERROR_GAMMA = -101,
-    FGHM_ERROR_ALPHA = -102,
     FGHM_ERROR_REDUCTION = -103,
     FGHM_ERROR_NORMALIZER = -104,
     FGHM_ERROR_BINS = -105,
@@ -109,14 +107,11 @@ enum fghm_status_values {
     FGHM_ERROR_MOMENTUM_RULE = -108,
     FGHM_ERROR_WEIGHT_CAP = -109,
     FGHM_ERROR_MU = -110,
-    FGHM_ERROR_RULE = -111,
-    FGHM_ERROR_HESSIAN = -112,
     FGHM_ERROR_DESCRIPTOR = -113,
     FGHM_ERROR_ACTIVATION = -114,
     FGHM_ERROR_TARGET_FORM = -115,
     FGHM_ERROR_BACKGROUND = -116,
-    FGHM_ERROR_LABEL_SMOOTHING = -117,
-    FGHM_ERROR_WEIGHT = -118
+    FGHM_ERROR_LABEL_SMOOTHING = -117
 };
 
 /** A field of a struct, an argument or a setting: where an error is.  Values are pinned. */

@@ -102,16 +102,17 @@ static inline bool has_class_factors(const struct fghm_plan *plan) {
     return plan->class_alpha != NULL || plan->class_weights != NULL;
 }
 
-/* The loss t positive(x) + (1 - t) negative(x): both terms, one after the other, with t
- * and 1 - t as weights.  A target out of [0, 1] becomes NaN. */
-static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan *plan, size_t first,
-                                                   const struct fghm_span *span, int *bad) {
-    real target[TILE], weight[TILE];
-    real loss[TILE], gradient[TILE], hessian[TILE];
-    real factors[TILE] = {0};
+/* The loss t positive(x) + (1 - t) negative(x) of up to CHUNK elements: both terms, one after
+ * the other, with t and 1 - t as weights, each with a sum of its own.  A target out of [0, 1]
+ * becomes NaN. */
+static __attribute__((noinline)) void split_chunk(const struct fghm_focal_plan *plan, size_t first,
+                                                  const struct fghm_span *span,
+                                                  struct fghm_sum sums[2], int *bad) {
+    real target[CHUNK], weight[CHUNK];
+    real loss[CHUNK], gradient[CHUNK], hessian[CHUNK];
+    real factors[CHUNK] = {0};
     const real *const targets = span->targets;
     const real *weights = span->weights;
-    double sum = 0;
     for (int positive = 1; positive >= 0; positive--) {
         for (size_t k = 0; k < span->n; k++) {
             target[k] = (real)positive;
@@ -139,8 +140,11 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
                        : positive            ? span->hessian
                                              : hessian,
         };
-        sum += positive ? plan->kernel(&plan->constants, &term, bad)
-                        : plan->negative_kernel(&plan->negative_constants, &term, bad);
+        if (positive) {
+            plan->kernel(&plan->constants, &term, &sums[0], bad);
+        } else {
+            plan->negative_kernel(&plan->negative_constants, &term, &sums[1], bad);
+        }
         const struct fghm_focal_constants *const constants = &plan->constants;
         const double alpha = positive ? constants->positive : constants->negative;
         const real factor = (real)(alpha * constants->scale);
@@ -158,7 +162,15 @@ static __attribute__((noinline)) double split_tile(const struct fghm_focal_plan 
     if (span->hessian != NULL) {
         split_hessian(plan, span->n, factors, span->hessian);
     }
-    return sum;
+}
+
+static inline void split_tile(const struct fghm_focal_plan *plan, size_t first,
+                              const struct fghm_span *span, struct fghm_sum sums[2], int *bad) {
+    for (size_t at = 0; at < span->n; at += CHUNK) {
+        const size_t n = span->n - at < CHUNK ? span->n - at : CHUNK;
+        const struct fghm_span chunk = sub_span(span, at, n);
+        split_chunk(plan, first + at, &chunk, sums, bad);
+    }
 }
 
 /* Focal-star: logits times gamma, where finite ones stay finite.  A target that is neither
@@ -188,13 +200,17 @@ static inline int star_inputs(const struct fghm_focal_plan *plan, size_t first, 
 
 /* Computes a tile that has been loaded.  Returns what is wrong in it. */
 static inline int compute_tile(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
-                               struct fghm_span *span, struct fghm_part *part) {
+                               struct fghm_span *span, struct fghm_sum sums[2],
+                               struct fghm_part *part) {
     int bad = 0;
     if (plan->star > 0) {
         bad = star_inputs(plan, first, tile, span, part);
     }
-    part_add(part, plan->split ? split_tile(plan, first, span, &bad)
-                               : plan->kernel(&plan->constants, span, &bad));
+    if (plan->split) {
+        split_tile(plan, first, span, sums, &bad);
+    } else {
+        plan->kernel(&plan->constants, span, &sums[0], &bad);
+    }
     /* The kernel's Hessian is that of logits which were gamma times as large. */
     real *const hessian = span->hessian;
     for (size_t k = 0; plan->star > 0 && hessian != NULL && k < span->n; k++) {
@@ -267,6 +283,7 @@ static inline struct fghm_span focal_load(const struct fghm_focal_plan *plan, si
  * arrays that no output replaces, or in the tile. */
 static __attribute__((noinline)) void focal_tile_again(const struct fghm_focal_plan *plan,
                                                        size_t first, size_t n, struct tile *tile,
+                                                       struct fghm_sum sums[2],
                                                        struct fghm_part *part) {
     for (size_t at = 0; at < n; at += TILE) {
         const size_t length = n - at < TILE ? n - at : TILE;
@@ -276,7 +293,7 @@ static __attribute__((noinline)) void focal_tile_again(const struct fghm_focal_p
         blank_offenders(plan->star > 0, plan->probability, length, tile, &span);
         uint8_t marked[TILE];
         memcpy(marked, tile->ignored, length);
-        compute_tile(plan, first + at, tile, &span, part);
+        (void)compute_tile(plan, first + at, tile, &span, sums, part);
         memcpy(tile->ignored, marked, length);
         spoil_marked(tile, &span);
         tile_store(&plan->batch, first + at, &span);
@@ -285,10 +302,11 @@ static __attribute__((noinline)) void focal_tile_again(const struct fghm_focal_p
 
 /* Elements of the sigmoid form, or probabilities. */
 static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
-                              struct tile *tile, struct fghm_part *part) {
+                              struct tile *tile, struct fghm_sum sums[2], struct fghm_part *part) {
     const struct fghm_part before = *part;
+    const struct fghm_sum sums_before[2] = {sums[0], sums[1]};
     struct fghm_span span = focal_load(plan, first, n, tile, part);
-    if (compute_tile(plan, first, tile, &span, part) == 0) {
+    if (compute_tile(plan, first, tile, &span, sums, part) == 0) {
         tile_store(&plan->batch, first, &span);
         return;
     }
@@ -296,11 +314,12 @@ static inline void focal_tile(const struct fghm_focal_plan *plan, size_t first, 
     const size_t offender = part->offender;
     const enum fghm_bad bad = part->bad;
     *part = before;
+    memcpy(sums, sums_before, sizeof sums_before);
     if (found) {
         part->bad = bad;
         part->offender = offender;
     }
-    focal_tile_again(plan, first, n, tile, part);
+    focal_tile_again(plan, first, n, tile, sums, part);
 }
 
 /* Samples of the softmax form: their margins are elements with target 1, to be computed
@@ -359,14 +378,15 @@ static inline void softmax_store(const struct fghm_plan *plan,
 }
 
 static inline void focal_softmax_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
-                                      struct tile *tile, struct fghm_part *part) {
+                                      struct tile *tile, struct fghm_sum sums[2],
+                                      struct fghm_part *part) {
     struct softmax_samples samples;
     struct fghm_span span = softmax_load(&plan->batch, first, n, &samples, tile, part);
     /* The Hessian's mode is for the Hessian of the logits. */
     struct fghm_focal_plan margins = *plan;
     margins.constants.absolute = false;
     margins.constants.hessian_floor = -DBL_MAX;
-    (void)compute_tile(&margins, first, tile, &span, part);
+    (void)compute_tile(&margins, first, tile, &span, sums, part);
     struct fghm_focal_constants logits = plan->constants;
     /* The margins' Hessians are focal-star's by now. */
     logits.hessian_floor *= plan->star > 0 ? plan->star : 1;
@@ -376,16 +396,21 @@ static inline void focal_softmax_tile(const struct fghm_focal_plan *plan, size_t
 static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t n,
                         struct fghm_part *part) {
     struct tile tile;
+    struct fghm_sum sums[2] = {{{0}, {0}}, {{0}, {0}}};
     size_t length;
     const bool direct = is_direct(&plan->batch) && !plan->split && !(plan->star > 0);
     const size_t most = plan->batch.softmax ? SOFTMAX_TILE : direct ? DIRECT_TILE : TILE;
     for (size_t at = 0; at < n; at += length) {
         length = n - at < most ? n - at : most;
         if (plan->batch.softmax) {
-            focal_softmax_tile(plan, first + at, length, &tile, part);
+            focal_softmax_tile(plan, first + at, length, &tile, sums, part);
         } else {
-            focal_tile(plan, first + at, length, &tile, part);
+            focal_tile(plan, first + at, length, &tile, sums, part);
         }
+    }
+    part_add(part, sum_of_lanes(&sums[0]));
+    if (plan->split) {
+        part_add(part, sum_of_lanes(&sums[1]));
     }
 }
 
@@ -449,10 +474,13 @@ static void ghm_count_batch(const struct fghm_ghm_plan *plan, size_t first, size
 }
 
 /* Computes a tile that has been loaded. */
-static inline double ghm_compute(const struct fghm_ghm_plan *plan, const struct fghm_span *span,
-                                 int *bad) {
-    return plan->mu > 0 ? ghmr_apply(plan->bins, plan->bin_weights, plan->mu, plan->scale, span)
-                        : ghm_apply(plan->bins, plan->bin_weights, plan->scale, span, bad);
+static inline void ghm_compute(const struct fghm_ghm_plan *plan, const struct fghm_span *span,
+                               struct fghm_sum *sum, int *bad) {
+    if (plan->mu > 0) {
+        ghmr_apply(plan->bins, plan->bin_weights, plan->mu, plan->scale, span, sum);
+    } else {
+        ghm_apply(plan->bins, plan->bin_weights, plan->scale, span, sum, bad);
+    }
 }
 
 static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size_t n,
@@ -461,6 +489,7 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
     /* What softmax_store has to know: no floor, no mode. */
     const struct fghm_focal_constants constants = {.hessian_floor = -DBL_MAX};
     struct tile tile;
+    struct fghm_sum sum = {{0}, {0}};
     struct softmax_samples samples;
     const size_t most = ghm_tile_length(batch);
     for (size_t at = 0; at < n; at += most) {
@@ -476,20 +505,22 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
             tile_outputs(batch, first + at, true, &tile, &span);
         }
         int bad = 0;
-        double loss = ghm_compute(plan, &span, &bad);
+        const struct fghm_sum before = sum;
+        ghm_compute(plan, &span, &sum, &bad);
         if (bad != 0) {
             report(FGHM_BAD_TARGET, first + at, &span, part);
             blank_offenders(false, false, length, &tile, &span);
-            loss = ghm_compute(plan, &span, &bad);
+            sum = before;
+            ghm_compute(plan, &span, &sum, &bad);
             spoil_marked(&tile, &span);
         }
-        part_add(part, loss);
         if (batch->softmax) {
             softmax_store(batch, &constants, first + at, &samples, &tile, &span);
         } else {
             tile_store(batch, first + at, &span);
         }
     }
+    part_add(part, sum_of_lanes(&sum));
 }
 
 #endif

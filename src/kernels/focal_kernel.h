@@ -402,41 +402,41 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_c
     lane_sum_add_chunk(total, span->n, chunk.power);
 }
 
-KERNEL_INLINE double focal_span(struct focal_kind kind,
-                                const struct fghm_focal_constants *constants,
-                                const struct fghm_span *span, int *bad_target) {
+KERNEL_INLINE void focal_span(struct focal_kind kind, const struct fghm_focal_constants *constants,
+                              const struct fghm_span *span, struct fghm_sum *sum, int *bad_target) {
     const struct focal_factors factors = focal_factors(constants);
     struct lane_sum total;
-    lane_sum_zero(&total);
+    lane_sum_start(&total, sum);
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
         focal_chunk(kind, constants, &factors, &walk.part, &total, bad_target);
         walk_finish_part(&walk);
     }
-    return lane_sum_total(&total);
+    lane_sum_end(&total, sum);
 }
 
 /* One function per gamma, with one instantiation of the loop for each set of
  * outputs in it. */
-KERNEL_INLINE double focal_any_outputs(int gamma, const struct fghm_focal_constants *constants,
-                                       const struct fghm_span *span, int *bad_target) {
+KERNEL_INLINE void focal_any_outputs(int gamma, const struct fghm_focal_constants *constants,
+                                     const struct fghm_span *span, struct fghm_sum *sum,
+                                     int *bad_target) {
     if (span->hessian != NULL) {
         const struct focal_kind kind = {gamma, WANT_HESSIAN, true};
-        return focal_span(kind, constants, span, bad_target);
-    }
-    if (span->gradient != NULL) {
+        focal_span(kind, constants, span, sum, bad_target);
+    } else if (span->gradient != NULL) {
         const struct focal_kind kind = {gamma, WANT_GRADIENT, true};
-        return focal_span(kind, constants, span, bad_target);
+        focal_span(kind, constants, span, sum, bad_target);
+    } else {
+        const struct focal_kind kind = {gamma, WANT_LOSS, true};
+        focal_span(kind, constants, span, sum, bad_target);
     }
-    const struct focal_kind kind = {gamma, WANT_LOSS, true};
-    return focal_span(kind, constants, span, bad_target);
 }
 
 #define FOCAL_KERNEL(name, gamma)                                                                  \
-    static double name(const struct fghm_focal_constants *constants, const struct fghm_span *span, \
-                       int *bad_target) {                                                          \
-        return focal_any_outputs(gamma, constants, span, bad_target);                              \
+    static void name(const struct fghm_focal_constants *constants, const struct fghm_span *span,   \
+                     struct fghm_sum *sum, int *bad_target) {                                      \
+        focal_any_outputs(gamma, constants, span, sum, bad_target);                                \
     }
 
 FOCAL_KERNEL(focal_gamma_0, FGHM_GAMMA_0)

@@ -22,9 +22,14 @@
 #define TALLY_GROUP 8
 
 /* A histogram is spread over up to this many copies, so that equal bins in a row do
- * not wait for each other's store; all of them have this much room. */
+ * not wait for each other's store. */
 #define HISTOGRAMS 8
-#define HISTOGRAM_ROOM 8192
+
+/* The room of all copies: so much that all of up to FEW_BINS fit, where calls keep to a small
+ * stack; and so much that all of 1023 bins fit, and a half of 2047. */
+#define FEW_BINS 256
+#define FEW_ROOM ((size_t)HISTOGRAMS * (FEW_BINS + 1))
+#define HISTOGRAM_ROOM ((size_t)8192)
 
 /* Elements after which 32-bit counters are emptied. */
 #define COUNT_RUN ((size_t)1 << 30)
@@ -321,7 +326,7 @@ static inline void histogram_add(const struct fghm_bins *bins, size_t n, const r
 /* What one run of ghm_count counts into; which of them, how_to_count says. */
 struct ghm_counter {
     uint64_t at_least[TALLY_BINS + TALLY_GROUP];
-    uint32_t histograms[HISTOGRAM_ROOM];
+    uint32_t *histograms;
 #ifdef V_HAS_PACKED_COUNTERS
     vtally packed[PACKED_REGISTERS * PACKED_FIELDS];
     packed_ones ones;
@@ -455,9 +460,11 @@ static inline void counter_collect(const struct fghm_bins *bins, const struct gh
 /* Which margins an element has: those of GHM-C or of GHM-R. */
 enum margin_kind { CLASSIFICATION, REGRESSION };
 
-static inline uint64_t count_run(enum margin_kind kind, const struct fghm_bins *bins,
-                                 const struct fghm_span *span, uint64_t *counts, int *bad_target) {
+static inline uint64_t count_into(enum margin_kind kind, const struct fghm_bins *bins,
+                                  const struct fghm_span *span, uint32_t *histograms,
+                                  uint64_t *counts, int *bad_target) {
     struct ghm_counter counter;
+    counter.histograms = histograms;
     real margins[CHUNK];
     uint64_t valid = 0;
     counter_zero(bins, &counter);
@@ -479,6 +486,29 @@ static inline uint64_t count_run(enum margin_kind kind, const struct fghm_bins *
     }
     counter_collect(bins, &counter, counts);
     return valid;
+}
+
+/* Out of line, so that the larger room is on the stack only where it is needed. */
+static __attribute__((noinline)) uint64_t count_many(enum margin_kind kind,
+                                                     const struct fghm_bins *bins,
+                                                     const struct fghm_span *span, uint64_t *counts,
+                                                     int *bad_target) {
+    uint32_t histograms[HISTOGRAM_ROOM];
+    return count_into(kind, bins, span, histograms, counts, bad_target);
+}
+
+static __attribute__((noinline)) uint64_t count_few(enum margin_kind kind,
+                                                    const struct fghm_bins *bins,
+                                                    const struct fghm_span *span, uint64_t *counts,
+                                                    int *bad_target) {
+    uint32_t histograms[FEW_ROOM];
+    return count_into(kind, bins, span, histograms, counts, bad_target);
+}
+
+static inline uint64_t count_run(enum margin_kind kind, const struct fghm_bins *bins,
+                                 const struct fghm_span *span, uint64_t *counts, int *bad_target) {
+    return bins->bins <= FEW_BINS ? count_few(kind, bins, span, counts, bad_target)
+                                  : count_many(kind, bins, span, counts, bad_target);
 }
 
 KERNEL_INLINE void count_span(enum margin_kind kind, const struct fghm_bins *bins,
@@ -611,8 +641,9 @@ KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct fghm_focal_c
     }
 }
 
-KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const void *bin_weights,
-                                double scale, const struct fghm_span *span, int *bad) {
+KERNEL_INLINE void apply_span(int want, const struct fghm_bins *bins, const void *bin_weights,
+                              double scale, const struct fghm_span *span, struct fghm_sum *sum,
+                              int *bad) {
     const struct focal_kind kind = {FGHM_GAMMA_0, want, true};
     const struct fghm_focal_constants constants = {
         .positive = 1,
@@ -628,27 +659,28 @@ KERNEL_INLINE double apply_span(int want, const struct fghm_bins *bins, const vo
         bin_weights = medium_weights;
     }
     struct lane_sum total;
-    lane_sum_zero(&total);
+    lane_sum_start(&total, sum);
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
         apply_chunk(kind, &constants, &factors, bins, bin_weights, &walk.part, &total, bad);
         walk_finish_part(&walk);
     }
-    return lane_sum_total(&total);
+    lane_sum_end(&total, sum);
 }
 
 /* Elements without a mask. */
-static __attribute__((noinline)) double apply_valid(const struct fghm_bins *bins,
-                                                    const void *bin_weights, double scale,
-                                                    const struct fghm_span *span, int *bad) {
+static __attribute__((noinline)) void apply_valid(const struct fghm_bins *bins,
+                                                  const void *bin_weights, double scale,
+                                                  const struct fghm_span *span,
+                                                  struct fghm_sum *sum, int *bad) {
     if (span->hessian != NULL) {
-        return apply_span(WANT_HESSIAN, bins, bin_weights, scale, span, bad);
+        apply_span(WANT_HESSIAN, bins, bin_weights, scale, span, sum, bad);
+    } else if (span->gradient != NULL) {
+        apply_span(WANT_GRADIENT, bins, bin_weights, scale, span, sum, bad);
+    } else {
+        apply_span(WANT_LOSS, bins, bin_weights, scale, span, sum, bad);
     }
-    if (span->gradient != NULL) {
-        return apply_span(WANT_GRADIENT, bins, bin_weights, scale, span, bad);
-    }
-    return apply_span(WANT_LOSS, bins, bin_weights, scale, span, bad);
 }
 
 /* Stands in for a logit that is not to be looked at: with target 1, and whatever weight, its
@@ -659,13 +691,13 @@ static __attribute__((noinline)) double apply_valid(const struct fghm_bins *bins
 #define MASKED_BLOCK 1024
 
 /* Elements with a mask: harmless ones take the place of those that are not valid. */
-static double ghm_apply(const struct fghm_bins *bins, const void *bin_weights, double scale,
-                        const struct fghm_span *span, int *bad) {
+static void ghm_apply(const struct fghm_bins *bins, const void *bin_weights, double scale,
+                      const struct fghm_span *span, struct fghm_sum *sum, int *bad) {
     if (span->weights == NULL) {
-        return apply_valid(bins, bin_weights, scale, span, bad);
+        apply_valid(bins, bin_weights, scale, span, sum, bad);
+        return;
     }
     real logits[MASKED_BLOCK], targets[MASKED_BLOCK];
-    struct double_sum sum = {0, 0};
     for (size_t first = 0; first < span->n; first += MASKED_BLOCK) {
         const size_t left = span->n - first;
         struct fghm_span part = sub_span(span, first, left < MASKED_BLOCK ? left : MASKED_BLOCK);
@@ -679,9 +711,8 @@ static double ghm_apply(const struct fghm_bins *bins, const void *bin_weights, d
         part.logits = logits;
         part.targets = targets;
         part.weights = NULL;
-        double_sum_add(&sum, apply_valid(bins, bin_weights, scale, &part, bad));
+        apply_valid(bins, bin_weights, scale, &part, sum, bad);
     }
-    return sum.high + sum.low;
 }
 
 #endif

@@ -36,14 +36,14 @@ KERNEL_INLINE struct focal_values regression_values(vreal difference, vreal mu) 
     };
 }
 
-static double ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, double mu,
-                         double scale, const struct fghm_span *span) {
+static void ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, double mu,
+                       double scale, const struct fghm_span *span, struct fghm_sum *sum) {
     const vreal v_mu = v_set((real)mu);
     const vreal v_scale = v_set((real)scale);
     struct ghm_chunk chunk;
     int bad = 0; /* no target is */
     struct lane_sum total;
-    lane_sum_zero(&total);
+    lane_sum_start(&total, sum);
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
@@ -81,7 +81,7 @@ static double ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, 
         lane_sum_add_chunk(&total, part->n, chunk.margins);
         walk_finish_part(&walk);
     }
-    return lane_sum_total(&total);
+    lane_sum_end(&total, sum);
 }
 
 #endif

@@ -41,10 +41,17 @@ enum { FGHM_GAMMA_0, FGHM_GAMMA_HALF, FGHM_GAMMA_1, FGHM_GAMMA_2, FGHM_GAMMA_ANY
 /* What a kernel may find wrong: a target, or a probability, outside [0, 1]. */
 enum { FGHM_BAD_TARGET = 1, FGHM_BAD_PROBABILITY = 2 };
 
-/* Returns the sum of the elements' losses.  Sets a bit of *bad for what is wrong,
- * else leaves it. */
-typedef double fghm_focal_kernel(const struct fghm_focal_constants *constants,
-                                 const struct fghm_span *span, int *bad);
+/* The sum of a segment on its way, in 16 lanes, so that the order of additions is the same on
+ * every instruction set and however the segment is cut: at multiples of 256 elements.  The
+ * error is what rounding took from each lane (double only). */
+struct fghm_sum {
+    double total[16];
+    double error[16];
+};
+
+/* Adds the elements' losses to *sum.  Sets a bit of *bad for what is wrong, else leaves it. */
+typedef void fghm_focal_kernel(const struct fghm_focal_constants *constants,
+                               const struct fghm_span *span, struct fghm_sum *sum, int *bad);
 
 /* The bins of GHM over margins.  The margin z of an element is, for GHM-C, its logit
  * for target 1 and minus its logit for target 0, and for GHM-R, -|prediction - target|:
@@ -74,13 +81,14 @@ typedef void fghm_count_kernel(const struct fghm_bins *bins, const struct fghm_s
 /* As fghm_focal_kernel for binary cross-entropy (gamma 0, alpha off), with the
  * weight of each element taken from bin_weights (w times the loss weight), and nothing
  * where the mask says so.  bin_weights has bins + 1 entries, the last for elements in no bin. */
-typedef double fghm_apply_kernel(const struct fghm_bins *bins, const void *bin_weights,
-                                 double scale, const struct fghm_span *span, int *bad);
+typedef void fghm_apply_kernel(const struct fghm_bins *bins, const void *bin_weights, double scale,
+                               const struct fghm_span *span, struct fghm_sum *sum, int *bad);
 
 /* The same for GHM-R: logits are predictions, and the loss is sqrt(d^2 + mu^2) - mu for
  * d = prediction - target. */
-typedef double fghm_regression_kernel(const struct fghm_bins *bins, const void *bin_weights,
-                                      double mu, double scale, const struct fghm_span *span);
+typedef void fghm_regression_kernel(const struct fghm_bins *bins, const void *bin_weights,
+                                    double mu, double scale, const struct fghm_span *span,
+                                    struct fghm_sum *sum);
 
 /* The extents of a batch, its axes before and after that of the classes folded into one
  * each.  Without a class axis, inner is all. */

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "kernels/kernels.h"
 #include "vec/real.h"
 
 struct lane_sum {
@@ -21,11 +22,23 @@ struct lane_sum {
 #endif
 };
 
-KERNEL_INLINE void lane_sum_zero(struct lane_sum *lanes) {
-    v_sum_zero(&lanes->sum);
+/* Goes on with a sum, and puts it back. */
+KERNEL_INLINE void lane_sum_start(struct lane_sum *lanes, const struct fghm_sum *from) {
 #if FGHM_REAL_BITS == 64
-    memset(lanes->total, 0, sizeof lanes->total);
-    memset(lanes->error, 0, sizeof lanes->error);
+    v_sum_zero(&lanes->sum);
+    memcpy(lanes->total, from->total, sizeof lanes->total);
+    memcpy(lanes->error, from->error, sizeof lanes->error);
+#else
+    v_sum_load(&lanes->sum, from->total);
+#endif
+}
+
+KERNEL_INLINE void lane_sum_end(const struct lane_sum *lanes, struct fghm_sum *to) {
+#if FGHM_REAL_BITS == 64
+    memcpy(to->total, lanes->total, sizeof lanes->total);
+    memcpy(to->error, lanes->error, sizeof lanes->error);
+#else
+    v_sum_store(to->total, &lanes->sum);
 #endif
 }
 
@@ -87,25 +100,6 @@ KERNEL_INLINE void lane_sum_add_chunk(struct lane_sum *lanes, size_t n, const re
     add_blocks(&sum, n / SUM_LANES - 4 * fours, from + 4 * fours * SUM_LANES);
     lanes->sum = sum;
     lane_sum_end_chunk(lanes);
-}
-
-static inline double lane_sum_total(const struct lane_sum *lanes) {
-    double sums[SUM_LANES];
-#if FGHM_REAL_BITS == 64
-    for (size_t lane = 0; lane < SUM_LANES; lane++) {
-        /* The error is NaN once a sum is infinite. */
-        const double error = lanes->error[lane];
-        sums[lane] = lanes->total[lane] + (error == error ? error : 0);
-    }
-#else
-    v_sum_store(sums, &lanes->sum);
-#endif
-    for (size_t width = SUM_LANES / 2; width > 0; width /= 2) {
-        for (size_t lane = 0; lane < width; lane++) {
-            sums[lane] += sums[lane + width];
-        }
-    }
-    return sums[0];
 }
 
 #endif

@@ -94,13 +94,13 @@ KERNEL_INLINE struct focal_values probability_values(const struct focal_factors 
     };
 }
 
-static double focal_probability(const struct fghm_focal_constants *constants,
-                                const struct fghm_span *span, int *bad) {
+static void focal_probability(const struct fghm_focal_constants *constants,
+                              const struct fghm_span *span, struct fghm_sum *sum, int *bad) {
     const struct focal_factors factors = focal_factors(constants);
     const vreal one = v_set(1);
     const vreal nan = v_set((real)NAN);
     struct lane_sum total;
-    lane_sum_zero(&total);
+    lane_sum_start(&total, sum);
     struct span_walk walk;
     walk_start(&walk, span);
     walk.filling = 1;
@@ -144,7 +144,7 @@ static double focal_probability(const struct fghm_focal_constants *constants,
         lane_sum_end_chunk(&total);
         walk_finish_part(&walk);
     }
-    return lane_sum_total(&total);
+    lane_sum_end(&total, sum);
 }
 
 #endif

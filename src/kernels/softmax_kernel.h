@@ -204,10 +204,15 @@ softmax_spread(const struct fghm_plan *plan, const struct fghm_focal_constants *
                 const vreal rest = v_add(v_sub(sum, e), v_load(samples->sum_low + sample));
                 const vreal slope = v_mul(minus_own, v_drop(is_ignored, v_div(rest, divisor)));
                 const vreal other = v_mul(share, v_muladd(own_hessian, share, slope));
-                const vreal exact = v_select(is_own, own_hessian, other);
+                /* The mode is that of the Hessian before factors, so of a negative one the
+                 * sign comes after it. */
+                const vreal factor = v_load(factors + sample);
+                const vmask is_negative = v_gt(v_set(0), factor);
+                const vreal exact =
+                    v_negate_where(is_negative, v_select(is_own, own_hessian, other));
                 const vreal magnitude = v_select(modes.absolute, v_abs(exact), exact);
-                const vreal floor = v_mul(modes.hessian_floor, v_load(factors + sample));
-                v_store(hessians.values + i, v_max(floor, magnitude));
+                const vreal floor = v_mul(modes.hessian_floor, v_negate_where(is_negative, factor));
+                v_store(hessians.values + i, v_negate_where(is_negative, v_max(floor, magnitude)));
             }
             if (plan->gradient.data != NULL) {
                 move_block(&plan->gradient, first + at, lanes, start, classes, true, &gradients);

@@ -17,7 +17,7 @@
 
 /* Elements of a tile: as many as the level 1 cache holds of the few arrays that one call
  * has; the fewer, the more the start of each kernel weighs. */
-#define TILE (8192 / sizeof(real))
+#define TILE (4096 / sizeof(real))
 
 /* Elements of a tile that needs no room, since kernels work on the caller's memory: it is
  * there for its targets to be counted while they are at hand. */

@@ -236,6 +236,12 @@ static inline void v_sum_zero(vsum *sum) {
     }
 }
 
+static inline void v_sum_load(vsum *sum, const double *from) {
+    for (int i = 0; i < 4; i++) {
+        sum->lanes[i] = _mm256_loadu_pd(from + 4 * i);
+    }
+}
+
 static inline void v_sum_add(vsum *sum, int part, vreal a) {
 #if FGHM_REAL_BITS == 32
     __m256d *const lanes = sum->lanes + 2 * part;

@@ -236,6 +236,11 @@ static inline void v_sum_zero(vsum *sum) {
     sum->low = sum->high = _mm512_setzero_pd();
 }
 
+static inline void v_sum_load(vsum *sum, const double *from) {
+    sum->low = _mm512_loadu_pd(from);
+    sum->high = _mm512_loadu_pd(from + 8);
+}
+
 static inline void v_sum_add(vsum *sum, int part, vreal a) {
 #if FGHM_REAL_BITS == 32
     (void)part;

@@ -252,6 +252,12 @@ static inline void v_sum_zero(vsum *sum) {
     }
 }
 
+static inline void v_sum_load(vsum *sum, const double *from) {
+    for (int i = 0; i < 8; i++) {
+        sum->lanes[i] = vld1q_f64(from + 2 * i);
+    }
+}
+
 static inline void v_sum_add(vsum *sum, int part, vreal a) {
 #if FGHM_REAL_BITS == 32
     float64x2_t *const lanes = sum->lanes + 2 * part;

@@ -236,6 +236,12 @@ static inline void v_sum_zero(vsum *sum) {
     }
 }
 
+static inline void v_sum_load(vsum *sum, const double *from) {
+    for (int i = 0; i < SUM_LANES; i++) {
+        sum->lanes[i] = from[i];
+    }
+}
+
 static inline void v_sum_add(vsum *sum, int part, vreal a) {
     sum->lanes[part] += (double)a;
 }

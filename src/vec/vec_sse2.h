@@ -248,6 +248,12 @@ static inline void v_sum_zero(vsum *sum) {
     }
 }
 
+static inline void v_sum_load(vsum *sum, const double *from) {
+    for (int i = 0; i < 8; i++) {
+        sum->lanes[i] = _mm_loadu_pd(from + 2 * i);
+    }
+}
+
 static inline void v_sum_add(vsum *sum, int part, vreal a) {
 #if FGHM_REAL_BITS == 32
     __m128d *const lanes = sum->lanes + 2 * part;

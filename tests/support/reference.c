@@ -255,7 +255,7 @@ static void one_product(struct reference *r, const struct reference_loss *loss,
         mpfr_set(not_m, right.v, MPFR_RNDN);
         jet_clear(&right);
     }
-    if (loss->rule == FGHM_RULE_QUALITY && mpfr_cmp_ui(t, 0) != 0 && mpfr_cmp_ui(t, 1) != 0) {
+    if (loss->rule == FGHM_FOCAL_RULE_QUALITY && mpfr_cmp_ui(t, 0) != 0 && mpfr_cmp_ui(t, 1) != 0) {
         const int above = mpfr_cmp(s->p.v, t) > 0;
         const double p = mpfr_get_d(s->p.v, MPFR_RNDN), q = mpfr_get_d(s->q.v, MPFR_RNDN);
         const double target = mpfr_get_d(t, MPFR_RNDN);
@@ -305,7 +305,7 @@ static void any_rule(struct reference *r, const struct reference_loss *loss,
     mpfr_ui_sub(rest, 1, t, MPFR_RNDN);
     mpfr_mul(a_t, a_t, t, MPFR_RNDN);
     add_product(a_t, negative, rest);
-    if (loss->rule == FGHM_RULE_SPLIT || loss->gamma != loss->negative_gamma) {
+    if (loss->rule == FGHM_FOCAL_RULE_SPLIT || loss->gamma != loss->negative_gamma) {
         two_products(r, loss, s, t, spread);
     } else {
         one_product(r, loss, s, t, a_t, spread);
@@ -337,7 +337,7 @@ static void star_of_margin(struct reference *r, double gamma, mpfr_srcptr z, mpf
 
 void reference_sigmoid(struct reference *r, const struct reference_loss *loss, mpfr_srcptr x,
                        mpfr_srcptr t) {
-    if (loss->rule == FGHM_RULE_STAR) {
+    if (loss->rule == FGHM_FOCAL_RULE_STAR) {
         mpfr_t positive, negative, z;
         const int is_positive = mpfr_cmp_ui(t, 1) == 0;
         mpfr_inits2(WIDE_BITS, positive, negative, z, (mpfr_ptr)0);
@@ -463,7 +463,7 @@ void reference_softmax(struct reference *r, const struct reference_loss *loss, c
         mpfr_div(share, unused, share, MPFR_RNDN);
         plain.mode = loss->mode == FGHM_HESSIAN_GAUSS_NEWTON ? loss->mode : FGHM_HESSIAN_EXACT;
         plain.negative_gamma = plain.gamma;
-        if (loss->rule == FGHM_RULE_STAR) {
+        if (loss->rule == FGHM_FOCAL_RULE_STAR) {
             star_of_margin(r, loss->gamma, z, factor);
         } else {
             reference_sigmoid(r, &plain, z, one);
@@ -471,7 +471,7 @@ void reference_softmax(struct reference *r, const struct reference_loss *loss, c
         if (c != label) {
             carry_over(r, share);
         }
-        if (loss->rule != FGHM_RULE_STAR && loss->mode != FGHM_HESSIAN_GAUSS_NEWTON) {
+        if (loss->rule != FGHM_FOCAL_RULE_STAR && loss->mode != FGHM_HESSIAN_GAUSS_NEWTON) {
             /* the definition itself; only the scales are those of the margin */
             struct reference exact;
             reference_init(&exact);

@@ -10,7 +10,7 @@
 
 /* alpha: WIDE_ALPHA_OFF for off. */
 struct reference_loss {
-    fghm_rule rule;
+    fghm_focal_rule rule;
     double gamma, negative_gamma, alpha;
     fghm_hessian_mode mode;
     double floor;

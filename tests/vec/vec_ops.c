@@ -121,6 +121,9 @@ static void sum(size_t n, const void *a, double *out) {
     v_sum_zero(&total);
     for (size_t i = 0; i < n; i += V_LANES) {
         v_sum_add(&total, (int)(i % SUM_LANES) / V_LANES, v_load((const real *)a + i));
+        /* Stored and loaded, it goes on as it was. */
+        v_sum_store(out, &total);
+        v_sum_load(&total, out);
     }
     v_sum_store(out, &total);
 }

@@ -137,7 +137,7 @@ static struct outcome judge(const fghm_focal *focal, const struct digits *test,
             ranking[i] = (float)logit;
             targets[i] = test->labels[i] == digit ? 1.0F : 0.0F;
         }
-        require_focal(fghm_focal_calibrate_f64(focal, count, of_digit, calibrated),
+        require_focal(fghm_focal_calibrate_f64(focal, NULL, count, of_digit, calibrated),
                       "fghm_focal_calibrate_f64");
         outcome.average_precision += measure(count, ranking, targets, 0.95).average_precision;
         outcome.logloss += mean_logloss(count, calibrated, targets);

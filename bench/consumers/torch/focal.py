@@ -229,8 +229,9 @@ def focal_loss(
 
     targets    as many axes as logits: a target in [0, 1] for each element; one axis less
                (without `dim`, that of the classes): a label for each sample
-    alpha      weight of positives, 1 - alpha that of negatives; None: both 1
-    weights    factors, of the shape of the loss with reduction "none", or broadcast to it
+    alpha      weight of positives, 1 - alpha that of negatives; None: both 1.  Softmax has no
+               negatives: the default is no factor there, and another number an error
+    weights    factors, any numbers, of the shape of the loss with reduction "none", or broadcast to it
     activation "sigmoid", or "softmax" with labels; the loss then is one for each sample
     background which label is none of the classes: "none", "last", "first", "minus_one"
     reduction  "none", "sum", "mean", "mean_positives", "mean_valid", or the number to divide by

@@ -176,7 +176,7 @@ case(
     "mmcv softmax, weight, ignored",
     loss(
         rows, ignored, by_rows, labels=True, activation=SOFTMAX, ignore_index=-1,
-        class_weights=weight_list,
+        class_weights=weight_list, loss_weight=0.25,
     ),
     (0.25 * samples(rows, y) * class_weights[y] * (ignored >= 0)).sum() / N,
 )
@@ -241,7 +241,7 @@ case(
     "MONAI softmax, no background",
     loss(
         images[:, 1:], places - 1, (N, C - 1, S), strides=(C * S, S, 1), labels=True,
-        activation=SOFTMAX, alpha=None, ignore_index=-1, reduction=NORMALIZER,
+        activation=SOFTMAX, ignore_index=-1, reduction=NORMALIZER,
         normalizer=N * (C - 1) * S,
     ),
     (samples(images[:, 1:], foreground) * (places > 0)).sum() / (N * (C - 1) * S),
@@ -319,7 +319,7 @@ case(
 )
 case(
     "Flux",
-    loss(rows.softmax(1).log(), y, by_rows, alpha=None, labels=True, activation=SOFTMAX),
+    loss(rows.softmax(1).log(), y, by_rows, labels=True, activation=SOFTMAX),
     samples(rows, y).mean(),
 )
 

@@ -51,9 +51,9 @@ def reference(logits, targets, gamma=2.0, alpha=0.25):
     return factor * softplus, torch.where(positive, -slope, slope)
 
 
-def softmax_reference(logits, labels, gamma=2.0, alpha=0.25):
+def softmax_reference(logits, labels, gamma=2.0):
     log_p = torch.log_softmax(logits, 1).gather(1, labels.unsqueeze(1)).squeeze(1)
-    return -alpha * (-torch.expm1(log_p)) ** gamma * log_p
+    return -((-torch.expm1(log_p)) ** gamma) * log_p
 
 
 class CopiesAreErrors(TorchDispatchMode):

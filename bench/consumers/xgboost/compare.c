@@ -135,7 +135,7 @@ static struct outcome judge(const fghm_focal *focal, size_t count, const float *
     struct outcome outcome = {.average_precision =
                                   measure(count, margins, targets, 0.95).average_precision,
                               .uncalibrated_logloss = mean_logloss(count, probabilities, targets)};
-    require_focal(fghm_focal_calibrate_f64(focal, count, logits, probabilities),
+    require_focal(fghm_focal_calibrate_f64(focal, NULL, count, logits, probabilities),
                   "fghm_focal_calibrate_f64");
     outcome.logloss = mean_logloss(count, probabilities, targets);
     free(logits);
