@@ -318,6 +318,37 @@ static void check_folded(const fghm_focal *focal, const struct form_of_batch *co
     }
 }
 
+/* GHM-C, with one histogram or with one for each class. */
+static void check_ghm(const struct form_of_batch *b, const struct form_of_batch *copy,
+                      fghm_pool *pool, const fghm_batch *strided, const fghm_batch *contiguous,
+                      bool by_class) {
+    enum { BINS = 10 };
+    const size_t histograms = by_class ? classes_of(&b->shape) : 1;
+    const fghm_batch *const batches[] = {contiguous, strided};
+    fghm_result results[2] = {FGHM_RESULT_INIT, FGHM_RESULT_INIT};
+    uint64_t *counts[2];
+    for (int k = 0; k < 2; k++) {
+        fghm_ghm *ghm = NULL;
+        assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_bins(ghm, BINS), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_histograms(ghm, histograms), FGHM_OK);
+        assert_int_equal(fghm_ghm_step_batch(ghm, k ? pool : NULL, batches[k], &results[k]),
+                         FGHM_OK);
+        counts[k] = calloc(histograms * BINS, sizeof *counts[k]);
+        assert_non_null(counts[k]);
+        assert_int_equal(fghm_ghm_get_counts(ghm, histograms * BINS, counts[k]), FGHM_OK);
+        fghm_ghm_destroy(ghm);
+    }
+    assert_memory_equal(&results[0], &results[1], sizeof results[0]);
+    assert_memory_equal(counts[0], counts[1], histograms * BINS * sizeof *counts[0]);
+    for (int k = OUTPUTS_AT; k < ARRAYS; k++) {
+        assert_same_elements(b, &b->arrays[k], &copy->arrays[k], "GHM");
+        assert_only_elements(&b->arrays[k]);
+    }
+    free(counts[0]);
+    free(counts[1]);
+}
+
 static void check_shape(struct random *r, fghm_pool *pool, struct shape shape, enum form form,
                         fghm_dtype real) {
     fghm_focal *const focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
@@ -340,6 +371,9 @@ static void check_shape(struct random *r, fghm_pool *pool, struct shape shape, e
         assert_only_elements(&b.arrays[k]);
     }
     check_folded(focal, &copy, &contiguous, want.divisor);
+    if (form == DENSE || form == LABELS || form == SOFTMAX) {
+        check_ghm(&b, &copy, pool, &strided, &contiguous, form != SOFTMAX && random_bits(r) & 1);
+    }
     for (int k = 0; k < ARRAYS; k++) {
         free_array(&b.arrays[k]);
         free_array(&copy.arrays[k]);
