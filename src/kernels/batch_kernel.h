@@ -324,9 +324,9 @@ static inline void mask_tile(struct tile *tile, struct fghm_span *span) {
     }
 }
 
-static inline struct fghm_span ghm_load(const struct fghm_plan *plan, size_t first, size_t n,
-                                        struct softmax_samples *samples, struct tile *tile,
-                                        struct fghm_part *part) {
+static __attribute__((noinline)) struct fghm_span
+ghm_load(const struct fghm_plan *plan, size_t first, size_t n, struct softmax_samples *samples,
+         struct tile *tile, struct fghm_part *part) {
     struct fghm_span span = plan->softmax ? softmax_load(plan, first, n, samples, tile)
                                           : tile_load(plan, first, n, tile, part);
     mask_tile(tile, &span);

@@ -230,15 +230,18 @@ static inline bool is_medium(const struct fghm_bins *bins) {
 KERNEL_INLINE void tally_group(size_t group, const real *upper, size_t n, const real *margins,
                                uint64_t *at_least) {
     vtally tallies[TALLY_GROUP];
+    KERNEL_UNROLL
     for (size_t edge = 0; edge < group; edge++) {
         tallies[edge] = v_tally_zero();
     }
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal margin = v_load(margins + i);
+        KERNEL_UNROLL
         for (size_t edge = 0; edge < group; edge++) {
             tallies[edge] = v_tally_add(tallies[edge], v_le(margin, v_set(upper[edge])));
         }
     }
+    KERNEL_UNROLL
     for (size_t edge = 0; edge < group; edge++) {
         at_least[edge] += v_tally_total(tallies[edge]);
     }

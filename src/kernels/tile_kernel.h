@@ -391,8 +391,9 @@ static __attribute__((noinline)) size_t label_targets(const struct fghm_plan *pl
 }
 
 /* Counts dense targets; returns how many are ignored, and marks them. */
-static inline size_t dense_targets(const struct fghm_plan *plan, size_t n, const real *targets,
-                                   struct tile *tile, struct fghm_part *part) {
+static __attribute__((noinline)) size_t dense_targets(const struct fghm_plan *plan, size_t n,
+                                                      const real *targets, struct tile *tile,
+                                                      struct fghm_part *part) {
     uint32_t positives = 0;
     uint32_t ignored = 0;
     if (!plan->counting && !plan->ignoring) {
@@ -471,7 +472,8 @@ static __attribute__((noinline)) void weigh_classes(const struct fghm_plan *plan
  * are 0 whatever stands in the caller's arrays.  1 is a logit and a probability. */
 #define IGNORED_LOGIT ((real)1)
 
-static inline void blank_ignored(size_t n, struct tile *tile, struct fghm_span *span) {
+static __attribute__((noinline)) void blank_ignored(size_t n, struct tile *tile,
+                                                    struct fghm_span *span) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real *const weights = span->weights;
@@ -487,8 +489,10 @@ static inline void blank_ignored(size_t n, struct tile *tile, struct fghm_span *
 }
 
 /* The inputs of a tile of elements. */
-static inline struct fghm_span tile_load(const struct fghm_plan *plan, size_t first, size_t n,
-                                         struct tile *tile, struct fghm_part *part) {
+static __attribute__((noinline)) struct fghm_span tile_load(const struct fghm_plan *plan,
+                                                            size_t first, size_t n,
+                                                            struct tile *tile,
+                                                            struct fghm_part *part) {
     struct fghm_span span = {.n = n};
     size_t ignored;
     span.logits = reading(&plan->logits, first, n, tile->logits);
