@@ -3,7 +3,10 @@
 # The global names of the library: the headers, which FOCALGHM_PREFIX changes, and the
 # version script of the shared library.
 
-set(focalghm_symbol_list "${PROJECT_SOURCE_DIR}/tests/abi/symbols.txt")
+# One line a function: its name, and MAJOR.MINOR of the first release that has it.
+set(focalghm_symbol_list "${PROJECT_SOURCE_DIR}/cmake/symbols.txt")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${focalghm_symbol_list}")
+file(STRINGS "${focalghm_symbol_list}" focalghm_symbols)
 
 # Under a prefix, the headers are copies, in which prefix.h renames what the library exports.
 # A header that goes before each source file renames all other names of the library: without
@@ -26,8 +29,6 @@ if(FOCALGHM_PREFIX)
       configure_file("${header}" "${focalghm_include_dir}/focalghm/${name}" COPYONLY)
     endif()
   endforeach()
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${focalghm_symbol_list}")
-  file(STRINGS "${focalghm_symbol_list}" focalghm_symbols REGEX "^fghm_")
   set(focalghm_renames)
   foreach(line IN LISTS focalghm_symbols)
     string(REGEX MATCH "^[a-z0-9_]+" symbol "${line}")
@@ -55,4 +56,45 @@ if(FOCALGHM_PREFIX)
   configure_file("${focalghm_internal_names}.new" "${focalghm_internal_names}" COPYONLY)
 endif()
 
-set(focalghm_version_script "${PROJECT_SOURCE_DIR}/cmake/focalghm.map")
+# The version script: one node while MAJOR is 0, where a release may break what was built with
+# another one; from 1.0 on one for each MINOR, so that a program which needs a newer library
+# is told so when it starts.
+set(this_minor ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+set(nodes)
+foreach(line IN LISTS focalghm_symbols)
+  if(NOT line MATCHES "^(fghm_[a-z0-9_]+) ([0-9]+\\.[0-9]+)$")
+    message(FATAL_ERROR "${focalghm_symbol_list}: not a name and a release: ${line}")
+  endif()
+  set(symbol ${CMAKE_MATCH_1})
+  set(node ${CMAKE_MATCH_2})
+  if(PROJECT_VERSION_MAJOR EQUAL 0)
+    set(node ${this_minor})
+  elseif(node VERSION_LESS 1.0)
+    set(node 1.0)
+  endif()
+  list(APPEND nodes ${node})
+  string(APPEND node_${node} "        ${FOCALGHM_PREFIX}${symbol};\n")
+endforeach()
+list(REMOVE_DUPLICATES nodes)
+# In the order of releases, which is not that of text: 1.2 comes before 1.10.
+set(text)
+set(before)
+foreach(minor RANGE ${PROJECT_VERSION_MINOR})
+  set(node ${PROJECT_VERSION_MAJOR}.${minor})
+  if(node IN_LIST nodes)
+    string(APPEND text "FOCALGHM_${node} {\n    global:\n${node_${node}}")
+    if(NOT before)
+      string(APPEND text "    local: *;\n")
+    endif()
+    string(APPEND text "}${before};\n")
+    set(before " FOCALGHM_${node}")
+    list(REMOVE_ITEM nodes ${node})
+  endif()
+endforeach()
+if(nodes)
+  message(FATAL_ERROR "${focalghm_symbol_list} names a release that is not before "
+    "${this_minor} and of the same MAJOR: ${nodes}")
+endif()
+set(focalghm_version_script "${PROJECT_BINARY_DIR}/focalghm.map")
+file(WRITE "${focalghm_version_script}.new" "${text}")
+configure_file("${focalghm_version_script}.new" "${focalghm_version_script}" COPYONLY)
