@@ -4,6 +4,9 @@
 # library runs on the oldest processor of its architecture and chooses at run
 # time (see FocalghmIsa.cmake).
 
+include(CheckCCompilerFlag)
+include(CheckCSourceCompiles)
+
 set(focalghm_warnings
   -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
   -Wcast-align -Wpointer-arith -Wwrite-strings)
@@ -15,27 +18,82 @@ if(FOCALGHM_SANITIZE)
   add_link_options(-fsanitize=${FOCALGHM_SANITIZE})
 endif()
 
+# Which arithmetic the compiler may use.  These stand behind CMAKE_C_FLAGS and so undo
+# what those allow: no compiler tells by macro of all of it.  src/arithmetic.h refuses what
+# is left.
+set(focalghm_arithmetic
+  # The source says where it fuses; a compiler that fuses on its own changes
+  # the result from one instruction set to the next.
+  -ffp-contract=off
+  -fno-fast-math
+  -fno-unsafe-math-optimizations
+  -fno-finite-math-only
+  -fno-associative-math
+  -fno-reciprocal-math
+  -fsigned-zeros
+  -fno-math-errno)
+# Not known to all compilers: constants of double stay double; s390x and 32-bit x86 do not
+# compute float in double.
+foreach(option -fno-single-precision-constant -fexcess-precision=fast)
+  string(MAKE_C_IDENTIFIER "FOCALGHM_FLAG${option}" known)
+  check_c_compiler_flag("-Werror ${option}" ${known})
+  if(${known})
+    list(APPEND focalghm_arithmetic ${option})
+  endif()
+endforeach()
+check_c_source_compiles("
+#if !defined(__i386__) || defined(__SSE2_MATH__)
+#error
+#endif
+int main(void) { return 0; }" FOCALGHM_X87)
+if(FOCALGHM_X87)
+  list(APPEND focalghm_arithmetic -msse2 -mfpmath=sse)
+endif()
+
 function(focalghm_set_flags target)
   set_target_properties(${target} PROPERTIES
     C_STANDARD 11
     C_STANDARD_REQUIRED ON
-    C_EXTENSIONS OFF)
+    C_EXTENSIONS OFF
+    # Files of one target have static functions of the same name.
+    UNITY_BUILD OFF)
   target_compile_options(${target} PRIVATE
     ${focalghm_warnings}
     $<$<BOOL:${FOCALGHM_WERROR}>:-Werror>
-    # The source says where it fuses; a compiler that fuses on its own changes
-    # the result from one instruction set to the next.
-    -ffp-contract=off
-    -fno-math-errno
+    ${focalghm_arithmetic}
     # No path of the build machine in a binary.
     -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
     -ffile-prefix-map=${PROJECT_BINARY_DIR}=.)
 endfunction()
 
-# What the shared library exports.  Only ELF linkers know version scripts.
-function(focalghm_set_exports target map)
+# For what the libraries are made of.  None of it gains from -O3, which takes much more room;
+# without a build type, in a project that has none, it is not to be slow.  Debug and
+# MinSizeRel are the builder's.
+set(focalghm_optimizes $<NOT:$<OR:$<CONFIG:Debug>,$<CONFIG:MinSizeRel>>>)
+function(focalghm_set_internal_flags target)
+  focalghm_set_flags(${target})
+  set_target_properties(${target} PROPERTIES
+    LINKER_LANGUAGE C
+    C_VISIBILITY_PRESET hidden
+    POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(${target} PRIVATE
+    $<${focalghm_optimizes}:-O2>
+    "SHELL:-include \"${PROJECT_SOURCE_DIR}/src/arithmetic.h\"")
+  if(FOCALGHM_PREFIX)
+    target_compile_options(${target} PRIVATE
+    $<${focalghm_optimizes}:-O2>
+    "SHELL:-include \"${focalghm_internal_names}\"")
+  endif()
+  target_include_directories(${target} PRIVATE
+    "${focalghm_include_dir}" "${PROJECT_SOURCE_DIR}/src")
+endfunction()
+
+# What the shared library exports, and that its own calls stay inside.  Only ELF linkers
+# know version scripts.
+function(focalghm_set_exports target)
   if(UNIX AND NOT APPLE)
-    target_link_options(${target} PRIVATE "-Wl,--version-script=${map}")
-    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${map}")
+    target_link_options(${target} PRIVATE
+      -Wl,-Bsymbolic-functions "-Wl,--version-script=${focalghm_version_script}")
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${focalghm_version_script}")
   endif()
 endfunction()

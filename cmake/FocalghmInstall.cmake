@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
 #
-# Libraries, headers, a pkg-config file and a CMake package.
+# Libraries, headers, a pkg-config file, a CMake package, the licence.
 
 include(CMakePackageConfigHelpers)
 
 set(focalghm_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/focalghm)
 
 install(TARGETS ${focalghm_libraries} EXPORT focalghm-targets
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(DIRECTORY include/focalghm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/licenses/focalghm)
+install(DIRECTORY "${focalghm_include_dir}/focalghm" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
 
 # CMake package: find_package(focalghm).  A 0.x release may break with each minor
@@ -23,7 +25,7 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/focalghm-config-version.c
 configure_package_config_file(cmake/focalghm-config.cmake.in
   ${PROJECT_BINARY_DIR}/focalghm-config.cmake
   INSTALL_DESTINATION ${focalghm_package_dir}
-  NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+  NO_SET_AND_CHECK_MACRO)
 install(EXPORT focalghm-targets NAMESPACE focalghm:: DESTINATION ${focalghm_package_dir})
 install(FILES
   ${PROJECT_BINARY_DIR}/focalghm-config.cmake
@@ -50,9 +52,11 @@ else()
   set(pc_libs_private "")
 endif()
 
-# The prefix is filled in last: `cmake --install --prefix` may still change it.
+# The prefix is filled in last: `cmake --install --prefix` may still change it, and may say
+# it from where it is called.
 set(pc_prefix "@CMAKE_INSTALL_PREFIX@")
 configure_file(cmake/focalghm.pc.in ${PROJECT_BINARY_DIR}/focalghm.pc.in @ONLY)
-install(CODE "configure_file(\"${PROJECT_BINARY_DIR}/focalghm.pc.in\"
+install(CODE "get_filename_component(CMAKE_INSTALL_PREFIX \"\${CMAKE_INSTALL_PREFIX}\" ABSOLUTE)
+  configure_file(\"${PROJECT_BINARY_DIR}/focalghm.pc.in\"
   \"${PROJECT_BINARY_DIR}/focalghm.pc\" @ONLY)")
 install(FILES ${PROJECT_BINARY_DIR}/focalghm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

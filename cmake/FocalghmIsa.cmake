@@ -25,15 +25,27 @@ else()
   set(focalghm_arch other)
 endif()
 
-# focalghm_add_isa(name architecture flags...): adds src/isa/isa_<name>_f32.c and
-# _f64.c with these flags, if this is the architecture and the compiler knows the
-# flags.  src/dispatch.c sees by FGHM_HAVE_<NAME>, 1 or 0, whether it did.  Source
-# properties hold for the directory that sets them, so call it where
-# focalghm_objects is made.
+# Besides -O2 (see FocalghmFlags.cmake), the plain loops of tiles need the vectorizer, but no
+# vectors for what is left of each.
+set(focalghm_kernel_optimization)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  list(APPEND focalghm_kernel_optimization
+    -ftree-vectorize -fvect-cost-model=dynamic -fno-unswitch-loops)
+  check_c_compiler_flag(--param=vect-epilogues-nomask=0 FOCALGHM_FLAG_EPILOGUES)
+  if(FOCALGHM_FLAG_EPILOGUES)
+    list(APPEND focalghm_kernel_optimization --param=vect-epilogues-nomask=0)
+  endif()
+endif()
+
+# focalghm_add_isa(target name architecture flags...): adds src/isa/isa_<name>_f32.c and
+# _f64.c with these flags to the target, if this is the architecture and the compiler knows
+# the flags.  src/dispatch.c sees by FGHM_HAVE_<NAME>, 1 or 0, whether it did; of the scalar
+# row it is told by target.  Source properties hold for the directory that sets them, so call
+# it where the targets are made.
 #
 # focalghm_isas collects the names, focalghm_isa_flags_<name> the flags.
 set(focalghm_isas)
-function(focalghm_add_isa name architecture)
+function(focalghm_add_isa target name architecture)
   string(TOUPPER ${name} upper)
   set(usable 0)
   if(architecture STREQUAL focalghm_arch OR architecture STREQUAL "any")
@@ -44,22 +56,24 @@ function(focalghm_add_isa name architecture)
     endif()
   endif()
   add_feature_info(${name} ${usable} "kernels for this instruction set")
-  set_property(SOURCE src/dispatch.c APPEND PROPERTY COMPILE_DEFINITIONS
-    FGHM_HAVE_${upper}=${usable})
+  if(NOT name STREQUAL "scalar")
+    set_property(SOURCE src/dispatch.c APPEND PROPERTY COMPILE_DEFINITIONS
+      FGHM_HAVE_${upper}=${usable})
+  endif()
   if(NOT usable)
     return()
   endif()
 
   foreach(real f32 f64)
     set(source src/isa/isa_${name}_${real}.c)
-    target_sources(focalghm_objects PRIVATE ${source})
+    target_sources(${target} PRIVATE ${source})
     # -fno-lto: link-time optimization would let code for this instruction set into
     # functions that run on every processor.  -Wdouble-promotion: a kernel that
     # computes in double where it should in float is a mistake.  -Wno-cast-align:
     # unaligned loads take pointers to vectors.
     set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS
-      ${ARGN} -fno-lto -Wdouble-promotion -Wno-cast-align
-      $<$<NOT:$<CONFIG:Debug>>:-O3 $<$<C_COMPILER_ID:GNU>:-fno-unswitch-loops>>)
+      "$<${focalghm_optimizes}:${focalghm_kernel_optimization}>"
+      ${ARGN} -fno-lto -Wdouble-promotion -Wno-cast-align)
   endforeach()
   set(focalghm_isas ${focalghm_isas} ${name} PARENT_SCOPE)
   set(focalghm_isa_flags_${name} "${ARGN}" PARENT_SCOPE)

@@ -30,7 +30,9 @@ DECLARE(sse2)
 #if FGHM_HAVE_NEON
 DECLARE(neon)
 #endif
+#if FGHM_HAVE_SCALAR
 DECLARE(scalar)
+#endif
 
 static bool always(void) {
     return true;
@@ -49,7 +51,9 @@ const struct fghm_row fghm_rows[] = {
 #if FGHM_HAVE_NEON
     ROW(neon, always, true),
 #endif
+#if FGHM_HAVE_SCALAR
     ROW(scalar, always, true),
+#endif
 };
 
 const size_t fghm_row_count = sizeof fghm_rows / sizeof fghm_rows[0];

@@ -43,6 +43,10 @@ export LD_LIBRARY_PATH="$libdir"
 if test "$name" != mpi; then
     exec timeout 120 "$build/consumer_$name"
 fi
+if ! command -v mpiexec >/dev/null; then
+    echo "mpi: left out, there is no program mpiexec"
+    exit 77
+fi
 # Open MPI wants to be told that root, and more ranks than cores, are meant.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1

@@ -8,9 +8,11 @@
  *
  * A tool that cannot read attributes may define FGHM_API to nothing before it includes a
  * header.  Programs that link the static library define FGHM_STATIC (the CMake target does;
- * it matters on Windows alone).  FGHM_PREFIX is for copies of the library inside another
- * one: see prefix.h.
+ * it matters on Windows alone).  A copy of the library inside another one can have names of
+ * its own: see prefix.h.
  */
+
+#include "focalghm/prefix.h"
 
 #ifndef FGHM_API
 #if defined(FGHM_STATIC)

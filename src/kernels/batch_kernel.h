@@ -11,8 +11,8 @@
 #include "kernels/tile_kernel.h"
 
 /* Scores of labelled samples: their sum, and the first that is none. */
-static inline void survey_scores(const struct fghm_plan *plan, size_t first, size_t n,
-                                 const int32_t *columns, struct fghm_part *part) {
+KERNEL_RARE void survey_scores(const struct fghm_plan *plan, size_t first, size_t n,
+                               const int32_t *columns, struct fghm_part *part) {
     real scores[TILE];
     load(&plan->scores, first, n, scores);
     for (size_t k = 0; k < n; k++) {
@@ -74,8 +74,8 @@ static void survey(const struct fghm_plan *plan, size_t first, size_t n, struct 
 
 /* The mode of a Hessian that is a sum of two terms and has its factors, of which weights
  * may be negative. */
-static inline void split_hessian(const struct fghm_focal_plan *plan, size_t n, const real *factors,
-                                 real *hessian) {
+static __attribute__((noinline)) void split_hessian(const struct fghm_focal_plan *plan, size_t n,
+                                                    const real *factors, real *hessian) {
     for (size_t k = 0; plan->split_absolute && k < n; k++) {
         hessian[k] = (hessian[k] < 0) == (factors[k] < 0) ? hessian[k] : -hessian[k];
     }
@@ -221,8 +221,9 @@ static inline int compute_tile(const struct fghm_focal_plan *plan, size_t first,
 
 /* Where the results of a tile go: to the caller's memory where kernels can, and where
  * `in_place` allows. */
-static inline void tile_outputs(const struct fghm_plan *plan, size_t first, bool in_place,
-                                struct tile *tile, struct fghm_span *span) {
+static __attribute__((noinline)) void tile_outputs(const struct fghm_plan *plan, size_t first,
+                                                   bool in_place, struct tile *tile,
+                                                   struct fghm_span *span) {
     const struct fghm_array *const arrays[] = {&plan->element_loss, &plan->gradient,
                                                &plan->hessian};
     real *const buffers[] = {tile->element_loss, tile->gradient, tile->hessian};
@@ -234,8 +235,8 @@ static inline void tile_outputs(const struct fghm_plan *plan, size_t first, bool
     }
 }
 
-static inline void tile_store(const struct fghm_plan *plan, size_t first,
-                              const struct fghm_span *span) {
+static __attribute__((noinline)) void tile_store(const struct fghm_plan *plan, size_t first,
+                                                 const struct fghm_span *span) {
     written(&plan->element_loss, first, span->n, span->element_loss);
     written(&plan->gradient, first, span->n, span->gradient);
     written(&plan->hessian, first, span->n, span->hessian);
@@ -243,8 +244,8 @@ static inline void tile_store(const struct fghm_plan *plan, size_t first,
 
 /* Puts harmless elements of weight 0 in the place of those that are in error, which are
  * marked. */
-static inline void blank_offenders(bool star, bool probability, size_t n, struct tile *tile,
-                                   struct fghm_span *span) {
+KERNEL_RARE void blank_offenders(bool star, bool probability, size_t n, struct tile *tile,
+                                 struct fghm_span *span) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     for (size_t k = 0; k < n; k++) {
@@ -257,7 +258,7 @@ static inline void blank_offenders(bool star, bool probability, size_t n, struct
 }
 
 /* NaN for the results of what is marked. */
-static inline void spoil_marked(const struct tile *tile, const struct fghm_span *span) {
+KERNEL_RARE void spoil_marked(const struct tile *tile, const struct fghm_span *span) {
     real *const outputs[] = {span->element_loss, span->gradient, span->hessian};
     for (int i = 0; i < 3; i++) {
         for (size_t k = 0; outputs[i] != NULL && k < span->n; k++) {
@@ -266,8 +267,10 @@ static inline void spoil_marked(const struct tile *tile, const struct fghm_span 
     }
 }
 
-static inline struct fghm_span focal_load(const struct fghm_focal_plan *plan, size_t first,
-                                          size_t n, struct tile *tile, struct fghm_part *part) {
+static __attribute__((noinline)) struct fghm_span focal_load(const struct fghm_focal_plan *plan,
+                                                             size_t first, size_t n,
+                                                             struct tile *tile,
+                                                             struct fghm_part *part) {
     const struct fghm_plan *const batch = &plan->batch;
     struct fghm_span span = tile_load(batch, first, n, tile, part);
     if (has_class_factors(batch) && !plan->split) {
@@ -281,10 +284,9 @@ static inline struct fghm_span focal_load(const struct fghm_focal_plan *plan, si
 
 /* A tile with elements in error once more, without them: inputs are where they were, in
  * arrays that no output replaces, or in the tile. */
-static __attribute__((noinline)) void focal_tile_again(const struct fghm_focal_plan *plan,
-                                                       size_t first, size_t n, struct tile *tile,
-                                                       struct fghm_sum sums[2],
-                                                       struct fghm_part *part) {
+KERNEL_RARE void focal_tile_again(const struct fghm_focal_plan *plan, size_t first, size_t n,
+                                  struct tile *tile, struct fghm_sum sums[2],
+                                  struct fghm_part *part) {
     for (size_t at = 0; at < n; at += TILE) {
         const size_t length = n - at < TILE ? n - at : TILE;
         struct fghm_span span = focal_load(plan, first + at, length, tile, part);
@@ -430,9 +432,9 @@ static inline void mask_tile(struct tile *tile, struct fghm_span *span) {
     }
 }
 
-static inline struct fghm_span ghm_load(const struct fghm_plan *plan, size_t first, size_t n,
-                                        struct softmax_samples *samples, struct tile *tile,
-                                        struct fghm_part *part) {
+static __attribute__((noinline)) struct fghm_span
+ghm_load(const struct fghm_plan *plan, size_t first, size_t n, struct softmax_samples *samples,
+         struct tile *tile, struct fghm_part *part) {
     struct fghm_span span = plan->softmax ? softmax_load(plan, first, n, samples, tile, part)
                                           : tile_load(plan, first, n, tile, part);
     mask_tile(tile, &span);

@@ -417,14 +417,15 @@ KERNEL_INLINE void focal_span(struct focal_kind kind, const struct fghm_focal_co
 }
 
 /* One function per gamma, with one instantiation of the loop for each set of
- * outputs in it. */
+ * outputs in it.  The loss alone has one of its own where that is asked for: for
+ * cross-entropy and the usual gamma; elsewhere it takes the gradient's. */
 KERNEL_INLINE void focal_any_outputs(int gamma, const struct fghm_focal_constants *constants,
                                      const struct fghm_span *span, struct fghm_sum *sum,
                                      int *bad_target) {
     if (span->hessian != NULL) {
         const struct focal_kind kind = {gamma, WANT_HESSIAN, true};
         focal_span(kind, constants, span, sum, bad_target);
-    } else if (span->gradient != NULL) {
+    } else if (span->gradient != NULL || !(gamma == FGHM_GAMMA_0 || gamma == FGHM_GAMMA_2)) {
         const struct focal_kind kind = {gamma, WANT_GRADIENT, true};
         focal_span(kind, constants, span, sum, bad_target);
     } else {

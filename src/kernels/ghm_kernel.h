@@ -235,15 +235,18 @@ static inline bool is_medium(const struct fghm_bins *bins) {
 KERNEL_INLINE void tally_group(size_t group, const real *upper, size_t n, const real *margins,
                                uint64_t *at_least) {
     vtally tallies[TALLY_GROUP];
+    KERNEL_UNROLL
     for (size_t edge = 0; edge < group; edge++) {
         tallies[edge] = v_tally_zero();
     }
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal margin = v_load(margins + i);
+        KERNEL_UNROLL
         for (size_t edge = 0; edge < group; edge++) {
             tallies[edge] = v_tally_add(tallies[edge], v_le(margin, v_set(upper[edge])));
         }
     }
+    KERNEL_UNROLL
     for (size_t edge = 0; edge < group; edge++) {
         at_least[edge] += v_tally_total(tallies[edge]);
     }
@@ -676,10 +679,9 @@ static __attribute__((noinline)) void apply_valid(const struct fghm_bins *bins,
                                                   struct fghm_sum *sum, int *bad) {
     if (span->hessian != NULL) {
         apply_span(WANT_HESSIAN, bins, bin_weights, scale, span, sum, bad);
-    } else if (span->gradient != NULL) {
-        apply_span(WANT_GRADIENT, bins, bin_weights, scale, span, sum, bad);
     } else {
-        apply_span(WANT_LOSS, bins, bin_weights, scale, span, sum, bad);
+        /* The loss alone is asked for too rarely for a loop of its own. */
+        apply_span(WANT_GRADIENT, bins, bin_weights, scale, span, sum, bad);
     }
 }
 

@@ -66,6 +66,7 @@ KERNEL_INLINE void lane_sum_end_chunk(struct lane_sum *lanes) {
 /* Adds blocks of SUM_LANES. */
 KERNEL_INLINE void add_blocks(vsum *sum, size_t blocks, const real *from) {
     for (size_t i = 0; i < blocks * SUM_LANES; i += SUM_LANES) {
+        KERNEL_UNROLL
         for (int part = 0; part < SUM_LANES / V_LANES; part++) {
             v_sum_add(sum, part, v_load(from + i + (size_t)part * V_LANES));
         }
@@ -76,6 +77,7 @@ KERNEL_INLINE void add_blocks(vsum *sum, size_t blocks, const real *from) {
 KERNEL_INLINE bool add_fours(vsum *sum, size_t fours, const real *from) {
     vreal trouble = v_set(0);
     for (size_t i = 0; i < fours * 4 * SUM_LANES; i += 4 * SUM_LANES) {
+        KERNEL_UNROLL
         for (int part = 0; part < SUM_LANES / V_LANES; part++) {
             const real *const at = from + i + (size_t)part * V_LANES;
             const vreal first = v_add(v_load(at), v_load(at + SUM_LANES));
@@ -88,8 +90,10 @@ KERNEL_INLINE bool add_fours(vsum *sum, size_t fours, const real *from) {
     return m_all(v_eq(trouble, v_set(0)));
 }
 
-/* Adds n numbers, a multiple of SUM_LANES. */
-KERNEL_INLINE void lane_sum_add_chunk(struct lane_sum *lanes, size_t n, const real *from) {
+/* Out of line, like the other functions below that are: each loss, gamma and set of outputs
+ * has a loop of its own, and these would be most of it. */
+static __attribute__((noinline)) void lane_sum_add_many(struct lane_sum *lanes, size_t n,
+                                                        const real *from) {
     const size_t fours = n / (4 * SUM_LANES);
     vsum sum = lanes->sum;
     if (__builtin_expect(!add_fours(&sum, fours, from), 0)) {
@@ -100,6 +104,17 @@ KERNEL_INLINE void lane_sum_add_chunk(struct lane_sum *lanes, size_t n, const re
     add_blocks(&sum, n / SUM_LANES - 4 * fours, from + 4 * fours * SUM_LANES);
     lanes->sum = sum;
     lane_sum_end_chunk(lanes);
+}
+
+/* Adds n numbers, a multiple of SUM_LANES.  Few floats, those of a small call, without a
+ * call; with the errors of double, it would be too much code. */
+KERNEL_INLINE void lane_sum_add_chunk(struct lane_sum *lanes, size_t n, const real *from) {
+    if (FGHM_REAL_BITS == 32 && n == SUM_LANES) {
+        add_blocks(&lanes->sum, 1, from);
+        lane_sum_end_chunk(lanes);
+    } else {
+        lane_sum_add_many(lanes, n, from);
+    }
 }
 
 #endif

@@ -77,13 +77,7 @@ static inline void walk_start(struct span_walk *walk, const struct fghm_span *sp
     walk->filling = (real)INFINITY;
 }
 
-/* Goes on to the next part; false at the end. */
-KERNEL_INLINE bool walk_next(struct span_walk *walk) {
-    walk->first += walk->n;
-    const size_t left = walk->span->n - walk->first;
-    if (left == 0) {
-        return false;
-    }
+static __attribute__((noinline)) void walk_part(struct span_walk *walk, size_t left) {
     const size_t whole = left - left % SUM_LANES;
     walk->padded = whole == 0;
     walk->n = walk->padded ? left : whole < CHUNK ? whole : CHUNK;
@@ -91,14 +85,20 @@ KERNEL_INLINE bool walk_next(struct span_walk *walk) {
     if (walk->padded) {
         walk_pad(walk);
     }
+}
+
+/* Goes on to the next part; false at the end. */
+KERNEL_INLINE bool walk_next(struct span_walk *walk) {
+    walk->first += walk->n;
+    const size_t left = walk->span->n - walk->first;
+    if (left == 0) {
+        return false;
+    }
+    walk_part(walk, left);
     return true;
 }
 
-/* Brings the results of a padded part to the caller. */
-static inline void walk_finish_part(const struct span_walk *walk) {
-    if (!walk->padded) {
-        return;
-    }
+static __attribute__((noinline)) void walk_unpad(const struct span_walk *walk) {
     const size_t bytes = walk->n * sizeof(real);
     const struct fghm_span to = sub_span(walk->span, walk->first, walk->n);
     if (to.element_loss != NULL) {
@@ -109,6 +109,13 @@ static inline void walk_finish_part(const struct span_walk *walk) {
     }
     if (to.hessian != NULL) {
         memcpy(to.hessian, walk->hessian, bytes);
+    }
+}
+
+/* Brings the results of a padded part to the caller. */
+KERNEL_INLINE void walk_finish_part(const struct span_walk *walk) {
+    if (walk->padded) {
+        walk_unpad(walk);
     }
 }
 

@@ -113,7 +113,8 @@ static inline void cursor_next(struct cursor *cursor, size_t run) {
 }
 
 /* The n elements of an array from `first` on. */
-static inline void load(const struct fghm_array *array, size_t first, size_t n, real *to) {
+static __attribute__((noinline)) void load(const struct fghm_array *array, size_t first, size_t n,
+                                           real *to) {
     if (array->contiguous) {
         read_reals(array->dtype, array->data, (ptrdiff_t)first, 1, n, to);
         return;
@@ -127,7 +128,8 @@ static inline void load(const struct fghm_array *array, size_t first, size_t n, 
     }
 }
 
-static inline void store(const struct fghm_array *array, size_t first, size_t n, const real *from) {
+static __attribute__((noinline)) void store(const struct fghm_array *array, size_t first, size_t n,
+                                            const real *from) {
     if (array->contiguous) {
         write_reals(array->dtype, array->data, (ptrdiff_t)first, 1, n, from);
         return;
@@ -143,7 +145,8 @@ static inline void store(const struct fghm_array *array, size_t first, size_t n,
 }
 
 /* The columns of the labels of n samples. */
-static inline void load_columns(const struct fghm_plan *plan, size_t first, size_t n, int32_t *to) {
+static __attribute__((noinline)) void load_columns(const struct fghm_plan *plan, size_t first,
+                                                   size_t n, int32_t *to) {
     const struct fghm_array *const labels = &plan->targets;
     if (labels->contiguous) {
         read_columns(plan, (ptrdiff_t)first, 1, n, to);
@@ -159,8 +162,8 @@ static inline void load_columns(const struct fghm_plan *plan, size_t first, size
 }
 
 /* Whether the labels of n samples are `label`. */
-static inline void load_matches(const struct fghm_array *labels, size_t first, size_t n,
-                                int64_t label, real *to) {
+static __attribute__((noinline)) void load_matches(const struct fghm_array *labels, size_t first,
+                                                   size_t n, int64_t label, real *to) {
     if (labels->contiguous) {
         match_labels(labels, (ptrdiff_t)first, 1, n, label, to);
         return;
@@ -281,8 +284,8 @@ static __attribute__((noinline)) size_t label_targets(const struct fghm_plan *pl
 }
 
 /* Marks the dense targets that are ignored; returns how many. */
-static inline size_t mark_ignored(const struct fghm_plan *plan, size_t n, const real *targets,
-                                  struct tile *tile) {
+KERNEL_RARE size_t mark_ignored(const struct fghm_plan *plan, size_t n, const real *targets,
+                                struct tile *tile) {
     const real value = (real)plan->ignore_index;
     uint32_t ignored = 0;
     for (size_t k = 0; k < n; k++) {
@@ -294,8 +297,9 @@ static inline size_t mark_ignored(const struct fghm_plan *plan, size_t n, const 
 }
 
 /* Counts dense targets; returns how many are ignored, and marks them. */
-static inline size_t dense_targets(const struct fghm_plan *plan, size_t n, const real *targets,
-                                   struct tile *tile, struct fghm_part *part) {
+static __attribute__((noinline)) size_t dense_targets(const struct fghm_plan *plan, size_t n,
+                                                      const real *targets, struct tile *tile,
+                                                      struct fghm_part *part) {
     uint32_t positives = 0;
     size_t ignored = 0;
     const real least = plan->star ? (real)1 : (real)0.5;
@@ -393,7 +397,8 @@ static __attribute__((noinline)) void add_numbers(double *high, double *low, rea
  * are 0 whatever stands in the caller's arrays.  1 is a logit and a probability. */
 #define IGNORED_LOGIT ((real)1)
 
-static inline void blank_ignored(size_t n, struct tile *tile, struct fghm_span *span) {
+static __attribute__((noinline)) void blank_ignored(size_t n, struct tile *tile,
+                                                    struct fghm_span *span) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real *const weights = span->weights;
@@ -422,8 +427,10 @@ static inline void add_sums(const struct fghm_plan *plan, size_t n, const struct
 }
 
 /* The inputs of a tile of elements. */
-static inline struct fghm_span tile_load(const struct fghm_plan *plan, size_t first, size_t n,
-                                         struct tile *tile, struct fghm_part *part) {
+static __attribute__((noinline)) struct fghm_span tile_load(const struct fghm_plan *plan,
+                                                            size_t first, size_t n,
+                                                            struct tile *tile,
+                                                            struct fghm_part *part) {
     struct fghm_span span = {.n = n};
     size_t ignored;
     span.logits = reading(&plan->logits, first, n, tile->logits);

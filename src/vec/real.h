@@ -11,13 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Each operation is rounded to its own type, in the order in which it is written. */
-#if FLT_EVAL_METHOD != 0
-#error "needs arithmetic in the type of its operands; for x86 of 32 bits: -msse2 -mfpmath=sse"
-#endif
-#ifdef __FAST_MATH__
-#error "-ffast-math and -Ofast take away what the results rely on"
-#endif
+#include "arithmetic.h"
 
 #if FGHM_REAL_BITS == 32
 typedef float real;
@@ -60,6 +54,12 @@ typedef int64_t real_integer;
 /* What hot loops call: the compiler would leave some of it out of line, the objects being
  * large. */
 #define KERNEL_INLINE static inline __attribute__((always_inline))
+
+/* What runs rarely, so that its size counts. */
+#define KERNEL_RARE static __attribute__((noinline, cold))
+
+/* Before a short loop whose length is known, over registers that would else be in memory. */
+#define KERNEL_UNROLL _Pragma("GCC unroll 16")
 
 /* Sums are kept in 16 lanes whatever the width of a register: element i of a
  * block adds to lane i mod 16.  So the order of additions, and with it every

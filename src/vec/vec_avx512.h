@@ -13,6 +13,12 @@
 
 #include "vec/real.h"
 
+/* Without optimization gcc's intrinsics are macros, and it warns of their conversions of
+ * masks as if they were written here. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__)
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+
 #if FGHM_REAL_BITS == 32
 #define V_LANES 16
 #define V_OP(name) _mm512_##name##_ps

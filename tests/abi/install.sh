@@ -17,12 +17,16 @@ headers_are_installed() {
     diff -r "$ABI_SOURCE/include/focalghm" "$ABI_PREFIX/include/focalghm"
 }
 
-# libfocalghm.so -> .so.MAJOR -> .so.MAJOR.MINOR.PATCH
+# libfocalghm.so -> .so.MAJOR -> .so.MAJOR.MINOR.PATCH, and .so.0.MINOR while MAJOR is 0.
 library_has_its_links() {
     version=$("$ABI_PKG_CONFIG" --modversion "$ABI_PREFIX/$ABI_LIBDIR/pkgconfig/focalghm.pc")
-    test "$(readlink "$library")" = "libfocalghm.so.${version%%.*}" &&
-        test "$(readlink "$library.${version%%.*}")" = "libfocalghm.so.$version" &&
-        readelf -d "$library" | grep "SONAME.*\[libfocalghm.so.${version%%.*}\]"
+    case $version in
+    0.*) so=${version%.*} ;;
+    *) so=${version%%.*} ;;
+    esac
+    test "$(readlink "$library")" = "libfocalghm.so.$so" &&
+        test "$(readlink "$library.$so")" = "libfocalghm.so.$version" &&
+        readelf -d "$library" | grep "SONAME.*\[libfocalghm.so.$so\]"
 }
 
 library_has_no_rpath() {

@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# symbols.sh LIBRARY: the shared library exports what symbols.txt lists, and the
-# headers declare the same.
+# symbols.sh LIBRARY: the shared library exports what cmake/symbols.txt lists, under the
+# version that belongs to it, and the headers declare the same.
 . "${0%/*}/cases.sh"
 
 library=$1
-list=${0%/*}/symbols.txt
+list=$ABI_SOURCE/cmake/symbols.txt
 work=$(fresh_dir symbols)
+sed 's/ .*//' "$list" >"$work/names"
 
 # All defined dynamic symbols but the version node, without their version.
 exported() {
@@ -25,19 +26,28 @@ declared() {
 # same_as_list COMMAND
 same_as_list() {
     "$1" >"$work/$1"
-    diff -u "$list" "$work/$1"
+    diff -u "$work/names" "$work/$1"
 }
 
 list_is_sorted_and_prefixed() {
-    sort -c "$list" && ! grep -v '^fghm_' "$list"
+    sort -c "$work/names" && ! grep -vE '^fghm_[a-z0-9_]+ [0-9]+\.[0-9]+$' "$list"
 }
 
-has_version_node() {
-    "$ABI_NM" -D --defined-only "$library" | grep ' A FOCALGHM_0'
+# While MAJOR is 0, all have the node of this release; later, that of the first that had them.
+symbols_have_their_version() {
+    version=$(sed -n 's/^#define FGHM_VERSION_M[A-Z]* \([0-9]*\)$/\1/p' \
+        "$ABI_SOURCE/include/focalghm/version.h" | tr '\n' '.')
+    version=${version%.}
+    "$ABI_NM" -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | sort >"$work/versioned"
+    awk -v this="$version" '{
+        node = $2
+        if (this ~ /^0\./) { node = this } else if (node ~ /^0\./) { node = "1.0" }
+        print $1 "@@FOCALGHM_" node
+    }' "$list" | sort | diff -u - "$work/versioned"
 }
 
 run_case list_is_sorted_and_prefixed list_is_sorted_and_prefixed
 run_case library_exports_the_list same_as_list exported
 run_case headers_declare_the_list same_as_list declared
-run_case symbols_have_a_version has_version_node
+run_case symbols_have_their_version symbols_have_their_version
 end_cases
