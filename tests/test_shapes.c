@@ -334,13 +334,13 @@ static void check_ghm(const struct form_of_batch *b, const struct form_of_batch 
         assert_int_equal(fghm_ghm_set_histograms(ghm, histograms), FGHM_OK);
         assert_int_equal(fghm_ghm_step_batch(ghm, k ? pool : NULL, batches[k], &results[k]),
                          FGHM_OK);
-        counts[k] = calloc(histograms * BINS, sizeof *counts[k]);
+        counts[k] = calloc(histograms * (BINS + 1), sizeof *counts[k]);
         assert_non_null(counts[k]);
-        assert_int_equal(fghm_ghm_get_counts(ghm, histograms * BINS, counts[k]), FGHM_OK);
+        assert_int_equal(fghm_ghm_get_counts(ghm, histograms * (BINS + 1), counts[k]), FGHM_OK);
         fghm_ghm_destroy(ghm);
     }
     assert_memory_equal(&results[0], &results[1], sizeof results[0]);
-    assert_memory_equal(counts[0], counts[1], histograms * BINS * sizeof *counts[0]);
+    assert_memory_equal(counts[0], counts[1], histograms * (BINS + 1) * sizeof *counts[0]);
     for (int k = OUTPUTS_AT; k < ARRAYS; k++) {
         assert_same_elements(b, &b->arrays[k], &copy->arrays[k], "GHM");
         assert_only_elements(&b->arrays[k]);

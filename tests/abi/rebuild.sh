@@ -13,7 +13,7 @@ consumer=$ABI_SOURCE/tests/abi/consumer
 
 copy_source() {
     mkdir "$work/copy" && (
-        cd "$ABI_SOURCE" && cp -R CMakeLists.txt cmake include src "$work/copy"
+        cd "$ABI_SOURCE" && cp -R CMakeLists.txt LICENSE cmake include src "$work/copy"
     )
 }
 
