@@ -296,11 +296,11 @@ typedef struct fghm_result {
 /** The size of fghm_result in 0.2.0; see FGHM_BATCH_SIZE_0_2. */
 #define FGHM_RESULT_SIZE_0_2 (offsetof(fghm_result, positives) + sizeof(uint64_t))
 
+/* clang-format off */
 /** No array. */
 #define FGHM_ARRAY_NONE { NULL, 0, 0, { 0, 0, 0, 0, 0, 0, 0, 0 } }
 
 /** The initial value of an fghm_batch. */
-/* clang-format off */
 #define FGHM_BATCH_INIT { \
     sizeof(fghm_batch), FGHM_TAG, 0, FGHM_AXIS_NONE, \
     { FGHM_UNSET, FGHM_UNSET, FGHM_UNSET, FGHM_UNSET, \
