@@ -182,8 +182,8 @@ void fghm_view_fold(const struct fghm_view *view, bool by_sample, struct fghm_ar
 /* Overlaps ---------------------------------------------------------------------- */
 
 bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b) {
-    if (a->data != b->data || a->dtype != b->dtype) {
-        return false;
+    if (a->data == NULL || a->data != b->data || a->dtype != b->dtype) {
+        return false; /* of a view that is not there, nothing else is set */
     }
     for (int axis = 0; axis < a->ndim; axis++) {
         if (a->extents[axis] != b->extents[axis] || a->strides[axis] != b->strides[axis]) {

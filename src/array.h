@@ -44,7 +44,7 @@ fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind ki
 /* Folds a view for a walk over elements, or (by_sample) over samples. */
 void fghm_view_fold(const struct fghm_view *view, bool by_sample, struct fghm_array *array);
 
-/* Whether both are the same elements of the same type in the same order. */
+/* Whether both are there, and are the same elements of the same type in the same order. */
 bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b);
 
 /* Whether certainly no byte belongs to both; where arrays reach over each other, a stride of one

@@ -629,7 +629,8 @@ static struct placed random_placed(struct random *r, unsigned char *room, const 
                                      (int64_t)p.size * (random_below(r, 8) == 0 ? -1 : 1);
         }
     }
-    p.output.data = room + MIDDLE + (int64_t)(random_below(r, 40) / 2 * 2) - 20;
+    /* As far from alignment as the type may be. */
+    p.output.data = room + MIDDLE + (int64_t)(random_below(r, 40) / p.size * p.size) - 20;
     return p;
 }
 
