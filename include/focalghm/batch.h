@@ -87,11 +87,15 @@ enum fghm_layout_values {
      * the class axis for an array of samples.  The strides must be 0. */
     FGHM_LAYOUT_CONTIGUOUS = 0,
     /** strides[] say where the elements are.  They count elements, not bytes; 0 repeats a value,
-     * on one axis or on all, and a negative one goes backwards.  On an axis of extent 0 or 1 the
-     * stride is not looked at.  In an array of samples the entry of the class axis is 0. */
+     * on one axis or on all, and a negative one goes backwards.  (Where the distance in bytes is no
+     * multiple of the number's size, as in a packed record, the array has to be copied.)  On an
+     * axis of extent 0 or 1 the stride is not looked at.  An array of samples has an entry for
+     * every axis of the shape, too: that of the class axis is 0, else the call returns
+     * FGHM_ERROR_STRIDE. */
     FGHM_LAYOUT_STRIDED = 1,
     /** One value for each sample, row-major over all axes but the class axis, repeated for the
-     * classes.  The strides must be 0.  Not for outputs of elements. */
+     * classes.  The strides must be 0.  Not for outputs of elements; for an array of samples (e.g.
+     * labels) the same as FGHM_LAYOUT_CONTIGUOUS. */
     FGHM_LAYOUT_PER_SAMPLE = 2
 };
 
@@ -116,16 +120,23 @@ enum fghm_batch_limits_values {
 typedef struct fghm_input {
     /** The element with index 0 on every axis. */
     const void *data;
+    /** How its numbers are stored. */
     fghm_dtype dtype;
+    /** FGHM_LAYOUT_CONTIGUOUS, by the initializer; FGHM_LAYOUT_STRIDED if strides are given. */
     fghm_layout layout;
+    /** In elements, one for each axis of the shape; all 0 unless the layout is strided. */
     int64_t strides[FGHM_AXES_MAX];
 } fghm_input;
 
 /** An array that is written; as fghm_input. */
 typedef struct fghm_output {
+    /** The element with index 0 on every axis. */
     void *data;
+    /** How its numbers are stored. */
     fghm_dtype dtype;
+    /** FGHM_LAYOUT_CONTIGUOUS, by the initializer; FGHM_LAYOUT_STRIDED if strides are given. */
     fghm_layout layout;
+    /** In elements, one for each axis of the shape; all 0 unless the layout is strided. */
     int64_t strides[FGHM_AXES_MAX];
 } fghm_output;
 
@@ -154,7 +165,8 @@ enum fghm_target_form_values {
     FGHM_TARGET_INVALID = -1,
     /** One target t in [0, 1] for each element, of any dtype. */
     FGHM_TARGET_DENSE = 0,
-    /** One label for each sample, of dtype U8, I32 or I64: the element of the labelled class has
+    /** One label for each sample, of dtype FGHM_U8, FGHM_I32 or FGHM_I64 (labels that are held as
+     * floating-point numbers have to be converted): the element of the labelled class has
      * t = 1, the sample's others t = 0.  targets is an array of samples. */
     FGHM_TARGET_LABEL = 1,
     /** Labels as above, and in `scores` one number s in [0, 1] for each sample: the element of
@@ -197,7 +209,8 @@ enum fghm_batch_flags {
 typedef struct fghm_batch {
     /** sizeof(fghm_batch), by the initializer. */
     uint32_t size;
-    /** FGHM_TAG, by the initializer.  A struct that was only zeroed is an error. */
+    /** FGHM_TAG, by the initializer; else FGHM_ERROR_UNINITIALIZED.  (A struct that was only zeroed
+     * has the size 0, too, and that comes first: FGHM_ERROR_STRUCT.) */
     uint32_t tag;
     /** The number of axes, 1 to FGHM_AXES_MAX. */
     int32_t ndim;
@@ -206,12 +219,15 @@ typedef struct fghm_batch {
     /** The extents: at least 0 (an empty batch is a success), that of the class axis at least 1;
      * FGHM_UNSET from ndim on. */
     int64_t shape[FGHM_AXES_MAX];
+    /** FGHM_SIGMOID, by the initializer. */
     fghm_activation activation;
+    /** FGHM_TARGET_DENSE, by the initializer. */
     fghm_target_form target_form;
+    /** FGHM_BACKGROUND_NONE, by the initializer; others go with labels alone. */
     fghm_background background;
     /** FGHM_NAN_TARGETS_IGNORED, or 0. */
     int32_t flags;
-    /** Targets with this value, or labels, are ignored: all results of their elements are 0,
+    /** Targets, or labels, with this value are ignored: all results of their elements are 0,
      * whatever their logits and weights are.  Any value, also one outside the range of targets;
      * FGHM_IGNORE_NONE for none. */
     int64_t ignore_index;
@@ -255,7 +271,8 @@ typedef struct fghm_batch {
  * fghm_result_init; it may be used again without.
  *
  * After an error the fields up to `offender` are valid; after an element error all are, with
- * sums that leave out the elements in question.
+ * sums that leave out the elements in question.  A result that has not been initialized is
+ * FGHM_ERROR_STRUCT, and nothing is written into it: look at what the call returns first.
  */
 typedef struct fghm_result {
     /** sizeof(fghm_result), by the initializer; the library never changes it. */

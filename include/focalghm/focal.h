@@ -61,6 +61,30 @@ extern "C" {
  *    long as Newton's: divide the learning rate by that.
  *  - sigmoid(x) of a model that was trained with a focal loss is not a probability: use
  *    fghm_focal_calibrate_f32 or fghm_focal_calibrate_f64.
+ *
+ * Example: boosting K classes, one against the rest, with scores class after class (LightGBM's
+ * layout), and gradient and Hessian alternating in one array of 2 K N floats.  Labels that a
+ * library holds as float have to be converted to an integer type.
+ * @code
+ * fghm_focal_set_reduction(focal, FGHM_REDUCTION_SUM);
+ * fghm_focal_set_hessian_mode(focal, FGHM_HESSIAN_GAUSS_NEWTON);
+ * for (int k = 0; k < K; k++) { // once, before the first tree
+ *     fghm_focal_best_constant(focal, rows_of_class[k], N - rows_of_class[k], &start[k]);
+ * }
+ * fghm_batch batch = FGHM_BATCH_INIT;
+ * batch.ndim = 2;
+ * batch.shape[0] = K, batch.shape[1] = N;
+ * batch.class_axis = 0;
+ * batch.target_form = FGHM_TARGET_LABEL;
+ * batch.logits.data = scores, batch.logits.dtype = FGHM_F64;
+ * batch.targets.data = labels, batch.targets.dtype = FGHM_I32;
+ * batch.gradient.data = pairs, batch.gradient.dtype = FGHM_F32;
+ * batch.gradient.layout = FGHM_LAYOUT_STRIDED;
+ * batch.gradient.strides[0] = 2 * N, batch.gradient.strides[1] = 2;
+ * batch.hessian = batch.gradient;
+ * batch.hessian.data = pairs + 1;
+ * fghm_status status = fghm_focal_batch(focal, NULL, &batch, NULL);
+ * @endcode
  */
 
 /**
@@ -98,6 +122,7 @@ FGHM_API void fghm_focal_destroy(fghm_focal *focal);
  * Sets gamma, by which easy elements lose weight.  Negatives have the same one, unless theirs has
  * been set by fghm_focal_set_negative_gamma.
  *
+ * @param focal the handle
  * @param gamma in [0, 64]; 2 until set; 0 is cross-entropy
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -112,8 +137,9 @@ FGHM_API fghm_status fghm_focal_get_gamma(const fghm_focal *focal, double *gamma
  *
  * Where the two differ, soft targets follow FGHM_FOCAL_RULE_SPLIT, and these combinations are
  * FGHM_ERROR_COMBINATION in the call that computes: with FGHM_FOCAL_RULE_QUALITY, with
- * FGHM_FOCAL_RULE_STAR, and with FGHM_ACTIVATION_SOFTMAX, which has no negatives.
+ * FGHM_FOCAL_RULE_STAR, and with FGHM_SOFTMAX, which has no negatives.
  *
+ * @param focal the handle
  * @param gamma in [0, 64]
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -127,6 +153,7 @@ FGHM_API fghm_status fghm_focal_set_negative_gamma(fghm_focal *focal, double gam
 FGHM_API fghm_status fghm_focal_clear_negative_gamma(fghm_focal *focal);
 
 /**
+ * @param focal the handle; not changed
  * @param[out] gamma the gamma of negatives that is in force
  * @param[out] set 1 if it has been set, 0 if it follows gamma
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (gamma or set is NULL)
@@ -137,10 +164,11 @@ FGHM_API fghm_status fghm_focal_get_negative_gamma(const fghm_focal *focal, doub
 /**
  * Sets alpha, the factor of positives; 1 - alpha is that of negatives.
  *
- * Softmax has no negatives, and so no alpha: there the 0.25 of a new handle is no factor, and
- * any other alpha is FGHM_ERROR_COMBINATION in the call that computes, unless the batch has
+ * Softmax has no negatives, and so no alpha: there 0.25, as in a new handle, is no factor, and any
+ * other alpha that is on is FGHM_ERROR_COMBINATION in the call that computes, unless the batch has
  * class_alpha.
  *
+ * @param focal the handle
  * @param alpha 0 or in [2^-40, 1]; 0.25 until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -154,6 +182,7 @@ FGHM_API fghm_status fghm_focal_set_alpha(fghm_focal *focal, double alpha);
 FGHM_API fghm_status fghm_focal_clear_alpha(fghm_focal *focal);
 
 /**
+ * @param focal the handle; not changed
  * @param[out] alpha the factor of positives; 1 if alpha is off
  * @param[out] enabled 0 if alpha is off, else 1
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (alpha or enabled is NULL)
@@ -164,6 +193,7 @@ FGHM_API fghm_status fghm_focal_get_alpha(const fghm_focal *focal, double *alpha
  * Sets how losses become one number; see reduction.h.  For boosting use FGHM_REDUCTION_SUM: a
  * mean starves min_sum_hessian.
  *
+ * @param focal the handle
  * @param reduction any of ::fghm_reduction_values from 0 on; FGHM_REDUCTION_MEAN until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT
  */
@@ -175,6 +205,7 @@ FGHM_API fghm_status fghm_focal_get_reduction(const fghm_focal *focal, fghm_redu
 /**
  * Sets the divisor of FGHM_REDUCTION_NORMALIZER; other reductions do not look at it.
  *
+ * @param focal the handle
  * @param normalizer in [2^-40, 2^60]; 1 until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -186,6 +217,7 @@ FGHM_API fghm_status fghm_focal_get_normalizer(const fghm_focal *focal, double *
 /**
  * Sets a factor of all results: loss, element losses, gradient and Hessian.
  *
+ * @param focal the handle
  * @param loss_weight 0 or in [2^-40, 2^40]; 1 until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -220,6 +252,7 @@ enum fghm_focal_rule_values {
 };
 
 /**
+ * @param focal the handle
  * @param rule any of ::fghm_focal_rule_values from 0 on; FGHM_FOCAL_RULE_LINEAR until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT
  */
@@ -250,7 +283,7 @@ enum fghm_hessian_mode_values {
      * m = 1 - p_t and r = (1 - 2 t) p (1 - p) / m.  For t = 1 or 0 that is |dFL/dx| p_t, the
      * curvature of a cross-entropy that has been weighted to have this gradient (Gauss-Newton,
      * which is Fisher's information there).  Equals FGHM_HESSIAN_EXACT for gamma 0.  With
-     * FGHM_ACTIVATION_PROBABILITY it is a_t m^gamma (t / p^2 + (1 - t) / (1 - p)^2).
+     * FGHM_PROBABILITY it is a_t m^gamma (t / p^2 + (1 - t) / (1 - p)^2).
      *
      * For boosting: safe from any start.  It takes steps up to 1 + gamma times as long as
      * Newton's: divide the learning rate by that. */
@@ -258,6 +291,7 @@ enum fghm_hessian_mode_values {
 };
 
 /**
+ * @param focal the handle
  * @param mode any of ::fghm_hessian_mode_values from 0 on; FGHM_HESSIAN_EXACT until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT
  */
@@ -269,6 +303,7 @@ FGHM_API fghm_status fghm_focal_get_hessian_mode(const fghm_focal *focal, fghm_h
 /**
  * Sets the least Hessian of FGHM_HESSIAN_FLOORED; other modes do not look at it.
  *
+ * @param focal the handle
  * @param floor 0 or in [2^-60, 2^60]; 1e-16 until set, which is what XGBoost uses
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -361,8 +396,8 @@ FGHM_API fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, si
  * @return FGHM_OK; else nothing has been written: FGHM_ERROR_NULL_HANDLE (focal is NULL),
  * FGHM_ERROR_NULL_POINTER (logits or labels is NULL, with samples > 0), FGHM_ERROR_NO_OUTPUT,
  * FGHM_ERROR_RANGE (classes is 0), FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_LABEL,
- * FGHM_ERROR_COMBINATION (an alpha or a gamma of negatives has been set that softmax does not
- * have; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10)
+ * FGHM_ERROR_COMBINATION (alpha is on and not 0.25; a gamma of negatives has been set that differs
+ * from gamma; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10)
  */
 FGHM_API fghm_status fghm_focal_softmax_f32(const fghm_focal *focal, fghm_pool *pool,
                                             size_t samples, size_t classes, const float *logits,
@@ -426,22 +461,25 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    FGHM_ERROR_CONSTANT, FGHM_ERROR_SIZE, FGHM_ERROR_DTYPE, FGHM_ERROR_LAYOUT,
  *    FGHM_ERROR_STRIDE, FGHM_ERROR_ALIASING: see batch.h;
  *  - FGHM_ERROR_RANGE: ndim, class_axis, an extent or label_smoothing is out of its range, or a
- *    number of class_alpha or class_weights;
+ *    number of class_alpha or class_weights; or an extent from ndim on has been set, often because
+ *    ndim is too small;
  *  - FGHM_ERROR_LABEL: a label is that of no class;
  *  - FGHM_ERROR_COMBINATION, with both fields named: softmax or labels without a class axis;
  *    softmax without plain labels, with label smoothing, with FGHM_BACKGROUND_MINUS_ONE, with two
- *    gammas, or with an alpha that was set; a background, or NaN targets ignored, with the other
- *    form of targets; scores without FGHM_TARGET_LABEL_SCORE; FGHM_FOCAL_RULE_STAR or
- *    FGHM_FOCAL_RULE_QUALITY with probabilities or two gammas; FGHM_FOCAL_RULE_STAR with label
- *    smoothing, scores or a gamma below 2^-10; class_gamma; class_offsets; a harmonizing_weight.
+ *    gammas, or, without class_alpha, with an alpha that is on and not 0.25; a background, or NaN
+ *    targets ignored, with the other form of targets; scores without FGHM_TARGET_LABEL_SCORE;
+ *    FGHM_FOCAL_RULE_STAR or FGHM_FOCAL_RULE_QUALITY with probabilities or two gammas;
+ *    FGHM_FOCAL_RULE_STAR with label smoothing, scores or a gamma below 2^-10; class_gamma;
+ *    class_offsets; a harmonizing_weight.
  */
 FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
                                       const fghm_batch *batch, fghm_result *result);
 
 /**
  * The constant logit with the least loss: that of a model that knows nothing but how much its
- * positives and negatives weigh, the initial score for a boosting library.  With the handle's
- * gammas, alpha and rule it is the root x of
+ * positives and negatives weigh, the initial score for a boosting library.  With several classes
+ * call it once for each: its positives are the rows with its label, its negatives all others.  With
+ * the handle's gammas, alpha and rule it is the root x of
  *
  *     positives dFL/dx(x, 1) + negatives dFL/dx(x, 0) = 0.
  *

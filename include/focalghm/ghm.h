@@ -174,11 +174,11 @@ FGHM_API fghm_status fghm_ghm_create(fghm_ghm **ghm, fghm_ghm_kind kind);
  * Makes a handle from a saved state, with its kind, settings and history.
  *
  * @param[out] ghm the new handle, to be freed by fghm_ghm_destroy; unchanged on an error
- * @param size how many bytes there are at state
+ * @param size how many bytes fghm_ghm_save wrote: neither fewer nor more
  * @param state what fghm_ghm_save wrote
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE (ghm is NULL), FGHM_ERROR_NULL_POINTER,
- * FGHM_ERROR_STATE (truncated, altered, or with a field that this version must not pass over),
- * FGHM_ERROR_MEMORY
+ * FGHM_ERROR_STATE (truncated, altered, followed by other bytes, or with a field that this version
+ * must not pass over), FGHM_ERROR_MEMORY
  */
 FGHM_API fghm_status fghm_ghm_create_from_state(fghm_ghm **ghm, size_t size, const void *state);
 
@@ -207,6 +207,7 @@ FGHM_API fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind)
  * rounds them.  Setting the rounded edges gives another histogram, by elements whose g is at an
  * edge.
  *
+ * @param ghm the handle
  * @param bins from 1 to FGHM_BINS_MAX; 10 until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE, FGHM_ERROR_HISTORY,
  * FGHM_ERROR_MEMORY
@@ -219,6 +220,7 @@ FGHM_API fghm_status fghm_ghm_get_bins(const fghm_ghm *ghm, size_t *bins);
 /**
  * Sets bins of any widths.
  *
+ * @param ghm the handle
  * @param bins from 1 to FGHM_BINS_MAX
  * @param edges bins + 1 numbers that rise from 0 to 1, the second a normal number
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_RANGE (bins),
@@ -229,6 +231,7 @@ FGHM_API fghm_status fghm_ghm_set_edges(fghm_ghm *ghm, size_t bins, const double
 /**
  * Reads the edges, which are the same for every histogram.
  *
+ * @param ghm the handle; not changed
  * @param capacity how many numbers edges has room for: at least bins + 1
  * @param[out] edges from 0 to 1
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
@@ -242,6 +245,7 @@ FGHM_API fghm_status fghm_ghm_get_edges(const fghm_ghm *ghm, size_t capacity, do
  * classes.  Elements of class c are counted in histogram c and weighed by it alone: total, R_b
  * and n are those of the class.
  *
+ * @param ghm the handle
  * @param histograms from 1 to FGHM_HISTOGRAMS_MAX; 1 until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE, FGHM_ERROR_HISTORY,
  * FGHM_ERROR_MEMORY
@@ -254,6 +258,7 @@ FGHM_API fghm_status fghm_ghm_get_histograms(const fghm_ghm *ghm, size_t *histog
 /**
  * Sets mu of GHM-R, the difference below which the loss is about a square.
  *
+ * @param ghm the handle
  * @param mu from 1e-30 to 1e30; 0.02 until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_KIND (the handle is for classification),
  * FGHM_ERROR_RANGE, FGHM_ERROR_HISTORY, FGHM_ERROR_MEMORY
@@ -266,6 +271,7 @@ FGHM_API fghm_status fghm_ghm_get_mu(const fghm_ghm *ghm, double *mu);
 /**
  * Sets the momentum m of the updates to come.  Weights stay as they are until the next one.
  *
+ * @param ghm the handle
  * @param momentum in [0, 1); 0, which is none, until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -277,6 +283,7 @@ FGHM_API fghm_status fghm_ghm_get_momentum(const fghm_ghm *ghm, double *momentum
 /**
  * Sets what momentum does.
  *
+ * @param ghm the handle
  * @param rule FGHM_GHM_MOMENTUM_CORRECTED until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT, FGHM_ERROR_HISTORY
  */
@@ -288,6 +295,7 @@ FGHM_API fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_ghm_mo
 /**
  * Sets what n is.  It has nothing to do with D of the reduction.
  *
+ * @param ghm the handle
  * @param divisor FGHM_GHM_DIVISOR_NONEMPTY_BINS until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT
  */
@@ -299,6 +307,7 @@ FGHM_API fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_ghm_divisor 
 /**
  * Sets what no weight w_b is above.
  *
+ * @param ghm the handle
  * @param cap from 2^-40; INFINITY, which is no cap, until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -310,6 +319,7 @@ FGHM_API fghm_status fghm_ghm_get_weight_cap(const fghm_ghm *ghm, double *cap);
 /**
  * Sets a factor of element_loss, loss, gradient and Hessian.  It is not part of w_b.
  *
+ * @param ghm the handle
  * @param loss_weight 0, or from 2^-40 to 2^40; 1 until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -321,6 +331,7 @@ FGHM_API fghm_status fghm_ghm_get_loss_weight(const fghm_ghm *ghm, double *loss_
 /**
  * Sets how the losses of the elements become one.
  *
+ * @param ghm the handle
  * @param reduction FGHM_REDUCTION_SUM, FGHM_REDUCTION_MEAN (until set) or
  * FGHM_REDUCTION_NORMALIZER.  A mean divides by the number of valid elements of the last update,
  * in all histograms, at least 1
@@ -334,6 +345,7 @@ FGHM_API fghm_status fghm_ghm_get_reduction(const fghm_ghm *ghm, fghm_reduction 
 /**
  * Sets D of FGHM_REDUCTION_NORMALIZER.  It does not choose that reduction.
  *
+ * @param ghm the handle
  * @param normalizer from 2^-40 to 2^60; 1 until set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
  */
@@ -395,6 +407,12 @@ FGHM_API fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n,
  * For each histogram there are bins + 1 numbers: R_b of each bin, and the number of valid elements
  * that are in no bin, because they are NaN.
  *
+ * @param ghm a handle with one histogram; not changed
+ * @param pool threads to use; NULL: the calling thread alone
+ * @param n the number of elements
+ * @param inputs n logits or predictions
+ * @param targets n targets; for classification in [0, 1]
+ * @param mask as for fghm_ghm_step_f32
  * @param capacity how many numbers counts has room for: at least what fghm_ghm_get_counts_size
  * says
  * @param[in,out] counts zeros, or the counts of other parts of the batch; must not overlap an
@@ -414,6 +432,7 @@ FGHM_API fghm_status fghm_ghm_count_f64(const fghm_ghm *ghm, fghm_pool *pool, si
 /**
  * The second part of a step, once for all its elements: moves the averages and makes the weights.
  *
+ * @param ghm the handle
  * @param capacity how many numbers there are at counts: at least what fghm_ghm_get_counts_size
  * says
  * @param counts what counting has added up, over all parts of the step
@@ -453,12 +472,20 @@ FGHM_API fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, si
  * With softmax (classification alone) the loss of a sample is its cross-entropy and its g is
  * 1 - p_y, y being its label; what is said of elements then is said of samples.
  *
+ * For regression leave activation at FGHM_SIGMOID, as FGHM_BATCH_INIT has it: predictions are taken
+ * as they are.
+ *
+ * Neither an output nor a result is needed: the step then counts and updates, and that is all.
+ *
+ * @param ghm the handle
+ * @param pool threads to use; NULL: the calling thread alone
+ * @param batch the arrays and what they mean
  * @param[in,out] result what came of it, and where an error is; or NULL
- * @return as fghm_focal_batch; FGHM_ERROR_COMBINATION also for factors by class and for
- * probabilities, and in regression for labels, softmax and label smoothing;
- * FGHM_ERROR_HISTOGRAMS (neither one nor one for each class; more than one with softmax),
- * FGHM_ERROR_COUNTS, FGHM_ERROR_MEMORY (counts of many histograms).  After an error outputs and
- * handle are as they were
+ * @return as fghm_focal_batch, but never FGHM_ERROR_NO_OUTPUT; FGHM_ERROR_COMBINATION also for
+ * factors by class and for probabilities, and in regression for labels, softmax and label
+ * smoothing; FGHM_ERROR_HISTOGRAMS (neither one nor one for each class; more than one with
+ * softmax), FGHM_ERROR_COUNTS, FGHM_ERROR_MEMORY (counts of many histograms).  After an error
+ * outputs and handle are as they were
  */
 FGHM_API fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
                                          fghm_result *result);
@@ -466,6 +493,15 @@ FGHM_API fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const f
 /**
  * Counts a batch, as fghm_ghm_count_f32 does.  *result gets numbers of elements alone.
  *
+ * Outputs of the batch are checked but not written, so that one fghm_batch serves counting and
+ * applying.
+ *
+ * @param ghm the handle; not changed
+ * @param pool threads to use; NULL: the calling thread alone
+ * @param batch the arrays and what they mean
+ * @param capacity as for fghm_ghm_count_f32
+ * @param[in,out] counts as for fghm_ghm_count_f32
+ * @param[in,out] result numbers of elements, and where an error is; or NULL
  * @return as fghm_ghm_step_batch and fghm_ghm_count_f32
  */
 FGHM_API fghm_status fghm_ghm_count_batch(const fghm_ghm *ghm, fghm_pool *pool,
@@ -475,6 +511,10 @@ FGHM_API fghm_status fghm_ghm_count_batch(const fghm_ghm *ghm, fghm_pool *pool,
 /**
  * Applies the weights to a batch, as fghm_ghm_apply_f32 does.
  *
+ * @param ghm the handle; not changed
+ * @param pool threads to use; NULL: the calling thread alone
+ * @param batch the arrays and what they mean
+ * @param[in,out] result what came of it, and where an error is; or NULL
  * @return as fghm_ghm_step_batch, and FGHM_ERROR_NO_OUTPUT; FGHM_ERROR_TARGET is an element error
  * here (see status.h)
  */
@@ -531,7 +571,9 @@ FGHM_API fghm_status fghm_ghm_get_counts_size(const fghm_ghm *ghm, size_t *size)
  * Reads the counts of the last update, laid out as fghm_ghm_update takes them; zeros before the
  * first.
  *
+ * @param ghm the handle; not changed
  * @param capacity at least what fghm_ghm_get_counts_size says
+ * @param[out] counts a row of bins + 1 numbers for each histogram
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
  */
 FGHM_API fghm_status fghm_ghm_get_counts(const fghm_ghm *ghm, size_t capacity, uint64_t *counts);
@@ -540,6 +582,7 @@ FGHM_API fghm_status fghm_ghm_get_counts(const fghm_ghm *ghm, size_t capacity, u
  * Reads the averages: S_b, with the corrected rule without the bias of its start at 0.  If
  * momentum has always been 0 they are R_b.
  *
+ * @param ghm the handle; not changed
  * @param capacity at least bins times histograms
  * @param[out] averages a row of bins numbers for each histogram
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
@@ -549,6 +592,7 @@ FGHM_API fghm_status fghm_ghm_get_averages(const fghm_ghm *ghm, size_t capacity,
 /**
  * Reads the weights w_b; zeros before the first update.
  *
+ * @param ghm the handle; not changed
  * @param capacity at least bins times histograms
  * @param[out] weights a row of bins numbers for each histogram
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
@@ -558,6 +602,7 @@ FGHM_API fghm_status fghm_ghm_get_weights(const fghm_ghm *ghm, size_t capacity, 
 /**
  * Reads how many bins had elements at the last update.
  *
+ * @param ghm the handle; not changed
  * @param capacity at least the number of histograms
  * @param[out] nonempty one number for each histogram
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
@@ -594,7 +639,9 @@ FGHM_API fghm_status fghm_ghm_get_state_size(const fghm_ghm *ghm, size_t *size);
  * the same on every machine.  States of this version load in every later one; a state of a later
  * version loads here if it does not depend on what this version does not know.
  *
- * @param capacity how many bytes there is room for
+ * @param ghm the handle; not changed
+ * @param capacity how many bytes there is room for: at least what fghm_ghm_get_state_size says,
+ * which is also how many are written
  * @param[out] state of any alignment
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_CAPACITY
  */
@@ -603,7 +650,8 @@ FGHM_API fghm_status fghm_ghm_save(const fghm_ghm *ghm, size_t capacity, void *s
 /**
  * Replaces all settings and the history by the saved ones.
  *
- * @param size how many bytes there are at state
+ * @param ghm the handle
+ * @param size how many bytes fghm_ghm_save wrote: neither fewer nor more
  * @param state what fghm_ghm_save wrote for a handle of the same kind
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER,
  * FGHM_ERROR_STATE (as fghm_ghm_create_from_state), FGHM_ERROR_KIND (it is that of the other

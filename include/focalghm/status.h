@@ -52,7 +52,8 @@ enum fghm_status_values {
     FGHM_ERROR_MEMORY = -4,
     /** A thread cannot be made. */
     FGHM_ERROR_THREADS = -5,
-    /** A struct's size is none of this library, or it has unknown fields that are not 0. */
+    /** A struct's size is none of this library, e.g. 0 because it has been zeroed in place of being
+     * initialized; or it has unknown fields that are not 0. */
     FGHM_ERROR_STRUCT = -6,
     /** A struct has not been initialized: its tag is missing. */
     FGHM_ERROR_UNINITIALIZED = -7,
@@ -68,7 +69,8 @@ enum fghm_status_values {
     FGHM_ERROR_DTYPE = -12,
     /** An array cannot have this layout, or has strides that its layout does not use. */
     FGHM_ERROR_LAYOUT = -13,
-    /** An array's strides leave the address space, or make an output meet itself. */
+    /** An array's strides leave the address space, or make an output meet itself; or an array of
+     * samples has a stride for the class axis that is not 0. */
     FGHM_ERROR_STRIDE = -14,
     /** An output overlaps another array in a way that is not allowed. */
     FGHM_ERROR_ALIASING = -15,
@@ -88,7 +90,8 @@ enum fghm_status_values {
     FGHM_ERROR_EDGES = -22,
     /** The bytes are no saved state that this library can read. */
     FGHM_ERROR_STATE = -23,
-    /** The divisor of the reduction is not above 0, or not finite. */
+    /** The divisor of the reduction is not above 0, or not finite.  No function of this version
+     * returns it. */
     FGHM_ERROR_DIVISOR = -24,
     /** A label is that of no class. */
     FGHM_ERROR_LABEL = -25,
@@ -183,7 +186,8 @@ FGHM_API const char *fghm_status_string(fghm_status status);
 
 /**
  * The name of a field as it stands in the struct, or of a setting as its setter has it:
- * "class_axis", "negative_gamma".
+ * "class_axis", "negative_gamma".  (FGHM_FIELD_BIN_DIVISOR alone, which fghm_ghm_set_divisor sets,
+ * is "bin_divisor".)
  *
  * Any thread may call it.
  * @return text in static storage, never NULL; "" for FGHM_FIELD_NONE, "unknown field" for a
