@@ -112,7 +112,7 @@ FGHM_API fghm_status fghm_focal_get_gamma(const fghm_focal *focal, double *gamma
  *
  * Where the two differ, soft targets follow FGHM_FOCAL_RULE_SPLIT, and these combinations are
  * FGHM_ERROR_COMBINATION in the call that computes: with FGHM_FOCAL_RULE_QUALITY, with
- * FGHM_FOCAL_RULE_STAR, and with FGHM_ACTIVATION_SOFTMAX, which has no negatives.
+ * FGHM_FOCAL_RULE_STAR, and with FGHM_SOFTMAX, which has no negatives.
  *
  * @param gamma in [0, 64]
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
@@ -250,7 +250,7 @@ enum fghm_hessian_mode_values {
      * m = 1 - p_t and r = (1 - 2 t) p (1 - p) / m.  For t = 1 or 0 that is |dFL/dx| p_t, the
      * curvature of a cross-entropy that has been weighted to have this gradient (Gauss-Newton,
      * which is Fisher's information there).  Equals FGHM_HESSIAN_EXACT for gamma 0.  With
-     * FGHM_ACTIVATION_PROBABILITY it is a_t m^gamma (t / p^2 + (1 - t) / (1 - p)^2).
+     * FGHM_PROBABILITY it is a_t m^gamma (t / p^2 + (1 - t) / (1 - p)^2).
      *
      * For boosting: safe from any start.  It takes steps up to 1 + gamma times as long as
      * Newton's: divide the learning rate by that. */
