@@ -4,25 +4,66 @@
 
 /**
  * @file
- * libfocalghm: focal loss and the gradient harmonizing mechanism in C.
+ * libfocalghm: focal loss and the gradient harmonizing mechanism in C.  This header includes all
+ * others:
  *
- * Rules that hold for every function:
+ *     focal.h      focal loss
+ *     ghm.h        the gradient harmonizing mechanism
+ *     batch.h      batches of any shape, layout and storage type
+ *     pool.h       threads, if wanted
+ *     status.h     what went wrong, and where
+ *     reduction.h  how the losses of many elements become one number
+ *     isa.h        the instruction set that computes
+ *     version.h    the version, and what it promises
  *
- * - Configurations are opaque handles with create, destroy, setters and
- *   getters.  destroy(NULL) is a no-op.  A function that can fail returns an
- *   fghm_status; results go through pointers.
- * - Nothing is printed, errno and the floating-point environment are left
- *   alone, no pointer of the caller's is kept after a call, and no thread is
- *   made but by fghm_pool_create.  Computing allocates no memory, but for
- *   fghm_ghm_density_f32, fghm_ghm_density_f64 and GHM calls over batches with many
- *   histograms; it takes up to 192 KiB of the calling thread's stack.
- * - A `const` handle may be shared by threads.  Distinct handles never share
- *   anything.
- * - Results are a function of the inputs alone: the same bits on every
- *   instruction set with fused multiply-add, for every number of threads and
- *   every alignment.  (Which bits a NaN has is not promised.)
- * - The functions expect the default floating-point environment: rounding to
- *   nearest, no flushing of subnormal numbers to zero.
+ * Example: loss and gradient of four elements.
+ * @code
+ * const float logits[] = {2.0f, -1.5f, 0.3f, -4.0f}, targets[] = {1, 0, 1, 0};
+ * float gradient[4];
+ * double loss;
+ * fghm_focal *focal = NULL;
+ * fghm_status status = fghm_focal_create(&focal);
+ * if (status == FGHM_OK) {
+ *     status = fghm_focal_f32(focal, NULL, 4, logits, targets, NULL, &loss, NULL, gradient, NULL);
+ * }
+ * puts(fghm_status_string(status));
+ * fghm_focal_destroy(focal);
+ * @endcode
+ *
+ * What follows holds for every function, unless its own text says otherwise.
+ *
+ * **Handles.**  Settings, histories and pools are behind opaque handles, which a function named
+ * ..._create makes and one named ..._destroy frees; destroying NULL does nothing.  Setters check
+ * what they are given.  A function that can fail returns an ::fghm_status, and what it finds goes
+ * through pointers; status.h says what an error leaves behind.
+ *
+ * **Threads.**  Any number of threads may use one handle in functions that take it as const.  In
+ * a function that takes it without const, no other thread may use it.  Two handles share nothing.
+ * The library has no other state that changes, and starts no thread but in fghm_pool_create.
+ *
+ * **What is left alone.**  Nothing is printed, nothing aborts, errno stays as it is, no signal
+ * handler is installed, no environment variable but FOCALGHM_ISA (isa.h) is read.  No array of
+ * the caller's is looked at after the call that got it.
+ *
+ * **Floating-point environment.**  A call computes in the environment of its thread and does not
+ * change its modes (exception flags may be raised).  It has to be the default one: rounding to
+ * nearest, subnormal numbers not flushed to zero, no traps; so has that of threads which a pool
+ * of the caller's uses (fghm_pool_create_from).  Threads of fghm_pool_create have the default
+ * one whatever their maker had (pool.h).
+ *
+ * **Stack and memory.**  A call uses at most 64 KiB of the stack; GHM with more than 256 bins, at
+ * most 192 KiB.  The same goes for each task of a pool.  Handles and pools are allocated when they
+ * are made, set or loaded.  Computing allocates nothing, but for fghm_ghm_density_f32 and
+ * fghm_ghm_density_f64, which sort, and for GHM with more than 256 bins or with many histograms,
+ * which needs room for counts.
+ *
+ * **The same bits.**  A result is a function of the shape of the batch, its class axis, the values
+ * and the settings.  It does not depend on strides and alignment, on the storage type of values
+ * that both types hold exactly, on an output's being the array of an input, on which outputs are
+ * asked for, on which of several calls for the same data is used, on the pool, or on the
+ * instruction set, if that has fused multiply-add (isa.h).  An output of a narrower type holds the
+ * rounded result.  A transposed shape is another shape, whose loss may differ in the last bits.
+ * Which bits a NaN has is not promised.  fghm_numerics_revision tells releases apart.
  */
 
 #include "focalghm/batch.h"
