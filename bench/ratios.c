@@ -121,7 +121,7 @@ static double run_focal_avx2(const struct entrant *entrant) {
     int bad_target = 0;
     struct fghm_sum sum = {{0}, {0}};
     entrant->bench->avx2->focal[FGHM_GAMMA_2](&constants, &span, &sum, &bad_target);
-    return scale * sum_of_lanes(&sum);
+    return scale * sum_of_lanes(&sum, sizeof(double));
 }
 
 /* Row-major: samples x classes. */

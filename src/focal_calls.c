@@ -179,6 +179,7 @@ fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fgh
 
 /* One call, and what its segments bring back. */
 struct focal_call {
+    size_t real_size;
     fghm_focal_kernel *kernel;
     struct fghm_focal_constants constants;
     double sums[FGHM_SEGMENTS_MAX];
@@ -188,9 +189,10 @@ struct focal_call {
 static void focal_segment(void *context, size_t segment, const struct fghm_span *part) {
     struct focal_call *const call = context;
     call->bad[segment] = 0;
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum;
+    sum_start(&sum, call->real_size);
     call->kernel(&call->constants, part, &sum, &call->bad[segment]);
-    call->sums[segment] = sum_of_lanes(&sum);
+    call->sums[segment] = sum_of_lanes(&sum, call->real_size);
 }
 
 /* Whether the handle asks for what only the walk over batches does. */
@@ -236,6 +238,7 @@ static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool, fghm_
     /* Every element is a sample, and valid. */
     const double divisor = fghm_divisor_of(focal->reduction, focal->normalizer, span->n);
     struct focal_call call;
+    call.real_size = kernels->real_size;
     call.kernel = kernel_for(kernels, focal->gamma);
     call.constants = constants_of(focal, 1 / divisor);
     const size_t segments = fghm_drive(pool, span, kernels->real_size, focal_segment, &call);

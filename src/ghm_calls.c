@@ -191,14 +191,15 @@ static void apply_segment(void *context, size_t segment, const struct fghm_span 
     const struct fghm_kernels *const kernels = call->plain->kernels;
     call->bad[segment] = 0;
     const double scale = 1 / call->divisor;
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum;
+    sum_start(&sum, kernels->real_size);
     if (is_regression(call->plain->ghm)) {
         kernels->ghmr_apply(call->bins, call->bin_weights, call->plain->ghm->settings.mu, scale,
                             part, &sum);
     } else {
         kernels->ghm_apply(call->bins, call->bin_weights, scale, part, &sum, &call->bad[segment]);
     }
-    call->sums[segment] = sum_of_lanes(&sum);
+    call->sums[segment] = sum_of_lanes(&sum, kernels->real_size);
 }
 
 static fghm_status apply_span(const struct plain *plain, double *loss) {

@@ -366,7 +366,7 @@ static int expect(struct batch *b, fghm_focal_kernel *kernel,
                              b->out[HESSIAN]};
     struct fghm_sum sum = {{0}, {0}};
     kernel(constants, &span, &sum, &bad);
-    b->loss = sum_of_lanes(&sum);
+    b->loss = sum_of_lanes(&sum, sizeof(double));
     return bad;
 }
 
@@ -395,7 +395,7 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
         int bad = 0;
         struct fghm_sum lanes = {{0}, {0}};
         kernel_of(rows[i], kernel)(&constants, &span, &lanes, &bad);
-        const double sum = sum_of_lanes(&lanes);
+        const double sum = sum_of_lanes(&lanes, sizeof(double));
         snprintf(what, sizeof what,
                  "%s %s kernel %d gamma %.17g a %.17g %.17g scale %a quality %d mode %d %d %g gap "
                  "%zu %s outputs %u",
@@ -547,7 +547,7 @@ static double apply(const struct ghm_case *g, const struct fghm_kernels *kernels
     } else {
         kernels->ghm_apply(g->bins, g->bin_weights, scale, span, &sum, bad);
     }
-    return sum_of_lanes(&sum);
+    return sum_of_lanes(&sum, sizeof(double));
 }
 
 static void check_apply(const struct ghm_case *g, const struct arena *arena, struct batch *b,

@@ -410,9 +410,9 @@ static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t
             focal_tile(plan, first + at, length, &tile, sums, part);
         }
     }
-    part_add(part, sum_of_lanes(&sums[0]));
+    part_add(part, sum_of_lanes(&sums[0], sizeof(real)));
     if (plan->split) {
-        part_add(part, sum_of_lanes(&sums[1]));
+        part_add(part, sum_of_lanes(&sums[1], sizeof(real)));
     }
 }
 
@@ -522,7 +522,7 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
             tile_store(batch, first + at, &span);
         }
     }
-    part_add(part, sum_of_lanes(&sum));
+    part_add(part, sum_of_lanes(&sum, sizeof(real)));
 }
 
 #endif

@@ -320,6 +320,7 @@ static inline void histogram_add(const struct fghm_bins *bins, size_t n, const r
         copies[copy] = histograms + (copy & last) * (bins->bins + 1);
     }
     for (size_t i = 0; i < n; i += HISTOGRAMS) {
+        KERNEL_UNROLL
         for (size_t copy = 0; copy < HISTOGRAMS; copy++) {
             copies[copy][indices[i + copy]]++;
         }

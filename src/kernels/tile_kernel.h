@@ -296,30 +296,6 @@ KERNEL_RARE size_t mark_ignored(const struct fghm_plan *plan, size_t n, const re
     return ignored;
 }
 
-/* Counts dense targets; returns how many are ignored, and marks them. */
-static __attribute__((noinline)) size_t dense_targets(const struct fghm_plan *plan, size_t n,
-                                                      const real *targets, struct tile *tile,
-                                                      struct fghm_part *part) {
-    uint32_t positives = 0;
-    size_t ignored = 0;
-    const real least = plan->star ? (real)1 : (real)0.5;
-    if (plan->ignoring || plan->nan_ignored) {
-        ignored = mark_ignored(plan, n, targets, tile);
-    }
-    if (ignored > 0) {
-        for (size_t k = 0; k < n; k++) {
-            positives += targets[k] >= least && !tile->ignored[k];
-        }
-    } else if (plan->counting) {
-        for (size_t k = 0; k < n; k++) {
-            positives += targets[k] >= least;
-        }
-    }
-    part->positives += positives;
-    part->ignored += ignored;
-    return ignored;
-}
-
 /* One offence is reported: the one that is found first. */
 static inline void found_offender(enum fghm_bad bad, struct fghm_part *part, size_t place) {
     if (part->bad == FGHM_BAD_NOTHING) {
@@ -413,17 +389,63 @@ static __attribute__((noinline)) void blank_ignored(size_t n, struct tile *tile,
     span->weights = tile->weights;
 }
 
-/* Adds up weights and dense targets of a tile; those of ignored elements are 0 and 1. */
-static inline void add_sums(const struct fghm_plan *plan, size_t n, const struct fghm_span *span,
-                            size_t ignored, struct fghm_part *part) {
-    if (plan->weights.data != NULL) {
-        add_numbers(&part->sum_weights, &part->sum_weights_error, -(real)INFINITY, (real)INFINITY,
-                    n, span->weights);
+/* Counts targets from `least` on among up to CHUNK.  Returns whether all are 0 or 1. */
+static inline bool count_targets(real least, size_t n, const real *targets, uint32_t *positives) {
+    const size_t whole = n - n % V_LANES;
+    vtally tally = v_tally_zero();
+    vreal soft = v_set(0);
+    for (size_t i = 0; i < whole; i += V_LANES) {
+        const vreal t = v_load(targets + i);
+        tally = v_tally_add(tally, v_le(v_set(least), t));
+        soft = v_or(soft, v_mulsub(t, t, t));
     }
-    if (!plan->labels) {
-        add_numbers(&part->sum_targets, &part->sum_targets_error, 0, 1, n, span->targets);
-        part->sum_targets_error -= (double)ignored;
+    bool hard = m_all(v_eq(soft, v_set(0)));
+    *positives = v_tally_total(tally);
+    for (size_t i = whole; i < n; i++) {
+        *positives += targets[i] >= least;
+        hard = hard && (targets[i] == 0 || targets[i] == 1);
     }
+    return hard;
+}
+
+/* Counts dense targets and adds them up, chunk by chunk, so that the sum does not depend on how
+ * many are at hand; `ignored` marks those that are left out, or is NULL.  The sum of targets of
+ * 0 and 1 is their count. */
+static __attribute__((noinline)) void count_dense(const struct fghm_plan *plan, size_t n,
+                                                  const real *targets, const uint8_t *ignored,
+                                                  struct fghm_part *part) {
+    const real least = plan->star ? (real)1 : (real)0.5;
+    struct double_sum sum = {part->sum_targets, part->sum_targets_error};
+    for (size_t at = 0; at < n; at += CHUNK) {
+        const size_t length = n - at < CHUNK ? n - at : CHUNK;
+        const real *chunk = targets + at;
+        real valid[CHUNK];
+        for (size_t k = 0; ignored != NULL && k < length; k++) {
+            valid[k] = ignored[at + k] ? 0 : chunk[k];
+        }
+        chunk = ignored == NULL ? chunk : valid;
+        uint32_t positives;
+        const bool hard = count_targets(least, length, chunk, &positives);
+        part->positives += positives;
+        double_sum_add(&sum, hard ? (double)positives : chunk_total(0, 1, length, chunk));
+    }
+    part->sum_targets = sum.high;
+    part->sum_targets_error = sum.low;
+}
+
+/* Dense targets: returns how many are ignored, and marks them; counts where that is wanted. */
+static __attribute__((noinline)) size_t dense_targets(const struct fghm_plan *plan, size_t n,
+                                                      const real *targets, struct tile *tile,
+                                                      struct fghm_part *part) {
+    size_t ignored = 0;
+    if (plan->ignoring || plan->nan_ignored) {
+        ignored = mark_ignored(plan, n, targets, tile);
+    }
+    if (plan->counting) {
+        count_dense(plan, n, targets, ignored > 0 ? tile->ignored : NULL, part);
+    }
+    part->ignored += ignored;
+    return ignored;
 }
 
 /* The inputs of a tile of elements. */
@@ -447,8 +469,9 @@ static __attribute__((noinline)) struct fghm_span tile_load(const struct fghm_pl
     if (ignored > 0) {
         blank_ignored(n, tile, &span);
     }
-    if (plan->counting) {
-        add_sums(plan, n, &span, ignored, part);
+    if (plan->counting && plan->weights.data != NULL) {
+        add_numbers(&part->sum_weights, &part->sum_weights_error, -(real)INFINITY, (real)INFINITY,
+                    n, span.weights);
     }
     if (plan->label_smoothing > 0) {
         const real *const targets = span.targets;
