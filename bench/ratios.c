@@ -29,6 +29,10 @@
 #define N_MIDDLE ((size_t)1 << 20)
 #define N_DRAM ((size_t)1 << 24)
 
+/* Two samples of that many classes, each of which has a histogram. */
+#define N_4096_HISTOGRAMS ((size_t)2 * 4096)
+#define N_16384_HISTOGRAMS ((size_t)2 * 16384)
+
 /* Competitors must compute the same loss, to this relative error. */
 #define SAME 1e-3
 
@@ -41,6 +45,8 @@ struct bench {
     fghm_focal *general_gamma;
     fghm_ghm *bins_10;
     fghm_ghm *bins_100;
+    fghm_ghm *histograms_4096;
+    fghm_ghm *histograms_16384;
     fghm_pool *all_cores;
     size_t cores;
     const struct fghm_kernels *avx2; /* NULL where this processor has none */
@@ -164,6 +170,20 @@ static double run_focal_dense_batch(const struct entrant *entrant) {
     return focal_batch(entrant, &batch);
 }
 
+/* A step of GHM with a histogram for each class. */
+static double run_histograms(const struct entrant *entrant) {
+    const struct bench *const bench = entrant->bench;
+    const bool few = entrant->n == N_4096_HISTOGRAMS;
+    fghm_batch batch = batch_of(2, entrant->n / 2);
+    fghm_result result = FGHM_RESULT_INIT;
+    batch.logits = (fghm_input){.data = bench->f32.logits, .dtype = FGHM_F32};
+    batch.targets = (fghm_input){.data = bench->f32.byte_targets, .dtype = FGHM_U8};
+    batch.gradient = (fghm_output){.data = bench->f32.gradient, .dtype = FGHM_F32};
+    const fghm_status status = fghm_ghm_step_batch(
+        few ? bench->histograms_4096 : bench->histograms_16384, NULL, &batch, &result);
+    return status == FGHM_OK ? result.loss : (double)NAN;
+}
+
 /* The competitors ----------------------------------------------------------- */
 
 static double run_loop(const struct entrant *entrant, const struct inputs *in) {
@@ -225,6 +245,7 @@ static const struct side focal_labels = {.run = run_focal_labels};
 static const struct side focal_dense_batch = {.run = run_focal_dense_batch};
 static const struct side ghmc = {.run = run_ghmc};
 static const struct side ghmc_100 = {.run = run_ghmc_100};
+static const struct side histograms = {.run = run_histograms};
 static const struct side stream = {.run = run_stream};
 static const struct side stream_threads = {.run = run_stream_threads};
 /* Without -Ofast one cares about accuracy, and about logits that are large. */
@@ -283,7 +304,8 @@ enum unit {
     SPEED,          /* time of theirs / time of ours */
     TIME,           /* time of ours / time of theirs */
     SPEED_PER_CORE, /* SPEED / number of cores: 1 is perfect */
-    NANOSECONDS     /* of a call of ours */
+    NANOSECONDS,    /* of a call of ours */
+    MILLISECONDS
 };
 
 struct ratio {
@@ -314,6 +336,8 @@ static const struct ratio ratios[] = {
     {"ghmc_dram_of_focal", TIME, N_DRAM, &ghmc, &focal, "<= 1.6"},
     {"ghmc_100bins_of_10bins", TIME, N_L2, &ghmc_100, &ghmc, "<= 1.3"},
     {"small_call_ns", NANOSECONDS, N_SMALL, &focal, NULL, "<= 60"},
+    {"many_histograms_4096_ms", MILLISECONDS, N_4096_HISTOGRAMS, &histograms, NULL, "linear"},
+    {"many_histograms_16384_ms", MILLISECONDS, N_16384_HISTOGRAMS, &histograms, NULL, "linear"},
     {"threads_speedup", SPEED_PER_CORE, N_MIDDLE, &focal_threads, &focal, ">= 0.9"},
 #if BENCH_HAVE_LOOPS_OFAST
     {"avx2_over_ofast_avx2", SPEED, N_L2, &focal_avx2, &ofast_avx2_loop, ">= 1.5"},
@@ -372,6 +396,8 @@ static double value_of(const struct ratio *ratio, const struct contender *ours,
         return median_quotient(ours, theirs, rounds);
     case SPEED_PER_CORE:
         return median_quotient(theirs, ours, rounds) / (double)cores;
+    case MILLISECONDS:
+        return ours->seconds * 1e3;
     default:
         return ours->seconds * 1e9;
     }
@@ -450,6 +476,10 @@ static struct bench bench_make(void) {
     require(fghm_ghm_create(&bench.bins_10, FGHM_GHM_CLASSIFICATION));
     require(fghm_ghm_create(&bench.bins_100, FGHM_GHM_CLASSIFICATION));
     require(fghm_ghm_set_bins(bench.bins_100, 100));
+    require(fghm_ghm_create(&bench.histograms_4096, FGHM_GHM_CLASSIFICATION));
+    require(fghm_ghm_set_histograms(bench.histograms_4096, 4096));
+    require(fghm_ghm_create(&bench.histograms_16384, FGHM_GHM_CLASSIFICATION));
+    require(fghm_ghm_set_histograms(bench.histograms_16384, 16384));
     require(fghm_pool_create(&bench.all_cores, 0));
     require(fghm_pool_get_threads(bench.all_cores, &bench.cores));
     const struct fghm_row *const avx2 = usable_row("avx2");
@@ -464,6 +494,8 @@ static void bench_free(struct bench *bench) {
     fghm_focal_destroy(bench->general_gamma);
     fghm_ghm_destroy(bench->bins_10);
     fghm_ghm_destroy(bench->bins_100);
+    fghm_ghm_destroy(bench->histograms_4096);
+    fghm_ghm_destroy(bench->histograms_16384);
     fghm_pool_destroy(bench->all_cores);
 }
 

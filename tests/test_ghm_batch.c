@@ -1431,6 +1431,44 @@ static void infinite_logits(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
+/* -------------------------------------------------------------------------
+ * As many histograms as there can be, with two samples each. */
+
+static void most_histograms_come_to_an_end(void **state) {
+    enum { MOST = FGHM_HISTOGRAMS_MAX, BOTH = 2 * MOST };
+    float *const logits = calloc(BOTH, sizeof *logits);
+    float *const weights = calloc(BOTH, sizeof *weights);
+    uint8_t *const targets = calloc(BOTH, sizeof *targets);
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
+    fghm_batch batch = FGHM_BATCH_INIT;
+    fghm_result result = FGHM_RESULT_INIT;
+    (void)state;
+    assert_true(logits != NULL && weights != NULL && targets != NULL);
+    assert_int_equal(fghm_ghm_set_histograms(ghm, MOST), FGHM_OK);
+    for (size_t i = MOST; i < BOTH; i++) {
+        logits[i] = 3; /* of the second sample, in another bin than the first's 0 */
+    }
+    batch.ndim = 2;
+    batch.class_axis = 1;
+    batch.shape[0] = 2;
+    batch.shape[1] = MOST;
+    batch.logits.data = logits;
+    batch.logits.dtype = FGHM_F32;
+    batch.targets.data = targets;
+    batch.targets.dtype = FGHM_U8;
+    batch.harmonizing_weight.data = weights;
+    batch.harmonizing_weight.dtype = FGHM_F32;
+    assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &batch, &result), FGHM_OK);
+    assert_true(result.elements == BOTH && result.valid == BOTH);
+    for (size_t i = 0; i < BOTH; i++) {
+        assert_true(weights[i] == 1); /* 2 elements / (1 in the bin x 2 bins) */
+    }
+    fghm_ghm_destroy(ghm);
+    free(logits);
+    free(weights);
+    free(targets);
+}
+
 int main(void) {
     const struct suite_test tests[] = {
         {"combinations_match_the_model", combinations_match_the_model, 0},
@@ -1440,6 +1478,7 @@ int main(void) {
         {"softmax_derivatives_by_differences", softmax_derivatives_by_differences, 0},
         {"edges_of_the_caller", edges_of_the_caller, 1},
         {"infinite_logits", infinite_logits, 0},
+        {"most_histograms_come_to_an_end", most_histograms_come_to_an_end, 0},
     };
     return suite_run("ghm_batch", tests, SUITE_COUNT(tests));
 }

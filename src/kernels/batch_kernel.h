@@ -379,9 +379,11 @@ static inline void softmax_store(const struct fghm_plan *plan,
     }
 }
 
-static inline void focal_softmax_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
-                                      struct tile *tile, struct fghm_sum sums[2],
-                                      struct fghm_part *part) {
+/* Out of line for the sake of the stack, of which only softmax needs that much. */
+static __attribute__((noinline)) void focal_softmax_tile(const struct fghm_focal_plan *plan,
+                                                         size_t first, size_t n, struct tile *tile,
+                                                         struct fghm_sum sums[2],
+                                                         struct fghm_part *part) {
     struct softmax_samples samples;
     struct fghm_span span = softmax_load(&plan->batch, first, n, &samples, tile, part);
     /* The Hessian's mode is for the Hessian of the logits. */
@@ -475,14 +477,23 @@ static void ghm_count_batch(const struct fghm_ghm_plan *plan, size_t first, size
     }
 }
 
-/* Computes a tile that has been loaded. */
-static inline void ghm_compute(const struct fghm_ghm_plan *plan, const struct fghm_span *span,
-                               struct fghm_sum *sum, int *bad) {
+/* Computes a tile that has been loaded.  What ghm_apply does about a mask is done where the
+ * inputs are: with a mask they are in the tile. */
+static inline void ghm_compute(const struct fghm_ghm_plan *plan, struct tile *tile,
+                               const struct fghm_span *span, struct fghm_sum *sum, int *bad) {
     if (plan->mu > 0) {
         ghmr_apply(plan->bins, plan->bin_weights, plan->mu, plan->scale, span, sum);
-    } else {
-        ghm_apply(plan->bins, plan->bin_weights, plan->scale, span, sum, bad);
+        return;
     }
+    const real *const mask = span->weights;
+    struct fghm_span all = *span;
+    all.weights = NULL;
+    for (size_t k = 0; mask != NULL && k < span->n; k++) {
+        const bool valid = mask[k] > 0;
+        tile->logits[k] = valid ? tile->logits[k] : MASKED_LOGIT;
+        tile->targets[k] = valid ? tile->targets[k] : 1;
+    }
+    apply_valid(plan->bins, plan->bin_weights, plan->scale, &all, sum, bad);
 }
 
 static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size_t n,
@@ -498,7 +509,8 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
         const size_t length = n - at < most ? n - at : most;
         struct fghm_span span = ghm_load(batch, first + at, length, &samples, &tile, part);
         if (batch->harmonizing_weight.data != NULL) {
-            real weights[TILE];
+            /* In room that the losses need later. */
+            real *const weights = tile.element_loss;
             ghm_weigh(plan->mu > 0 ? REGRESSION : CLASSIFICATION, plan->bins,
                       plan->harmonizing_weights, &span, weights);
             store(&batch->harmonizing_weight, first + at, length, weights);
@@ -508,12 +520,12 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
         }
         int bad = 0;
         const struct fghm_sum before = sum;
-        ghm_compute(plan, &span, &sum, &bad);
+        ghm_compute(plan, &tile, &span, &sum, &bad);
         if (bad != 0) {
             report(FGHM_BAD_TARGET, first + at, &span, part);
             blank_offenders(false, false, length, &tile, &span);
             sum = before;
-            ghm_compute(plan, &span, &sum, &bad);
+            ghm_compute(plan, &tile, &span, &sum, &bad);
             spoil_marked(&tile, &span);
         }
         if (batch->softmax) {

@@ -567,8 +567,9 @@ any_weights(enum margin_kind kind, const struct fghm_bins *bins, const real *bin
 }
 
 /* The weights of n elements. */
-static void ghm_weigh(enum margin_kind kind, const struct fghm_bins *bins, const real *bin_weights,
-                      const struct fghm_span *span, real *weights) {
+static __attribute__((noinline)) void ghm_weigh(enum margin_kind kind, const struct fghm_bins *bins,
+                                                const real *bin_weights,
+                                                const struct fghm_span *span, real *weights) {
     struct ghm_chunk chunk;
     struct span_walk walk;
     int bad = 0;
