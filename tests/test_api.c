@@ -1278,7 +1278,7 @@ static void threads_share_a_handle(void **state) {
     fghm_focal_destroy(focal);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"status_strings", status_strings, 0},
         {"values_are_pinned", values_are_pinned, 0},
@@ -1322,5 +1322,5 @@ int main(void) {
         {"errno_and_environment_are_kept", errno_and_environment_are_kept, 1},
         {"threads_share_a_handle", threads_share_a_handle, 1},
     };
-    return suite_run("api", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "api", tests, SUITE_COUNT(tests));
 }
