@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static bool inside;
 static size_t current;
@@ -57,9 +56,4 @@ void combinations_tell(void) {
         printf("stopped in combination %zu: %s\n", current, combinations_repeat(current));
     }
     inside = false;
-}
-
-size_t combinations_draws(size_t quick, size_t full) {
-    const char *const text = getenv("FOCALGHM_TEST_FULL");
-    return text != NULL && strcmp(text, "1") == 0 ? full : quick;
 }

@@ -44,7 +44,4 @@ const char *combinations_repeat(size_t number);
 void combinations_forget(void);
 void combinations_tell(void);
 
-/* The number of draws: all of them with FOCALGHM_TEST_FULL=1, else a part. */
-size_t combinations_draws(size_t quick, size_t full);
-
 #endif
