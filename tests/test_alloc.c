@@ -539,7 +539,7 @@ static void setting_and_reading_allocate_nothing(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"create_without_memory", create_without_memory, 0},
         {"destroy_frees_everything", destroy_frees_everything, 0},
@@ -550,5 +550,5 @@ int main(void) {
         {"computing_allocates_nothing", computing_allocates_nothing, 1},
         {"setting_and_reading_allocate_nothing", setting_and_reading_allocate_nothing, 0},
     };
-    return suite_run("alloc", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "alloc", tests, SUITE_COUNT(tests));
 }

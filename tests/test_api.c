@@ -21,6 +21,7 @@
 #include <xmmintrin.h>
 #endif
 
+#include "dispatch.h"
 #include "support/shape.h"
 #include "support/suite.h"
 
@@ -124,6 +125,60 @@ static void isa_name_stays_the_same(void **state) {
     (void)state;
     assert_non_null(name);
     assert_string_equal(name, fghm_isa_name());
+}
+
+/* Without a wish that can be granted, the best row; suite.c sees to the others. */
+static void best_row_is_chosen(void **state) {
+    const char *const wanted = getenv("FOCALGHM_ISA");
+    const char *want = NULL;
+    (void)state;
+    for (size_t i = 0; i < fghm_row_count; i++) {
+        if (fghm_rows[i].usable() &&
+            (want == NULL || (wanted != NULL && strcmp(wanted, fghm_rows[i].name) == 0))) {
+            want = fghm_rows[i].name;
+        }
+    }
+    assert_non_null(want);
+    assert_string_equal(fghm_isa_name(), want);
+}
+
+/* Also by the compiler's own detection. */
+static void rows_of_the_processor_are_usable(void **state) {
+    (void)state;
+    assert_true(fghm_row_count > 0 && fghm_rows[fghm_row_count - 1].usable());
+#if defined(__x86_64__) || defined(__i386__)
+    for (size_t i = 0; i < fghm_row_count; i++) {
+        const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        const int avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                           __builtin_cpu_supports("avx512bw") &&
+                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        if (strcmp(fghm_rows[i].name, "avx512") == 0) {
+            assert_int_equal(fghm_rows[i].usable(), avx512);
+        } else if (strcmp(fghm_rows[i].name, "avx2") == 0) {
+            assert_int_equal(fghm_rows[i].usable(), avx2);
+        } else {
+            assert_true(fghm_rows[i].usable());
+        }
+    }
+#endif
+}
+
+/* CTest runs the tests once for each name of TEST_ISAS. */
+static void every_row_has_its_runs(void **state) {
+    const char *rest = TEST_ISAS;
+    size_t names = 0;
+    (void)state;
+    for (; *rest != '\0'; rest += strcspn(rest, ",")) {
+        rest += *rest == ',';
+        names++;
+    }
+    assert_int_equal(names, fghm_row_count);
+    for (size_t i = 0; i < fghm_row_count; i++) {
+        const size_t length = strlen(fghm_rows[i].name);
+        const char *at = strstr(TEST_ISAS, fghm_rows[i].name);
+        assert_non_null(at);
+        assert_true(at[length] == ',' || at[length] == '\0');
+    }
 }
 
 /* -------------------------------------------------------------------------
@@ -1278,12 +1333,15 @@ static void threads_share_a_handle(void **state) {
     fghm_focal_destroy(focal);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"status_strings", status_strings, 0},
         {"values_are_pinned", values_are_pinned, 0},
         {"version_is_that_of_the_header", version_is_that_of_the_header, 0},
         {"isa_name_stays_the_same", isa_name_stays_the_same, 0},
+        {"best_row_is_chosen", best_row_is_chosen, 0},
+        {"rows_of_the_processor_are_usable", rows_of_the_processor_are_usable, 0},
+        {"every_row_has_its_runs", every_row_has_its_runs, 0},
         {"defaults", defaults, 0},
         {"destroying_nothing", destroying_nothing, 0},
         {"gamma_bounds", gamma_bounds, 0},
@@ -1322,5 +1380,5 @@ int main(void) {
         {"errno_and_environment_are_kept", errno_and_environment_are_kept, 1},
         {"threads_share_a_handle", threads_share_a_handle, 1},
     };
-    return suite_run("api", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "api", tests, SUITE_COUNT(tests));
 }

@@ -1149,7 +1149,7 @@ static void plain_calls_take_any_weight(void **state) {
     }
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"the_request_is_fine", the_request_is_fine, 0},
         {"null_pointers", null_pointers, 0},
@@ -1186,5 +1186,5 @@ int main(void) {
         {"offenders_of_many_elements", offenders_of_many_elements, 0},
         {"plain_calls_take_any_weight", plain_calls_take_any_weight, 1},
     };
-    return suite_run("batch_errors", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "batch_errors", tests, SUITE_COUNT(tests));
 }

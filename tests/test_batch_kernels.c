@@ -17,6 +17,7 @@
 
 #include "plan.h"
 #include "bins.h"
+#include "support/combinations.h"
 #include "support/descriptor.h"
 #include "support/guarded.h"
 #include "support/random.h"
@@ -585,11 +586,14 @@ static void focal_part(const struct form *f, const struct fghm_kernels *kernels,
 
 static void focal(void **state) {
     const struct row_case *c = *state;
-    struct random r = random_for(11);
+    struct combinations all = combinations(11);
     for (int k = 0; k < FORMS; k++) {
+        if (!combinations_next(&all)) {
+            continue;
+        }
         struct form f;
         size_t loss[2];
-        random_form(&f, c, &r, false);
+        random_form(&f, c, &all.random, false);
         struct fghm_focal_plan plan = {.batch = f.plan};
         random_rule(&f, &plan, loss);
         const struct fghm_focal_plan scalar = with_kernels(&f, plan, c->scalar, loss);
@@ -597,6 +601,7 @@ static void focal(void **state) {
         check_parts(&f, &scalar, &own, fghm_plan_losses(&f.plan), focal_part);
         form_free(&f);
     }
+    combinations_end(&all);
 }
 
 /* NaN in any class of a sample, and +inf in another than its own, make it NaN. */
@@ -648,18 +653,22 @@ static void survey_part(const struct form *f, const struct fghm_kernels *kernels
 /* Here labels may be none. */
 static void survey(void **state) {
     const struct row_case *c = *state;
-    struct random r = random_for(12);
+    struct combinations all = combinations(12);
     for (int k = 0; k < FORMS; k++) {
+        if (!combinations_next(&all)) {
+            continue;
+        }
         struct form f;
-        random_form(&f, c, &r, false);
+        random_form(&f, c, &all.random, false);
         f.plan.counting = true;
         for (int wrong = 0; f.labels && wrong < 2; wrong++) {
-            put(f.targets.dtype, f.targets.data, random_below(&r, f.targets.count), 101.0);
+            put(f.targets.dtype, f.targets.data, random_below(&all.random, f.targets.count), 101.0);
         }
         check_parts(&f, &f.plan, &f.plan,
                     f.labels ? fghm_plan_samples(&f.plan) : fghm_plan_losses(&f.plan), survey_part);
         form_free(&f);
     }
+    combinations_end(&all);
 }
 
 /* GHM-C -------------------------------------------------------------------------------- */
@@ -690,6 +699,7 @@ static void apply_part(const struct form *f, const struct fghm_kernels *kernels,
 static void ghm(void **state) {
     const struct row_case *c = *state;
     struct random r = random_for(13);
+    struct combinations all = combinations(13);
     for (size_t bins = 0; bins < SUITE_COUNT(bin_counts); bins++) {
         struct fghm_bin_tables tables;
         void *const weights = dtype_array(c->d, FGHM_BINS_MAX + 1);
@@ -698,14 +708,17 @@ static void ghm(void **state) {
             c->d->put(weights, b, random_uniform(&r, 0.0, 3.0));
         }
         for (size_t k = 0; k < FORMS / SUITE_COUNT(bin_counts); k++) {
+            if (!combinations_next(&all)) {
+                continue;
+            }
             struct form f;
-            random_form(&f, c, &r, true);
+            random_form(&f, c, &all.random, true);
             const struct fghm_ghm_plan plan = {
                 .batch = f.plan,
                 .bins = c->d->size == sizeof(float) ? &tables.f32 : &tables.f64,
                 .bin_weights = weights,
                 .harmonizing_weights = weights,
-                .scale = random_uniform(&r, 0.0, 1.0),
+                .scale = random_uniform(&all.random, 0.0, 1.0),
             };
             /* Softmax margins are rounded, so that their bins are the row's own. */
             if (c->row->has_fma || !f.softmax) {
@@ -722,14 +735,16 @@ static void ghm(void **state) {
         fghm_bin_tables_free(&tables);
         free(weights);
     }
+    combinations_end(&all);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"focal", focal, 1},
         {"softmax_of_no_number", softmax_of_no_number, 1},
         {"survey", survey, 1},
         {"ghm", ghm, 1},
     };
-    return rows_run("test_batch_kernels", false, tests, SUITE_COUNT(tests));
+    return rows_run(argument_count, arguments, "test_batch_kernels", false, tests,
+                    SUITE_COUNT(tests));
 }

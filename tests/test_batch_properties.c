@@ -1466,7 +1466,7 @@ static void ends_of_calibration(void **state) {
     fghm_focal_destroy(focal);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"batches_equal_plain_calls", batches_equal_plain_calls, 1},
         {"plain_calls_have_all_reductions", plain_calls_have_all_reductions, 1},
@@ -1497,5 +1497,5 @@ int main(void) {
         {"softmax_of_a_new_handle", softmax_of_a_new_handle, 1},
         {"errors_of_everyday_softmax", errors_of_everyday_softmax, 0},
     };
-    return suite_run("batch_properties", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "batch_properties", tests, SUITE_COUNT(tests));
 }

@@ -150,7 +150,7 @@ static void any_number_is_rounded(void **state) {
     }
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"every_number_is_read", every_number_is_read, 0},
         {"every_number_is_written", every_number_is_written, 0},
@@ -158,5 +158,5 @@ int main(void) {
         {"midpoints_go_to_the_even_one", midpoints_go_to_the_even_one, 0},
         {"any_number_is_rounded", any_number_is_rounded, 0},
     };
-    return suite_run("conversion", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "conversion", tests, SUITE_COUNT(tests));
 }

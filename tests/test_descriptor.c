@@ -638,7 +638,7 @@ static void results_are_used_again(void **state) {
     request_free(q);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"no_padding", no_padding, 0},
         {"initial_values", initial_values, 0},
@@ -663,5 +663,5 @@ int main(void) {
         {"sums_of_the_result", sums_of_the_result, 0},
         {"results_are_used_again", results_are_used_again, 0},
     };
-    return suite_run("descriptor", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "descriptor", tests, SUITE_COUNT(tests));
 }

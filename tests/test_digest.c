@@ -332,14 +332,14 @@ static void equal_to_the_file(void **state) {
     assert_int_equal(different, 0);
 }
 
-int main(int count, char **arguments) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {{"equal_to_the_file", equal_to_the_file, 0}};
-    if (count > 1 && strcmp(arguments[1], "--write") == 0) {
+    if (argument_count > 1 && strcmp(arguments[1], "--write") == 0) {
         make_lines();
         for (size_t k = 0; k < line_count; k++) {
             puts(lines[k]);
         }
         return 0;
     }
-    return suite_run("test_digest", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "test_digest", tests, SUITE_COUNT(tests));
 }

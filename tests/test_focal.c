@@ -957,7 +957,7 @@ static void threads_change_no_bit(void **state) {
     batch_free(&b);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"reference_derivatives_are_those_of_its_loss", reference_derivatives_are_those_of_its_loss,
          0},
@@ -985,5 +985,5 @@ int main(void) {
         {"empty_batch_gives_loss_zero", empty_batch_gives_loss_zero, 1},
         {"threads_change_no_bit", threads_change_no_bit, 1},
     };
-    return suite_run("focal", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "focal", tests, SUITE_COUNT(tests));
 }

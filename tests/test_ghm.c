@@ -979,7 +979,7 @@ static void bad_target_on_any_thread(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"edges_are_quotients", edges_are_quotients, 0},
         {"counts_of_random_logits", counts_of_random_logits, 1},
@@ -1009,5 +1009,5 @@ int main(void) {
         {"threads_change_no_bit", threads_change_no_bit, 1},
         {"bad_target_on_any_thread", bad_target_on_any_thread, 1},
     };
-    return suite_run("ghm", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "ghm", tests, SUITE_COUNT(tests));
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/combinations.h"
 #include "support/descriptor.h"
 #include "support/strided.h"
 #include "support/suite.h"
@@ -161,10 +162,10 @@ static struct combination draw(struct random *r, unsigned number) {
 }
 
 static void print_combination(const struct combination *c) {
-    printf("combination %u (FOCALGHM_TEST_SEED=%llu): %s%s%s %zu x %zu x %zu bins %zu%s form %d "
+    printf("combination %u (%s): %s%s%s %zu x %zu x %zu bins %zu%s form %d "
            "background %d ignore %d %lld smoothing %g dtypes %d %d %d weighting %d momentum %g "
            "rule %d divisor %d cap %g loss weight %g mu %g reduction %d subset %x\n",
-           c->number, (unsigned long long)random_run_seed(), c->regression ? "GHM-R" : "GHM-C",
+           c->number, combinations_repeat(c->number), c->regression ? "GHM-R" : "GHM-C",
            c->softmax ? " softmax" : "", c->apart ? " apart" : "", c->outer, c->classes, c->inner,
            c->bins, c->custom_edges ? " custom" : "", c->form, c->background, c->ignoring,
            (long long)c->ignore_index, c->smoothing, c->logits, c->targets, c->weights,
@@ -764,15 +765,19 @@ static void check_combination(struct random *r, const struct combination *c, fgh
 }
 
 static void combinations_match_the_model(void **state) {
-    struct random r = random_for(301);
+    struct combinations all = combinations(301);
     fghm_pool *pool = NULL;
     (void)state;
     failures = 0;
     assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
     for (unsigned k = 0; k < COMBINATIONS; k++) {
-        const struct combination c = draw(&r, k);
-        check_combination(&r, &c, pool);
+        if (!combinations_next(&all)) {
+            continue;
+        }
+        const struct combination c = draw(&all.random, k);
+        check_combination(&all.random, &c, pool);
     }
+    combinations_end(&all);
     fghm_pool_destroy(pool);
     if (failures > 0) {
         fail_msg("%lu failures", failures);
@@ -847,11 +852,14 @@ static void check_class(const struct combination *c, const struct arrays *a, siz
 
 static void classes_apart_are_classes_alone(void **state) {
     enum { STEPS = 4 };
-    struct random r = random_for(302);
+    struct combinations each = combinations(302);
     (void)state;
     failures = 0;
     for (unsigned number = 0; number < APART; number++) {
-        struct combination c = draw(&r, number);
+        if (!combinations_next(&each)) {
+            continue;
+        }
+        struct combination c = draw(&each.random, number);
         fghm_ghm *alone[CLASSES_MAX];
         if (c.softmax || c.classes == 1) {
             continue;
@@ -864,7 +872,7 @@ static void classes_apart_are_classes_alone(void **state) {
             alone[k] = handle_of(&c);
         }
         for (int at = 0; at < STEPS; at++) {
-            struct arrays a = arrays_of(&r, &c);
+            struct arrays a = arrays_of(&each.random, &c);
             fghm_result result = FGHM_RESULT_INIT;
             const fghm_batch b = batch_of(&c, &a, a.plain, ~0u);
             assert_int_equal(fghm_ghm_step_batch(all, NULL, &b, &result), FGHM_OK);
@@ -878,6 +886,7 @@ static void classes_apart_are_classes_alone(void **state) {
         }
         fghm_ghm_destroy(all);
     }
+    combinations_end(&each);
     if (failures > 0) {
         fail_msg("%lu failures", failures);
     }
@@ -1058,16 +1067,20 @@ static void check_parts(struct random *r, const struct combination *c) {
 }
 
 static void parts_are_the_whole(void **state) {
-    struct random r = random_for(303);
+    struct combinations all = combinations(303);
     (void)state;
     failures = 0;
     for (unsigned number = 0; number < IN_PARTS; number++) {
-        struct combination c = draw(&r, number);
+        if (!combinations_next(&all)) {
+            continue;
+        }
+        struct combination c = draw(&all.random, number);
         for (int k = 0; k < RESULTS; k++) {
             c.outputs[k] = real_of(&c);
         }
-        check_parts(&r, &c);
+        check_parts(&all.random, &c);
     }
+    combinations_end(&all);
     if (failures > 0) {
         fail_msg("%lu failures", failures);
     }
@@ -1090,12 +1103,15 @@ static fghm_status plain_step(const struct combination *c, fghm_ghm *ghm, fghm_p
 static void plain_calls_are_batches(void **state) {
     static const size_t sizes[] = {1, 2, 15, 16, 17, 255, 256, 257, 1000, 4096, 4097, 20001};
     const struct dtype *const d = *state;
-    struct random r = random_for(304);
+    struct combinations all = combinations(304);
     fghm_pool *pool = NULL;
     failures = 0;
     assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
     for (size_t k = 0; k < SUITE_COUNT(sizes) * 12; k++) {
-        struct combination c = draw(&r, (unsigned)k);
+        if (!combinations_next(&all)) {
+            continue;
+        }
+        struct combination c = draw(&all.random, (unsigned)k);
         double loss = -1.0;
         c.outer = sizes[k / 12];
         c.classes = c.inner = 1;
@@ -1109,9 +1125,9 @@ static void plain_calls_are_batches(void **state) {
         c.weighting = k % 3 == 0 ? PER_ELEMENT : UNWEIGHTED;
         struct arrays a = {.logits = strided_plain(c.logits, c.outer, 1, 1),
                            .targets = strided_plain(c.logits, c.outer, 1, 1)};
-        fill_dense(&r, &c, &a.targets);
+        fill_dense(&all.random, &c, &a.targets);
         if (c.weighting == PER_ELEMENT) {
-            struct strided drawn = weights_array(&r, &c);
+            struct strided drawn = weights_array(&all.random, &c);
             a.weights = strided_plain(c.logits, c.outer, 1, 1);
             for (size_t n = 0; n < c.outer; n++) {
                 strided_set(&a.weights, n, strided_at(&drawn, n));
@@ -1119,9 +1135,9 @@ static void plain_calls_are_batches(void **state) {
             strided_free(&drawn);
         }
         for (size_t n = 0; n < c.outer; n++) {
-            strided_set(&a.logits, n, draw_logit(&r, &c, &a, n));
+            strided_set(&a.logits, n, draw_logit(&all.random, &c, &a, n));
         }
-        poison(&r, &c, &a);
+        poison(&all.random, &c, &a);
         for (int output = 0; output < RESULTS; output++) {
             a.plain[output] = strided_plain(c.logits, c.outer, 1, 1);
             a.drawn[output] = strided_plain(c.logits, c.outer, 1, 1);
@@ -1150,6 +1166,7 @@ static void plain_calls_are_batches(void **state) {
         fghm_ghm_destroy(other);
         arrays_free(&a);
     }
+    combinations_end(&all);
     fghm_pool_destroy(pool);
     if (failures > 0) {
         fail_msg("%lu failures", failures);
@@ -1431,6 +1448,7 @@ static void infinite_logits(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
+<<<<<<< HEAD
 /* -------------------------------------------------------------------------
  * As many histograms as there can be, with two samples each. */
 
@@ -1470,6 +1488,9 @@ static void most_histograms_come_to_an_end(void **state) {
 }
 
 int main(void) {
+=======
+int main(int argument_count, char **arguments) {
+>>>>>>> runner
     const struct suite_test tests[] = {
         {"combinations_match_the_model", combinations_match_the_model, 0},
         {"classes_apart_are_classes_alone", classes_apart_are_classes_alone, 0},
@@ -1480,5 +1501,5 @@ int main(void) {
         {"infinite_logits", infinite_logits, 0},
         {"most_histograms_come_to_an_end", most_histograms_come_to_an_end, 0},
     };
-    return suite_run("ghm_batch", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "ghm_batch", tests, SUITE_COUNT(tests));
 }

@@ -669,7 +669,7 @@ static void outputs_in_place_of_inputs(void **state) {
     }
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"changes_are_refused", changes_are_refused, 0},
         {"plain_calls_have_one_histogram", plain_calls_have_one_histogram, 0},
@@ -680,5 +680,5 @@ int main(void) {
         {"nothing_asked_for", nothing_asked_for, 0},
         {"outputs_in_place_of_inputs", outputs_in_place_of_inputs, 0},
     };
-    return suite_run("ghm_batch_errors", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "ghm_batch_errors", tests, SUITE_COUNT(tests));
 }

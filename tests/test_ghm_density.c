@@ -365,7 +365,7 @@ static void the_handle_stays(void **state) {
     batch_free(&b);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"equal_to_all_pairs", equal_to_all_pairs, 1},
         {"many_elements", many_elements, 1},
@@ -376,5 +376,5 @@ int main(void) {
         {"errors", errors, 1},
         {"the_handle_stays", the_handle_stays, 1},
     };
-    return suite_run("ghm_density", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "ghm_density", tests, SUITE_COUNT(tests));
 }

@@ -1186,7 +1186,7 @@ static void reset_forgets(void **state) {
     }
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"resumed_training_goes_on", resumed_training_goes_on, 1},
         {"with_any_momentum", with_any_momentum, 1},
@@ -1210,5 +1210,5 @@ int main(void) {
         {"null_is_refused", null_is_refused, 0},
         {"reset_forgets", reset_forgets, 0},
     };
-    return suite_run("ghm_state", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "ghm_state", tests, SUITE_COUNT(tests));
 }

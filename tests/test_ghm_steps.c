@@ -632,7 +632,7 @@ static void kinds(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"momentum_rules", momentum_rules, 0},
         {"first_step", first_step, 0},
@@ -651,5 +651,5 @@ int main(void) {
         {"counting_onto_too_many", counting_onto_too_many, 0},
         {"kinds", kinds, 0},
     };
-    return suite_run("ghm_steps", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "ghm_steps", tests, SUITE_COUNT(tests));
 }

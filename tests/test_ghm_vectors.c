@@ -129,7 +129,7 @@ static void every_case_of_the_file(void **state) {
     json_decref(file);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {{"every_case_of_the_file", every_case_of_the_file, 1}};
-    return suite_run("ghm_vectors", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "ghm_vectors", tests, SUITE_COUNT(tests));
 }

@@ -1032,7 +1032,7 @@ static void batch_is_the_plain_call(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"values_match_the_formulas", values_match_the_formulas, 1},
         {"special_differences", special_differences, 1},
@@ -1052,5 +1052,5 @@ int main(void) {
         {"subsets_and_guard_pages", subsets_and_guard_pages, 1},
         {"batch_is_the_plain_call", batch_is_the_plain_call, 1},
     };
-    return suite_run("ghmr", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "ghmr", tests, SUITE_COUNT(tests));
 }

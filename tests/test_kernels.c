@@ -14,6 +14,7 @@
 
 #include "bins.h"
 #include "support/batch.h"
+#include "support/combinations.h"
 #include "support/guarded.h"
 #include "support/random.h"
 #include "support/rows.h"
@@ -425,37 +426,44 @@ static struct batch weighted_batch(const struct dtype *d, size_t n) {
 
 static void focal_of_every_length(void **state) {
     const struct row_case *c = *state;
-    struct random r = random_for(1);
+    struct combinations all = combinations(1);
     for (size_t i = 0; i < LENGTHS; i++) {
         struct batch b = weighted_batch(c->d, length(i));
         struct arena arena = arena_new(c->d, length(i));
         for (size_t loss = 0; loss < SUITE_COUNT(losses); loss++) {
-            if (has_turn(i, loss)) {
-                check_focal(c, &arena, &b, &r, loss, random_placing(&r));
+            if (has_turn(i, loss) && combinations_next(&all)) {
+                const struct placing p = random_placing(&all.random);
+                check_focal(c, &arena, &b, &all.random, loss, p);
             }
         }
         arena_free(&arena);
         batch_free(&b);
     }
+    combinations_end(&all);
 }
 
 static void focal_in_every_place(void **state) {
     const struct row_case *c = *state;
     const size_t n = 2 * GAPS + 3;
-    struct random r = random_for(2);
+    struct combinations all = combinations(2);
     struct batch b = weighted_batch(c->d, n);
     struct arena arena = arena_new(c->d, n);
     for (size_t gap = 0; gap < GAPS; gap++) {
         for (int high = 0; high < 2; high++) {
             for (unsigned outputs = 0; outputs < 1u << OUTPUTS; outputs++) {
-                struct placing p = random_placing(&r);
+                if (!combinations_next(&all)) {
+                    continue;
+                }
+                struct placing p = random_placing(&all.random);
                 p.gap = gap;
                 p.high = high;
                 p.outputs = outputs;
-                check_focal(c, &arena, &b, &r, random_below(&r, SUITE_COUNT(losses)), p);
+                const size_t loss = random_below(&all.random, SUITE_COUNT(losses));
+                check_focal(c, &arena, &b, &all.random, loss, p);
             }
         }
     }
+    combinations_end(&all);
     arena_free(&arena);
     batch_free(&b);
 }
@@ -633,7 +641,9 @@ static double mu_of(bool regression, size_t k) {
 }
 
 static void every_length(const struct row_case *c, bool regression) {
-    struct random r = random_for(regression ? 5 : 3);
+    const uint64_t test = regression ? 5 : 3;
+    struct random r = random_for(test);
+    struct combinations all = combinations(test);
     struct ghm_case g[BIN_COUNTS];
     for (size_t k = 0; k < BIN_COUNTS; k++) {
         ghm_make(&g[k], c, bin_counts[k], mu_of(regression, k), &r);
@@ -642,14 +652,15 @@ static void every_length(const struct row_case *c, bool regression) {
         struct batch b = weighted_batch(c->d, length(i));
         struct arena arena = arena_new(c->d, length(i));
         for (size_t k = 0; k < BIN_COUNTS; k++) {
-            if (has_turn(i, k)) {
-                fill_ghm(&g[k], &b, &r);
-                check_ghm(&g[k], &arena, &b, &r);
+            if (has_turn(i, k) && combinations_next(&all)) {
+                fill_ghm(&g[k], &b, &all.random);
+                check_ghm(&g[k], &arena, &b, &all.random);
             }
         }
         arena_free(&arena);
         batch_free(&b);
     }
+    combinations_end(&all);
     for (size_t k = 0; k < BIN_COUNTS; k++) {
         ghm_free(&g[k]);
     }
@@ -667,10 +678,13 @@ static void ghmr_of_every_length(void **state) {
  * both signs. */
 static void at_the_edges(const struct row_case *c, double mu) {
     const struct dtype *d = c->d;
-    struct random r = random_for(4);
+    struct combinations all = combinations(4);
     for (size_t k = 0; k < BIN_COUNTS; k++) {
+        if (!combinations_next(&all)) {
+            continue;
+        }
         struct ghm_case g;
-        ghm_make(&g, c, bin_counts[k], mu, &r);
+        ghm_make(&g, c, bin_counts[k], mu, &all.random);
         const size_t n = 6 * bin_counts[k];
         struct batch b = weighted_batch(d, n);
         struct arena arena = arena_new(d, n);
@@ -679,10 +693,10 @@ static void at_the_edges(const struct row_case *c, double mu) {
             const double near[] = {edge, d->next(edge, INFINITY), d->next(edge, -INFINITY)};
             const double target = (double)(i / 3 % 2);
             batch_put(&b, i, target == 1.0 ? near[i % 3] : -near[i % 3], mu > 0.0 ? 0.0 : target);
-            d->put(b.weights, i, random_below(&r, 4) == 0 ? 0.0 : 1.0);
+            d->put(b.weights, i, random_below(&all.random, 4) == 0 ? 0.0 : 1.0);
         }
         for (int weighted = 0; weighted < 2; weighted++) {
-            struct placing p = random_placing(&r);
+            struct placing p = random_placing(&all.random);
             p.weighted = weighted;
             const struct fghm_span span = lay_out(&arena, &p, &b);
             check_count(&g, &span);
@@ -692,6 +706,7 @@ static void at_the_edges(const struct row_case *c, double mu) {
         batch_free(&b);
         ghm_free(&g);
     }
+    combinations_end(&all);
 }
 
 static void ghm_at_the_edges(void **state) {
@@ -704,7 +719,7 @@ static void ghmr_at_the_edges(void **state) {
     }
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"focal_of_every_length", focal_of_every_length, 1},
         {"focal_in_every_place", focal_in_every_place, 1},
@@ -713,5 +728,5 @@ int main(void) {
         {"ghmr_of_every_length", ghmr_of_every_length, 1},
         {"ghmr_at_the_edges", ghmr_at_the_edges, 1},
     };
-    return rows_run("test_kernels", false, tests, SUITE_COUNT(tests));
+    return rows_run(argument_count, arguments, "test_kernels", false, tests, SUITE_COUNT(tests));
 }

@@ -754,7 +754,7 @@ static void children_of_a_busy_process_compute(void **state) {
     batch_free(&kept);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"first_calls_agree", first_calls_agree, 0},
         {"threads_are_counted", threads_are_counted, 0},
@@ -774,5 +774,5 @@ int main(void) {
         {"children_of_a_busy_process_compute", children_of_a_busy_process_compute, 1},
     };
     make_first_calls();
-    return suite_run("test_pool", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "test_pool", tests, SUITE_COUNT(tests));
 }

@@ -44,9 +44,9 @@ static void openmp_changes_no_bit(void **state) {
     batch_free(&shared);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"openmp_changes_no_bit", openmp_changes_no_bit, 1},
     };
-    return suite_run("test_pool_openmp", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "test_pool_openmp", tests, SUITE_COUNT(tests));
 }

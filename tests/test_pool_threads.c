@@ -596,7 +596,7 @@ static void a_limit_on_processes(void **state) {
     }
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"all_threads_come", all_threads_come, 0},
         {"signals_are_blocked", signals_are_blocked, 0},
@@ -615,5 +615,5 @@ int main(void) {
         {"a_lock_that_cannot_be_made", a_lock_that_cannot_be_made, 0},
         {"a_limit_on_processes", a_limit_on_processes, 0},
     };
-    return suite_run("test_pool_threads", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "test_pool_threads", tests, SUITE_COUNT(tests));
 }

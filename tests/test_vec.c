@@ -443,7 +443,7 @@ static void packed_counters(void **state) {
     free(bins);
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"of_any_numbers", of_any_numbers, 1},
         {"products_minus", products_minus, 1},
@@ -456,5 +456,5 @@ int main(void) {
         {"sums_and_tallies", sums_and_tallies, 1},
         {"packed_counters", packed_counters, 1},
     };
-    return rows_run("test_vec", true, tests, SUITE_COUNT(tests));
+    return rows_run(argument_count, arguments, "test_vec", true, tests, SUITE_COUNT(tests));
 }

@@ -723,7 +723,7 @@ static void published_vectors(void **state) {
     }
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {{"published_vectors", published_vectors, 1}};
     DIR *dir = opendir(TEST_VECTORS_DIR);
     if (dir == NULL) {
@@ -731,5 +731,5 @@ int main(void) {
         return 77;
     }
     closedir(dir);
-    return suite_run("vectors", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "vectors", tests, SUITE_COUNT(tests));
 }

@@ -65,6 +65,7 @@ static void survey(const struct fghm_plan *plan, size_t first, size_t n, struct 
         return;
     }
     struct tile tile;
+    tile.results = NULL;
     for (size_t at = 0; at < n; at += TILE) {
         const size_t length = n - at < TILE ? n - at : TILE;
         const real *const targets = reading(&plan->targets, first + at, length, tile.targets);
@@ -226,7 +227,8 @@ static __attribute__((noinline)) void tile_outputs(const struct fghm_plan *plan,
                                                    struct fghm_span *span) {
     const struct fghm_array *const arrays[] = {&plan->element_loss, &plan->gradient,
                                                &plan->hessian};
-    real *const buffers[] = {tile->element_loss, tile->gradient, tile->hessian};
+    real *const buffers[] = {tile->results->element_loss, tile->results->gradient,
+                             tile->results->hessian};
     void **const outputs[] = {&span->element_loss, &span->gradient, &span->hessian};
     for (int i = 0; i < 3; i++) {
         const bool direct = in_place && arrays[i]->direct;
@@ -351,16 +353,15 @@ softmax_load(const struct fghm_plan *plan, size_t first, size_t n, struct softma
         tile->weights[k] = column >= 0 ? (real)(factors[0] * weight) : 0;
         tile->ignored[k] = column < 0;
     }
-    const bool derivatives = plan->gradient.data != NULL || plan->hessian.data != NULL;
-    return (struct fghm_span){
-        .n = n,
-        .logits = tile->logits,
-        .targets = tile->targets,
-        .weights = tile->weights,
-        .element_loss = plan->element_loss.data == NULL ? NULL : tile->element_loss,
-        .gradient = derivatives ? tile->gradient : NULL,
-        .hessian = plan->hessian.data == NULL ? NULL : tile->hessian,
-    };
+    struct fghm_span span = {
+        .n = n, .logits = tile->logits, .targets = tile->targets, .weights = tile->weights};
+    if (tile->results != NULL) {
+        const bool derivatives = plan->gradient.data != NULL || plan->hessian.data != NULL;
+        span.element_loss = plan->element_loss.data == NULL ? NULL : tile->results->element_loss;
+        span.gradient = derivatives ? tile->results->gradient : NULL;
+        span.hessian = plan->hessian.data == NULL ? NULL : tile->results->hessian;
+    }
+    return span;
 }
 
 /* Brings the results of samples to the caller. */
@@ -374,8 +375,8 @@ static inline void softmax_store(const struct fghm_plan *plan,
         for (size_t k = 0; k < SOFTMAX_TILE; k++) {
             tile->weights[k] = k < span->n ? (real)(factor * (double)tile->weights[k]) : 0;
         }
-        softmax_spread(plan, constants, first, span->n, samples, tile->gradient, span->hessian,
-                       tile->weights);
+        softmax_spread(plan, constants, first, span->n, samples, tile->results->gradient,
+                       span->hessian, tile->weights);
     }
 }
 
@@ -399,7 +400,9 @@ static __attribute__((noinline)) void focal_softmax_tile(const struct fghm_focal
 
 static void focal_batch(const struct fghm_focal_plan *plan, size_t first, size_t n,
                         struct fghm_part *part) {
+    struct tile_results results;
     struct tile tile;
+    tile.results = &results;
     struct fghm_sum sums[2] = {{{0}, {0}}, {{0}, {0}}};
     size_t length;
     const bool direct = is_direct(&plan->batch) && !plan->split && !(plan->star > 0);
@@ -459,6 +462,7 @@ static inline size_t ghm_tile_length(const struct fghm_plan *plan) {
 static void ghm_count_batch(const struct fghm_ghm_plan *plan, size_t first, size_t n,
                             uint64_t *counts, uint64_t *valid, struct fghm_part *part) {
     struct tile tile;
+    tile.results = NULL;
     struct softmax_samples samples;
     const size_t most = ghm_tile_length(&plan->batch);
     for (size_t at = 0; at < n; at += most) {
@@ -501,7 +505,9 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
     const struct fghm_plan *const batch = &plan->batch;
     /* What softmax_store has to know: no floor, no mode. */
     const struct fghm_focal_constants constants = {.hessian_floor = -DBL_MAX};
+    struct tile_results results;
     struct tile tile;
+    tile.results = &results;
     struct fghm_sum sum = {{0}, {0}};
     struct softmax_samples samples;
     const size_t most = ghm_tile_length(batch);
@@ -510,7 +516,7 @@ static void ghm_apply_batch(const struct fghm_ghm_plan *plan, size_t first, size
         struct fghm_span span = ghm_load(batch, first + at, length, &samples, &tile, part);
         if (batch->harmonizing_weight.data != NULL) {
             /* In room that the losses need later. */
-            real *const weights = tile.element_loss;
+            real *const weights = results.element_loss;
             ghm_weigh(plan->mu > 0 ? REGRESSION : CLASSIFICATION, plan->bins,
                       plan->harmonizing_weights, &span, weights);
             store(&batch->harmonizing_weight, first + at, length, weights);

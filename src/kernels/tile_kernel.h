@@ -197,15 +197,20 @@ static inline void written(const struct fghm_array *array, size_t first, size_t 
 
 /* Tiles ---------------------------------------------------------------------- */
 
+/* Where results go that cannot go to the caller's memory at once. */
+struct tile_results {
+    real element_loss[TILE];
+    real gradient[TILE];
+    real hessian[TILE];
+};
+
 struct tile {
     real logits[TILE];
     real targets[TILE];
     real weights[TILE];
-    real element_loss[TILE];
-    real gradient[TILE];
-    real hessian[TILE];
     uint8_t ignored[TILE];
     int32_t columns[TILE + 1];
+    struct tile_results *results; /* NULL where there are none: counting has less stack so */
 };
 
 /* Whether tiles need no arrays of their own. */

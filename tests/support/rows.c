@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "rows.h"
 
-#include <mpfr.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "random.h"
 
 static void skip_row(void **state) {
     const struct row_case *c = *state;
@@ -26,7 +23,8 @@ static char *name_of(const struct row_case *c, const char *test) {
     return name;
 }
 
-int rows_run(const char *name, bool with_scalar, const struct suite_test *tests, size_t count) {
+int rows_run(int argument_count, char **arguments, const char *name, bool with_scalar,
+             const struct suite_test *tests, size_t count) {
     static const struct CMUnitTest blank;
     const struct fghm_row *scalar = &fghm_rows[fghm_row_count - 1];
     size_t rows = with_scalar ? fghm_row_count : fghm_row_count - 1;
@@ -34,8 +32,6 @@ int rows_run(const char *name, bool with_scalar, const struct suite_test *tests,
     struct row_case *c = calloc(cases + 1, sizeof *c);
     struct CMUnitTest *all = calloc(cases * count + 1, sizeof *all);
     int failed;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("%s: FOCALGHM_TEST_SEED=%llu\n", name, (unsigned long long)random_run_seed());
     assert_non_null(c);
     assert_non_null(all);
     for (size_t i = 0; i < cases; i++) {
@@ -55,13 +51,12 @@ int rows_run(const char *name, bool with_scalar, const struct suite_test *tests,
         printf("skipped: there is no row but the scalar one\n");
         failed = 0;
     } else {
-        failed = _cmocka_run_group_tests(name, all, n, NULL, NULL);
+        failed = suite_run_cases(argument_count, arguments, name, all, n);
     }
     for (size_t i = 0; i < n; i++) {
         free((void *)(uintptr_t)all[i].name);
     }
     free(all);
     free(c);
-    mpfr_free_cache();
-    return failed != 0 ? 1 : n == 0 ? 77 : 0;
+    return n == 0 ? 77 : failed;
 }

@@ -20,6 +20,7 @@ struct row_case {
 /* Runs each test for every row, or for every one but the scalar row, and for both types,
  * *state a const struct row_case; a row that this processor cannot run is skipped.  Returns what
  * main returns. */
-int rows_run(const char *name, bool with_scalar, const struct suite_test *tests, size_t count);
+int rows_run(int argument_count, char **arguments, const char *name, bool with_scalar,
+             const struct suite_test *tests, size_t count);
 
 #endif

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "suite.h"
 
+#include <fnmatch.h>
 #include <focalghm/focalghm.h>
 #include <mpfr.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "combinations.h"
+#include "dispatch.h"
 #include "dtype.h"
 #include "random.h"
 #include "report.h"
@@ -24,6 +27,15 @@ static int is_isa_name(const char *name) {
     return 0;
 }
 
+static int is_usable(const char *name) {
+    for (size_t i = 0; i < fghm_row_count; i++) {
+        if (strcmp(name, fghm_rows[i].name) == 0) {
+            return fghm_rows[i].usable();
+        }
+    }
+    return 0;
+}
+
 /* 0 if the tests may run, else what main returns. */
 static int check_isa(void) {
     const char *wanted = getenv("FOCALGHM_ISA");
@@ -34,12 +46,17 @@ static int check_isa(void) {
         printf("FOCALGHM_ISA=%s is not an instruction set\n", wanted);
         return 1;
     }
-    if (strcmp(wanted, fghm_isa_name()) != 0) {
-        printf("skipped: FOCALGHM_ISA=%s cannot be used here, the library chose %s\n", wanted,
-               fghm_isa_name());
-        return SKIPPED;
+    if (strcmp(wanted, fghm_isa_name()) == 0) {
+        return 0;
     }
-    return 0;
+    if (is_usable(wanted)) {
+        printf("FOCALGHM_ISA=%s can be used here, but the library chose %s\n", wanted,
+               fghm_isa_name());
+        return 1;
+    }
+    printf("skipped: FOCALGHM_ISA=%s cannot be used here, the library chose %s\n", wanted,
+           fghm_isa_name());
+    return SKIPPED;
 }
 
 /* One cmocka test for each element type, or one for all. */
@@ -49,7 +66,6 @@ static size_t expand(const struct suite_test *test, struct CMUnitTest *out) {
         out[0] = blank;
         out[0].name = test->name;
         out[0].test_func = test->run;
-        out[0].setup_func = report_start;
         return 1;
     }
     for (size_t i = 0; i < DTYPE_COUNT; i++) {
@@ -60,40 +76,96 @@ static size_t expand(const struct suite_test *test, struct CMUnitTest *out) {
         out[i] = blank;
         out[i].name = name;
         out[i].test_func = test->run;
-        out[i].setup_func = report_start;
         out[i].initial_state = (void *)(uintptr_t)&dtypes[i];
     }
     return DTYPE_COUNT;
 }
 
-static int run_expanded(const char *name, const struct suite_test *tests, size_t count) {
-    struct CMUnitTest *all = calloc(count * DTYPE_COUNT, sizeof *all);
+static int start_case(void **state) {
+    combinations_forget();
+    return report_start(state);
+}
+
+static int end_case(void **state) {
+    (void)state;
+    combinations_tell();
+    return 0;
+}
+
+/* The cases that an argument names.  0 if an argument names none. */
+static int choose(int argument_count, char **arguments, const struct CMUnitTest *cases,
+                  size_t count, struct CMUnitTest *chosen, size_t *chosen_count) {
+    int *const wanted = calloc(count + 1, sizeof *wanted);
+    int good = 1;
+    assert_non_null(wanted);
+    for (int a = 1; a < argument_count; a++) {
+        size_t matches = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (fnmatch(arguments[a], cases[i].name, 0) == 0) {
+                wanted[i] = 1;
+                matches++;
+            }
+        }
+        if (matches == 0) {
+            printf("there is no case %s\n", arguments[a]);
+            good = 0;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (wanted[i] || argument_count < 2) {
+            struct CMUnitTest *const to = &chosen[(*chosen_count)++];
+            *to = cases[i];
+            to->setup_func = start_case;
+            to->teardown_func = end_case;
+        }
+    }
+    free(wanted);
+    return good;
+}
+
+int suite_run_cases(int argument_count, char **arguments, const char *name,
+                    const struct CMUnitTest *cases, size_t count) {
+    struct CMUnitTest *chosen;
+    size_t chosen_count = 0;
+    int failed = 1;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argument_count > 1 && strcmp(arguments[1], "--list") == 0) {
+        for (size_t i = 0; i < count; i++) {
+            puts(cases[i].name);
+        }
+        return 0;
+    }
+    printf("%s: isa %s, FOCALGHM_TEST_SEED=%llu\n", name, fghm_isa_name(),
+           (unsigned long long)random_run_seed());
+    chosen = calloc(count + 1, sizeof *chosen);
+    assert_non_null(chosen);
+    if (choose(argument_count, arguments, cases, count, chosen, &chosen_count)) {
+        failed = _cmocka_run_group_tests(name, chosen, chosen_count, NULL, NULL);
+    }
+    free(chosen);
+    mpfr_free_cache();
+    return failed == 0 ? 0 : 1; /* the count itself could be 77 */
+}
+
+int suite_run(int argument_count, char **arguments, const char *name,
+              const struct suite_test *tests, size_t count) {
+    struct CMUnitTest *all;
     size_t n = 0;
-    int failed;
+    int verdict = check_isa();
+    if (verdict != 0) {
+        return verdict;
+    }
+    all = calloc(count * DTYPE_COUNT, sizeof *all);
     assert_non_null(all);
     for (size_t i = 0; i < count; i++) {
         n += expand(&tests[i], &all[n]);
     }
-    failed = _cmocka_run_group_tests(name, all, n, NULL, NULL);
+    verdict = suite_run_cases(argument_count, arguments, name, all, n);
     for (size_t i = 0; i < n; i++) {
         if (all[i].initial_state != NULL) {
             free((void *)(uintptr_t)all[i].name);
         }
     }
     free(all);
-    return failed;
-}
-
-int suite_run(const char *name, const struct suite_test *tests, size_t count) {
-    int verdict, failed;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("%s: isa %s, FOCALGHM_TEST_SEED=%llu\n", name, fghm_isa_name(),
-           (unsigned long long)random_run_seed());
-    verdict = check_isa();
-    if (verdict != 0) {
-        return verdict;
-    }
-    failed = run_expanded(name, tests, count);
-    mpfr_free_cache();
-    return failed == 0 ? 0 : 1; /* the count itself could be 77 */
+    return verdict;
 }
