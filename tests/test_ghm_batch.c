@@ -1448,7 +1448,6 @@ static void infinite_logits(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
-<<<<<<< HEAD
 /* -------------------------------------------------------------------------
  * As many histograms as there can be, with two samples each. */
 
@@ -1487,10 +1486,7 @@ static void most_histograms_come_to_an_end(void **state) {
     free(targets);
 }
 
-int main(void) {
-=======
 int main(int argument_count, char **arguments) {
->>>>>>> runner
     const struct suite_test tests[] = {
         {"combinations_match_the_model", combinations_match_the_model, 0},
         {"classes_apart_are_classes_alone", classes_apart_are_classes_alone, 0},
