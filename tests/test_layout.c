@@ -36,6 +36,6 @@ static const struct suite_test tests[] = {
     {"initializers_agree_in_every_byte", initializers_agree_in_every_byte, 0},
 };
 
-int main(void) {
-    return suite_run("layout", tests, SUITE_COUNT(tests));
+int main(int argument_count, char **arguments) {
+    return suite_run(argument_count, arguments, "layout", tests, SUITE_COUNT(tests));
 }

@@ -590,7 +590,7 @@ static void many_bins_fit_a_small_thread(void **state) {
     end();
 }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"focal_alone", focal_alone, 0},
         {"focal_with_a_pool", focal_with_a_pool, 0},
@@ -602,5 +602,5 @@ int main(void) {
         printf("skipped: %s\n", skipped);
         return 77;
     }
-    return suite_run("stack", tests, SUITE_COUNT(tests));
+    return suite_run(argument_count, arguments, "stack", tests, SUITE_COUNT(tests));
 }
