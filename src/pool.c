@@ -62,7 +62,7 @@
  * system calls. */
 #define WAKES_EACH 2
 
-/* The deepest call needs 192 KiB (focalghm.h); glibc takes the thread-local data of the
+/* The deepest call needs 120 KiB (focalghm.h); glibc takes the thread-local data of the
  * program and all of its libraries out of the stack, which are 200 KiB in some. */
 #define STACK_BYTES ((size_t)512 * 1024)
 

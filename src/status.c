@@ -25,7 +25,9 @@ static const struct text statuses[] = {
     {FGHM_ERROR_SIZE, "more elements or classes than can be addressed"},
     {FGHM_ERROR_DTYPE, "this array cannot have this data type"},
     {FGHM_ERROR_LAYOUT, "this array cannot have this layout, or has strides that it does not use"},
-    {FGHM_ERROR_STRIDE, "strides leave the address space or make an output meet itself"},
+    {FGHM_ERROR_STRIDE,
+     "strides leave the address space, make an output meet itself, or step along classes that an "
+     "array of samples does not have"},
     {FGHM_ERROR_ALIASING, "an output overlaps another array"},
     {FGHM_ERROR_COMBINATION, "two settings do not go together"},
     {FGHM_ERROR_KIND, "the handle is of the other kind"},

@@ -52,10 +52,10 @@
  * one whatever their maker had (pool.h).
  *
  * **Stack and memory.**  A call uses at most 64 KiB of the stack; GHM with more than 256 bins, at
- * most 192 KiB.  The same goes for each task of a pool.  Handles and pools are allocated when they
- * are made, set or loaded.  Computing allocates nothing, but for fghm_ghm_density_f32 and
- * fghm_ghm_density_f64, which sort, and for GHM with more than 256 bins or with many histograms,
- * which needs room for counts.
+ * most 120 KiB, so that it fits a thread of 128 KiB.  The same goes for each task of a pool.
+ * Handles and pools are allocated when they are made, set or loaded.  Computing allocates nothing,
+ * but for fghm_ghm_density_f32 and fghm_ghm_density_f64, which sort, and for GHM with more than 256
+ * bins or with many histograms, which needs room for counts.
  *
  * **The same bits.**  A result is a function of the shape of the batch, its class axis, the values
  * and the settings.  It does not depend on strides and alignment, on the storage type of values

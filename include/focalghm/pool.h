@@ -81,9 +81,10 @@ typedef void (*fghm_task)(void *context, size_t index);
  * them one after the other.  What a task wrote must be visible to the calling thread when
  * the function returns; ending a parallel region, joining a thread, or a mutex sees to that.
  *
- * The tasks use up to 192 KiB of the stack of the thread that runs them, and expect the
- * default floating-point environment there.  They take no lock and wait for nothing.  The
- * function must not leave by longjmp or by a C++ exception.
+ * The tasks use up to 64 KiB of the stack of the thread that runs them, those of GHM with more
+ * than 256 bins up to 120 KiB, and expect the default floating-point environment there.  They
+ * take no lock and wait for nothing.  The function must not leave by longjmp or by a C++
+ * exception.
  *
  * @param user     the pointer that was given to fghm_pool_create_from()
  * @param tasks    how many tasks there are, at least 2; it depends on the number of elements
