@@ -19,7 +19,7 @@ root=$build/root
 libraries=$root/usr/lib/$triplet
 if ! test -f "$build/root.complete"; then
     packages="libcmocka-dev libcmocka0 libjansson-dev libjansson4
-        libmpfr-dev libmpfr6 libgmp-dev libgmp10 libc6 libgcc-s1"
+        libmpfr-dev libmpfr6 libgmp-dev libgmp10 libgomp1 libc6 libgcc-s1"
     arm64_apt() {
         apt-get -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 \
             -o APT::Sandbox::User="$(id -un)" -o Dir::State::Lists="$build/apt/lists" \
