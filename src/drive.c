@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "drive.h"
 
-#include <float.h>
 #include <stdint.h>
 
 #include "check.h"
@@ -40,15 +39,6 @@ fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size, cons
         }
     }
     return FGHM_OK;
-}
-
-bool fghm_is_reduction(fghm_reduction reduction) {
-    return reduction == FGHM_REDUCTION_SUM || reduction == FGHM_REDUCTION_MEAN ||
-           reduction == FGHM_REDUCTION_NORMALIZER;
-}
-
-bool fghm_is_normalizer(double normalizer) {
-    return normalizer >= (double)FLT_MIN && normalizer <= (double)FLT_MAX;
 }
 
 double fghm_divisor_of(fghm_reduction reduction, double normalizer, uint64_t count) {

@@ -22,10 +22,6 @@
  * NULL. */
 fghm_status fghm_check_span(const struct fghm_span *span, size_t real_size, const double *loss);
 
-/* Whether `reduction` and `normalizer` are ones. */
-bool fghm_is_reduction(fghm_reduction reduction);
-bool fghm_is_normalizer(double normalizer);
-
 /* D, for a mean over `count` elements. */
 double fghm_divisor_of(fghm_reduction reduction, double normalizer, uint64_t count);
 
