@@ -8,50 +8,113 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "reduction.h"
+#include "settings.h"
 
-/* Numbers from least to most, and 0 where it means "off". */
-struct range {
-    double least, most;
-    bool or_zero;
-};
-
-/* Within these a float keeps all promises: products of the factors, and of what gamma makes of
- * a small probability, stay far from the ends of its range. */
-static const struct range gamma_range = {0, 64, false};
-static const struct range alpha_range = {0x1p-40, 1, true};
-static const struct range loss_weight_range = {0x1p-40, 0x1p40, true};
-static const struct range normalizer_range = {0x1p-40, 0x1p60, false};
-static const struct range hessian_floor_range = {0x1p-60, 0x1p60, true};
+/* Within these ranges a float keeps all promises: products of the factors, and of what gamma makes
+ * of a small probability, stay far from the ends of its range. */
+#define GAMMA_MOST 64
+#define FACTOR_LEAST 0x1p-40
+#define FACTOR_MOST 0x1p40
 
 /* Below this gamma the loss of focal-star, log(2) / gamma where it is least, is too large. */
 static const double star_gamma_least = 0x1p-10;
 
-static bool is_within(const struct range *range, double number) {
-    return (range->or_zero && number == 0) || (number >= range->least && number <= range->most);
+/* A handle is not saved, so that its settings have no numbers. */
+static const struct fghm_setting rows[] = {
+    {.field = FGHM_FIELD_GAMMA,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, gamma),
+     .least = 0,
+     .most = GAMMA_MOST,
+     .initial = 2},
+    {.field = FGHM_FIELD_NEGATIVE_GAMMA,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, negative_gamma),
+     .least = 0,
+     .most = GAMMA_MOST,
+     .initial = 0},
+    {.field = FGHM_FIELD_ALPHA,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, alpha),
+     .least = FACTOR_LEAST,
+     .most = 1,
+     .or_zero = true,
+     .initial = FGHM_ALPHA_DEFAULT},
+    {.field = FGHM_FIELD_LOSS_WEIGHT,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, loss_weight),
+     .least = FACTOR_LEAST,
+     .most = FACTOR_MOST,
+     .or_zero = true,
+     .initial = 1},
+    {.field = FGHM_FIELD_REDUCTION,
+     .type = FGHM_SETTING_INT32,
+     .offset = offsetof(struct fghm_focal, reduction),
+     .least = FGHM_REDUCTION_SUM,
+     .most = FGHM_REDUCTION_LAST,
+     .initial = FGHM_REDUCTION_MEAN},
+    {.field = FGHM_FIELD_NORMALIZER,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, normalizer),
+     .least = FACTOR_LEAST,
+     .most = 0x1p60,
+     .initial = 1},
+    {.field = FGHM_FIELD_RULE,
+     .type = FGHM_SETTING_INT32,
+     .offset = offsetof(struct fghm_focal, rule),
+     .least = FGHM_FOCAL_RULE_LINEAR,
+     .most = FGHM_FOCAL_RULE_STAR,
+     .initial = FGHM_FOCAL_RULE_LINEAR},
+    {.field = FGHM_FIELD_HESSIAN_MODE,
+     .type = FGHM_SETTING_INT32,
+     .offset = offsetof(struct fghm_focal, hessian_mode),
+     .least = FGHM_HESSIAN_EXACT,
+     .most = FGHM_HESSIAN_GAUSS_NEWTON,
+     .initial = FGHM_HESSIAN_EXACT},
+    {.field = FGHM_FIELD_HESSIAN_FLOOR,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, hessian_floor),
+     .least = 0x1p-60,
+     .most = 0x1p60,
+     .or_zero = true,
+     .initial = 1e-16},
+};
+
+static const struct fghm_settings settings = {rows, sizeof rows / sizeof rows[0]};
+
+static fghm_status set_double(fghm_focal *focal, fghm_field field, double value) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    return fghm_setting_set_double(fghm_setting_of(&settings, field), value, false, focal);
 }
 
-/* What every setter of a number does. */
-static fghm_status set_number(const struct range *range, double number, double *setting) {
-    FGHM_REQUIRE(is_within(range, number), FGHM_ERROR_RANGE);
-    *setting = number;
+static fghm_status set_int32(fghm_focal *focal, fghm_field field, int32_t value) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    return fghm_setting_set_int32(fghm_setting_of(&settings, field), value, false, focal);
+}
+
+static fghm_status get_double(const fghm_focal *focal, fghm_field field, double *value) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(value != NULL, FGHM_ERROR_NULL_POINTER);
+    *value = fghm_setting_double(fghm_setting_of(&settings, field), focal);
     return FGHM_OK;
 }
+
+static fghm_status get_int32(const fghm_focal *focal, fghm_field field, int32_t *value) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(value != NULL, FGHM_ERROR_NULL_POINTER);
+    *value = fghm_setting_int32(fghm_setting_of(&settings, field), focal);
+    return FGHM_OK;
+}
+
+/* The handle --------------------------------------------------------------------- */
 
 fghm_status fghm_focal_create(fghm_focal **focal) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     fghm_focal *const made = malloc(sizeof *made);
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
-    *made = (fghm_focal){
-        .gamma = 2,
-        .alpha = FGHM_ALPHA_DEFAULT,
-        .alpha_enabled = true,
-        .loss_weight = 1,
-        .reduction = FGHM_REDUCTION_MEAN,
-        .normalizer = 1,
-        .rule = FGHM_FOCAL_RULE_LINEAR,
-        .hessian_mode = FGHM_HESSIAN_EXACT,
-        .hessian_floor = 1e-16,
-    };
+    *made = (fghm_focal){.alpha_enabled = true, .negative_gamma_set = false};
+    fghm_settings_init(&settings, made);
     *focal = made;
     return FGHM_OK;
 }
@@ -85,23 +148,12 @@ fghm_status fghm_focal_check_rule(const fghm_focal *focal) {
     return FGHM_OK;
 }
 
-fghm_status fghm_focal_set_gamma(fghm_focal *focal, double gamma) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    return set_number(&gamma_range, gamma, &focal->gamma);
-}
-
-fghm_status fghm_focal_get_gamma(const fghm_focal *focal, double *gamma) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(gamma != NULL, FGHM_ERROR_NULL_POINTER);
-    *gamma = focal->gamma;
-    return FGHM_OK;
-}
+/* Settings that can be unset ------------------------------------------------------- */
 
 fghm_status fghm_focal_set_negative_gamma(fghm_focal *focal, double gamma) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    const fghm_status status = set_number(&gamma_range, gamma, &focal->negative_gamma);
-    focal->negative_gamma_set = focal->negative_gamma_set || status == FGHM_OK;
-    return status;
+    FGHM_TRY(set_double(focal, FGHM_FIELD_NEGATIVE_GAMMA, gamma));
+    focal->negative_gamma_set = true;
+    return FGHM_OK;
 }
 
 fghm_status fghm_focal_clear_negative_gamma(fghm_focal *focal) {
@@ -120,10 +172,9 @@ fghm_status fghm_focal_get_negative_gamma(const fghm_focal *focal, double *gamma
 }
 
 fghm_status fghm_focal_set_alpha(fghm_focal *focal, double alpha) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    const fghm_status status = set_number(&alpha_range, alpha, &focal->alpha);
-    focal->alpha_enabled = focal->alpha_enabled || status == FGHM_OK;
-    return status;
+    FGHM_TRY(set_double(focal, FGHM_FIELD_ALPHA, alpha));
+    focal->alpha_enabled = true;
+    return FGHM_OK;
 }
 
 fghm_status fghm_focal_clear_alpha(fghm_focal *focal) {
@@ -141,81 +192,60 @@ fghm_status fghm_focal_get_alpha(const fghm_focal *focal, double *alpha, int32_t
     return FGHM_OK;
 }
 
+/* Settings ------------------------------------------------------------------------- */
+
+fghm_status fghm_focal_set_gamma(fghm_focal *focal, double gamma) {
+    return set_double(focal, FGHM_FIELD_GAMMA, gamma);
+}
+
+fghm_status fghm_focal_get_gamma(const fghm_focal *focal, double *gamma) {
+    return get_double(focal, FGHM_FIELD_GAMMA, gamma);
+}
+
 fghm_status fghm_focal_set_reduction(fghm_focal *focal, fghm_reduction reduction) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(reduction >= FGHM_REDUCTION_SUM && reduction <= FGHM_REDUCTION_MEAN_VALID,
-                 FGHM_ERROR_CONSTANT);
-    focal->reduction = reduction;
-    return FGHM_OK;
+    return set_int32(focal, FGHM_FIELD_REDUCTION, reduction);
 }
 
 fghm_status fghm_focal_get_reduction(const fghm_focal *focal, fghm_reduction *reduction) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(reduction != NULL, FGHM_ERROR_NULL_POINTER);
-    *reduction = focal->reduction;
-    return FGHM_OK;
+    return get_int32(focal, FGHM_FIELD_REDUCTION, reduction);
 }
 
 fghm_status fghm_focal_set_normalizer(fghm_focal *focal, double normalizer) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    return set_number(&normalizer_range, normalizer, &focal->normalizer);
+    return set_double(focal, FGHM_FIELD_NORMALIZER, normalizer);
 }
 
 fghm_status fghm_focal_get_normalizer(const fghm_focal *focal, double *normalizer) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(normalizer != NULL, FGHM_ERROR_NULL_POINTER);
-    *normalizer = focal->normalizer;
-    return FGHM_OK;
+    return get_double(focal, FGHM_FIELD_NORMALIZER, normalizer);
 }
 
 fghm_status fghm_focal_set_loss_weight(fghm_focal *focal, double loss_weight) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    return set_number(&loss_weight_range, loss_weight, &focal->loss_weight);
+    return set_double(focal, FGHM_FIELD_LOSS_WEIGHT, loss_weight);
 }
 
 fghm_status fghm_focal_get_loss_weight(const fghm_focal *focal, double *loss_weight) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(loss_weight != NULL, FGHM_ERROR_NULL_POINTER);
-    *loss_weight = focal->loss_weight;
-    return FGHM_OK;
+    return get_double(focal, FGHM_FIELD_LOSS_WEIGHT, loss_weight);
 }
 
 fghm_status fghm_focal_set_rule(fghm_focal *focal, fghm_focal_rule rule) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(rule >= 0 && rule <= FGHM_FOCAL_RULE_STAR, FGHM_ERROR_CONSTANT);
-    focal->rule = rule;
-    return FGHM_OK;
+    return set_int32(focal, FGHM_FIELD_RULE, rule);
 }
 
 fghm_status fghm_focal_get_rule(const fghm_focal *focal, fghm_focal_rule *rule) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(rule != NULL, FGHM_ERROR_NULL_POINTER);
-    *rule = focal->rule;
-    return FGHM_OK;
+    return get_int32(focal, FGHM_FIELD_RULE, rule);
 }
 
 fghm_status fghm_focal_set_hessian_mode(fghm_focal *focal, fghm_hessian_mode mode) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(mode >= 0 && mode <= FGHM_HESSIAN_GAUSS_NEWTON, FGHM_ERROR_CONSTANT);
-    focal->hessian_mode = mode;
-    return FGHM_OK;
+    return set_int32(focal, FGHM_FIELD_HESSIAN_MODE, mode);
 }
 
 fghm_status fghm_focal_get_hessian_mode(const fghm_focal *focal, fghm_hessian_mode *mode) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(mode != NULL, FGHM_ERROR_NULL_POINTER);
-    *mode = focal->hessian_mode;
-    return FGHM_OK;
+    return get_int32(focal, FGHM_FIELD_HESSIAN_MODE, mode);
 }
 
 fghm_status fghm_focal_set_hessian_floor(fghm_focal *focal, double floor) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    return set_number(&hessian_floor_range, floor, &focal->hessian_floor);
+    return set_double(focal, FGHM_FIELD_HESSIAN_FLOOR, floor);
 }
 
 fghm_status fghm_focal_get_hessian_floor(const fghm_focal *focal, double *floor) {
-    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_REQUIRE(floor != NULL, FGHM_ERROR_NULL_POINTER);
-    *floor = focal->hessian_floor;
-    return FGHM_OK;
+    return get_double(focal, FGHM_FIELD_HESSIAN_FLOOR, floor);
 }

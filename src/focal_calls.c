@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything that computes a focal loss: over a batch, and over contiguous elements. */
+/* Everything that computes a focal loss.  Whatever the arrays of a call are, it goes one way: a
+ * plan of them, what has to be counted before, the losses, the walk, and the parts of it as one
+ * result. */
+#include "focal_calls.h"
+
 #include <float.h>
 #include <stdbool.h>
 
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
-#include "focal_handle.h"
-#include "kernels/double_sum.h"
 #include "plan.h"
+#include "reduction.h"
 
 static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double gamma) {
     static const struct {
@@ -38,8 +41,6 @@ static struct fghm_focal_constants constants_of(const fghm_focal *focal, double 
     };
 }
 
-/* Batches --------------------------------------------------------------------- */
-
 static const struct fghm_batch_limits limits = {
     .softmax = true,
     .probability = true,
@@ -59,10 +60,7 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
     const bool two_gammas = fghm_focal_has_two_gammas(focal);
     const bool softmax = batch->activation == FGHM_SOFTMAX;
     const bool alpha_set = focal->alpha_enabled && focal->alpha != FGHM_ALPHA_DEFAULT;
-    const struct {
-        bool there;
-        fghm_field field, other;
-    } conflicts[] = {
+    const struct fghm_conflict conflicts[] = {
         {!plain && two_gammas, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE},
         {fghm_focal_check_rule(focal) != FGHM_OK, FGHM_FIELD_GAMMA, FGHM_FIELD_RULE},
         {!plain && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION, FGHM_FIELD_RULE},
@@ -74,22 +72,22 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
          FGHM_FIELD_ACTIVATION},
         {softmax && two_gammas, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_ACTIVATION},
     };
-    for (size_t i = 0; i < sizeof conflicts / sizeof conflicts[0]; i++) {
-        if (conflicts[i].there) {
-            return fghm_fail_both(report, FGHM_ERROR_COMBINATION, conflicts[i].field,
-                                  conflicts[i].other);
-        }
-    }
-    return FGHM_OK;
+    return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
+}
+
+/* Whether targets are 0 or 1 for certain. */
+static bool has_hard_targets(const struct fghm_arrays *arrays) {
+    return arrays != NULL && arrays->labels && arrays->scores.data == NULL &&
+           arrays->label_smoothing == 0;
 }
 
 /* See struct fghm_focal_plan.  Targets that are 0 or 1 for certain need no split. */
-static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kernels,
-                        bool probability, double divisor, struct fghm_focal_plan *plan) {
-    const bool hard =
-        plan->batch.labels && plan->batch.scores.data == NULL && plan->batch.label_smoothing == 0;
-    const bool split =
-        fghm_focal_has_two_gammas(focal) || (focal->rule == FGHM_FOCAL_RULE_SPLIT && !hard);
+static void plan_losses(const fghm_focal *focal, bool probability, double divisor,
+                        struct fghm_focal_plan *plan) {
+    const struct fghm_arrays *const arrays = plan->batch.arrays;
+    const struct fghm_kernels *const kernels = plan->kernels;
+    const bool split = fghm_focal_has_two_gammas(focal) ||
+                       (focal->rule == FGHM_FOCAL_RULE_SPLIT && !has_hard_targets(arrays));
     plan->probability = probability;
     plan->split = split && !plan->batch.softmax;
     plan->star = 0;
@@ -100,7 +98,7 @@ static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kern
         plan->constants.absolute = false;
         plan->constants.hessian_floor = -DBL_MAX;
     }
-    if (plan->batch.class_alpha != NULL || plan->batch.softmax) {
+    if (plan->batch.softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
         plan->constants.positive = plan->constants.negative = focal->loss_weight;
     }
     plan->negative_constants = plan->constants;
@@ -120,133 +118,103 @@ static void plan_losses(const fghm_focal *focal, const struct fghm_kernels *kern
 }
 
 /* One call, and what its segments bring back. */
-struct batch_call {
-    const struct fghm_kernels *kernels;
+struct focal_call {
+    const struct fghm_walk *walk;
     struct fghm_focal_plan plan;
+    double divisor;
     struct fghm_part parts[FGHM_SEGMENTS_MAX];
 };
 
-static void batch_segment(void *context, size_t segment, size_t first, size_t n) {
-    struct batch_call *const call = context;
+static void segment_work(void *context, size_t segment, size_t first, size_t n) {
+    struct focal_call *const call = context;
     call->parts[segment] = (struct fghm_part){0};
-    call->kernels->focal_batch(&call->plan, first, n, &call->parts[segment]);
+    call->walk->focal(&call->plan, first, n, &call->parts[segment]);
 }
+
+/* Computes a plan that has been made; *all is what has been counted, added up and found.  After an
+ * error nothing has been computed. */
+static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, bool probability,
+                           struct focal_call *call, struct fghm_part *all,
+                           struct fghm_report *report) {
+    struct fghm_plan *const plan = &call->plan.batch;
+    const struct fghm_row *const row = fghm_row();
+    call->plan.kernels = plan->is_double ? row->f64 : row->f32;
+    call->walk = fghm_walk_of(call->plan.kernels->real_size);
+    plan->star = focal->rule == FGHM_FOCAL_RULE_STAR;
+
+    const struct fghm_reduction_needs needs = fghm_reduction_needs(focal->reduction, plan);
+    const bool counted = needs.targets || (plan->arrays != NULL && plan->arrays->labels);
+    struct fghm_part counts;
+    FGHM_TRY(fghm_plan_survey(pool, call->plan.kernels, plan, needs.targets, needs.weights, &counts,
+                              report));
+    FGHM_TRY(fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, &counts,
+                                    &call->divisor, report));
+    plan_losses(focal, probability, call->divisor, &call->plan);
+    const size_t segments = fghm_plan_drive(pool, plan, segment_work, call);
+    *all = fghm_merge_parts(call->parts, segments);
+    if (counted) {
+        all->targets = counts.targets;
+        all->ignored = counts.ignored;
+    }
+    if (counts.bad == FGHM_BAD_SCORE) {
+        /* On the walk it is the target of an element. */
+        all->bad = counts.bad;
+        all->offender = counts.offender;
+    }
+    return FGHM_OK;
+}
+
+/* Batches --------------------------------------------------------------------- */
 
 static bool has_array(const fghm_batch *batch) {
     return batch->element_loss.data != NULL || batch->gradient.data != NULL ||
            batch->hessian.data != NULL;
 }
 
-/* Brings the numbers of the result back in *value. */
-static fghm_status batch_compute(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
-                                 const fghm_result *result, fghm_result *value,
-                                 struct fghm_report *report) {
-    struct batch_call call;
-    struct fghm_plan *const plan = &call.plan.batch;
+fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
+                                     const fghm_batch *batch, const fghm_result *result,
+                                     const double *loss, fghm_result *value,
+                                     struct fghm_report *report) {
+    struct focal_call call;
+    struct fghm_arrays arrays;
+    struct fghm_part all;
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    FGHM_TRY(fghm_plan_make(batch, &limits, false, result, plan, report));
-    FGHM_REQUIRE(result != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
+    FGHM_TRY(
+        fghm_plan_make(batch, &limits, false, result, loss, &call.plan.batch, &arrays, report));
+    FGHM_REQUIRE(result != NULL || loss != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
     FGHM_TRY(check_form(focal, batch, report));
-    plan->star = focal->rule == FGHM_FOCAL_RULE_STAR;
-
-    const struct fghm_row *const row = fghm_row();
-    call.kernels = fghm_plan_is_double(plan) ? row->f64 : row->f32;
-    struct fghm_part before;
-    bool counted;
-    const bool ignores = plan->ignoring || plan->nan_ignored;
-    const bool needs_counts = focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES ||
-                              (focal->reduction == FGHM_REDUCTION_MEAN_VALID && ignores);
-    FGHM_TRY(fghm_plan_survey(pool, call.kernels, plan, needs_counts, &before, &counted, report));
-
-    const double divisor = fghm_plan_divisor(plan, focal->reduction, focal->normalizer, &before);
-    plan_losses(focal, call.kernels, batch->activation == FGHM_PROBABILITY, divisor, &call.plan);
-    const size_t segments = fghm_plan_drive(pool, plan, batch_segment, &call);
-    const struct fghm_part all = fghm_merge_parts(call.parts, segments);
-    *value = fghm_result_of(plan, counted ? &before : &all, &all, divisor);
-    /* On the walk a score is the target of an element. */
-    return fghm_part_status(before.bad == FGHM_BAD_SCORE ? &before : &all, report);
+    const bool probability = batch->activation == FGHM_PROBABILITY;
+    FGHM_TRY(compute(focal, pool, probability, &call, &all, report));
+    *value = fghm_result_of(&call.plan.batch, &all, call.divisor);
+    return fghm_part_status(&all, report);
 }
 
 fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
                              fghm_result *result) {
     struct fghm_report report = FGHM_REPORT_NONE;
     fghm_result value = FGHM_RESULT_INIT;
-    const fghm_status status = batch_compute(focal, pool, batch, result, &value, &report);
+    const fghm_status status =
+        fghm_focal_compute_batch(focal, pool, batch, result, NULL, &value, &report);
     return fghm_result_end(result, status, &report, &value);
 }
 
 /* Contiguous elements ---------------------------------------------------------- */
 
-/* One call, and what its segments bring back. */
-struct focal_call {
-    size_t real_size;
-    fghm_focal_kernel *kernel;
-    struct fghm_focal_constants constants;
-    double sums[FGHM_SEGMENTS_MAX];
-    int bad[FGHM_SEGMENTS_MAX];
-};
-
-static void focal_segment(void *context, size_t segment, const struct fghm_span *part) {
-    struct focal_call *const call = context;
-    call->bad[segment] = 0;
-    struct fghm_sum sum;
-    sum_start(&sum, call->real_size);
-    call->kernel(&call->constants, part, &sum, &call->bad[segment]);
-    call->sums[segment] = sum_of_lanes(&sum, call->real_size);
-}
-
-/* Whether the handle asks for what only the walk over batches does. */
-static bool needs_batch(const fghm_focal *focal) {
-    return focal->rule == FGHM_FOCAL_RULE_SPLIT || focal->rule == FGHM_FOCAL_RULE_STAR ||
-           fghm_focal_has_two_gammas(focal) || focal->reduction == FGHM_REDUCTION_MEAN_POSITIVES;
-}
-
-static fghm_status compute_as_batch(const fghm_focal *focal, fghm_pool *pool, fghm_dtype dtype,
-                                    const struct fghm_span *span, double *loss) {
-    const fghm_result asked = FGHM_RESULT_INIT;
-    fghm_result value = FGHM_RESULT_INIT;
-    struct fghm_report report = FGHM_REPORT_NONE;
-    fghm_batch batch = FGHM_BATCH_INIT;
-    batch.ndim = 1;
-    batch.shape[0] = (int64_t)span->n;
-    batch.logits = (fghm_input){.data = span->logits, .dtype = dtype};
-    batch.targets = (fghm_input){.data = span->targets, .dtype = dtype};
-    batch.weights = (fghm_input){.data = span->weights, .dtype = dtype};
-    batch.element_loss = (fghm_output){.data = span->element_loss, .dtype = dtype};
-    batch.gradient = (fghm_output){.data = span->gradient, .dtype = dtype};
-    batch.hessian = (fghm_output){.data = span->hessian, .dtype = dtype};
-    const fghm_status status = batch_compute(focal, pool, &batch, &asked, &value, &report);
-    if (status == FGHM_OK && loss != NULL) {
-        *loss = value.loss;
-    }
-    return status;
-}
-
-static fghm_status focal_compute(const fghm_focal *focal, fghm_pool *pool, fghm_dtype dtype,
-                                 const struct fghm_kernels *kernels, const struct fghm_span *span,
-                                 double *loss) {
+static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool is_double,
+                                  const struct fghm_span *span, double *loss) {
+    struct focal_call call;
+    struct fghm_part all;
+    struct fghm_report report;
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(loss != NULL || span->element_loss != NULL || span->gradient != NULL ||
                      span->hessian != NULL,
                  FGHM_ERROR_NO_OUTPUT);
-    const fghm_status status = fghm_check_span(span, kernels->real_size, loss);
-    FGHM_REQUIRE(status == FGHM_OK, status);
-    if (needs_batch(focal)) {
-        return compute_as_batch(focal, pool, dtype, span, loss);
-    }
-
-    /* Every element is a sample, and valid. */
-    const double divisor = fghm_divisor_of(focal->reduction, focal->normalizer, span->n);
-    struct focal_call call;
-    call.real_size = kernels->real_size;
-    call.kernel = kernel_for(kernels, focal->gamma);
-    call.constants = constants_of(focal, 1 / divisor);
-    const size_t segments = fghm_drive(pool, span, kernels->real_size, focal_segment, &call);
-    for (size_t i = 0; i < segments; i++) {
-        FGHM_REQUIRE(!call.bad[i], FGHM_ERROR_TARGET);
-    }
+    FGHM_TRY(fghm_plan_of_span(span, is_double, loss, &call.plan.batch));
+    FGHM_TRY(fghm_focal_check_rule(focal));
+    FGHM_TRY(compute(focal, pool, false, &call, &all, &report));
+    FGHM_TRY(fghm_part_status(&all, &report));
     if (loss != NULL) {
-        *loss = fghm_sum_segments(call.sums, segments) / divisor;
+        *loss = (all.sum + all.sum_error) / call.divisor;
     }
     return FGHM_OK;
 }
@@ -255,12 +223,12 @@ fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n, c
                            const float *targets, const float *weights, double *loss,
                            float *element_loss, float *gradient, float *hessian) {
     const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
-    return focal_compute(focal, pool, FGHM_F32, fghm_row()->f32, &span, loss);
+    return focal_elements(focal, pool, false, &span, loss);
 }
 
 fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, size_t n, const double *logits,
                            const double *targets, const double *weights, double *loss,
                            double *element_loss, double *gradient, double *hessian) {
     const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
-    return focal_compute(focal, pool, FGHM_F64, fghm_row()->f64, &span, loss);
+    return focal_elements(focal, pool, true, &span, loss);
 }

@@ -3,26 +3,7 @@
 #include <stdbool.h>
 
 #include "check.h"
-#include "focal_handle.h"
-#include "range.h"
-
-/* The batch knows nothing of `loss`, which has to be somewhere else than its arrays. */
-static bool is_apart(const double *loss, const fghm_batch *batch, size_t real_size) {
-    const size_t samples = (size_t)batch->shape[0] * real_size;
-    const size_t elements = samples * (size_t)batch->shape[1];
-    const struct fghm_range arrays[] = {
-        fghm_range_of(batch->logits.data, elements),
-        fghm_range_of(batch->targets.data, (size_t)batch->shape[0] * sizeof(int64_t)),
-        fghm_range_of(batch->weights.data, samples),
-        fghm_range_of(batch->element_loss.data, samples),
-        fghm_range_of(batch->gradient.data, elements),
-        fghm_range_of(batch->hessian.data, elements)};
-    bool apart = true;
-    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
-        apart = apart && !fghm_ranges_overlap(fghm_range_of(loss, sizeof *loss), arrays[i]);
-    }
-    return apart;
-}
+#include "focal_calls.h"
 
 /* One call: the caller's arrays. */
 struct rows {
@@ -62,14 +43,11 @@ static fghm_status softmax(const fghm_focal *focal, fghm_pool *pool, const struc
     FGHM_REQUIRE(rows->classes > 0, FGHM_ERROR_RANGE);
     FGHM_REQUIRE(rows->samples <= PTRDIFF_MAX / sizeof(double) / rows->classes, FGHM_ERROR_SIZE);
     const fghm_batch batch = batch_of(rows);
-    const size_t real_size = rows->dtype == FGHM_F64 ? sizeof(double) : sizeof(float);
-    FGHM_REQUIRE(rows->loss == NULL || rows->samples == 0 ||
-                     is_apart(rows->loss, &batch, real_size),
-                 FGHM_ERROR_ALIASING);
-    fghm_result result = FGHM_RESULT_INIT;
-    FGHM_TRY(fghm_focal_batch(focal, pool, &batch, &result));
+    fghm_result value = FGHM_RESULT_INIT;
+    struct fghm_report report;
+    FGHM_TRY(fghm_focal_compute_batch(focal, pool, &batch, NULL, rows->loss, &value, &report));
     if (rows->loss != NULL) {
-        *rows->loss = result.loss;
+        *rows->loss = value.loss;
     }
     return FGHM_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "ghm.h"
+#include "ghm_handle.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The gradient density of the paper, without the histogram that approximates it. */
-#include "ghm.h"
+#include "ghm_handle.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "check.h"
-#include "drive.h"
+#include "plan.h"
 
 /* A valid element: its norm, and where it stands. */
 struct norm {
@@ -105,8 +105,8 @@ static fghm_status check(const fghm_ghm *ghm, const struct fghm_span *span, size
     FGHM_REQUIRE(ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(ghm->kind == FGHM_GHM_CLASSIFICATION, FGHM_ERROR_KIND);
     FGHM_REQUIRE(span->n == 0 || span->element_loss != NULL, FGHM_ERROR_NULL_POINTER);
-    const fghm_status status = fghm_check_span(span, real_size, NULL);
-    FGHM_REQUIRE(status == FGHM_OK, status);
+    struct fghm_plan plan;
+    FGHM_TRY(fghm_plan_of_span(span, real_size == sizeof(double), NULL, &plan));
     /* Weights are cleared while inputs are still needed. */
     FGHM_REQUIRE(span->n == 0 ||
                      (span->element_loss != span->logits && span->element_loss != span->targets &&

@@ -10,7 +10,7 @@
  * Others are passed over: so a later version can add what an earlier one can do without.  Fields
  * stand in any order, each at most once.  A setting that is missing has its default.  The
  * checksum is the 64-bit FNV-1a hash of all bytes before it. */
-#include "ghm.h"
+#include "ghm_handle.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Batches: the descriptor is read, checked in the order of its fields, and becomes a plan.  All
- * that decides what a call does is settled here, once; kernels only walk. */
+/* Arrays: a descriptor is read, checked in the order of its fields, and becomes a plan; so do
+ * contiguous arrays.  All that decides what a call does is settled here, once; walks only walk. */
 #include "plan.h"
 
 #include <float.h>
@@ -10,6 +10,7 @@
 #include "array.h"
 #include "check.h"
 #include "kernels/double_sum.h"
+#include "range.h"
 
 /* More classes than this have no exact index in float. */
 #define SOFTMAX_CLASSES_MAX ((int64_t)1 << 24)
@@ -166,14 +167,8 @@ static fghm_status check_constants(const fghm_batch *batch, struct fghm_report *
     return FGHM_OK;
 }
 
-/* Two things that do not go together. */
-struct conflict {
-    bool there;
-    fghm_field field, other;
-};
-
-static fghm_status check_conflicts(const struct conflict *conflicts, size_t count,
-                                   struct fghm_report *report) {
+fghm_status fghm_check_conflicts(const struct fghm_conflict *conflicts, size_t count,
+                                 struct fghm_report *report) {
     for (size_t i = 0; i < count; i++) {
         if (conflicts[i].there) {
             return fghm_fail_both(report, FGHM_ERROR_COMBINATION, conflicts[i].field,
@@ -189,7 +184,7 @@ static fghm_status check_combinations(const fghm_batch *batch, struct fghm_repor
     const bool labels = batch->target_form != FGHM_TARGET_DENSE;
     const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
     const bool no_classes = batch->class_axis == FGHM_AXIS_NONE;
-    const struct conflict conflicts[] = {
+    const struct fghm_conflict conflicts[] = {
         {softmax && no_classes, FGHM_FIELD_ACTIVATION, FGHM_FIELD_CLASS_AXIS},
         {labels && no_classes, FGHM_FIELD_TARGET_FORM, FGHM_FIELD_CLASS_AXIS},
         {softmax && batch->target_form != FGHM_TARGET_LABEL, FGHM_FIELD_ACTIVATION,
@@ -204,14 +199,14 @@ static fghm_status check_combinations(const fghm_batch *batch, struct fghm_repor
         {!scores && batch->scores.data != NULL, FGHM_FIELD_SCORES, FGHM_FIELD_TARGET_FORM},
         {batch->class_offsets != NULL, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION},
     };
-    return check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
+    return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
 
 /* The same held against what the loss can do. */
 static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch_limits *limits,
                                 struct fghm_report *report) {
     const fghm_field because = limits->because;
-    const struct conflict conflicts[] = {
+    const struct fghm_conflict conflicts[] = {
         {!limits->softmax && batch->activation == FGHM_SOFTMAX, FGHM_FIELD_ACTIVATION, because},
         {!limits->probability && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION,
          because},
@@ -226,7 +221,7 @@ static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch
         {!limits->harmonizing_weight && batch->harmonizing_weight.data != NULL,
          FGHM_FIELD_HARMONIZING_WEIGHT, because},
     };
-    return check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
+    return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
 
 static fghm_status check_class_factors(const fghm_batch *batch, size_t classes,
@@ -250,19 +245,20 @@ static fghm_status check_class_factors(const fghm_batch *batch, size_t classes,
     return FGHM_OK;
 }
 
-static void set_labels(const fghm_batch *batch, int64_t classes, struct fghm_plan *plan) {
-    plan->labels = batch->target_form != FGHM_TARGET_DENSE;
-    plan->has_background = batch->background != FGHM_BACKGROUND_NONE;
+static void set_labels(const fghm_batch *batch, bool softmax, int64_t classes,
+                       struct fghm_arrays *arrays) {
+    arrays->labels = batch->target_form != FGHM_TARGET_DENSE;
+    arrays->has_background = batch->background != FGHM_BACKGROUND_NONE;
     switch (batch->background) {
     case FGHM_BACKGROUND_LAST:
-        plan->background = plan->softmax ? classes - 1 : classes;
+        arrays->background = softmax ? classes - 1 : classes;
         break;
     case FGHM_BACKGROUND_FIRST:
-        plan->first_label = plan->softmax ? 0 : 1;
-        plan->background = 0;
+        arrays->first_label = softmax ? 0 : 1;
+        arrays->background = 0;
         break;
     default:
-        plan->background = -1;
+        arrays->background = -1;
         break;
     }
 }
@@ -292,28 +288,29 @@ static fghm_output as_output(const fghm_input *input) {
     return output;
 }
 
-static void list_slots(const fghm_batch *batch, struct fghm_plan *plan, struct slot slots[ARRAYS]) {
-    const fghm_output arrays[ARRAYS] = {as_output(&batch->logits),
-                                        as_output(&batch->targets),
-                                        as_output(&batch->scores),
-                                        as_output(&batch->weights),
-                                        batch->element_loss,
-                                        batch->gradient,
-                                        batch->hessian,
-                                        batch->harmonizing_weight};
+static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays *arrays,
+                       struct slot slots[ARRAYS]) {
+    const fghm_output callers[ARRAYS] = {as_output(&batch->logits),
+                                         as_output(&batch->targets),
+                                         as_output(&batch->scores),
+                                         as_output(&batch->weights),
+                                         batch->element_loss,
+                                         batch->gradient,
+                                         batch->hessian,
+                                         batch->harmonizing_weight};
     struct fghm_array *const to[ARRAYS] = {
-        &plan->logits,       &plan->targets,  &plan->scores,  &plan->weights,
-        &plan->element_loss, &plan->gradient, &plan->hessian, &plan->harmonizing_weight};
+        &arrays->logits,       &arrays->targets,  &arrays->scores,  &arrays->weights,
+        &arrays->element_loss, &arrays->gradient, &arrays->hessian, &arrays->harmonizing_weight};
     const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
     for (int i = 0; i < ARRAYS; i++) {
         const bool of_loss = i == WEIGHTS || i == ELEMENT_LOSS || i == HARMONIZING;
         const bool of_samples =
-            i == SCORES || (i == TARGETS && plan->labels) || (of_loss && plan->softmax);
+            i == SCORES || (i == TARGETS && arrays->labels) || (of_loss && softmax);
         slots[i].field = FGHM_FIELD_LOGITS + i;
-        slots[i].array = arrays[i];
+        slots[i].array = callers[i];
         slots[i].kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
         slots[i].needed = i == LOGITS || i == TARGETS || (i == SCORES && scores);
-        slots[i].floating = i != TARGETS || !plan->labels;
+        slots[i].floating = i != TARGETS || !arrays->labels;
         slots[i].integer = i == TARGETS;
         slots[i].to = to[i];
         slots[i].view.data = NULL;
@@ -356,7 +353,7 @@ static bool bytes_meet(const void *a, size_t a_size, const void *b, size_t b_siz
 }
 
 static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *result,
-                                  const struct slot *slots, size_t classes,
+                                  const double *loss, const struct slot *slots, size_t classes,
                                   struct fghm_report *report) {
     const struct {
         const void *bytes;
@@ -364,7 +361,8 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
         fghm_field field;
     } plain[] = {{batch->class_alpha, classes * sizeof(double), FGHM_FIELD_CLASS_ALPHA},
                  {batch->class_weights, classes * sizeof(double), FGHM_FIELD_CLASS_WEIGHTS},
-                 {result, result == NULL ? 0 : result->size, FGHM_FIELD_RESULT}};
+                 {result, result == NULL ? 0 : result->size, FGHM_FIELD_RESULT},
+                 {loss, sizeof *loss, FGHM_FIELD_RESULT}};
     for (int i = 0; i < ARRAYS; i++) {
         for (int output = i < INPUTS ? INPUTS : i + 1; output < ARRAYS; output++) {
             FGHM_TRY(check_meeting(slots, output, i, report));
@@ -385,12 +383,13 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
     return FGHM_OK;
 }
 
-/* Whether an output takes the place of this input, which is then copied before kernels look at
- * it. */
-static bool is_replaced(const struct slot *slots, int input) {
-    for (int output = INPUTS; output < ARRAYS; output++) {
-        if (slots[output].view.data != NULL &&
-            fghm_views_are_same(&slots[output].view, &slots[input].view)) {
+/* Whether an output takes the place of this input, or this output of an input: kernels then work
+ * on copies, since they may look at an input once more after they have written. */
+static bool is_shared(const struct slot *slots, int index) {
+    const int first = index < INPUTS ? INPUTS : 0;
+    const int end = index < INPUTS ? ARRAYS : INPUTS;
+    for (int other = first; other < end; other++) {
+        if (fghm_views_are_same(&slots[other].view, &slots[index].view)) {
             return true;
         }
     }
@@ -398,22 +397,22 @@ static bool is_replaced(const struct slot *slots, int input) {
 }
 
 static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *result,
-                               const struct fghm_axes *axes, struct fghm_plan *plan,
+                               const double *loss, const struct fghm_axes *axes,
+                               const struct fghm_plan *plan, struct fghm_arrays *arrays,
                                struct fghm_report *report) {
     struct slot slots[ARRAYS];
-    list_slots(batch, plan, slots);
+    list_slots(batch, plan->softmax, arrays, slots);
     for (int i = 0; i < ARRAYS; i++) {
         FGHM_TRY(read_slot(axes, i, &slots[i], report));
     }
-    FGHM_TRY(check_overlaps(batch, result, slots, plan->shape.classes, report));
-    const int32_t real = batch->logits.dtype == FGHM_F64 ? FGHM_F64 : FGHM_F32;
+    FGHM_TRY(check_overlaps(batch, result, loss, slots, plan->shape.classes, report));
+    const int32_t real = plan->is_double ? FGHM_F64 : FGHM_F32;
     for (int i = 0; i < ARRAYS; i++) {
         if (slots[i].view.data != NULL) {
             struct fghm_array *const array = slots[i].to;
             const bool by_sample = plan->by_sample || slots[i].kind == FGHM_ARRAY_OF_SAMPLES;
             fghm_view_fold(&slots[i].view, by_sample, array);
-            array->direct = array->contiguous && array->dtype == real &&
-                            (i >= INPUTS || !is_replaced(slots, i));
+            array->direct = array->contiguous && array->dtype == real && !is_shared(slots, i);
         }
     }
     return FGHM_OK;
@@ -422,7 +421,8 @@ static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *resul
 /* The plan ----------------------------------------------------------------------- */
 
 fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_batch_limits *limits,
-                           bool by_class, const fghm_result *result, struct fghm_plan *plan,
+                           bool by_class, const fghm_result *result, const double *loss,
+                           struct fghm_plan *plan, struct fghm_arrays *arrays,
                            struct fghm_report *report) {
     fghm_batch known;
     const fghm_batch *const batch = &known;
@@ -445,29 +445,58 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         return fghm_fail_at(report, FGHM_ERROR_SIZE, FGHM_FIELD_SHAPE, FGHM_PLACE_AXIS,
                             axes.class_axis);
     }
-    *plan = (struct fghm_plan){
-        .by_sample = softmax || by_class,
-        .counting = result != NULL,
-        .softmax = softmax,
+    *arrays = (struct fghm_arrays){
         .ignoring = batch->ignore_index != FGHM_IGNORE_NONE,
         .ignore_index = batch->ignore_index,
         .nan_ignored = (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0,
         .label_smoothing = batch->label_smoothing,
-        .class_alpha = batch->class_alpha,
-        .class_weights = batch->class_weights,
+        .factors = {batch->class_alpha, batch->class_weights},
     };
-    set_labels(batch, classes, plan);
+    *plan = (struct fghm_plan){
+        .shape = {0, (size_t)classes, 0},
+        .is_double = batch->logits.dtype == FGHM_F64,
+        .softmax = softmax,
+        .by_sample = softmax || by_class,
+        .counting = result != NULL,
+        .arrays = arrays,
+    };
+    set_labels(batch, softmax, classes, arrays);
     if (elements == 0) {
-        plan->shape = (struct fghm_shape){0, (size_t)classes, 0};
         return FGHM_OK;
     }
     plan->shape = folded_shape(&axes);
     FGHM_TRY(check_class_factors(batch, plan->shape.classes, report));
-    return make_arrays(batch, result, &axes, plan, report);
+    return make_arrays(batch, result, loss, &axes, plan, arrays, report);
 }
 
-bool fghm_plan_is_double(const struct fghm_plan *plan) {
-    return plan->logits.dtype == FGHM_F64;
+fghm_status fghm_plan_of_span(const struct fghm_span *span, bool is_double, const double *loss,
+                              struct fghm_plan *plan) {
+    *plan = (struct fghm_plan){
+        .shape = {1, 1, span->n}, .is_double = is_double, .span = *span, .arrays = NULL};
+    if (span->n == 0) {
+        return FGHM_OK;
+    }
+    const size_t real_size = is_double ? sizeof(double) : sizeof(float);
+    FGHM_REQUIRE(span->logits != NULL && span->targets != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(span->n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
+    const size_t bytes = span->n * real_size;
+    const struct fghm_range inputs[] = {fghm_range_of(span->logits, bytes),
+                                        fghm_range_of(span->targets, bytes),
+                                        fghm_range_of(span->weights, bytes)};
+    const struct fghm_range outputs[] = {
+        fghm_range_of(span->element_loss, bytes), fghm_range_of(span->gradient, bytes),
+        fghm_range_of(span->hessian, bytes), fghm_range_of(loss, sizeof *loss)};
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; j < 3 && outputs[i].bytes > 0; j++) {
+            /* An array may be replaced by an output, but not by the loss. */
+            const bool replaced = i < 3 && outputs[i].first == inputs[j].first;
+            FGHM_REQUIRE(replaced || !fghm_ranges_overlap(outputs[i], inputs[j]),
+                         FGHM_ERROR_ALIASING);
+            FGHM_REQUIRE(i <= j || !fghm_ranges_overlap(outputs[i], outputs[j]),
+                         FGHM_ERROR_ALIASING);
+        }
+    }
+    return FGHM_OK;
 }
 
 size_t fghm_plan_samples(const struct fghm_plan *plan) {
@@ -479,19 +508,21 @@ size_t fghm_plan_losses(const struct fghm_plan *plan) {
                          : plan->shape.outer * plan->shape.classes * plan->shape.inner;
 }
 
-void fghm_plan_take_class(struct fghm_plan *plan, size_t class_index) {
-    struct fghm_array *const arrays[] = {&plan->logits,  &plan->targets,           &plan->scores,
-                                         &plan->weights, &plan->element_loss,      &plan->gradient,
-                                         &plan->hessian, &plan->harmonizing_weight};
-    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
-        struct fghm_array *const array = arrays[i];
+void fghm_plan_take_class(size_t class_index, struct fghm_plan *plan, struct fghm_arrays *arrays) {
+    struct fghm_array *const of_class[] = {
+        &arrays->logits,       &arrays->targets,  &arrays->scores,  &arrays->weights,
+        &arrays->element_loss, &arrays->gradient, &arrays->hessian, &arrays->harmonizing_weight};
+    *arrays = *plan->arrays;
+    for (size_t i = 0; i < sizeof of_class / sizeof of_class[0]; i++) {
+        struct fghm_array *const array = of_class[i];
         if (array->data != NULL) {
             const ptrdiff_t offset = (ptrdiff_t)class_index * array->class_stride;
             array->data = (char *)array->data + offset * (ptrdiff_t)fghm_dtype_size(array->dtype);
         }
     }
-    plan->first_label += (int64_t)class_index;
+    arrays->first_label += (int64_t)class_index;
     plan->shape = (struct fghm_shape){1, 1, fghm_plan_samples(plan)};
+    plan->arrays = arrays;
 }
 
 int64_t fghm_plan_place(const struct fghm_plan *plan, size_t class_index, int64_t element) {
@@ -517,8 +548,10 @@ static void add_to(double *high, double *low, double more, double more_low) {
 }
 
 struct fghm_part fghm_merge_parts(const struct fghm_part *parts, size_t segments) {
+    if (segments == 1) {
+        return parts[0];
+    }
     struct fghm_part all = {0};
-    struct double_sum sum = {0, 0};
     for (size_t i = 0; i < segments; i++) {
         const struct fghm_part *const part = &parts[i];
         if (all.bad == FGHM_BAD_NOTHING ||
@@ -526,15 +559,14 @@ struct fghm_part fghm_merge_parts(const struct fghm_part *parts, size_t segments
             all.offender = part->offender;
             all.bad = part->bad;
         }
-        all.positives += part->positives;
+        all.targets.positives += part->targets.positives;
         all.ignored += part->ignored;
-        double_sum_add(&sum, part->sum + part->sum_error);
+        add_to(&all.sum, &all.sum_error, part->sum + part->sum_error, 0);
         add_to(&all.sum_weights, &all.sum_weights_error, part->sum_weights,
                part->sum_weights_error);
-        add_to(&all.sum_targets, &all.sum_targets_error, part->sum_targets,
-               part->sum_targets_error);
+        add_to(&all.targets.sum, &all.targets.sum_error, part->targets.sum,
+               part->targets.sum_error);
     }
-    all.sum = sum.high + sum.low;
     return all;
 }
 
@@ -558,71 +590,95 @@ fghm_status fghm_part_status(const struct fghm_part *part, struct fghm_report *r
 
 struct survey {
     const struct fghm_kernels *kernels;
-    const struct fghm_plan *plan;
+    const struct fghm_walk *walk;
+    struct fghm_plan plan;
     struct fghm_part parts[FGHM_SEGMENTS_MAX];
 };
 
 static void survey_segment(void *context, size_t segment, size_t first, size_t n) {
     struct survey *const survey = context;
     survey->parts[segment] = (struct fghm_part){0};
-    survey->kernels->survey(survey->plan, first, n, &survey->parts[segment]);
+    survey->walk->survey(survey->kernels, &survey->plan, first, n, &survey->parts[segment]);
+}
+
+static void survey_weights_segment(void *context, size_t segment, size_t first, size_t n) {
+    struct survey *const survey = context;
+    survey->parts[segment] = (struct fghm_part){0};
+    survey->walk->survey_weights(survey->kernels, &survey->plan, first, n, &survey->parts[segment]);
+}
+
+static bool has_labels(const struct fghm_plan *plan) {
+    return plan->arrays != NULL && plan->arrays->labels;
+}
+
+/* Out of line, since few calls need it and its parts need room. */
+static __attribute__((noinline)) fghm_status
+survey(fghm_pool *pool, const struct fghm_kernels *kernels, const struct fghm_plan *plan,
+       bool targets, bool weights, struct fghm_part *part, struct fghm_report *report) {
+    struct survey survey;
+    survey.kernels = kernels;
+    survey.walk = fghm_walk_of(kernels->real_size);
+    survey.plan = *plan;
+    survey.plan.counting = true;
+    if (targets) {
+        const size_t units = has_labels(plan) ? fghm_plan_samples(plan) : fghm_plan_losses(plan);
+        const size_t segments = fghm_drive_range(pool, units, 1, survey_segment, &survey);
+        *part = fghm_merge_parts(survey.parts, segments);
+        /* A score that is none does not stop the call; a label that is none does. */
+        if (part->bad != FGHM_BAD_SCORE) {
+            FGHM_TRY(fghm_part_status(part, report));
+        }
+        /* A sample of the sigmoid form has `classes` elements that can be ignored. */
+        if (has_labels(plan) && !plan->softmax) {
+            part->ignored *= plan->shape.classes;
+        }
+    }
+    if (weights) {
+        const size_t segments =
+            fghm_drive_range(pool, fghm_plan_losses(plan), 1, survey_weights_segment, &survey);
+        const struct fghm_part sums = fghm_merge_parts(survey.parts, segments);
+        part->sum_weights = sums.sum_weights;
+        part->sum_weights_error = sums.sum_weights_error;
+    }
+    return FGHM_OK;
 }
 
 fghm_status fghm_plan_survey(fghm_pool *pool, const struct fghm_kernels *kernels,
-                             const struct fghm_plan *plan, bool needed, struct fghm_part *part,
-                             bool *counted, struct fghm_report *report) {
+                             const struct fghm_plan *plan, bool targets, bool weights,
+                             struct fghm_part *part, struct fghm_report *report) {
     *part = (struct fghm_part){0};
-    *counted = needed || plan->labels;
-    if (!*counted) {
+    if (!targets && !weights && !has_labels(plan)) {
         return FGHM_OK;
     }
-    struct fghm_plan counting = *plan;
-    counting.counting = true;
-    struct survey survey = {.kernels = kernels, .plan = &counting};
-    const size_t units = plan->labels ? fghm_plan_samples(plan) : fghm_plan_losses(plan);
-    const size_t segments = fghm_drive_range(pool, units, 1, survey_segment, &survey);
-    *part = fghm_merge_parts(survey.parts, segments);
-    /* A score that is none does not stop the call; a label that is none does. */
-    const fghm_status status =
-        part->bad == FGHM_BAD_SCORE ? FGHM_OK : fghm_part_status(part, report);
-    /* A sample of the sigmoid form has `classes` elements that can be ignored. */
-    if (plan->labels && !plan->softmax) {
-        part->ignored *= plan->shape.classes;
-    }
-    return status;
+    return survey(pool, kernels, plan, targets || has_labels(plan), weights, part, report);
 }
 
-double fghm_plan_divisor(const struct fghm_plan *plan, fghm_reduction reduction, double normalizer,
-                         const struct fghm_part *part) {
-    const uint64_t losses = fghm_plan_losses(plan);
-    uint64_t count = losses;
-    if (reduction == FGHM_REDUCTION_MEAN_SAMPLES) {
-        count = fghm_plan_samples(plan);
-    } else if (reduction == FGHM_REDUCTION_MEAN_POSITIVES) {
-        count = part->positives;
-    } else if (reduction == FGHM_REDUCTION_MEAN_VALID) {
-        count = losses - part->ignored;
-    }
-    return fghm_divisor_of(reduction, normalizer, count);
+static bool has_weights(const struct fghm_plan *plan) {
+    return plan->arrays == NULL ? plan->span.weights != NULL : plan->arrays->weights.data != NULL;
 }
 
-fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *counts,
-                           const struct fghm_part *sums, double divisor) {
-    const uint64_t losses = fghm_plan_losses(plan);
-    const uint64_t valid = losses - counts->ignored;
-    const bool weighted = plan->weights.data != NULL;
-    /* Labels are added up where they are counted, before the walk. */
-    const struct fghm_part *const targets = plan->labels ? counts : sums;
+double fghm_plan_sum_weights(const struct fghm_plan *plan, const struct fghm_part *part) {
+    const uint64_t valid = fghm_plan_losses(plan) - part->ignored;
+    return has_weights(plan) ? part->sum_weights + part->sum_weights_error : (double)valid;
+}
+
+double fghm_plan_sum_targets(const struct fghm_part *part) {
+    return part->targets.sum + part->targets.sum_error;
+}
+
+fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *all,
+                           double divisor) {
+    const double sum = all->sum + all->sum_error;
     return (fghm_result){
         .filled = sizeof(fghm_result), /* it has been computed */
-        .loss = sums->sum / divisor,
-        .sum = sums->sum,
+        .loss = sum / divisor,
+        .sum = sum,
         .divisor = divisor,
-        .sum_weights = weighted ? sums->sum_weights + sums->sum_weights_error : (double)valid,
-        .sum_targets = targets->sum_targets + targets->sum_targets_error,
-        .elements = losses,
-        .valid = valid,
-        .positives = counts->positives,
+        .sum_weights = fghm_plan_sum_weights(plan, all),
+        .sum_targets = fghm_plan_sum_targets(all),
+        .elements = fghm_plan_losses(plan),
+        .valid = fghm_plan_losses(plan) - all->ignored,
+        .positives = all->targets.positives,
     };
 }
 

@@ -15,7 +15,7 @@ enum fghm_setting_type { FGHM_SETTING_DOUBLE, FGHM_SETTING_INT32 };
 
 struct fghm_setting {
     fghm_field field;
-    uint32_t number; /* in saved states; never given to another setting */
+    uint32_t number; /* in saved states, if the handle has any; never given to another setting */
     enum fghm_setting_type type;
     size_t offset;        /* in the handle's struct of settings */
     double least, most;   /* of constants, too: they have no gaps */

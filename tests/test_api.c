@@ -554,7 +554,7 @@ static void clones_are_independent(void **state) {
 static void reduction_bounds(void **state) {
     const fghm_reduction good[] = {FGHM_REDUCTION_SUM, FGHM_REDUCTION_NORMALIZER,
                                    FGHM_REDUCTION_MEAN};
-    const fghm_reduction bad[] = {-1, 6, INT32_MAX, INT32_MIN, 256};
+    const fghm_reduction bad[] = {-1, 8, INT32_MAX, INT32_MIN, 256};
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
     (void)state;
@@ -573,7 +573,7 @@ static void reduction_bounds(void **state) {
         assert_int_equal(got, good[i]);
     }
     /* GHM has its own count to divide by. */
-    for (fghm_reduction more = FGHM_REDUCTION_MEAN_SAMPLES; more <= FGHM_REDUCTION_MEAN_VALID;
+    for (fghm_reduction more = FGHM_REDUCTION_MEAN_SAMPLES; more <= FGHM_REDUCTION_MEAN_TARGETS;
          more++) {
         fghm_reduction got = -1;
         assert_int_equal(fghm_focal_set_reduction(focal, more), FGHM_OK);

@@ -213,6 +213,7 @@ struct form {
     double class_alpha[100], class_weights[100];
     bool softmax, labels, hard;
     struct fghm_plan plan;
+    struct fghm_arrays arrays;
 };
 
 static const int32_t reals[] = {FGHM_F32, FGHM_F64, FGHM_F16, FGHM_BF16};
@@ -374,12 +375,13 @@ static void random_form(struct form *f, const struct row_case *c, struct random 
     const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
     const fghm_result result = FGHM_RESULT_INIT;
     struct fghm_report report;
-    const fghm_status status = fghm_plan_make(
-        &f->batch, &limits, false, random_bits(r) & 1 ? &result : NULL, &f->plan, &report);
+    const fghm_status status =
+        fghm_plan_make(&f->batch, &limits, false, random_bits(r) & 1 ? &result : NULL, NULL,
+                       &f->plan, &f->arrays, &report);
     if (status != FGHM_OK) {
         fail_msg("plan: %s", fghm_status_string(status));
     }
-    assert_int_equal(fghm_plan_is_double(&f->plan), c->d->size == sizeof(double));
+    assert_int_equal(f->plan.is_double, c->d->size == sizeof(double));
 }
 
 static void form_free(struct form *f) {
@@ -452,10 +454,10 @@ static void assert_parts(const struct form *f, const struct fghm_part *a,
     } else if (!both_nan && sum != wanted && !(fabs(sum - wanted) <= 0x1p-12 * fabs(wanted))) {
         fail_form(f, "%s %a, scalar %a", "sum", sum, wanted);
     }
-    if (a->positives != b->positives || a->ignored != b->ignored) {
+    if (a->targets.positives != b->targets.positives || a->ignored != b->ignored) {
         fail_form(f, "%s %.0f, scalar %.0f", a->ignored != b->ignored ? "ignored" : "positives",
-                  (double)(a->ignored != b->ignored ? a->ignored : a->positives),
-                  (double)(a->ignored != b->ignored ? b->ignored : b->positives));
+                  (double)(a->ignored != b->ignored ? a->ignored : a->targets.positives),
+                  (double)(a->ignored != b->ignored ? b->ignored : b->targets.positives));
     }
     if (a->bad != b->bad || (b->bad != FGHM_BAD_NOTHING && a->offender != b->offender)) {
         fail_form(f, "%s %.0f, scalar %.0f", "offender", (double)a->offender, (double)b->offender);
@@ -572,6 +574,7 @@ static struct fghm_focal_plan with_kernels(const struct form *f, struct fghm_foc
                                            const struct fghm_kernels *kernels,
                                            const size_t loss[2]) {
     const bool probability = f->batch.activation == FGHM_PROBABILITY;
+    plan.kernels = kernels;
     plan.kernel = probability ? kernels->probability : kernels->focal[losses[loss[0]].kernel];
     plan.negative_kernel =
         probability ? kernels->probability : kernels->focal[losses[loss[1]].kernel];
@@ -581,7 +584,7 @@ static struct fghm_focal_plan with_kernels(const struct form *f, struct fghm_foc
 static void focal_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
                        size_t first, size_t n, struct fghm_part *part) {
     (void)f;
-    kernels->focal_batch(plan, first, n, part);
+    fghm_walk_of(kernels->real_size)->focal(plan, first, n, part);
 }
 
 static void focal(void **state) {
@@ -627,13 +630,16 @@ static void softmax_of_no_number(void **state) {
                   k % 5 < 3 ? (double)NAN : INFINITY);
         struct fghm_focal_plan plan = {
             .constants = {.gamma = 2, .positive = 1, .scale = 1, .hessian_floor = -DBL_MAX},
+            .kernels = c->kernels,
             .kernel = c->kernels->focal[FGHM_GAMMA_2],
         };
+        struct fghm_arrays arrays;
         struct fghm_part part = {0};
         struct fghm_report report;
-        assert_int_equal(fghm_plan_make(&batch, &limits, false, NULL, &plan.batch, &report),
-                         FGHM_OK);
-        c->kernels->focal_batch(&plan, 0, 1, &part);
+        assert_int_equal(
+            fghm_plan_make(&batch, &limits, false, NULL, NULL, &plan.batch, &arrays, &report),
+            FGHM_OK);
+        fghm_walk_of(c->d->size)->focal(&plan, 0, 1, &part);
         assert_true(isnan(part.sum));
         assert_true(isnan(c->d->get(results[0], 0)));
         for (size_t i = 0; i < 3; i++) {
@@ -647,7 +653,7 @@ static void softmax_of_no_number(void **state) {
 static void survey_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
                         size_t first, size_t n, struct fghm_part *part) {
     (void)f;
-    kernels->survey(plan, first, n, part);
+    fghm_walk_of(kernels->real_size)->survey(kernels, plan, first, n, part);
 }
 
 /* Here labels may be none. */
@@ -677,14 +683,15 @@ static const size_t bin_counts[] = {1, 3, 10, 15, 16, 24, 30, 100, FGHM_BINS_MAX
 
 static void count_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
                        size_t first, size_t n, struct fghm_part *part) {
-    const struct fghm_ghm_plan *const ghm = plan;
+    struct fghm_ghm_plan ghm = *(const struct fghm_ghm_plan *)plan;
     static uint64_t counts[2][FGHM_BINS_MAX];
     uint64_t *const own = counts[kernels == f->c->kernels];
     uint64_t valid = 0;
     memset(own, 0, sizeof counts[0]);
-    kernels->ghm_count_batch(ghm, first, n, own, &valid, part);
-    part->positives = valid; /* which these kernels leave alone */
-    for (size_t b = 0; b < ghm->bins->bins; b++) {
+    ghm.kernels = kernels;
+    fghm_walk_of(kernels->real_size)->ghm_count(&ghm, first, n, own, &valid, part);
+    part->targets.positives = valid; /* which these kernels leave alone */
+    for (size_t b = 0; b < ghm.bins->bins; b++) {
         part->sum += (double)own[b] * (double)(b * b + 1);
         part->sum_error += (double)own[b];
     }
@@ -692,8 +699,10 @@ static void count_part(const struct form *f, const struct fghm_kernels *kernels,
 
 static void apply_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
                        size_t first, size_t n, struct fghm_part *part) {
+    struct fghm_ghm_plan ghm = *(const struct fghm_ghm_plan *)plan;
     (void)f;
-    kernels->ghm_apply_batch(plan, first, n, part);
+    ghm.kernels = kernels;
+    fghm_walk_of(kernels->real_size)->ghm_apply(&ghm, first, n, part);
 }
 
 static void ghm(void **state) {

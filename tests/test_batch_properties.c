@@ -904,9 +904,11 @@ static void check_rows(struct random *r, fghm_dtype dtype, fghm_activation activ
         b.element_loss = strided_output(&to[ELEMENT_LOSS]);
         b.gradient = strided_output(&to[GRADIENT]);
         b.hessian = strided_output(&to[HESSIAN]);
-        struct fghm_focal_plan plan = {.split_floor = -1};
+        struct fghm_focal_plan plan = {.split_floor = -1, .kernels = kernels};
+        struct fghm_arrays arrays;
         struct fghm_part part = {0};
-        assert_int_equal(fghm_plan_make(&b, &limits, false, NULL, &plan.batch, &report), FGHM_OK);
+        assert_int_equal(
+            fghm_plan_make(&b, &limits, false, NULL, NULL, &plan.batch, &arrays, &report), FGHM_OK);
         plan.constants = (struct fghm_focal_constants){.gamma = gammas[gamma_index],
                                                        .positive = 0.25,
                                                        .negative = softmax ? 0.25 : 0.75,
@@ -917,7 +919,7 @@ static void check_rows(struct random *r, fghm_dtype dtype, fghm_activation activ
             activation == FGHM_PROBABILITY ? kernels->probability : kernels->focal[gamma_index];
         plan.negative_kernel = plan.kernel;
         plan.split = !softmax && gamma_index == FGHM_GAMMA_1;
-        kernels->focal_batch(&plan, 0, fghm_plan_losses(&plan.batch), &part);
+        fghm_walk_of(kernels->real_size)->focal(&plan, 0, fghm_plan_losses(&plan.batch), &part);
         if (!seen) {
             want = part;
         } else {

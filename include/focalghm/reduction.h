@@ -43,7 +43,15 @@ enum fghm_reduction_values {
     /** D = the number of positives (see fghm_result), at least 1. */
     FGHM_REDUCTION_MEAN_POSITIVES = 4,
     /** D = the number of elements that are not ignored, at least 1. */
-    FGHM_REDUCTION_MEAN_VALID = 5
+    FGHM_REDUCTION_MEAN_VALID = 5,
+    /** D = the sum of the weights of the elements that are not ignored, or the number of these
+     * where there are no weights.  Factors of classes do not count.  FGHM_ERROR_DIVISOR if it is
+     * not above 0 or not finite, unless there are no elements. */
+    FGHM_REDUCTION_MEAN_WEIGHTS = 6,
+    /** D = the sum of the targets of the elements that are not ignored, before label smoothing,
+     * as quality and heat map losses have it; of labels, the sum of scores, or of labels that name
+     * a class.  FGHM_ERROR_DIVISOR likewise. */
+    FGHM_REDUCTION_MEAN_TARGETS = 7
 };
 
 #endif

@@ -90,8 +90,8 @@ enum fghm_status_values {
     FGHM_ERROR_EDGES = -22,
     /** The bytes are no saved state that this library can read. */
     FGHM_ERROR_STATE = -23,
-    /** The divisor of the reduction is not above 0, or not finite.  No function of this version
-     * returns it. */
+    /** The divisor of the reduction, a sum of weights or of targets, is not above 0, or not
+     * finite. */
     FGHM_ERROR_DIVISOR = -24,
     /** A label is that of no class. */
     FGHM_ERROR_LABEL = -25,

@@ -10,7 +10,6 @@
  * that is a comparison with every edge, or with the one edge in the margin's
  * cell.  With many, g itself tells the bin, unless it is too near to an edge. */
 
-#include "focalghm/ghm.h"
 #include "kernels/double_sum.h"
 #include "kernels/focal_kernel.h"
 
@@ -566,8 +565,7 @@ any_weights(enum margin_kind kind, const struct fghm_bins *bins, const real *bin
     }
 }
 
-/* The weights of n elements. */
-static __attribute__((noinline)) void ghm_weigh(enum margin_kind kind, const struct fghm_bins *bins,
+static __attribute__((noinline)) void harmonize(enum margin_kind kind, const struct fghm_bins *bins,
                                                 const real *bin_weights,
                                                 const struct fghm_span *span, real *weights) {
     struct ghm_chunk chunk;
@@ -578,6 +576,16 @@ static __attribute__((noinline)) void ghm_weigh(enum margin_kind kind, const str
         any_weights(kind, bins, bin_weights, &walk.part, &chunk, &bad);
         memcpy(weights + walk.first, chunk.weights, walk.n * sizeof(real));
     }
+}
+
+static void ghm_harmonize(const struct fghm_bins *bins, const void *bin_weights,
+                          const struct fghm_span *span, void *weights) {
+    harmonize(CLASSIFICATION, bins, bin_weights, span, weights);
+}
+
+static void ghmr_harmonize(const struct fghm_bins *bins, const void *bin_weights,
+                           const struct fghm_span *span, void *weights) {
+    harmonize(REGRESSION, bins, bin_weights, span, weights);
 }
 
 /* A chunk of hard targets and finite logits, without a mask.  The second sweep has
@@ -692,7 +700,7 @@ static __attribute__((noinline)) void apply_valid(const struct fghm_bins *bins,
 #define MASKED_LOGIT ((real)0x1p100)
 
 /* How many elements are masked at a time. */
-#define MASKED_BLOCK 1024
+#define MASKED_BLOCK CHUNK
 
 /* Elements with a mask: harmless ones take the place of those that are not valid. */
 static void ghm_apply(const struct fghm_bins *bins, const void *bin_weights, double scale,

@@ -90,12 +90,6 @@ typedef void fghm_regression_kernel(const struct fghm_bins *bins, const void *bi
                                     double mu, double scale, const struct fghm_span *span,
                                     struct fghm_sum *sum);
 
-/* The extents of a batch, its axes before and after that of the classes folded into one
- * each.  Without a class axis, inner is all. */
-struct fghm_shape {
-    size_t outer, classes, inner;
-};
-
 /* As many as FGHM_AXES_MAX. */
 #define FGHM_ARRAY_AXES 8
 
@@ -113,79 +107,68 @@ struct fghm_array {
     ptrdiff_t class_stride; /* from class to class where the index is that of a sample */
 };
 
-/* A batch, checked, as the kernels walk over it. */
-struct fghm_plan {
-    struct fghm_shape shape;
-    bool by_sample; /* arrays of elements are walked by samples, class by class */
-    struct fghm_array logits, targets, scores, weights;
-    struct fghm_array element_loss, gradient, hessian, harmonizing_weight;
-    bool counting;       /* whether positives, and sums of weights and targets, are wanted */
-    bool labels;         /* targets are labels of samples */
-    int64_t first_label; /* the label of class 0 */
-    bool ignoring;
-    int64_t ignore_index;
-    bool nan_ignored; /* so are dense targets that are NaN */
-    bool has_background;
-    int64_t background; /* the label of samples without a class; with softmax, of a class */
-    double label_smoothing;
-    const double *class_alpha, *class_weights;
-    bool softmax;
-    bool star; /* only targets of 1 are positive */
+/* Storage: n numbers of a dtype, `stride` apart from `offset` on (both in elements), as
+ * contiguous ones of the kernels' type, and back; and 1 for labels that are `label`, 0 for
+ * others. */
+typedef void fghm_read_kernel(int32_t dtype, const void *data, ptrdiff_t offset, ptrdiff_t stride,
+                              size_t n, void *to);
+typedef void fghm_write_kernel(int32_t dtype, void *data, ptrdiff_t offset, ptrdiff_t stride,
+                               size_t n, const void *from);
+typedef void fghm_match_kernel(int32_t dtype, const void *data, ptrdiff_t offset, ptrdiff_t stride,
+                               size_t n, int64_t label, void *to);
+
+/* Copies the inputs of a span, with a harmless element of weight 0 in the place of each that is
+ * ignored: its results are 0 whatever stands in the caller's arrays. */
+typedef void fghm_blank_kernel(const uint8_t *ignored, const struct fghm_span *span, void *logits,
+                               void *targets, void *weights);
+
+/* The factors of classes, but for those of the handle.  Either may be NULL: 1. */
+struct fghm_class_factors {
+    const double *alpha, *weights;
 };
 
-/* What can be wrong with an element, a sample or its label. */
-enum fghm_bad { FGHM_BAD_NOTHING, FGHM_BAD_DENSE, FGHM_BAD_LABEL, FGHM_BAD_LOGIT, FGHM_BAD_SCORE };
+/* Weights (NULL: 1) times the factors of their classes: of the same class if step is 0, of
+ * neighbours if it is 1. */
+typedef void fghm_weigh_kernel(const struct fghm_class_factors *factors, size_t step, size_t n,
+                               const void *targets, const void *weights, void *to);
 
-/* What the walk over a part of a batch brings back.  The offender is the index of an element
- * (of a sample, for labels and scores), the first that is found. */
-struct fghm_part {
-    double sum, sum_error; /* of the losses: the sum is that of both */
-    /* Of what is not ignored, NaN left out; where the plan counts. */
-    double sum_weights, sum_weights_error, sum_targets, sum_targets_error;
-    uint64_t positives, ignored;
-    enum fghm_bad bad;
-    size_t offender;
+/* Sums over the chunks of a walk, each of them added to a sum and its error; the first element
+ * is the first of a chunk.  So they do not depend on how many are at hand.
+ *
+ * fghm_tally_kernel: positives, which are targets from `least` on, and the sum of targets in
+ * [0, 1].  `ignored` marks what is left out, or is NULL.
+ * fghm_total_kernel: numbers from `least` to `most`. */
+struct fghm_tally {
+    uint64_t positives;
+    double sum, sum_error;
+};
+typedef void fghm_tally_kernel(double least, size_t n, const void *targets, const uint8_t *ignored,
+                               struct fghm_tally *tally);
+typedef void fghm_total_kernel(double least, double most, size_t n, const void *numbers,
+                               double *sum, double *sum_error);
+
+/* The bin weights of a span's elements, in `weights`. */
+typedef void fghm_harmonize_kernel(const struct fghm_bins *bins, const void *bin_weights,
+                                   const struct fghm_span *span, void *weights);
+
+/* Softmax, of a few samples at a time; see softmax_kernel.h. */
+struct fghm_class_arrays {
+    size_t classes;
+    const struct fghm_array *logits;
+    const struct fghm_array *gradient, *hessian; /* data NULL where they are not wanted */
 };
 
-/* The losses of a batch: kernels for positives and negatives, called once for both
- * if they are the same, and once for each of the two terms of a loss
- * t positive(x) + (1 - t) negative(x) if `split`. */
-struct fghm_focal_plan {
-    struct fghm_plan batch;
-    struct fghm_focal_constants constants, negative_constants;
-    fghm_focal_kernel *kernel, *negative_kernel;
-    bool probability; /* logits are probabilities */
-    bool split;
-    bool split_absolute; /* the Hessian's mode, which is then not in the constants */
-    double split_floor;  /* -1: none */
-    double star;         /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
-};
+/* The margins of n samples from `first` on.  samples is a struct softmax_samples of the kernels'
+ * type, with the columns set; the rest of it is for the second step. */
+typedef void fghm_margins_kernel(const struct fghm_class_arrays *arrays, size_t first, size_t n,
+                                 void *samples, void *margins);
 
-/* Adds the counts of a part of a batch to it: `first` and `n` are in elements, or in
- * samples for labels and for softmax.  Finds labels and scores that are none. */
-typedef void fghm_survey_kernel(const struct fghm_plan *plan, size_t first, size_t n,
-                                struct fghm_part *part);
-
-/* Computes a part of a batch, in elements or, for softmax, in samples.  Counts, but
- * for labels, which have to be surveyed before. */
-typedef void fghm_focal_batch_kernel(const struct fghm_focal_plan *plan, size_t first, size_t n,
-                                     struct fghm_part *part);
-
-/* GHM over a batch.  Weights of the batch are the mask. */
-struct fghm_ghm_plan {
-    struct fghm_plan batch;
-    const struct fghm_bins *bins;
-    const void *bin_weights;         /* as fghm_apply_kernel has them */
-    const void *harmonizing_weights; /* without the loss weight */
-    double scale;
-    double mu; /* of GHM-R, 0 for GHM-C */
-};
-
-/* As fghm_count_kernel, and as fghm_apply_kernel, for a part of a batch. */
-typedef void fghm_count_batch_kernel(const struct fghm_ghm_plan *plan, size_t first, size_t n,
-                                     uint64_t *counts, uint64_t *valid, struct fghm_part *part);
-typedef void fghm_apply_batch_kernel(const struct fghm_ghm_plan *plan, size_t first, size_t n,
-                                     struct fghm_part *part);
+/* Brings the derivatives of the margins to the logits; `factors` is what the floor of the
+ * Hessian is multiplied by. */
+typedef void fghm_spread_kernel(const struct fghm_class_arrays *arrays,
+                                const struct fghm_focal_constants *constants, size_t first,
+                                size_t n, const void *samples, const void *gradient,
+                                const void *hessian, const void *factors);
 
 struct fghm_kernels {
     size_t real_size;
@@ -193,12 +176,19 @@ struct fghm_kernels {
     fghm_focal_kernel *probability; /* logits are probabilities; for any gamma */
     fghm_count_kernel *ghm_count;
     fghm_apply_kernel *ghm_apply;
+    fghm_harmonize_kernel *ghm_harmonize;
     fghm_count_kernel *ghmr_count;
     fghm_regression_kernel *ghmr_apply;
-    fghm_survey_kernel *survey;
-    fghm_focal_batch_kernel *focal_batch;
-    fghm_count_batch_kernel *ghm_count_batch;
-    fghm_apply_batch_kernel *ghm_apply_batch;
+    fghm_harmonize_kernel *ghmr_harmonize;
+    fghm_margins_kernel *margins;
+    fghm_spread_kernel *spread;
+    fghm_read_kernel *read;
+    fghm_write_kernel *write;
+    fghm_match_kernel *match;
+    fghm_blank_kernel *blank;
+    fghm_weigh_kernel *weigh;
+    fghm_tally_kernel *tally;
+    fghm_total_kernel *total;
 };
 
 #endif

@@ -7,7 +7,8 @@
 #include "kernels/ghm_kernel.h"
 #include "kernels/ghmr_kernel.h"
 #include "kernels/probability_kernel.h"
-#include "kernels/batch_kernel.h"
+#include "kernels/softmax_kernel.h"
+#include "kernels/tile_kernel.h"
 
 extern const struct fghm_kernels FGHM_KERNELS;
 
@@ -24,10 +25,17 @@ const struct fghm_kernels FGHM_KERNELS = {
     .probability = focal_probability,
     .ghm_count = ghm_count,
     .ghm_apply = ghm_apply,
+    .ghm_harmonize = ghm_harmonize,
     .ghmr_count = ghmr_count,
     .ghmr_apply = ghmr_apply,
-    .survey = survey,
-    .focal_batch = focal_batch,
-    .ghm_count_batch = ghm_count_batch,
-    .ghm_apply_batch = ghm_apply_batch,
+    .ghmr_harmonize = ghmr_harmonize,
+    .margins = softmax_margins,
+    .spread = softmax_spread,
+    .read = read_reals,
+    .write = write_reals,
+    .match = match_labels,
+    .blank = blank,
+    .weigh = weigh,
+    .tally = tally_targets,
+    .total = total,
 };

@@ -19,20 +19,11 @@
  * every lane of a register is a sample of its own. */
 
 #include "kernels/focal_kernel.h"
-#include "kernels/tile_kernel.h"
+#include "kernels/samples.h"
+#include "kernels/storage_kernel.h"
+#include "walk/cursor.h"
 
-#define SOFTMAX_TILE 64
 #define BLOCK_CLASSES 32
-
-/* What is known of the samples of a tile. */
-struct softmax_samples {
-    int32_t columns[SOFTMAX_TILE];
-    real column[SOFTMAX_TILE];  /* the same as numbers */
-    real own[SOFTMAX_TILE];     /* the logit of the sample's own class */
-    real largest[SOFTMAX_TILE]; /* of the others */
-    real sum[SOFTMAX_TILE];     /* of exp(logit - largest) of the others, */
-    real sum_low[SOFTMAX_TILE]; /* and what rounding took from it */
-};
 
 struct softmax_block {
     real values[BLOCK_CLASSES * SUM_LANES];
@@ -95,15 +86,6 @@ KERNEL_INLINE vreal other_exponential(vreal logit, vreal largest, vmask is_own) 
     return v_drop(is_own, v_add(e.power, e.remainder));
 }
 
-static inline void softmax_columns(const struct fghm_plan *plan, size_t first, size_t n,
-                                   struct softmax_samples *samples) {
-    memset(samples, 0, sizeof *samples);
-    load_columns(plan, first, n, samples->columns);
-    for (size_t k = 0; k < n; k++) {
-        samples->column[k] = (real)samples->columns[k];
-    }
-}
-
 /* The two sweeps over the logits of the samples of a block. */
 enum sweep { FIND_LARGEST, ADD_EXPONENTIALS };
 
@@ -122,16 +104,16 @@ KERNEL_INLINE void softmax_step(enum sweep sweep, struct softmax_samples *sample
     }
 }
 
-KERNEL_INLINE void softmax_sweep(enum sweep sweep, const struct fghm_plan *plan, size_t first,
-                                 size_t n, struct softmax_samples *samples) {
+KERNEL_INLINE void softmax_sweep(enum sweep sweep, const struct fghm_class_arrays *arrays,
+                                 size_t first, size_t n, struct softmax_samples *samples) {
     struct softmax_block block;
     memset(&block, 0, sizeof block);
     for (size_t at = 0; at < n; at += SUM_LANES) {
         const size_t lanes = n - at < SUM_LANES ? n - at : SUM_LANES;
-        for (size_t start = 0; start < plan->shape.classes; start += BLOCK_CLASSES) {
-            const size_t left = plan->shape.classes - start;
+        for (size_t start = 0; start < arrays->classes; start += BLOCK_CLASSES) {
+            const size_t left = arrays->classes - start;
             const size_t classes = left < BLOCK_CLASSES ? left : BLOCK_CLASSES;
-            move_block(&plan->logits, first + at, lanes, start, classes, false, &block);
+            move_block(arrays->logits, first + at, lanes, start, classes, false, &block);
             for (size_t i = 0; i < classes * SUM_LANES; i += V_LANES) {
                 const size_t sample = at + i % SUM_LANES;
                 const vreal column = v_load(samples->column + sample);
@@ -143,15 +125,19 @@ KERNEL_INLINE void softmax_sweep(enum sweep sweep, const struct fghm_plan *plan,
 }
 
 /* The margins of n samples. */
-static __attribute__((noinline)) void softmax_margins(const struct fghm_plan *plan, size_t first,
-                                                      size_t n, struct softmax_samples *samples,
-                                                      real *margins) {
-    softmax_columns(plan, first, n, samples);
+static void softmax_margins(const struct fghm_class_arrays *arrays, size_t first, size_t n,
+                            void *tile_samples, void *tile_margins) {
+    struct softmax_samples *const samples = tile_samples;
+    real *const margins = tile_margins;
+    memset(samples->own, 0, sizeof samples->own);
+    memset(samples->sum, 0, sizeof samples->sum);
+    memset(samples->sum_low, 0, sizeof samples->sum_low);
     for (size_t k = 0; k < SOFTMAX_TILE; k++) {
+        samples->column[k] = k < n ? (real)samples->columns[k] : 0;
         samples->largest[k] = -REAL_MAX;
     }
-    softmax_sweep(FIND_LARGEST, plan, first, n, samples);
-    softmax_sweep(ADD_EXPONENTIALS, plan, first, n, samples);
+    softmax_sweep(FIND_LARGEST, arrays, first, n, samples);
+    softmax_sweep(ADD_EXPONENTIALS, arrays, first, n, samples);
     for (size_t k = 0; k < SOFTMAX_TILE; k += V_LANES) {
         const vreal own = v_load(samples->own + k);
         const struct pair sum = {v_load(samples->sum + k), v_load(samples->sum_low + k)};
@@ -169,19 +155,23 @@ static __attribute__((noinline)) void softmax_margins(const struct fghm_plan *pl
 
 /* Brings the derivatives G and H of the margins to the logits, one output after the
  * other; `factors` is what the floor of the Hessian is multiplied by. */
-static __attribute__((noinline)) void
-softmax_spread(const struct fghm_plan *plan, const struct fghm_focal_constants *constants,
-               size_t first, size_t n, const struct softmax_samples *samples, const real *gradient,
-               const real *hessian, const real *factors) {
+static void softmax_spread(const struct fghm_class_arrays *arrays,
+                           const struct fghm_focal_constants *constants, size_t first, size_t n,
+                           const void *tile_samples, const void *tile_gradient,
+                           const void *tile_hessian, const void *tile_factors) {
+    const struct softmax_samples *const samples = tile_samples;
+    const real *const gradient = tile_gradient;
+    const real *const hessian = tile_hessian;
+    const real *const factors = tile_factors;
     const struct focal_factors modes = focal_factors(constants);
     for (size_t at = 0; at < n; at += SUM_LANES) {
         const size_t lanes = n - at < SUM_LANES ? n - at : SUM_LANES;
         struct softmax_block block, gradients, hessians;
         memset(&block, 0, sizeof block);
-        for (size_t start = 0; start < plan->shape.classes; start += BLOCK_CLASSES) {
-            const size_t left = plan->shape.classes - start;
+        for (size_t start = 0; start < arrays->classes; start += BLOCK_CLASSES) {
+            const size_t left = arrays->classes - start;
             const size_t classes = left < BLOCK_CLASSES ? left : BLOCK_CLASSES;
-            move_block(&plan->logits, first + at, lanes, start, classes, false, &block);
+            move_block(arrays->logits, first + at, lanes, start, classes, false, &block);
             for (size_t i = 0; i < classes * SUM_LANES; i += V_LANES) {
                 const size_t sample = at + i % SUM_LANES;
                 const vreal column = v_load(samples->column + sample);
@@ -214,11 +204,11 @@ softmax_spread(const struct fghm_plan *plan, const struct fghm_focal_constants *
                 const vreal floor = v_mul(modes.hessian_floor, v_negate_where(is_negative, factor));
                 v_store(hessians.values + i, v_negate_where(is_negative, v_max(floor, magnitude)));
             }
-            if (plan->gradient.data != NULL) {
-                move_block(&plan->gradient, first + at, lanes, start, classes, true, &gradients);
+            if (arrays->gradient->data != NULL) {
+                move_block(arrays->gradient, first + at, lanes, start, classes, true, &gradients);
             }
-            if (plan->hessian.data != NULL) {
-                move_block(&plan->hessian, first + at, lanes, start, classes, true, &hessians);
+            if (arrays->hessian->data != NULL) {
+                move_block(arrays->hessian, first + at, lanes, start, classes, true, &hessians);
             }
         }
     }

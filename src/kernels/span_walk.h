@@ -4,8 +4,7 @@
 
 #include <stdbool.h>
 
-#include "kernels/kernels.h"
-#include "vec/real.h"
+#include "kernels/span.h"
 
 /* How many elements go through a kernel's sweeps at a time: its working arrays
  * stay in the level 1 cache. */
@@ -23,27 +22,6 @@ struct span_walk {
     real logits[SUM_LANES], targets[SUM_LANES], weights[SUM_LANES];
     real element_loss[SUM_LANES], gradient[SUM_LANES], hessian[SUM_LANES];
 };
-
-static inline const void *offset_const(const void *array, size_t elements) {
-    return array == NULL ? NULL : (const real *)array + elements;
-}
-
-static inline void *offset(void *array, size_t elements) {
-    return array == NULL ? NULL : (real *)array + elements;
-}
-
-/* The elements of `span` from `first` on, `n` of them. */
-KERNEL_INLINE struct fghm_span sub_span(const struct fghm_span *span, size_t first, size_t n) {
-    return (struct fghm_span){
-        .n = n,
-        .logits = offset_const(span->logits, first),
-        .targets = offset_const(span->targets, first),
-        .weights = offset_const(span->weights, first),
-        .element_loss = offset(span->element_loss, first),
-        .gradient = offset(span->gradient, first),
-        .hessian = offset(span->hessian, first),
-    };
-}
 
 /* The filling is a positive of weight 0: its loss, gradient and Hessian are 0. */
 static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {

@@ -2,7 +2,7 @@
 #ifndef FGHM_KERNELS_STORAGE_KERNEL_H
 #define FGHM_KERNELS_STORAGE_KERNEL_H
 
-/* Storage types: runs of numbers and of labels, in whatever type and with whatever stride, as
+/* Storage types: runs of numbers, in whatever type and with whatever stride, as
  * the kernels' own type, and back. */
 
 #include <stdbool.h>
@@ -99,7 +99,8 @@ static inline float narrower(real x) {
 
 /* Out of line, like the other two conversions: many loops, and many callers. */
 static __attribute__((noinline)) void read_reals(int32_t dtype, const void *data, ptrdiff_t offset,
-                                                 ptrdiff_t stride, size_t n, real *to) {
+                                                 ptrdiff_t stride, size_t n, void *reals) {
+    real *const to = reals;
     const float *const f32 = (const float *)data + offset;
     const double *const f64 = (const double *)data + offset;
     const uint16_t *const half = (const uint16_t *)data + offset;
@@ -132,7 +133,8 @@ static __attribute__((noinline)) void read_reals(int32_t dtype, const void *data
 }
 
 static __attribute__((noinline)) void write_reals(int32_t dtype, void *data, ptrdiff_t offset,
-                                                  ptrdiff_t stride, size_t n, const real *from) {
+                                                  ptrdiff_t stride, size_t n, const void *reals) {
+    const real *const from = reals;
     float *const f32 = (float *)data + offset;
     double *const f64 = (double *)data + offset;
     uint16_t *const half = (uint16_t *)data + offset;
@@ -152,51 +154,20 @@ static __attribute__((noinline)) void write_reals(int32_t dtype, void *data, ptr
     }
 }
 
-/* What a label can be besides the index of a class. */
-#define BACKGROUND (-1)
-#define IGNORED (-2)
-#define NO_LABEL (-3)
-
-static inline int32_t column_of(const struct fghm_plan *plan, int64_t label, size_t classes) {
-    const uint64_t column = (uint64_t)label - (uint64_t)plan->first_label;
-    const int32_t other = plan->has_background && label == plan->background ? BACKGROUND : NO_LABEL;
-    const int32_t known = column < classes ? (int32_t)column : other;
-    return plan->ignoring && label == plan->ignore_index ? IGNORED : known;
-}
-
-static __attribute__((noinline)) void read_columns(const struct fghm_plan *plan, ptrdiff_t offset,
-                                                   ptrdiff_t stride, size_t n, int32_t *to) {
-    const size_t classes = plan->shape.classes;
-    const uint8_t *const u8 = (const uint8_t *)plan->targets.data + offset;
-    const int32_t *const i32 = (const int32_t *)plan->targets.data + offset;
-    const int64_t *const i64 = (const int64_t *)plan->targets.data + offset;
-    switch (plan->targets.dtype) {
-    case FGHM_U8:
-        CONVERT(uint8_t, to[k], column_of(plan, u8[at], classes));
-        break;
-    case FGHM_I32:
-        CONVERT(int32_t, to[k], column_of(plan, i32[at], classes));
-        break;
-    case FGHM_I64:
-        CONVERT(int64_t, to[k], column_of(plan, i64[at], classes));
-        break;
-    }
-}
-
 /* 1 for labels that are `label`, 0 for others.  Compared in their own type, in which
  * `label` may not exist: then none is. */
-static __attribute__((noinline)) void match_labels(const struct fghm_array *labels,
-                                                   ptrdiff_t offset, ptrdiff_t stride, size_t n,
-                                                   int64_t label, real *to) {
-    const uint8_t *const u8 = (const uint8_t *)labels->data + offset;
-    const int32_t *const i32 = (const int32_t *)labels->data + offset;
-    const int64_t *const i64 = (const int64_t *)labels->data + offset;
-    const bool exists = (labels->dtype != FGHM_U8 || (label >= 0 && label <= UINT8_MAX)) &&
-                        (labels->dtype != FGHM_I32 || (label >= INT32_MIN && label <= INT32_MAX));
+static void match_labels(int32_t dtype, const void *data, ptrdiff_t offset, ptrdiff_t stride,
+                         size_t n, int64_t label, void *reals) {
+    real *const to = reals;
+    const uint8_t *const u8 = (const uint8_t *)data + offset;
+    const int32_t *const i32 = (const int32_t *)data + offset;
+    const int64_t *const i64 = (const int64_t *)data + offset;
+    const bool exists = (dtype != FGHM_U8 || (label >= 0 && label <= UINT8_MAX)) &&
+                        (dtype != FGHM_I32 || (label >= INT32_MIN && label <= INT32_MAX));
     const real match = exists ? 1 : 0;
     const uint8_t label_u8 = (uint8_t)label;
     const int32_t label_i32 = (int32_t)label;
-    switch (labels->dtype) {
+    switch (dtype) {
     case FGHM_U8:
         CONVERT(uint8_t, to[k], u8[at] == label_u8 ? match : 0);
         break;

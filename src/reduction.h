@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_REDUCTION_H
+#define FGHM_REDUCTION_H
+
+/* What D is: the one place that knows the reductions. */
+
+#include "focalghm/reduction.h"
+#include "plan.h"
+
+/* The last one. */
+#define FGHM_REDUCTION_LAST FGHM_REDUCTION_MEAN_TARGETS
+
+/* What has to be counted before anything is computed. */
+struct fghm_reduction_needs {
+    bool targets, weights;
+};
+struct fghm_reduction_needs fghm_reduction_needs(fghm_reduction reduction,
+                                                 const struct fghm_plan *plan);
+
+/* D, from what has been counted.  FGHM_ERROR_DIVISOR if it is a sum that nothing can be divided
+ * by. */
+fghm_status fghm_reduction_divisor(fghm_reduction reduction, double normalizer,
+                                   const struct fghm_plan *plan, const struct fghm_part *counts,
+                                   double *divisor, struct fghm_report *report);
+
+/* D of GHM, which has three of the reductions, for a mean over `count` elements. */
+double fghm_reduction_divisor_of_count(fghm_reduction reduction, double normalizer, uint64_t count);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FGHM_WALK_WALK_H
+#define FGHM_WALK_WALK_H
+
+/* The walk: the one way from the caller's arrays through the kernels and back.  A plan says what
+ * is walked over; a segment of it goes tile by tile, each loaded as contiguous elements of the
+ * kernels' own type, computed, and stored.  What is there in that form already is not copied, and
+ * goes to the kernel at once.
+ *
+ * All of it is plain C, compiled once for each type: instruction sets offer arithmetic, and the
+ * reading and writing of storage types. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+
+/* The extents of a batch, its axes before and after that of the classes folded into one
+ * each.  Without a class axis, inner is all. */
+struct fghm_shape {
+    size_t outer, classes, inner;
+};
+
+/* Arrays that have to be read in some other way than one element after the other: in whatever
+ * type and layout, with labels, with elements that are ignored, with factors of classes. */
+struct fghm_arrays {
+    struct fghm_array logits, targets, scores, weights;
+    struct fghm_array element_loss, gradient, hessian, harmonizing_weight;
+    bool labels;         /* targets are labels of samples */
+    int64_t first_label; /* the label of class 0 */
+    bool ignoring;
+    int64_t ignore_index;
+    bool nan_ignored; /* so are dense targets that are NaN */
+    bool has_background;
+    int64_t background; /* the label of samples without a class; with softmax, of a class */
+    double label_smoothing;
+    struct fghm_class_factors factors;
+};
+
+/* What is walked over, checked. */
+struct fghm_plan {
+    struct fghm_shape shape;
+    bool is_double; /* the type that is computed in */
+    bool softmax;   /* losses are those of samples */
+    bool by_sample; /* arrays of elements are walked by samples, class by class */
+    bool star;      /* only targets of 1 are positive */
+    bool counting;  /* positives, and sums of weights and targets, are wanted */
+    /* The arrays: as `arrays` has them, or, where that is NULL, contiguous ones of the type that
+     * is computed in. */
+    struct fghm_span span;
+    const struct fghm_arrays *arrays;
+};
+
+/* What can be wrong with an element, a sample or its label. */
+enum fghm_bad { FGHM_BAD_NOTHING, FGHM_BAD_DENSE, FGHM_BAD_LABEL, FGHM_BAD_LOGIT, FGHM_BAD_SCORE };
+
+/* What the walk over a part of a plan brings back.  The offender is the index of an element
+ * (of a sample, for labels and scores), the first that is found. */
+struct fghm_part {
+    double sum, sum_error; /* of the losses: the sum is that of both */
+    /* Of what is not ignored, NaN left out; where the plan counts. */
+    double sum_weights, sum_weights_error;
+    struct fghm_tally targets;
+    uint64_t ignored;
+    enum fghm_bad bad;
+    size_t offender;
+};
+
+/* Focal losses: kernels for positives and negatives, called once for both
+ * if they are the same, and once for each of the two terms of a loss
+ * t positive(x) + (1 - t) negative(x) if `split`. */
+struct fghm_focal_plan {
+    struct fghm_plan batch;
+    const struct fghm_kernels *kernels;
+    struct fghm_focal_constants constants, negative_constants;
+    fghm_focal_kernel *kernel, *negative_kernel;
+    bool probability; /* logits are probabilities */
+    bool split;
+    bool split_absolute; /* the Hessian's mode, which is then not in the constants */
+    double split_floor;  /* -1: none */
+    double star;         /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
+};
+
+/* GHM.  Weights of the batch are the mask. */
+struct fghm_ghm_plan {
+    struct fghm_plan batch;
+    const struct fghm_kernels *kernels;
+    const struct fghm_bins *bins;
+    const void *bin_weights;         /* as fghm_apply_kernel has them */
+    const void *harmonizing_weights; /* without the loss weight */
+    double scale;
+    double mu; /* of GHM-R, 0 for GHM-C */
+};
+
+/* The walks of a type.  Each adds a part of a plan to `part`: n losses, elements or, for softmax,
+ * samples, from `first` on. */
+struct fghm_walk {
+    /* Counts, and finds labels and scores that are none.  Of labels, samples. */
+    void (*survey)(const struct fghm_kernels *kernels, const struct fghm_plan *plan, size_t first,
+                   size_t n, struct fghm_part *part);
+    /* The sum of the weights of what is not ignored. */
+    void (*survey_weights)(const struct fghm_kernels *kernels, const struct fghm_plan *plan,
+                           size_t first, size_t n, struct fghm_part *part);
+    /* Computes.  Counts too, but for labels, which have to be surveyed before. */
+    void (*focal)(const struct fghm_focal_plan *plan, size_t first, size_t n,
+                  struct fghm_part *part);
+    /* Adds the number of elements in each bin to `counts`, and of valid ones to *valid. */
+    void (*ghm_count)(const struct fghm_ghm_plan *plan, size_t first, size_t n, uint64_t *counts,
+                      uint64_t *valid, struct fghm_part *part);
+    void (*ghm_apply)(const struct fghm_ghm_plan *plan, size_t first, size_t n,
+                      struct fghm_part *part);
+};
+
+extern const struct fghm_walk fghm_walk_f32, fghm_walk_f64;
+
+static inline const struct fghm_walk *fghm_walk_of(size_t real_size) {
+    return real_size == sizeof(float) ? &fghm_walk_f32 : &fghm_walk_f64;
+}
+
+#endif
