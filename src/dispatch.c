@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of instruction sets, and the one of them that this process computes with. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* secure_getenv */
 #endif
@@ -12,48 +13,20 @@
 #include "cpu.h"
 #include "focalghm/isa.h"
 
-#define DECLARE(isa)                                                                               \
-    extern const struct fghm_kernels fghm_kernels_##isa##_f32;                                     \
-    extern const struct fghm_kernels fghm_kernels_##isa##_f64;
-#define ROW(isa, usable, has_fma)                                                                  \
-    { #isa, usable, has_fma, &fghm_kernels_##isa##_f32, &fghm_kernels_##isa##_f64 }
-
-#if FGHM_HAVE_AVX512
-DECLARE(avx512)
-#endif
-#if FGHM_HAVE_AVX2
-DECLARE(avx2)
-#endif
-#if FGHM_HAVE_SSE2
-DECLARE(sse2)
-#endif
-#if FGHM_HAVE_NEON
-DECLARE(neon)
-#endif
-#if FGHM_HAVE_SCALAR
-DECLARE(scalar)
-#endif
+#define FGHM_ISA(name, usable, has_fma)                                                            \
+    extern const struct fghm_kernels fghm_kernels_##name##_f32;                                    \
+    extern const struct fghm_kernels fghm_kernels_##name##_f64;
+#include "isa/isa.def"
 
 static bool always(void) {
     return true;
 }
 
+#define FGHM_ISA(name, usable, has_fma)                                                            \
+    {#name, usable, has_fma, &fghm_kernels_##name##_f32, &fghm_kernels_##name##_f64},
+
 const struct fghm_row fghm_rows[] = {
-#if FGHM_HAVE_AVX512
-    ROW(avx512, fghm_cpu_has_avx512, true),
-#endif
-#if FGHM_HAVE_AVX2
-    ROW(avx2, fghm_cpu_has_avx2_fma, true),
-#endif
-#if FGHM_HAVE_SSE2
-    ROW(sse2, always, false),
-#endif
-#if FGHM_HAVE_NEON
-    ROW(neon, always, true),
-#endif
-#if FGHM_HAVE_SCALAR
-    ROW(scalar, always, true),
-#endif
+#include "isa/isa.def"
 };
 
 const size_t fghm_row_count = sizeof fghm_rows / sizeof fghm_rows[0];

@@ -101,8 +101,13 @@ static void plan_losses(const fghm_focal *focal, bool probability, double diviso
     if (plan->batch.softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
         plan->constants.positive = plan->constants.negative = focal->loss_weight;
     }
-    plan->negative_constants = plan->constants;
-    plan->negative_constants.gamma = fghm_focal_negative_gamma(focal);
+    plan->kernel = probability ? kernels->probability : kernel_for(kernels, focal->gamma);
+    if (plan->split) {
+        plan->negative_constants = plan->constants;
+        plan->negative_constants.gamma = fghm_focal_negative_gamma(focal);
+        plan->negative_kernel = probability ? kernels->probability
+                                            : kernel_for(kernels, plan->negative_constants.gamma);
+    }
     if (focal->rule == FGHM_FOCAL_RULE_STAR) {
         /* Cross-entropy of the logits times gamma, over gamma. */
         plan->star = focal->gamma;
@@ -111,10 +116,8 @@ static void plan_losses(const fghm_focal *focal, bool probability, double diviso
         plan->constants.negative /= focal->gamma;
         plan->constants.scale *= focal->gamma;
         plan->constants.hessian_floor /= focal->gamma;
+        plan->kernel = kernels->focal[FGHM_GAMMA_0];
     }
-    plan->kernel = probability ? kernels->probability : kernel_for(kernels, plan->constants.gamma);
-    plan->negative_kernel =
-        probability ? kernels->probability : kernel_for(kernels, plan->negative_constants.gamma);
 }
 
 /* One call, and what its segments bring back. */

@@ -487,13 +487,17 @@ fghm_status fghm_plan_of_span(const struct fghm_span *span, bool is_double, cons
         fghm_range_of(span->element_loss, bytes), fghm_range_of(span->gradient, bytes),
         fghm_range_of(span->hessian, bytes), fghm_range_of(loss, sizeof *loss)};
     for (size_t i = 0; i < 4; i++) {
-        for (size_t j = 0; j < 3 && outputs[i].bytes > 0; j++) {
+        if (outputs[i].bytes == 0) {
+            continue;
+        }
+        for (size_t j = 0; j < 3; j++) {
             /* An array may be replaced by an output, but not by the loss. */
             const bool replaced = i < 3 && outputs[i].first == inputs[j].first;
             FGHM_REQUIRE(replaced || !fghm_ranges_overlap(outputs[i], inputs[j]),
                          FGHM_ERROR_ALIASING);
-            FGHM_REQUIRE(i <= j || !fghm_ranges_overlap(outputs[i], outputs[j]),
-                         FGHM_ERROR_ALIASING);
+        }
+        for (size_t j = i + 1; j < 4; j++) {
+            FGHM_REQUIRE(!fghm_ranges_overlap(outputs[i], outputs[j]), FGHM_ERROR_ALIASING);
         }
     }
     return FGHM_OK;

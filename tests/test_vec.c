@@ -14,46 +14,19 @@
 
 #define LANES_MAX 16
 
-#define DECLARE(name) extern const struct vec_ops vec_ops_##name##_f32, vec_ops_##name##_f64;
-#define ENTRY(name)                                                                                \
-    {                                                                                              \
-#name, {                                                                                   \
-            &vec_ops_##name##_f32, &vec_ops_##name##_f64                                           \
-        }                                                                                          \
-    }
+extern const struct vec_ops vec_ops_reference_f32, vec_ops_reference_f64;
 
-DECLARE(reference)
-DECLARE(scalar)
-#ifdef VEC_HAVE_SSE2
-DECLARE(sse2)
-#endif
-#ifdef VEC_HAVE_AVX2
-DECLARE(avx2)
-#endif
-#ifdef VEC_HAVE_AVX512
-DECLARE(avx512)
-#endif
-#ifdef VEC_HAVE_NEON
-DECLARE(neon)
-#endif
+#define FGHM_ISA(name, usable, has_fma)                                                            \
+    extern const struct vec_ops vec_ops_##name##_f32, vec_ops_##name##_f64;
+#include "isa/isa.def"
+
+#define FGHM_ISA(name, usable, has_fma) {#name, {&vec_ops_##name##_f32, &vec_ops_##name##_f64}},
 
 static const struct {
     const char *name;
     const struct vec_ops *ops[DTYPE_COUNT];
 } tables[] = {
-    ENTRY(scalar),
-#ifdef VEC_HAVE_SSE2
-    ENTRY(sse2),
-#endif
-#ifdef VEC_HAVE_AVX2
-    ENTRY(avx2),
-#endif
-#ifdef VEC_HAVE_AVX512
-    ENTRY(avx512),
-#endif
-#ifdef VEC_HAVE_NEON
-    ENTRY(neon),
-#endif
+#include "isa/isa.def"
 };
 
 static const struct vec_ops *ops_of(const struct row_case *c) {

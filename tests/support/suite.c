@@ -16,11 +16,9 @@
 
 #define SKIPPED 77
 
-static const char *const isa_names[] = {"scalar", "sse2", "avx2", "avx512", "neon"};
-
 static int is_isa_name(const char *name) {
-    for (size_t i = 0; i < SUITE_COUNT(isa_names); i++) {
-        if (strcmp(name, isa_names[i]) == 0) {
+    for (size_t i = 0; i < fghm_row_count; i++) {
+        if (strcmp(name, fghm_rows[i].name) == 0) {
             return 1;
         }
     }
