@@ -24,7 +24,7 @@ builds_the_later_library() {
     (cd "$work/grown" &&
         "$ABI_CC" -shared -fPIC -std=gnu11 -O0 -ffp-contract=off -DFGHM_BUILDING_SHARED \
             -DFGHM_HAVE_SCALAR=1 -DFGHM_HAVE_SSE2=0 -DFGHM_HAVE_AVX2=0 -DFGHM_HAVE_AVX512=0 \
-            -DFGHM_HAVE_NEON=0 -Iinclude -Isrc src/*.c src/isa/isa_scalar_*.c \
+            -DFGHM_HAVE_NEON=0 -Iinclude -Isrc src/*.c src/walk/*.c src/isa/isa_scalar_*.c \
             -o libgrown.so -lm -lpthread)
 }
 
