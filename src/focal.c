@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "reduction.h"
+#include "divisor.h"
 #include "settings.h"
 
 /* Within these ranges a float keeps all promises: products of the factors, and of what gamma makes

@@ -11,7 +11,7 @@
 #include "dispatch.h"
 #include "drive.h"
 #include "plan.h"
-#include "reduction.h"
+#include "divisor.h"
 
 static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double gamma) {
     static const struct {

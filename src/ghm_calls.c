@@ -9,7 +9,7 @@
 #include "drive.h"
 #include "ghm_handle.h"
 #include "plan.h"
-#include "reduction.h"
+#include "divisor.h"
 
 static bool is_regression(const fghm_ghm *ghm) {
     return ghm->kind == FGHM_GHM_REGRESSION;

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "walk/samples.h"
+#include "walk/softmax_walk.h"
 
 /* The mode of a Hessian that is a sum of two terms and has its factors, of which weights
  * may be negative. */

@@ -5,7 +5,7 @@
 /* Counting before anything is computed: what the divisor depends on, and labels that are none,
  * which stop a call before it writes. */
 
-#include "walk/samples.h"
+#include "walk/softmax_walk.h"
 
 /* Scores of labelled samples: their sum, and the first that is none. */
 static void survey_scores(const struct fghm_kernels *kernels, const struct fghm_plan *plan,

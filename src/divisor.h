@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FGHM_REDUCTION_H
-#define FGHM_REDUCTION_H
+#ifndef FGHM_DIVISOR_H
+#define FGHM_DIVISOR_H
 
-/* What D is: the one place that knows the reductions. */
+/* D, the divisor of a loss: the one place that knows the reductions. */
 
 #include "focalghm/reduction.h"
 #include "plan.h"

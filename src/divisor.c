@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reductions, one row each: which number is divided by, and what it has to be counted for. */
-#include "reduction.h"
+#include "divisor.h"
 
 #include <float.h>
 

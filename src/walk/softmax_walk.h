@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FGHM_WALK_SAMPLES_H
-#define FGHM_WALK_SAMPLES_H
+#ifndef FGHM_WALK_SOFTMAX_WALK_H
+#define FGHM_WALK_SOFTMAX_WALK_H
 
 /* Softmax: the loss of a sample is that of one element, its margin, with target 1. */
 
