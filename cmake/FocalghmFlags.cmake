@@ -70,6 +70,19 @@ endfunction()
 # without a build type, in a project that has none, it is not to be slow.  Debug and
 # MinSizeRel are the builder's.
 set(focalghm_optimizes $<NOT:$<OR:$<CONFIG:Debug>,$<CONFIG:MinSizeRel>>>)
+# Structs of a hundred bytes are cleared and copied in small calls, for which gcc takes the string
+# instructions of x86: those cost 30 cycles before the first byte.
+set(focalghm_small_structs)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  foreach(function memset memcpy)
+    set(strategy -m${function}-strategy=unrolled_loop:512:noalign,libcall:-1:noalign)
+    check_c_compiler_flag(${strategy} FOCALGHM_FLAG_${function}_STRATEGY)
+    if(FOCALGHM_FLAG_${function}_STRATEGY)
+      list(APPEND focalghm_small_structs ${strategy})
+    endif()
+  endforeach()
+endif()
+
 function(focalghm_set_internal_flags target)
   focalghm_set_flags(${target})
   set_target_properties(${target} PROPERTIES
@@ -78,6 +91,7 @@ function(focalghm_set_internal_flags target)
     POSITION_INDEPENDENT_CODE ON)
   target_compile_options(${target} PRIVATE
     $<${focalghm_optimizes}:-O2>
+    "$<${focalghm_optimizes}:${focalghm_small_structs}>"
     "SHELL:-include \"${PROJECT_SOURCE_DIR}/src/arithmetic.h\"")
   if(FOCALGHM_PREFIX)
     target_compile_options(${target} PRIVATE

@@ -132,14 +132,6 @@ void fghm_focal_destroy(fghm_focal *focal) {
     free(focal);
 }
 
-double fghm_focal_negative_gamma(const fghm_focal *focal) {
-    return focal->negative_gamma_set ? focal->negative_gamma : focal->gamma;
-}
-
-bool fghm_focal_has_two_gammas(const fghm_focal *focal) {
-    return focal->gamma != fghm_focal_negative_gamma(focal);
-}
-
 fghm_status fghm_focal_check_rule(const fghm_focal *focal) {
     const bool star = focal->rule == FGHM_FOCAL_RULE_STAR;
     const bool one_gamma = star || focal->rule == FGHM_FOCAL_RULE_QUALITY;

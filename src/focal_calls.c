@@ -27,18 +27,17 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
 }
 
 /* The constants of the rules that one kernel computes in one go. */
-static struct fghm_focal_constants constants_of(const fghm_focal *focal, double scale) {
+static void set_constants(const fghm_focal *focal, double scale,
+                          struct fghm_focal_constants *constants) {
     const bool floored = focal->hessian_mode == FGHM_HESSIAN_FLOORED;
-    return (struct fghm_focal_constants){
-        .gamma = focal->gamma,
-        .positive = focal->loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
-        .negative = focal->loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
-        .scale = scale,
-        .quality = focal->rule == FGHM_FOCAL_RULE_QUALITY,
-        .gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON,
-        .absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE,
-        .hessian_floor = floored ? focal->hessian_floor : -DBL_MAX,
-    };
+    constants->gamma = focal->gamma;
+    constants->positive = focal->loss_weight * (focal->alpha_enabled ? focal->alpha : 1);
+    constants->negative = focal->loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1);
+    constants->scale = scale;
+    constants->quality = focal->rule == FGHM_FOCAL_RULE_QUALITY;
+    constants->gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON;
+    constants->absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE;
+    constants->hessian_floor = floored ? focal->hessian_floor : -DBL_MAX;
 }
 
 static const struct fghm_batch_limits limits = {
@@ -91,7 +90,7 @@ static void plan_losses(const fghm_focal *focal, bool probability, double diviso
     plan->probability = probability;
     plan->split = split && !plan->batch.softmax;
     plan->star = 0;
-    plan->constants = constants_of(focal, 1 / divisor);
+    set_constants(focal, 1 / divisor, &plan->constants);
     plan->split_absolute = plan->constants.absolute;
     plan->split_floor = focal->hessian_mode == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
     if (plan->split) {
@@ -137,7 +136,7 @@ static void segment_work(void *context, size_t segment, size_t first, size_t n) 
 /* Computes a plan that has been made; *all is what has been counted, added up and found.  After an
  * error nothing has been computed. */
 static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, bool probability,
-                           struct focal_call *call, struct fghm_part *all,
+                           struct focal_call *call, const struct fghm_part **all,
                            struct fghm_report *report) {
     struct fghm_plan *const plan = &call->plan.batch;
     const struct fghm_row *const row = fghm_row();
@@ -147,23 +146,29 @@ static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, bool probab
 
     const struct fghm_reduction_needs needs = fghm_reduction_needs(focal->reduction, plan);
     const bool counted = needs.targets || (plan->arrays != NULL && plan->arrays->labels);
-    struct fghm_part counts;
-    FGHM_TRY(fghm_plan_survey(pool, call->plan.kernels, plan, needs.targets, needs.weights, &counts,
-                              report));
-    FGHM_TRY(fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, &counts,
+    static const struct fghm_part nothing;
+    struct fghm_part surveyed;
+    const struct fghm_part *counts = &nothing;
+    if (counted || needs.weights) {
+        FGHM_TRY(fghm_plan_survey(pool, call->plan.kernels, plan, needs.targets, needs.weights,
+                                  &surveyed, report));
+        counts = &surveyed;
+    }
+    FGHM_TRY(fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, counts,
                                     &call->divisor, report));
     plan_losses(focal, probability, call->divisor, &call->plan);
     const size_t segments = fghm_plan_drive(pool, plan, segment_work, call);
-    *all = fghm_merge_parts(call->parts, segments);
+    struct fghm_part *const computed = fghm_merge_parts(call->parts, segments);
     if (counted) {
-        all->targets = counts.targets;
-        all->ignored = counts.ignored;
+        computed->targets = counts->targets;
+        computed->ignored = counts->ignored;
     }
-    if (counts.bad == FGHM_BAD_SCORE) {
+    if (counts->bad == FGHM_BAD_SCORE) {
         /* On the walk it is the target of an element. */
-        all->bad = counts.bad;
-        all->offender = counts.offender;
+        computed->bad = counts->bad;
+        computed->offender = counts->offender;
     }
+    *all = computed;
     return FGHM_OK;
 }
 
@@ -180,7 +185,7 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
                                      struct fghm_report *report) {
     struct focal_call call;
     struct fghm_arrays arrays;
-    struct fghm_part all;
+    const struct fghm_part *all;
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_TRY(
         fghm_plan_make(batch, &limits, false, result, loss, &call.plan.batch, &arrays, report));
@@ -188,8 +193,8 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
     FGHM_TRY(check_form(focal, batch, report));
     const bool probability = batch->activation == FGHM_PROBABILITY;
     FGHM_TRY(compute(focal, pool, probability, &call, &all, report));
-    *value = fghm_result_of(&call.plan.batch, &all, call.divisor);
-    return fghm_part_status(&all, report);
+    *value = fghm_result_of(&call.plan.batch, all, call.divisor);
+    return fghm_part_status(all, report);
 }
 
 fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
@@ -206,7 +211,7 @@ fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fgh
 static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool is_double,
                                   const struct fghm_span *span, double *loss) {
     struct focal_call call;
-    struct fghm_part all;
+    const struct fghm_part *all;
     struct fghm_report report;
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(loss != NULL || span->element_loss != NULL || span->gradient != NULL ||
@@ -215,9 +220,9 @@ static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool
     FGHM_TRY(fghm_plan_of_span(span, is_double, loss, &call.plan.batch));
     FGHM_TRY(fghm_focal_check_rule(focal));
     FGHM_TRY(compute(focal, pool, false, &call, &all, &report));
-    FGHM_TRY(fghm_part_status(&all, &report));
+    FGHM_TRY(fghm_part_status(all, &report));
     if (loss != NULL) {
-        *loss = (all.sum + all.sum_error) / call.divisor;
+        *loss = (all->sum + all->sum_error) / call.divisor;
     }
     return FGHM_OK;
 }

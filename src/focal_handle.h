@@ -25,9 +25,13 @@ struct fghm_focal {
 };
 
 /* The gamma of negatives that is in force. */
-double fghm_focal_negative_gamma(const fghm_focal *focal);
+static inline double fghm_focal_negative_gamma(const fghm_focal *focal) {
+    return focal->negative_gamma_set ? focal->negative_gamma : focal->gamma;
+}
 
-bool fghm_focal_has_two_gammas(const fghm_focal *focal);
+static inline bool fghm_focal_has_two_gammas(const fghm_focal *focal) {
+    return focal->negative_gamma_set && focal->negative_gamma != focal->gamma;
+}
 
 /* FGHM_ERROR_COMBINATION if the rule cannot have the gammas that are set. */
 fghm_status fghm_focal_check_rule(const fghm_focal *focal);

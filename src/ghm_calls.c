@@ -205,7 +205,7 @@ static struct fghm_part count_histogram(const struct ghm_call *call, size_t hist
     }
     const size_t segments =
         fghm_plan_drive(call->pool, &counting.plan.batch, count_segment, &counting);
-    return fghm_merge_parts(counting.parts, segments);
+    return *fghm_merge_parts(counting.parts, segments);
 }
 
 /* Rows of counts, one for each histogram, which are zeros. */
@@ -301,8 +301,7 @@ static struct found apply(struct ghm_call *call, struct fghm_report *report) {
         applying.walk = fghm_walk_of(call->kernels->real_size);
         const size_t segments =
             fghm_plan_drive(call->pool, &applying.plan.batch, apply_segment, &applying);
-        const struct fghm_part part = fghm_merge_parts(applying.parts, segments);
-        add_walk(call, h, &part, &found, report);
+        add_walk(call, h, fghm_merge_parts(applying.parts, segments), &found, report);
     }
     return found;
 }

@@ -10,7 +10,6 @@
 #include "array.h"
 #include "check.h"
 #include "kernels/double_sum.h"
-#include "range.h"
 
 /* More classes than this have no exact index in float. */
 #define SOFTMAX_CLASSES_MAX ((int64_t)1 << 24)
@@ -347,9 +346,10 @@ static fghm_status check_meeting(const struct slot *slots, int output, int other
     return FGHM_OK;
 }
 
+/* Whether arrays, of which either may be NULL, have bytes in common. */
 static bool bytes_meet(const void *a, size_t a_size, const void *b, size_t b_size) {
-    const uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
-    return a != NULL && b != NULL && (x >= y ? x - y < b_size : y - x < a_size);
+    return a != NULL && b != NULL &&
+           ((uintptr_t)b - (uintptr_t)a < a_size || (uintptr_t)a - (uintptr_t)b < b_size);
 }
 
 static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *result,
@@ -469,47 +469,54 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
     return make_arrays(batch, result, loss, &axes, plan, arrays, report);
 }
 
+/* Whether an output of contiguous elements meets another array of them, which may be NULL. */
+static inline bool elements_meet(const void *output, const void *other, size_t bytes) {
+    return (uintptr_t)other - (uintptr_t)output < bytes ||
+           ((uintptr_t)output - (uintptr_t)other < bytes && other != NULL);
+}
+
+/* The output may take the place of an input. */
+static inline bool output_meets(const void *output, const void *input, size_t bytes) {
+    return output != input && elements_meet(output, input, bytes);
+}
+
+static bool output_fits(const struct fghm_span *span, const void *output, const double *loss,
+                        size_t bytes) {
+    return !output_meets(output, span->logits, bytes) &&
+           !output_meets(output, span->targets, bytes) &&
+           !output_meets(output, span->weights, bytes) &&
+           !bytes_meet(output, bytes, loss, sizeof *loss);
+}
+
+static bool loss_fits(const struct fghm_span *span, const double *loss, size_t bytes) {
+    return !bytes_meet(loss, sizeof *loss, span->logits, bytes) &&
+           !bytes_meet(loss, sizeof *loss, span->targets, bytes) &&
+           !bytes_meet(loss, sizeof *loss, span->weights, bytes);
+}
+
 fghm_status fghm_plan_of_span(const struct fghm_span *span, bool is_double, const double *loss,
                               struct fghm_plan *plan) {
+    const size_t real_size = is_double ? sizeof(double) : sizeof(float);
+    const size_t bytes = span->n * real_size;
+    const void *const outputs[] = {span->element_loss, span->gradient, span->hessian};
     *plan = (struct fghm_plan){
-        .shape = {1, 1, span->n}, .is_double = is_double, .span = *span, .arrays = NULL};
+        .shape = {1, 1, span->n}, .is_double = is_double, .span = span, .arrays = NULL};
     if (span->n == 0) {
         return FGHM_OK;
     }
-    const size_t real_size = is_double ? sizeof(double) : sizeof(float);
     FGHM_REQUIRE(span->logits != NULL && span->targets != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(span->n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
-    const size_t bytes = span->n * real_size;
-    const struct fghm_range inputs[] = {fghm_range_of(span->logits, bytes),
-                                        fghm_range_of(span->targets, bytes),
-                                        fghm_range_of(span->weights, bytes)};
-    const struct fghm_range outputs[] = {
-        fghm_range_of(span->element_loss, bytes), fghm_range_of(span->gradient, bytes),
-        fghm_range_of(span->hessian, bytes), fghm_range_of(loss, sizeof *loss)};
-    for (size_t i = 0; i < 4; i++) {
-        if (outputs[i].bytes == 0) {
+    FGHM_REQUIRE(loss == NULL || loss_fits(span, loss, bytes), FGHM_ERROR_ALIASING);
+    for (size_t i = 0; i < 3; i++) {
+        if (outputs[i] == NULL) {
             continue;
         }
-        for (size_t j = 0; j < 3; j++) {
-            /* An array may be replaced by an output, but not by the loss. */
-            const bool replaced = i < 3 && outputs[i].first == inputs[j].first;
-            FGHM_REQUIRE(replaced || !fghm_ranges_overlap(outputs[i], inputs[j]),
-                         FGHM_ERROR_ALIASING);
-        }
-        for (size_t j = i + 1; j < 4; j++) {
-            FGHM_REQUIRE(!fghm_ranges_overlap(outputs[i], outputs[j]), FGHM_ERROR_ALIASING);
+        FGHM_REQUIRE(output_fits(span, outputs[i], loss, bytes), FGHM_ERROR_ALIASING);
+        for (size_t j = i + 1; j < 3; j++) {
+            FGHM_REQUIRE(!elements_meet(outputs[i], outputs[j], bytes), FGHM_ERROR_ALIASING);
         }
     }
     return FGHM_OK;
-}
-
-size_t fghm_plan_samples(const struct fghm_plan *plan) {
-    return plan->shape.outer * plan->shape.inner;
-}
-
-size_t fghm_plan_losses(const struct fghm_plan *plan) {
-    return plan->softmax ? fghm_plan_samples(plan)
-                         : plan->shape.outer * plan->shape.classes * plan->shape.inner;
 }
 
 void fghm_plan_take_class(size_t class_index, struct fghm_plan *plan, struct fghm_arrays *arrays) {
@@ -537,12 +544,6 @@ int64_t fghm_plan_place(const struct fghm_plan *plan, size_t class_index, int64_
 
 /* The walk --------------------------------------------------------------------- */
 
-size_t fghm_plan_drive(fghm_pool *pool, const struct fghm_plan *plan, fghm_range_work *work,
-                       void *context) {
-    const size_t width = plan->softmax ? plan->shape.classes : 1;
-    return fghm_drive_range(pool, fghm_plan_losses(plan), width, work, context);
-}
-
 static void add_to(double *high, double *low, double more, double more_low) {
     struct double_sum sum = {*high, *low};
     double_sum_add(&sum, more);
@@ -551,24 +552,28 @@ static void add_to(double *high, double *low, double more, double more_low) {
     *low = sum.low;
 }
 
-struct fghm_part fghm_merge_parts(const struct fghm_part *parts, size_t segments) {
-    if (segments == 1) {
-        return parts[0];
+struct fghm_part *fghm_merge_parts(struct fghm_part *parts, size_t segments) {
+    if (segments == 0) {
+        parts[0] = (struct fghm_part){0};
     }
-    struct fghm_part all = {0};
-    for (size_t i = 0; i < segments; i++) {
+    struct fghm_part *const all = &parts[0];
+    if (segments > 1) {
+        all->sum += all->sum_error;
+        all->sum_error = 0;
+    }
+    for (size_t i = 1; i < segments; i++) {
         const struct fghm_part *const part = &parts[i];
-        if (all.bad == FGHM_BAD_NOTHING ||
-            (part->bad == FGHM_BAD_LABEL && all.bad != FGHM_BAD_LABEL)) {
-            all.offender = part->offender;
-            all.bad = part->bad;
+        if (all->bad == FGHM_BAD_NOTHING ||
+            (part->bad == FGHM_BAD_LABEL && all->bad != FGHM_BAD_LABEL)) {
+            all->offender = part->offender;
+            all->bad = part->bad;
         }
-        all.targets.positives += part->targets.positives;
-        all.ignored += part->ignored;
-        add_to(&all.sum, &all.sum_error, part->sum + part->sum_error, 0);
-        add_to(&all.sum_weights, &all.sum_weights_error, part->sum_weights,
+        all->targets.positives += part->targets.positives;
+        all->ignored += part->ignored;
+        add_to(&all->sum, &all->sum_error, part->sum + part->sum_error, 0);
+        add_to(&all->sum_weights, &all->sum_weights_error, part->sum_weights,
                part->sum_weights_error);
-        add_to(&all.targets.sum, &all.targets.sum_error, part->targets.sum,
+        add_to(&all->targets.sum, &all->targets.sum_error, part->targets.sum,
                part->targets.sum_error);
     }
     return all;
@@ -627,7 +632,7 @@ survey(fghm_pool *pool, const struct fghm_kernels *kernels, const struct fghm_pl
     if (targets) {
         const size_t units = has_labels(plan) ? fghm_plan_samples(plan) : fghm_plan_losses(plan);
         const size_t segments = fghm_drive_range(pool, units, 1, survey_segment, &survey);
-        *part = fghm_merge_parts(survey.parts, segments);
+        *part = *fghm_merge_parts(survey.parts, segments);
         /* A score that is none does not stop the call; a label that is none does. */
         if (part->bad != FGHM_BAD_SCORE) {
             FGHM_TRY(fghm_part_status(part, report));
@@ -640,9 +645,9 @@ survey(fghm_pool *pool, const struct fghm_kernels *kernels, const struct fghm_pl
     if (weights) {
         const size_t segments =
             fghm_drive_range(pool, fghm_plan_losses(plan), 1, survey_weights_segment, &survey);
-        const struct fghm_part sums = fghm_merge_parts(survey.parts, segments);
-        part->sum_weights = sums.sum_weights;
-        part->sum_weights_error = sums.sum_weights_error;
+        const struct fghm_part *const sums = fghm_merge_parts(survey.parts, segments);
+        part->sum_weights = sums->sum_weights;
+        part->sum_weights_error = sums->sum_weights_error;
     }
     return FGHM_OK;
 }
@@ -658,7 +663,7 @@ fghm_status fghm_plan_survey(fghm_pool *pool, const struct fghm_kernels *kernels
 }
 
 static bool has_weights(const struct fghm_plan *plan) {
-    return plan->arrays == NULL ? plan->span.weights != NULL : plan->arrays->weights.data != NULL;
+    return plan->arrays == NULL ? plan->span->weights != NULL : plan->arrays->weights.data != NULL;
 }
 
 double fghm_plan_sum_weights(const struct fghm_plan *plan, const struct fghm_part *part) {

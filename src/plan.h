@@ -41,13 +41,19 @@ fghm_status fghm_plan_make(const fghm_batch *batch, const struct fghm_batch_limi
 
 /* Checks contiguous arrays of elements and makes the plan of them: that what is needed is there,
  * that it fits in memory, and that outputs overlap nothing but, exactly, an input.  loss may be
- * NULL. */
+ * NULL.  The plan keeps the pointer. */
 fghm_status fghm_plan_of_span(const struct fghm_span *span, bool is_double, const double *loss,
                               struct fghm_plan *plan);
 
 /* How many losses the batch has: elements, or samples with softmax; and samples. */
-size_t fghm_plan_losses(const struct fghm_plan *plan);
-size_t fghm_plan_samples(const struct fghm_plan *plan);
+static inline size_t fghm_plan_samples(const struct fghm_plan *plan) {
+    return plan->shape.outer * plan->shape.inner;
+}
+
+static inline size_t fghm_plan_losses(const struct fghm_plan *plan) {
+    return plan->softmax ? fghm_plan_samples(plan)
+                         : plan->shape.outer * plan->shape.classes * plan->shape.inner;
+}
 
 /* Leaves one class of a plan that was made for a walk by classes, with the arrays of that class;
  * and the index in the batch of an element of that class. */
@@ -56,11 +62,14 @@ int64_t fghm_plan_place(const struct fghm_plan *plan, size_t class_index, int64_
 
 /* Calls work(context, segment, first, n) for all losses of the plan.  Returns the number
  * of segments. */
-size_t fghm_plan_drive(fghm_pool *pool, const struct fghm_plan *plan, fghm_range_work *work,
-                       void *context);
+static inline size_t fghm_plan_drive(fghm_pool *pool, const struct fghm_plan *plan,
+                                     fghm_range_work *work, void *context) {
+    const size_t width = plan->softmax ? plan->shape.classes : 1;
+    return fghm_drive_range(pool, fghm_plan_losses(plan), width, work, context);
+}
 
-/* The parts of a walk as one. */
-struct fghm_part fghm_merge_parts(const struct fghm_part *parts, size_t segments);
+/* The parts of a walk as one, which is put into the place of the first. */
+struct fghm_part *fghm_merge_parts(struct fghm_part *parts, size_t segments);
 
 /* The status of a part, and its place. */
 fghm_status fghm_part_status(const struct fghm_part *part, struct fghm_report *report);

@@ -45,6 +45,7 @@ enum { FGHM_BAD_TARGET = 1, FGHM_BAD_PROBABILITY = 2 };
  * every instruction set and however the segment is cut: at multiples of 256 elements.  The
  * error is what rounding took from each lane (double only). */
 struct fghm_sum {
+    bool started; /* else it is 0, whatever the lanes are: small calls feel their clearing */
     double total[16];
     double error[16];
 };

@@ -26,14 +26,24 @@ struct lane_sum {
 KERNEL_INLINE void lane_sum_start(struct lane_sum *lanes, const struct fghm_sum *from) {
 #if FGHM_REAL_BITS == 64
     v_sum_zero(&lanes->sum);
-    memcpy(lanes->total, from->total, sizeof lanes->total);
-    memcpy(lanes->error, from->error, sizeof lanes->error);
+    if (from->started) {
+        memcpy(lanes->total, from->total, sizeof lanes->total);
+        memcpy(lanes->error, from->error, sizeof lanes->error);
+    } else {
+        memset(lanes->total, 0, sizeof lanes->total);
+        memset(lanes->error, 0, sizeof lanes->error);
+    }
 #else
-    v_sum_load(&lanes->sum, from->total);
+    if (from->started) {
+        v_sum_load(&lanes->sum, from->total);
+    } else {
+        v_sum_zero(&lanes->sum);
+    }
 #endif
 }
 
 KERNEL_INLINE void lane_sum_end(const struct lane_sum *lanes, struct fghm_sum *to) {
+    to->started = true;
 #if FGHM_REAL_BITS == 64
     memcpy(to->total, lanes->total, sizeof lanes->total);
     memcpy(to->error, lanes->error, sizeof lanes->error);

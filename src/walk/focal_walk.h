@@ -252,7 +252,9 @@ static __attribute__((noinline)) void focal_tiles(const struct fghm_focal_plan *
         tile_arrange_all(&tile);
         tile.length = SOFTMAX_TILE;
     }
-    struct fghm_sum sums[2] = {{{0}, {0}}, {{0}, {0}}};
+    struct fghm_sum sums[2];
+    sum_start(&sums[0]);
+    sum_start(&sums[1]);
     for (size_t at = 0; at < n; at += tile.length) {
         const size_t length = n - at < tile.length ? n - at : tile.length;
         if (plan->batch.softmax) {
@@ -273,10 +275,10 @@ static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
         focal_tiles(plan, first, n, part);
         return;
     }
-    const struct fghm_span span = sub_span(&plan->batch.span, first, n);
+    const struct fghm_span span = sub_span(plan->batch.span, first, n);
     int bad = 0;
     struct fghm_sum sum;
-    sum_start(&sum, sizeof(real));
+    sum_start(&sum);
     plan->kernel(&plan->constants, &span, &sum, &bad);
     part->sum = sum_of_lanes(&sum, sizeof(real));
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;

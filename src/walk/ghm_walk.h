@@ -93,7 +93,7 @@ static void ghm_count(const struct fghm_ghm_plan *plan, size_t first, size_t n, 
         ghm_count_tiles(plan, first, n, counts, valid, part);
         return;
     }
-    const struct fghm_span span = sub_span(&plan->batch.span, first, n);
+    const struct fghm_span span = sub_span(plan->batch.span, first, n);
     int bad = 0;
     count_contiguous(plan, &span, counts, valid, &bad);
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;
@@ -178,7 +178,8 @@ static void ghm_samples(const struct fghm_ghm_plan *plan, size_t first, size_t n
 static __attribute__((noinline)) void
 ghm_apply_tiles(const struct fghm_ghm_plan *plan, size_t first, size_t n, struct fghm_part *part) {
     struct tile tile;
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum;
+    sum_start(&sum);
     ghm_arrange(plan, true, &tile);
     for (size_t at = 0; at < n; at += tile.length) {
         const size_t length = n - at < tile.length ? n - at : tile.length;
@@ -197,10 +198,10 @@ static void ghm_apply(const struct fghm_ghm_plan *plan, size_t first, size_t n,
         ghm_apply_tiles(plan, first, n, part);
         return;
     }
-    const struct fghm_span span = sub_span(&plan->batch.span, first, n);
+    const struct fghm_span span = sub_span(plan->batch.span, first, n);
     int bad = 0;
     struct fghm_sum sum;
-    sum_start(&sum, sizeof(real));
+    sum_start(&sum);
     apply_contiguous(plan, &span, &sum, &bad);
     part->sum = sum_of_lanes(&sum, sizeof(real));
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;

@@ -83,8 +83,8 @@ static void survey_weights(const struct fghm_kernels *kernels, const struct fghm
     struct tile tile;
     tile.kernels = kernels;
     tile_arrange_all(&tile);
-    if (plan->arrays == NULL && plan->span.weights != NULL) {
-        add_weights(kernels, n, (const real *)plan->span.weights + first, &own);
+    if (plan->arrays == NULL && plan->span->weights != NULL) {
+        add_weights(kernels, n, (const real *)plan->span->weights + first, &own);
     } else if (plan->softmax) {
         int32_t columns[SOFTMAX_TILE];
         for (size_t at = 0; at < n; at += SOFTMAX_TILE) {

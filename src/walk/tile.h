@@ -343,7 +343,7 @@ static const real *load_targets(const struct fghm_plan *plan, size_t first, size
     const struct fghm_arrays *const arrays = plan->arrays;
     *ignored = 0;
     if (arrays == NULL) {
-        const real *const targets = (const real *)plan->span.targets + first;
+        const real *const targets = (const real *)plan->span->targets + first;
         count_dense(plan, tile->kernels, n, targets, NULL, part);
         return targets;
     }
@@ -400,8 +400,8 @@ static struct fghm_span tile_load(const struct fghm_plan *plan, bool is_mask, si
     size_t ignored;
     span.targets = load_targets(plan, first, n, tile, &ignored, part);
     if (arrays == NULL) {
-        span.logits = offset_const(plan->span.logits, first);
-        span.weights = offset_const(plan->span.weights, first);
+        span.logits = offset_const(plan->span->logits, first);
+        span.weights = offset_const(plan->span->weights, first);
         return span;
     }
     span.logits = reading(tile->kernels, &arrays->logits, first, n, tile->logits);
@@ -446,9 +446,9 @@ static void weigh_classes(const struct fghm_kernels *kernels, const struct fghm_
 static void tile_outputs(const struct fghm_plan *plan, size_t first, const struct tile *tile,
                          struct fghm_span *span) {
     const struct fghm_arrays *const arrays = plan->arrays;
-    void *const callers[] = {arrays == NULL ? plan->span.element_loss : arrays->element_loss.data,
-                             arrays == NULL ? plan->span.gradient : arrays->gradient.data,
-                             arrays == NULL ? plan->span.hessian : arrays->hessian.data};
+    void *const callers[] = {arrays == NULL ? plan->span->element_loss : arrays->element_loss.data,
+                             arrays == NULL ? plan->span->gradient : arrays->gradient.data,
+                             arrays == NULL ? plan->span->hessian : arrays->hessian.data};
     real *const rooms[] = {tile->element_loss, tile->gradient, tile->hessian};
     void **const outputs[] = {&span->element_loss, &span->gradient, &span->hessian};
     for (int i = 0; i < 3; i++) {
@@ -469,7 +469,7 @@ static void tile_store(const struct fghm_plan *plan, const struct fghm_kernels *
         written(kernels, &arrays->hessian, first, span->n, span->hessian);
         return;
     }
-    void *const callers[] = {plan->span.element_loss, plan->span.gradient, plan->span.hessian};
+    void *const callers[] = {plan->span->element_loss, plan->span->gradient, plan->span->hessian};
     const void *const results[] = {span->element_loss, span->gradient, span->hessian};
     for (int i = 0; i < 3; i++) {
         if (callers[i] != NULL && results[i] != offset(callers[i], first)) {

@@ -48,7 +48,7 @@ struct fghm_plan {
     bool counting;  /* positives, and sums of weights and targets, are wanted */
     /* The arrays: as `arrays` has them, or, where that is NULL, contiguous ones of the type that
      * is computed in. */
-    struct fghm_span span;
+    const struct fghm_span *span;
     const struct fghm_arrays *arrays;
 };
 
