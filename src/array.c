@@ -103,8 +103,14 @@ static bool is_injective(const struct fghm_view *view) {
     return true;
 }
 
-/* The strides of one of the layouts; FGHM_ERROR_LAYOUT, or _STRIDE for samples that step along
- * classes. */
+bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_array_kind kind,
+                                    const fghm_output *array) {
+    const int class_axis = axes->class_axis;
+    return array->layout == FGHM_LAYOUT_STRIDED && kind == FGHM_ARRAY_OF_SAMPLES &&
+           class_axis >= 0 && axes->extents[class_axis] > 1 && array->strides[class_axis] != 0;
+}
+
+/* The strides of one of the layouts; or FGHM_ERROR_LAYOUT. */
 static fghm_status set_strides(const struct fghm_axes *axes, enum fghm_array_kind kind,
                                const fghm_output *array, bool written, struct fghm_view *view) {
     const int class_axis = axes->class_axis;
@@ -117,9 +123,6 @@ static fghm_status set_strides(const struct fghm_axes *axes, enum fghm_array_kin
         set_row_major(view, per_sample ? class_axis : -1);
         return FGHM_OK;
     }
-    FGHM_REQUIRE(kind == FGHM_ARRAY_OF_ELEMENTS || class_axis < 0 ||
-                     axes->extents[class_axis] <= 1 || array->strides[class_axis] == 0,
-                 FGHM_ERROR_STRIDE);
     for (int axis = 0; axis < view->ndim; axis++) {
         view->strides[axis] = view->extents[axis] > 1 ? array->strides[axis] : 0;
     }
@@ -246,4 +249,24 @@ bool fghm_view_is_apart_from(const struct fghm_view *view, const void *bytes, si
     struct extent extent;
     return view->data == NULL || bytes == NULL || size == 0 || !extent_of(view, &extent) ||
            extents_are_apart(extent, (struct extent){(uintptr_t)bytes, size});
+}
+
+bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes, const void *bytes,
+                              size_t size) {
+    if (array->data == NULL || size == 0) {
+        return true;
+    }
+    /* That these do not overflow was found when the view was made. */
+    const ptrdiff_t element = (ptrdiff_t)fghm_dtype_size((fghm_dtype)array->dtype);
+    const ptrdiff_t over_classes = array->class_stride * (ptrdiff_t)(classes - 1);
+    ptrdiff_t low = over_classes < 0 ? over_classes : 0;
+    ptrdiff_t high = over_classes < 0 ? 0 : over_classes;
+    for (int axis = 0; axis < (int)array->axes; axis++) {
+        const ptrdiff_t reach = array->strides[axis] * (ptrdiff_t)(array->extents[axis] - 1);
+        low += reach < 0 ? reach : 0;
+        high += reach < 0 ? 0 : reach;
+    }
+    const struct extent extent = {(uintptr_t)array->data + (uintptr_t)(low * element),
+                                  (size_t)((high - low + 1) * element)};
+    return extents_are_apart(extent, (struct extent){(uintptr_t)bytes, size});
 }

@@ -37,7 +37,12 @@ size_t fghm_dtype_size(fghm_dtype dtype);
 bool fghm_dtype_is_floating(fghm_dtype dtype);
 bool fghm_dtype_is_integer(fghm_dtype dtype);
 
-/* Makes the view of an array that is there.  FGHM_ERROR_CONSTANT, _LAYOUT or _STRIDE. */
+/* Whether an array of samples has a stride for the classes, which it does not have. */
+bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_array_kind kind,
+                                    const fghm_output *array);
+
+/* Makes the view of an array that is there and does not step along classes that it has not.
+ * FGHM_ERROR_CONSTANT, FGHM_ERROR_LAYOUT or FGHM_ERROR_STRIDE. */
 fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind kind,
                            const fghm_output *array, bool written, struct fghm_view *view);
 
@@ -51,7 +56,10 @@ bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b);
  * of them has to show it.  Views that are not there meet nothing. */
 bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b);
 
-/* The same of a view and plain bytes. */
+/* The same of a view and plain bytes; and of an array that has been folded, `classes` times
+ * along its class_stride. */
 bool fghm_view_is_apart_from(const struct fghm_view *view, const void *bytes, size_t size);
+bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes, const void *bytes,
+                              size_t size);
 
 #endif

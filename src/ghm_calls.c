@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
 #include "ghm_handle.h"
 #include "plan.h"
 #include "divisor.h"
+#include "range.h"
 
 static bool is_regression(const fghm_ghm *ghm) {
     return ghm->kind == FGHM_GHM_REGRESSION;
@@ -79,8 +81,11 @@ static fghm_status prepare_batch(const fghm_ghm *ghm, fghm_pool *pool, const fgh
         fghm_plan_make(batch, &limits[ghm->kind], many, result, NULL, plan, &call->arrays, report));
     /* One histogram for all, or one for each class. */
     if (many && (ghm->histograms != plan->shape.classes || plan->softmax)) {
+        const bool no_classes = batch->class_axis == FGHM_AXIS_NONE;
         return fghm_fail_both(report, FGHM_ERROR_HISTOGRAMS, FGHM_FIELD_HISTOGRAMS,
-                              plan->softmax ? FGHM_FIELD_ACTIVATION : FGHM_FIELD_SHAPE);
+                              plan->softmax ? FGHM_FIELD_ACTIVATION
+                              : no_classes  ? FGHM_FIELD_CLASS_AXIS
+                                            : FGHM_FIELD_SHAPE);
     }
     return prepare(ghm, pool, call, report);
 }
@@ -313,6 +318,18 @@ static bool has_output(const struct fghm_span *span, const double *loss) {
            span->hessian != NULL;
 }
 
+/* Counts are added to, so they must be no part of what is counted. */
+static fghm_status check_counts_apart(const struct fghm_span *span, size_t real_size,
+                                      const uint64_t *counts, size_t size) {
+    const struct fghm_range written = fghm_range_of(counts, size * sizeof counts[0]);
+    const void *const inputs[] = {span->logits, span->targets, span->weights};
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        const struct fghm_range input = fghm_range_of(inputs[i], span->n * real_size);
+        FGHM_REQUIRE(input.bytes == 0 || !fghm_ranges_overlap(written, input), FGHM_ERROR_ALIASING);
+    }
+    return FGHM_OK;
+}
+
 static fghm_status count_elements(const fghm_ghm *ghm, fghm_pool *pool, bool is_double,
                                   const struct fghm_span *span, size_t capacity, uint64_t *counts) {
     struct ghm_call call;
@@ -322,6 +339,8 @@ static fghm_status count_elements(const fghm_ghm *ghm, fghm_pool *pool, bool is_
     FGHM_REQUIRE(counts != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_TRY(prepare_elements(ghm, pool, is_double, span, NULL, &call));
     FGHM_REQUIRE(capacity >= counts_size(ghm), FGHM_ERROR_CAPACITY);
+    FGHM_TRY(check_counts_apart(span, is_double ? sizeof(double) : sizeof(float), counts,
+                                counts_size(ghm)));
     return count(&call, counts, &found, &report);
 }
 
@@ -406,6 +425,30 @@ static fghm_result result_of(const struct ghm_call *call, const struct found *fo
     return value;
 }
 
+/* As check_counts_apart; nor may they be part of the result. */
+static fghm_status check_batch_counts_apart(const struct fghm_plan *plan, const fghm_result *result,
+                                            const uint64_t *counts, size_t size,
+                                            struct fghm_report *report) {
+    const size_t bytes = size * sizeof counts[0];
+    const struct fghm_arrays *const arrays = plan->arrays;
+    const struct {
+        const struct fghm_array *array;
+        fghm_field field;
+    } inputs[] = {{&arrays->logits, FGHM_FIELD_LOGITS},
+                  {&arrays->targets, FGHM_FIELD_TARGETS},
+                  {&arrays->weights, FGHM_FIELD_WEIGHTS}};
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        if (!fghm_array_is_apart_from(inputs[i].array, plan->shape.classes, counts, bytes)) {
+            return fghm_fail_both(report, FGHM_ERROR_ALIASING, FGHM_FIELD_COUNTS, inputs[i].field);
+        }
+    }
+    const struct fghm_range written = fghm_range_of(result, result == NULL ? 0 : result->size);
+    if (written.bytes > 0 && fghm_ranges_overlap(written, fghm_range_of(counts, bytes))) {
+        return fghm_fail_both(report, FGHM_ERROR_ALIASING, FGHM_FIELD_COUNTS, FGHM_FIELD_RESULT);
+    }
+    return FGHM_OK;
+}
+
 static fghm_status count_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
                                size_t capacity, uint64_t *counts, const fghm_result *result,
                                fghm_result *value, struct fghm_report *report) {
@@ -419,6 +462,7 @@ static fghm_status count_batch(const fghm_ghm *ghm, fghm_pool *pool, const fghm_
         return fghm_fail(report, FGHM_ERROR_CAPACITY, FGHM_FIELD_CAPACITY);
     }
     FGHM_TRY(prepare_batch(ghm, pool, batch, result, &call, report));
+    FGHM_TRY(check_batch_counts_apart(&call.plan, result, counts, counts_size(ghm), report));
     FGHM_TRY(count(&call, counts, &found, report));
     *value = result_of(&call, &found, 1);
     return FGHM_OK;

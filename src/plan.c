@@ -49,6 +49,10 @@ static fghm_status read_descriptor(const fghm_batch *batch, fghm_batch *known,
                                    struct fghm_report *report) {
     const unsigned char *const bytes = (const unsigned char *)batch;
     const size_t size = batch->size;
+    /* First, since without the tag the size is no size either. */
+    if (batch->tag != FGHM_TAG) {
+        return fghm_fail(report, FGHM_ERROR_UNINITIALIZED, FGHM_FIELD_TAG);
+    }
     if (!is_size(size, FGHM_BATCH_SIZE_0_2)) {
         return fghm_fail(report, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE);
     }
@@ -59,9 +63,6 @@ static fghm_status read_descriptor(const fghm_batch *batch, fghm_batch *known,
     }
     memset(known, 0, sizeof *known);
     memcpy(known, batch, size < sizeof *known ? size : sizeof *known);
-    if (known->tag != FGHM_TAG) {
-        return fghm_fail(report, FGHM_ERROR_UNINITIALIZED, FGHM_FIELD_TAG);
-    }
     return FGHM_OK;
 }
 
@@ -84,11 +85,13 @@ static fghm_status read_class_axis(const fghm_batch *batch, struct fghm_axes *ax
 static fghm_status check_extent(const struct fghm_axes *axes, int axis, int64_t extent,
                                 struct fghm_report *report) {
     const bool beyond = axis >= axes->ndim;
-    const fghm_status unset = extent == FGHM_UNSET ? FGHM_ERROR_UNSET : FGHM_ERROR_RANGE;
-    const bool fits = beyond ? extent == FGHM_UNSET : extent >= (axis == axes->class_axis);
-    return fits ? FGHM_OK
-                : fghm_fail_at(report, beyond ? FGHM_ERROR_RANGE : unset, FGHM_FIELD_SHAPE,
-                               FGHM_PLACE_AXIS, axis);
+    if (beyond ? extent == FGHM_UNSET : extent >= (axis == axes->class_axis)) {
+        return FGHM_OK;
+    }
+    const fghm_status status = extent == FGHM_UNSET ? FGHM_ERROR_UNSET : FGHM_ERROR_RANGE;
+    fghm_fail_at(report, status, FGHM_FIELD_SHAPE, FGHM_PLACE_AXIS, axis);
+    report->other_field = beyond ? FGHM_FIELD_NDIM : FGHM_FIELD_NONE;
+    return status;
 }
 
 /* The shape, and its product. */
@@ -326,9 +329,16 @@ static fghm_status read_slot(const struct fghm_axes *axes, int index, struct slo
     if (dtype == FGHM_DTYPE_UNSET) {
         return fghm_fail(report, FGHM_ERROR_UNSET, slot->field);
     }
+    if (!fghm_dtype_is_floating(dtype) && !fghm_dtype_is_integer(dtype)) {
+        return fghm_fail(report, FGHM_ERROR_CONSTANT, slot->field);
+    }
     if (!(slot->floating && fghm_dtype_is_floating(dtype)) &&
         !(slot->integer && fghm_dtype_is_integer(dtype))) {
         return fghm_fail(report, FGHM_ERROR_DTYPE, slot->field);
+    }
+    if (fghm_array_steps_along_classes(axes, slot->kind, &slot->array)) {
+        return fghm_fail_at(report, FGHM_ERROR_STRIDE, slot->field, FGHM_PLACE_AXIS,
+                            axes->class_axis);
     }
     const fghm_status status =
         fghm_view_make(axes, slot->kind, &slot->array, index >= INPUTS, &slot->view);
@@ -430,7 +440,9 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         return fghm_fail(report, FGHM_ERROR_NULL_POINTER, FGHM_FIELD_BATCH);
     }
     if (result != NULL && !is_size(result->size, FGHM_RESULT_SIZE_0_2)) {
-        return fghm_fail(report, FGHM_ERROR_STRUCT, FGHM_FIELD_RESULT);
+        /* It has no tag; a struct that was only zeroed shows by its size. */
+        return fghm_fail(report, result->size == 0 ? FGHM_ERROR_UNINITIALIZED : FGHM_ERROR_STRUCT,
+                         FGHM_FIELD_RESULT);
     }
     FGHM_TRY(read_descriptor(caller_batch, &known, report));
     struct fghm_axes axes;

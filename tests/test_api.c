@@ -1044,6 +1044,92 @@ static void neighbouring_arrays_are_allowed(void **state) {
     }
 }
 
+/* Counts are added to what is there, so they may be part of nothing that is counted: tried at
+ * every place in the block of the arrays.  A batch has the same numbers in other layouts. */
+enum { COUNT_CLASSES = 6, COUNT_SAMPLES = N / COUNT_CLASSES };
+
+static fghm_batch batch_for_counting(const struct scene *s) {
+    const fghm_dtype dtype = s->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
+    fghm_batch batch = FGHM_BATCH_INIT;
+    batch.ndim = 2;
+    batch.class_axis = 1;
+    batch.shape[0] = COUNT_SAMPLES;
+    batch.shape[1] = COUNT_CLASSES;
+    batch.logits = (fghm_input){.data = s->array[X], .dtype = dtype};
+    batch.targets = (fghm_input){.data = dtype_at(s->d, s->array[T], N - 1), /* reversed */
+                                 .dtype = dtype,
+                                 .layout = FGHM_LAYOUT_STRIDED,
+                                 .strides = {-COUNT_CLASSES, -1}};
+    batch.weights =
+        (fghm_input){.data = s->array[W], .dtype = dtype, .layout = FGHM_LAYOUT_PER_SAMPLE};
+    return batch;
+}
+
+static int bytes_overlap(const void *a, size_t a_size, const void *b, size_t b_size) {
+    return (const char *)a < (const char *)b + b_size && (const char *)b < (const char *)a + a_size;
+}
+
+static void counts_at(struct scene *s, uint64_t *counts, size_t size, int is_batch) {
+    const struct dtype *const d = s->d;
+    const fghm_batch batch = batch_for_counting(s);
+    const size_t lengths[] = {N, N, is_batch ? COUNT_SAMPLES : N};
+    const fghm_field fields[] = {FGHM_FIELD_LOGITS, FGHM_FIELD_TARGETS, FGHM_FIELD_WEIGHTS};
+    fghm_result result = FGHM_RESULT_INIT;
+    fghm_field met = FGHM_FIELD_NONE;
+    for (int i = W; i >= X; i--) {
+        const int meets =
+            bytes_overlap(counts, size * sizeof *counts, s->array[i], lengths[i] * d->size);
+        met = meets ? fields[i] : met;
+    }
+    if (met == FGHM_FIELD_NONE) {
+        memset(counts, 0, size * sizeof *counts);
+    }
+    unsigned char *const before = malloc(s->size);
+    assert_non_null(before);
+    memcpy(before, s->block, s->size);
+    const fghm_status got =
+        is_batch
+            ? fghm_ghm_count_batch(s->ghm, NULL, &batch, size, counts, &result)
+            : d->ghm_count(s->ghm, NULL, N, s->array[X], s->array[T], s->array[W], size, counts);
+    assert_int_equal(got, met == FGHM_FIELD_NONE ? FGHM_OK : FGHM_ERROR_ALIASING);
+    assert_int_equal(memcmp(before, s->block, s->size) == 0, met != FGHM_FIELD_NONE);
+    if (met != FGHM_FIELD_NONE && is_batch) {
+        assert_int_equal(result.field, FGHM_FIELD_COUNTS);
+        assert_int_equal(result.other_field, met);
+    }
+    free(before);
+}
+
+static void counts_in_an_input_are_refused(void **state) {
+    const size_t histograms[] = {1, 1, COUNT_CLASSES};
+    for (size_t k = 0; k < SUITE_COUNT(histograms); k++) {
+        struct scene s = scene_new(*state, 1);
+        const size_t size = histograms[k] * 11;
+        assert_int_equal(fghm_ghm_set_histograms(s.ghm, histograms[k]), FGHM_OK);
+        for (size_t at = 0; at + size * sizeof(uint64_t) <= s.size; at += sizeof(uint64_t)) {
+            struct scene fresh = scene_new(*state, 1);
+            memcpy(s.block, fresh.block, s.size);
+            counts_at(&s, (uint64_t *)(void *)(s.block + at), size, k > 0);
+            scene_free(&fresh);
+        }
+        scene_free(&s);
+    }
+}
+
+static void counts_in_the_result_are_refused(void **state) {
+    struct scene s = scene_new(*state, 1);
+    const fghm_batch batch = batch_for_counting(&s);
+    fghm_result results[3] = {FGHM_RESULT_INIT, FGHM_RESULT_INIT, FGHM_RESULT_INIT};
+    uint64_t *const last = (uint64_t *)(void *)&results[1].positives;
+    assert_int_equal(fghm_ghm_count_batch(s.ghm, NULL, &batch, 11, last, &results[1]),
+                     FGHM_ERROR_ALIASING);
+    assert_int_equal(results[1].field, FGHM_FIELD_COUNTS);
+    assert_int_equal(results[1].other_field, FGHM_FIELD_RESULT);
+    memset(&results[2], 0, sizeof results[2]);
+    assert_int_equal(fghm_ghm_count_batch(s.ghm, NULL, &batch, 11, last + 1, &results[1]), FGHM_OK);
+    scene_free(&s);
+}
+
 /* -------------------------------------------------------------------------
  * Targets. */
 
@@ -1143,6 +1229,37 @@ static void ghm_bad_target_with_a_nan_logit(void **state) {
     d->put(s.array[T], 5, 1.5);
     assert_refused(&s, N, s.array, &s.loss, FGHM_ERROR_TARGET);
     scene_free(&s);
+}
+
+/* Weights that are there already: as with focal loss. */
+static void ghm_apply_marks_a_bad_target(void **state) {
+    const struct dtype *d = *state;
+    double bad[8];
+    size_t kinds = bad_targets(d, bad);
+    for (size_t k = 0; k < kinds * N; k++) {
+        struct scene good = scene_new(d, 1), s = scene_new(d, 1);
+        struct scene *const scenes[] = {&good, &s};
+        for (int which = 0; which < 2; which++) {
+            assert_int_equal(scene_call(scenes[which], N, scenes[which]->array, NULL), FGHM_OK);
+        }
+        const size_t at = k / kinds;
+        d->put(s.array[T], at, bad[k % kinds]);
+        assert_int_equal(d->ghm_apply(good.ghm, NULL, N, good.array[X], good.array[T],
+                                      good.array[W], &good.loss, good.array[EL], good.array[GR],
+                                      good.array[HE]),
+                         FGHM_OK);
+        assert_int_equal(d->ghm_apply(s.ghm, NULL, N, s.array[X], s.array[T], s.array[W], &s.loss,
+                                      s.array[EL], s.array[GR], s.array[HE]),
+                         FGHM_ERROR_TARGET);
+        assert_true(s.loss == 77.0);
+        for (int o = EL; o < ARRAYS; o++) {
+            assert_true(isnan(d->get(s.array[o], at)));
+            d->put(s.array[o], at, d->get(good.array[o], at));
+            assert_memory_equal(s.array[o], good.array[o], ROOM * d->size);
+        }
+        scene_free(&good);
+        scene_free(&s);
+    }
 }
 
 /* In place, an error found late must not have written early results. */
@@ -1369,11 +1486,14 @@ int main(int argument_count, char **arguments) {
         {"overlaps_are_refused", overlaps_are_refused, 1},
         {"loss_in_an_array_is_refused", loss_in_an_array_is_refused, 1},
         {"neighbouring_arrays_are_allowed", neighbouring_arrays_are_allowed, 1},
+        {"counts_in_an_input_are_refused", counts_in_an_input_are_refused, 1},
+        {"counts_in_the_result_are_refused", counts_in_the_result_are_refused, 1},
         {"focal_marks_a_bad_target", focal_marks_a_bad_target, 1},
         {"focal_finds_a_bad_target_for_every_subset", focal_finds_a_bad_target_for_every_subset, 1},
         {"bad_targets_beside_nan", bad_targets_beside_nan, 1},
         {"ghm_refuses_a_bad_target", ghm_refuses_a_bad_target, 1},
         {"ghm_bad_target_with_a_nan_logit", ghm_bad_target_with_a_nan_logit, 1},
+        {"ghm_apply_marks_a_bad_target", ghm_apply_marks_a_bad_target, 1},
         {"ghm_bad_target_in_place", ghm_bad_target_in_place, 1},
         {"negative_zero_is_a_target", negative_zero_is_a_target, 1},
         {"read_back_capacities", read_back_capacities, 0},

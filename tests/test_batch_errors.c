@@ -323,7 +323,7 @@ static void dtypes_of_arrays(void **state) {
         }
         for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
             *floating[k].dtype = unknown[i];
-            assert_refused(q, FGHM_ERROR_DTYPE, floating[k].name);
+            assert_refused(q, FGHM_ERROR_CONSTANT, floating[k].name);
         }
         *floating[k].dtype = FGHM_DTYPE_UNSET;
         assert_refused(q, FGHM_ERROR_UNSET, floating[k].name);
@@ -331,7 +331,7 @@ static void dtypes_of_arrays(void **state) {
     }
     for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
         q->b.targets.dtype = unknown[i];
-        assert_refused(q, FGHM_ERROR_DTYPE, FGHM_FIELD_TARGETS);
+        assert_refused(q, FGHM_ERROR_CONSTANT, FGHM_FIELD_TARGETS);
     }
     q->b.targets.dtype = FGHM_DTYPE_UNSET;
     assert_refused(q, FGHM_ERROR_UNSET, FGHM_FIELD_TARGETS);
@@ -541,7 +541,7 @@ static void class_strides_of_samples(void **state) {
         } else {
             const fghm_field fields[] = {FGHM_FIELD_TARGETS, FGHM_FIELD_WEIGHTS,
                                          FGHM_FIELD_ELEMENT_LOSS};
-            assert_refused(q, FGHM_ERROR_STRIDE, fields[given - 1]);
+            assert_refused_at(q, FGHM_ERROR_STRIDE, fields[given - 1], FGHM_PLACE_AXIS, 1);
         }
     }
     request_free(q);

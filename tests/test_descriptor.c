@@ -259,7 +259,7 @@ static void sizes_of_the_result(void **state) {
             got.size = q->result.size;
             assert_memory_equal(&got, &q->result, sizeof got);
         } else {
-            assert_int_equal(status, FGHM_ERROR_STRUCT);
+            assert_int_equal(status, size == 0 ? FGHM_ERROR_UNINITIALIZED : FGHM_ERROR_STRUCT);
         }
         assert_true(guarded_untouched_outside(&memory, at, fits ? sizeof got : 4, 0x77));
     }
@@ -274,9 +274,10 @@ static void zeroed_structs(void **state) {
     struct request *const q = request_new();
     const fghm_batch fine = q->b;
     fghm_result zero;
+    char zeros[sizeof zero];
     (void)state;
     memset(&q->b, 0, sizeof q->b);
-    assert_refused(q, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE);
+    assert_refused(q, FGHM_ERROR_UNINITIALIZED, FGHM_FIELD_TAG);
     q->b.size = sizeof q->b;
     assert_refused(q, FGHM_ERROR_UNINITIALIZED, FGHM_FIELD_TAG);
     q->b = fine;
@@ -285,8 +286,12 @@ static void zeroed_structs(void **state) {
     q->b.tag = FGHM_TAG + 1;
     assert_refused(q, FGHM_ERROR_UNINITIALIZED, FGHM_FIELD_TAG);
     q->b = fine;
+    q->b.size = 0;
+    assert_refused(q, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE);
+    q->b = fine;
     memset(&zero, 0, sizeof zero);
-    assert_int_equal(fghm_focal_batch(q->focal, NULL, &q->b, &zero), FGHM_ERROR_STRUCT);
+    assert_int_equal(fghm_focal_batch(q->focal, NULL, &q->b, &zero), FGHM_ERROR_UNINITIALIZED);
+    assert_memory_equal(&zero, memset(zeros, 0, sizeof zeros), sizeof zero);
     request_free(q);
 }
 
@@ -400,7 +405,10 @@ static void extents(void **state) {
         const int64_t set[] = {0, 1, 2, -1, INT64_MAX};
         for (size_t k = 0; k < SUITE_COUNT(set); k++) {
             q->b.shape[axis] = set[k];
-            assert_axis_refused(q, FGHM_ERROR_RANGE, axis);
+            refused(q,
+                    (struct descriptor_error){FGHM_ERROR_RANGE, FGHM_FIELD_SHAPE, FGHM_FIELD_NDIM,
+                                              FGHM_PLACE_AXIS, axis},
+                    __LINE__);
         }
         q->b.shape[axis] = FGHM_UNSET;
     }
@@ -480,6 +488,30 @@ static void strides_without_use(void **state) {
         assert_taken(q);
     }
     request_free(q);
+}
+
+/* Labels are an array of samples: along the classes, wherever their axis is, they do not move. */
+static void strides_along_classes(void **state) {
+    (void)state;
+    for (int axis = 0; axis < 3; axis++) {
+        struct request *const q = request_new();
+        use_labels(q, FGHM_SIGMOID);
+        q->b.class_axis = axis;
+        q->b.shape[1] = N;
+        q->b.shape[axis] = C;
+        q->b.targets.layout = FGHM_LAYOUT_STRIDED;
+        for (int k = 0, stride = 1; k < 3; k++) {
+            q->b.targets.strides[k] = k == axis ? 0 : stride;
+            stride *= k == axis ? 1 : N;
+        }
+        assert_taken(q);
+        q->b.targets.strides[axis] = axis == 1 ? -1 : INT64_MAX;
+        refused(q,
+                (struct descriptor_error){FGHM_ERROR_STRIDE, FGHM_FIELD_TARGETS, FGHM_FIELD_NONE,
+                                          FGHM_PLACE_AXIS, axis},
+                __LINE__);
+        request_free(q);
+    }
 }
 
 static void outputs_per_sample(void **state) {
@@ -655,6 +687,7 @@ int main(int argument_count, char **arguments) {
         {"empty_batches", empty_batches, 0},
         {"unknown_layouts", unknown_layouts, 0},
         {"strides_without_use", strides_without_use, 0},
+        {"strides_along_classes", strides_along_classes, 0},
         {"outputs_per_sample", outputs_per_sample, 0},
         {"scores_out_of_range", scores_out_of_range, 0},
         {"scores_are_targets", scores_are_targets, 0},

@@ -334,6 +334,11 @@ static void histograms_unlike_classes(struct request *q) {
     set_histograms(q, CLASSES - 1);
 }
 
+static void histograms_without_classes(struct request *q) {
+    set_histograms(q, CLASSES);
+    q->b.class_axis = FGHM_AXIS_NONE;
+}
+
 static void wrong_label(struct request *q) {
     labels(q);
     q->labels[2] = CLASSES;
@@ -442,9 +447,12 @@ static const struct trial {
     {"softmax with -1", softmax_with_minus_one, FGHM_ERROR_COMBINATION, FGHM_ERROR_COMBINATION,
      ALL_CALLS, ANYWHERE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
     {"softmax apart", softmax_apart, FGHM_ERROR_HISTOGRAMS, FGHM_ERROR_COMBINATION, ALL_CALLS,
-     ANYWHERE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+     FGHM_FIELD_HISTOGRAMS, FGHM_FIELD_ACTIVATION, FGHM_PLACE_NONE, -1},
     {"histograms", histograms_unlike_classes, FGHM_ERROR_HISTOGRAMS, FGHM_ERROR_HISTOGRAMS,
-     ALL_CALLS, ANYWHERE, FGHM_FIELD_NONE, FGHM_PLACE_NONE, -1},
+     ALL_CALLS, FGHM_FIELD_HISTOGRAMS, FGHM_FIELD_SHAPE, FGHM_PLACE_NONE, -1},
+    {"histograms without class axis", histograms_without_classes, FGHM_ERROR_HISTOGRAMS,
+     FGHM_ERROR_HISTOGRAMS, ALL_CALLS, FGHM_FIELD_HISTOGRAMS, FGHM_FIELD_CLASS_AXIS,
+     FGHM_PLACE_NONE, -1},
     {"label", wrong_label, FGHM_ERROR_LABEL, FGHM_ERROR_COMBINATION, ALL_CALLS, FGHM_FIELD_TARGETS,
      FGHM_FIELD_NONE, FGHM_PLACE_SAMPLE, 2},
     {"label of softmax", wrong_label_of_softmax, FGHM_ERROR_LABEL, FGHM_ERROR_COMBINATION,

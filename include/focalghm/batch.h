@@ -91,7 +91,7 @@ enum fghm_layout_values {
      * multiple of the number's size, as in a packed record, the array has to be copied.)  On an
      * axis of extent 0 or 1 the stride is not looked at.  An array of samples has an entry for
      * every axis of the shape, too: that of the class axis is 0, else the call returns
-     * FGHM_ERROR_STRIDE. */
+     * FGHM_ERROR_STRIDE and names the axis. */
     FGHM_LAYOUT_STRIDED = 1,
     /** One value for each sample, row-major over all axes but the class axis, repeated for the
      * classes.  The strides must be 0.  Not for outputs of elements; for an array of samples (e.g.
@@ -209,15 +209,14 @@ enum fghm_batch_flags {
 typedef struct fghm_batch {
     /** sizeof(fghm_batch), by the initializer. */
     uint32_t size;
-    /** FGHM_TAG, by the initializer; else FGHM_ERROR_UNINITIALIZED.  (A struct that was only zeroed
-     * has the size 0, too, and that comes first: FGHM_ERROR_STRUCT.) */
+    /** FGHM_TAG, by the initializer; else FGHM_ERROR_UNINITIALIZED, whatever size is. */
     uint32_t tag;
     /** The number of axes, 1 to FGHM_AXES_MAX. */
     int32_t ndim;
     /** 0 ... ndim - 1; or from the end, -1 ... -ndim; or FGHM_AXIS_NONE. */
     int32_t class_axis;
     /** The extents: at least 0 (an empty batch is a success), that of the class axis at least 1;
-     * FGHM_UNSET from ndim on. */
+     * FGHM_UNSET from ndim on, so that an ndim that is too small is found. */
     int64_t shape[FGHM_AXES_MAX];
     /** FGHM_SIGMOID, by the initializer. */
     fghm_activation activation;
@@ -272,7 +271,8 @@ typedef struct fghm_batch {
  *
  * After an error the fields up to `offender` are valid; after an element error all are, with
  * sums that leave out the elements in question.  A result that has not been initialized is
- * FGHM_ERROR_STRUCT, and nothing is written into it: look at what the call returns first.
+ * FGHM_ERROR_UNINITIALIZED if it was zeroed and else mostly FGHM_ERROR_STRUCT, and nothing is
+ * written into it: look at what the call returns first.
  */
 typedef struct fghm_result {
     /** sizeof(fghm_result), by the initializer; the library never changes it. */
@@ -283,7 +283,9 @@ typedef struct fghm_result {
     fghm_status status;
     /** Where the error is. */
     fghm_field field;
-    /** FGHM_ERROR_COMBINATION, FGHM_ERROR_ALIASING: the other of the two. */
+    /** The other of two fields that do not go together (FGHM_ERROR_COMBINATION,
+     * FGHM_ERROR_ALIASING, FGHM_ERROR_HISTOGRAMS); FGHM_FIELD_NDIM where an extent from ndim on has
+     * been set (FGHM_ERROR_RANGE). */
     fghm_field other_field;
     /** What offender counts. */
     fghm_place place;

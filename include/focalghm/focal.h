@@ -461,8 +461,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    FGHM_ERROR_CONSTANT, FGHM_ERROR_SIZE, FGHM_ERROR_DTYPE, FGHM_ERROR_LAYOUT,
  *    FGHM_ERROR_STRIDE, FGHM_ERROR_ALIASING: see batch.h;
  *  - FGHM_ERROR_RANGE: ndim, class_axis, an extent or label_smoothing is out of its range, or a
- *    number of class_alpha or class_weights; or an extent from ndim on has been set, often because
- *    ndim is too small;
+ *    number of class_alpha or class_weights; or an extent from ndim on has been set, because ndim
+ * is too small: then other_field is FGHM_FIELD_NDIM;
  *  - FGHM_ERROR_LABEL: a label is that of no class;
  *  - FGHM_ERROR_COMBINATION, with both fields named: softmax or labels without a class axis;
  *    softmax without plain labels, with label smoothing, with FGHM_BACKGROUND_MINUS_ONE, with two

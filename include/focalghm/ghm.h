@@ -415,10 +415,11 @@ FGHM_API fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n,
  * @param mask as for fghm_ghm_step_f32
  * @param capacity how many numbers counts has room for: at least what fghm_ghm_get_counts_size
  * says
- * @param[in,out] counts zeros, or the counts of other parts of the batch; must not overlap an
- * input.  One call's at a time: give each thread an array of its own and add them up
+ * @param[in,out] counts zeros, or the counts of other parts of the batch.  It must not overlap an
+ * input.  Calls on several threads must not share it: give each an array of its own and add them up
  * @return as fghm_ghm_step_f32, and FGHM_ERROR_NULL_POINTER (counts), FGHM_ERROR_CAPACITY,
- * FGHM_ERROR_COUNTS (the sum of all counts would be 2^64 or more); nothing has been added then
+ * FGHM_ERROR_ALIASING (counts overlaps an input), FGHM_ERROR_COUNTS (the sum of all counts would
+ * be 2^64 or more); nothing has been added then
  */
 FGHM_API fghm_status fghm_ghm_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                         const float *inputs, const float *targets,
@@ -447,8 +448,9 @@ FGHM_API fghm_status fghm_ghm_update(fghm_ghm *ghm, size_t capacity, const uint6
  * Parameters are those of fghm_ghm_step_f32.  FGHM_REDUCTION_MEAN divides by the number of valid
  * elements of the last fghm_ghm_update.
  *
- * @return as fghm_ghm_step_f32, and FGHM_ERROR_NO_OUTPUT; FGHM_ERROR_TARGET is an element error
- * here (see status.h)
+ * @return as fghm_ghm_step_f32, and FGHM_ERROR_NO_OUTPUT.  FGHM_ERROR_TARGET is an element error
+ * here (see status.h): the outputs of elements with a bad target are NaN, all others have been
+ * computed, *loss is as it was
  */
 FGHM_API fghm_status fghm_ghm_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                         const float *inputs, const float *targets,
@@ -467,7 +469,8 @@ FGHM_API fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, si
  * One step over a batch in any form; see batch.h.
  *
  * The weights of the batch are the mask, and what is ignored is not valid.  harmonizing_weight
- * gets w_b of each element, and 0 where it is not valid or in no bin.
+ * gets w_b of each element, 0 where it is not valid or in no bin, and NaN where its target is
+ * outside [0, 1].
  *
  * With softmax (classification alone) the loss of a sample is its cross-entropy and its g is
  * 1 - p_y, y being its label; what is said of elements then is said of samples.
@@ -500,7 +503,7 @@ FGHM_API fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const f
  * @param pool threads to use; NULL: the calling thread alone
  * @param batch the arrays and what they mean
  * @param capacity as for fghm_ghm_count_f32
- * @param[in,out] counts as for fghm_ghm_count_f32
+ * @param[in,out] counts as for fghm_ghm_count_f32; it must not overlap the result either
  * @param[in,out] result numbers of elements, and where an error is; or NULL
  * @return as fghm_ghm_step_batch and fghm_ghm_count_f32
  */

@@ -30,9 +30,10 @@ extern "C" {
  * Errors are of two kinds.  Most are found before anything is computed: then nothing has been
  * written but the head of the result, and no handle has changed.  An element error, of which
  * there are three (FGHM_ERROR_TARGET, FGHM_ERROR_PROBABILITY, FGHM_ERROR_SCORE), is found on the
- * way: the results of the elements in question are NaN, those of all others are right, and sums
- * are without them.  Functions that change a GHM handle's state find element errors before they
- * change it.
+ * way: every output of the elements in question is NaN, harmonizing_weight included, and the
+ * outputs of all other elements are right.  The sums of a result leave those elements out; a call
+ * with plain arrays leaves *loss as it was.  Functions that change a GHM handle's state find
+ * element errors before they change it, and then nothing is written.
  */
 
 /** What a function returns: FGHM_OK or an error.  Values are pinned for ever. */
@@ -52,27 +53,31 @@ enum fghm_status_values {
     FGHM_ERROR_MEMORY = -4,
     /** A thread cannot be made. */
     FGHM_ERROR_THREADS = -5,
-    /** A struct's size is none of this library, e.g. 0 because it has been zeroed in place of being
-     * initialized; or it has unknown fields that are not 0. */
+    /** A struct's size is none that this library accepts, or it has unknown fields that are not 0.
+     */
     FGHM_ERROR_STRUCT = -6,
-    /** A struct has not been initialized: its tag is missing. */
+    /** A struct has not been initialized: an fghm_batch has no tag, or an fghm_result has the size
+     * 0.  So has a struct that was only zeroed. */
     FGHM_ERROR_UNINITIALIZED = -7,
     /** A field that has no default has not been set. */
     FGHM_ERROR_UNSET = -8,
     /** A number is out of its range, or NaN. */
     FGHM_ERROR_RANGE = -9,
-    /** A number is none of the constants that stand here. */
+    /** A number is none of the constants that there are for this field: an unknown dtype, layout,
+     * activation, rule and so on. */
     FGHM_ERROR_CONSTANT = -10,
     /** More elements, or classes, than can be addressed. */
     FGHM_ERROR_SIZE = -11,
-    /** An array cannot have this data type. */
+    /** The data type is one that this array cannot have: labels of float, weights of uint8_t. */
     FGHM_ERROR_DTYPE = -12,
     /** An array cannot have this layout, or has strides that its layout does not use. */
     FGHM_ERROR_LAYOUT = -13,
-    /** An array's strides leave the address space, or make an output meet itself; or an array of
-     * samples has a stride for the class axis that is not 0. */
+    /** An array's strides leave the address space, or make an output meet itself (see
+     * fghm_output); or an array of samples has a stride for the class axis that is not 0: the
+     * result then names the axis. */
     FGHM_ERROR_STRIDE = -14,
-    /** An output overlaps another array in a way that is not allowed. */
+    /** An output, or the array that counts are added to, overlaps another array in a way that the
+     * function does not allow.  The result of a batch call names both. */
     FGHM_ERROR_ALIASING = -15,
     /** Two settings do not go together. */
     FGHM_ERROR_COMBINATION = -16,
@@ -82,7 +87,9 @@ enum fghm_status_values {
     FGHM_ERROR_HISTORY = -18,
     /** An array to write into has too little room. */
     FGHM_ERROR_CAPACITY = -19,
-    /** The number of histograms is neither 1 nor that of the classes. */
+    /** The handle has more than one histogram, and there is not one class for each: the batch has
+     * another number of classes, no class axis, or softmax; or the call is one with plain arrays.
+     */
     FGHM_ERROR_HISTOGRAMS = -20,
     /** Counts add up to 2^64 or more. */
     FGHM_ERROR_COUNTS = -21,
