@@ -3,10 +3,11 @@
 /* A change of any bit of any result is seen: digests of the outputs of every function
  * and many settings, for inputs that are made of whole numbers alone, compared with those
  * in digest.txt.  Rows with fused multiply-add have them in common, on every
- * architecture.  What the C library computes (fghm_focal_best_constant and the
- * calibration) is not here.
+ * architecture.  The file begins with the numerics revision that has these bits, and is
+ * written anew only where both change.  What the C library computes (fghm_focal_best_constant and
+ * the calibration) is not here.
  *
- *     test_digest --write >digest.txt
+ *     test_digest --write
  */
 
 #include <math.h>
@@ -111,6 +112,7 @@ static void inputs_free(struct inputs *in) {
 /* Lines as they stand in the file: digest, then what of. */
 #define LINES_MAX 800
 #define LINE_MAX 120
+#define DIGEST_FILE TEST_SOURCE_DIR "/digest.txt"
 #define SETTINGS_MAX 60
 static char lines[LINES_MAX][LINE_MAX];
 static size_t line_count;
@@ -295,7 +297,8 @@ static void digest_all(struct inputs *in) {
 }
 
 static void make_lines(void) {
-    line_count = 0;
+    line_count = 1;
+    snprintf(lines[0], LINE_MAX, "revision %d", (int)fghm_numerics_revision());
     for (size_t type = 0; type < DTYPE_COUNT; type++) {
         for (int finite = 0; finite < 2; finite++) {
             struct inputs in;
@@ -316,7 +319,7 @@ static void equal_to_the_file(void **state) {
         print_message("skipped: %s has no fused multiply-add\n", fghm_isa_name());
         skip();
     }
-    FILE *const file = fopen(TEST_SOURCE_DIR "/digest.txt", "r");
+    FILE *const file = fopen(DIGEST_FILE, "r");
     assert_non_null(file);
     make_lines();
     for (; fgets(line, sizeof line, file) != NULL; at++) {
@@ -332,14 +335,74 @@ static void equal_to_the_file(void **state) {
     assert_int_equal(different, 0);
 }
 
-int main(int argument_count, char **arguments) {
-    const struct suite_test tests[] = {{"equal_to_the_file", equal_to_the_file, 0}};
-    if (argument_count > 1 && strcmp(arguments[1], "--write") == 0) {
-        make_lines();
-        for (size_t k = 0; k < line_count; k++) {
-            puts(lines[k]);
+/* Why `count` lines of a file must not become those of now, or NULL: what has a digest in both has
+ * another one if, and only if, the revision is another one. */
+static const char *refusal(char old[][LINE_MAX], size_t count) {
+    bool changed = false;
+    if (count == 0 || strncmp(old[0], "revision ", 9) != 0) {
+        return "digest.txt does not begin with its revision: restore it first";
+    }
+    for (size_t k = 1; k < count; k++) {
+        const char *const what = strchr(old[k], ' ');
+        for (size_t n = 1; what != NULL && n < line_count; n++) {
+            const bool same_thing = strcmp(strchr(lines[n], ' '), what) == 0;
+            changed = changed || (same_thing && strcmp(lines[n], old[k]) != 0);
         }
-        return 0;
+    }
+    const bool raised = strcmp(old[0], lines[0]) != 0;
+    return changed && !raised   ? "digests change: raise NUMERICS_REVISION in src/version.c first"
+           : !changed && raised ? "no digest changes: leave NUMERICS_REVISION as it is"
+                                : NULL;
+}
+
+static int write_file(void) {
+    static char old[LINES_MAX][LINE_MAX];
+    size_t count = 0;
+    FILE *file = fopen(DIGEST_FILE, "r");
+    for (; file != NULL && count < LINES_MAX && fgets(old[count], LINE_MAX, file); count++) {
+        old[count][strcspn(old[count], "\n")] = '\0';
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    make_lines();
+    const char *const reason = fghm_row()->has_fma
+                                   ? refusal(old, count)
+                                   : "these are not the digests of fused multiply-add";
+    file = reason == NULL ? fopen(DIGEST_FILE, "w") : NULL;
+    if (file == NULL) {
+        fprintf(stderr, "%s\n", reason != NULL ? reason : "digest.txt cannot be written");
+        return 1;
+    }
+    for (size_t k = 0; k < line_count; k++) {
+        fprintf(file, "%s\n", lines[k]);
+    }
+    return fclose(file) == 0 ? 0 : 1;
+}
+
+static void revision_follows_the_digests(void **state) {
+    static char old[LINES_MAX][LINE_MAX];
+    (void)state;
+    make_lines();
+    memcpy(old, lines, sizeof old);
+    assert_null(refusal(old, line_count));
+    assert_null(refusal(old, line_count - 1)); /* something new */
+    assert_non_null(refusal(old, 0));
+    old[line_count - 1][0] ^= 1;
+    assert_non_null(refusal(old, line_count));
+    snprintf(old[0], LINE_MAX, "revision %d", (int)fghm_numerics_revision() - 1);
+    assert_null(refusal(old, line_count));
+    old[line_count - 1][0] ^= 1;
+    assert_non_null(refusal(old, line_count));
+}
+
+int main(int argument_count, char **arguments) {
+    const struct suite_test tests[] = {
+        {"equal_to_the_file", equal_to_the_file, 0},
+        {"revision_follows_the_digests", revision_follows_the_digests, 0},
+    };
+    if (argument_count > 1 && strcmp(arguments[1], "--write") == 0) {
+        return write_file();
     }
     return suite_run(argument_count, arguments, "test_digest", tests, SUITE_COUNT(tests));
 }
