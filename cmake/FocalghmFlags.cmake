@@ -66,6 +66,10 @@ function(focalghm_set_flags target)
     -ffile-prefix-map=${PROJECT_BINARY_DIR}=.)
 endfunction()
 
+# Where there is debug information, it has all types and constants of the headers, not only
+# those that a file uses: abidiff compares them.
+check_c_compiler_flag(-fno-eliminate-unused-debug-types FOCALGHM_FLAG_ALL_DEBUG_TYPES)
+
 # For what the libraries are made of.  None of it gains from -O3, which takes much more room;
 # without a build type, in a project that has none, it is not to be slow.  Debug and
 # MinSizeRel are the builder's.
@@ -92,6 +96,7 @@ function(focalghm_set_internal_flags target)
   target_compile_options(${target} PRIVATE
     $<${focalghm_optimizes}:-O2>
     "$<${focalghm_optimizes}:${focalghm_small_structs}>"
+    $<$<BOOL:${FOCALGHM_FLAG_ALL_DEBUG_TYPES}>:-fno-eliminate-unused-debug-types>
     "SHELL:-include \"${PROJECT_SOURCE_DIR}/src/arithmetic.h\"")
   if(FOCALGHM_PREFIX)
     target_compile_options(${target} PRIVATE
