@@ -99,9 +99,10 @@ enum fghm_layout_values {
     FGHM_LAYOUT_PER_SAMPLE = 2
 };
 
-/** The most axes of a shape. */
+/** Numbers of an fghm_batch. */
 enum fghm_batch_limits_values {
     FGHM_BATCH_LIMITS_INVALID = -1,
+    /** The most axes of a shape. */
     FGHM_AXES_MAX = 8,
     /** For fghm_batch.class_axis: there is none.  (-1 is the last axis.) */
     FGHM_AXIS_NONE = -128,
@@ -128,7 +129,13 @@ typedef struct fghm_input {
     int64_t strides[FGHM_AXES_MAX];
 } fghm_input;
 
-/** An array that is written; as fghm_input. */
+/** An array that is written; as fghm_input.
+ *
+ * No two of its elements may be in one place, and the strides have to show it: with the axes of
+ * more than one element in the order of the magnitude of their strides, each stride must be larger
+ * than the distance from the first to the last element along all axes before it.  So it is for
+ * slices, transposed and reversed arrays and columns of a table; else the call returns
+ * FGHM_ERROR_STRIDE. */
 typedef struct fghm_output {
     /** The element with index 0 on every axis. */
     void *data;
@@ -297,18 +304,19 @@ typedef struct fghm_result {
     double sum;
     /** D. */
     double divisor;
-    /** The sum of the weights of valid elements, NaN left out; their number, without weights.
-     * For GHM the number of valid elements. */
+    /** The sum of the weights of valid elements, leaving out those that are NaN.  Where the batch
+     * has no weights, and for GHM, the number of valid elements. */
     double sum_weights;
-    /** The sum of the targets of valid elements before label smoothing, NaN left out. */
+    /** The sum of the targets of valid elements before label smoothing, leaving out those that are
+     * NaN. */
     double sum_targets;
     /** The number of elements (softmax: samples). */
     uint64_t elements;
     /** Those that are not ignored. */
     uint64_t valid;
-    /** Valid elements that are positive: for dense targets those with t >= 1/2 before label
-     * smoothing (focal-star: t = 1), for labels, with scores or without, those of the labelled
-     * class; with softmax, samples whose label is not background. */
+    /** The number of valid elements that are positive.  Dense targets: those with t >= 1/2 before
+     * label smoothing (focal-star: t = 1).  Labels, with scores or without: those of the labelled
+     * class.  Softmax: samples whose label is not background. */
     uint64_t positives;
 } fghm_result;
 

@@ -4,12 +4,17 @@
 
 /**
  * @file
- * What marks a public function.
+ * FGHM_API, which stands before the declaration of each public function.
  *
  * A tool that cannot read attributes may define FGHM_API to nothing before it includes a
  * header.  Programs that link the static library define FGHM_STATIC (the CMake target does;
  * it matters on Windows alone).  A copy of the library inside another one can have names of
  * its own: see prefix.h.
+ *
+ * Example: the declarations as plain C, for a generator of bindings that knows no attributes.
+ * @code
+ * cc -E -P -DFGHM_API= -I include include/focalghm/focalghm.h
+ * @endcode
  */
 
 #include "focalghm/prefix.h"

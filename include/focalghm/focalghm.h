@@ -34,8 +34,8 @@
  *
  * **Handles.**  Settings, histories and pools are behind opaque handles, which a function named
  * ..._create makes and one named ..._destroy frees; destroying NULL does nothing.  Setters check
- * what they are given.  A function that can fail returns an ::fghm_status, and what it finds goes
- * through pointers; status.h says what an error leaves behind.
+ * what they are given.  A function that can fail returns an ::fghm_status, and stores what it
+ * computes where pointers say; status.h says what an error leaves behind.
  *
  * **Threads.**  Any number of threads may use one handle in functions that take it as const.  In
  * a function that takes it without const, no other thread may use it.  Two handles share nothing.
@@ -46,22 +46,22 @@
  * the caller's is looked at after the call that got it.
  *
  * **Floating-point environment.**  A call computes in the environment of its thread and does not
- * change its modes (exception flags may be raised).  It has to be the default one: rounding to
- * nearest, subnormal numbers not flushed to zero, no traps; so has that of threads which a pool
- * of the caller's uses (fghm_pool_create_from).  Threads of fghm_pool_create have the default
- * one whatever their maker had (pool.h).
+ * change its modes (exception flags may be raised).  That environment has to be the default one:
+ * rounding to nearest, subnormal numbers not flushed to zero, no traps.  The same goes for the
+ * threads behind fghm_pool_create_from; those of fghm_pool_create see to it themselves (pool.h).
  *
  * **Stack and memory.**  A call uses at most 64 KiB of the stack; GHM with more than 256 bins, at
  * most 120 KiB, so that it fits a thread of 128 KiB.  The same goes for each task of a pool.
- * Handles and pools are allocated when they are made, set or loaded.  Computing allocates nothing,
- * but for fghm_ghm_density_f32 and fghm_ghm_density_f64, which sort, and for GHM with more than 256
- * bins or with many histograms, which needs room for counts.
+ * Memory for handles and pools is allocated by the functions that make, set or load them.  Calls
+ * that compute allocate nothing, with two exceptions: fghm_ghm_density_f32 and
+ * fghm_ghm_density_f64, which sort, and GHM with more than 256 bins or with many histograms, which
+ * needs room for counts.
  *
  * **The same bits.**  A result is a function of the shape of the batch, its class axis, the values
  * and the settings.  It does not depend on strides and alignment, on the storage type of values
- * that both types hold exactly, on an output's being the array of an input, on which outputs are
- * asked for, on which of several calls for the same data is used, on the pool, or on the
- * instruction set, if that has fused multiply-add (isa.h).  An output of a narrower type holds the
+ * that both types hold exactly, on whether an output replaces an input, on which outputs are asked
+ * for, on which of several calls for the same data is used, on the pool, or on the instruction
+ * set, if that has fused multiply-add (isa.h).  An output of a narrower type holds the
  * rounded result.  A transposed shape is another shape, whose loss may differ in the last bits.
  * Which bits a NaN has is not promised.  fghm_numerics_revision tells releases apart.
  */

@@ -73,9 +73,10 @@ extern "C" {
  *     fghm_ghm_apply_f32(ghm, ...)           for each part; takes the handle as const
  *
  * Use GHM-C with care: without a cap it is fragile under heavy imbalance and under label noise.
- * An almost empty bin gets a weight of up to total / n, and with it a few elements, often the
- * wrongly labelled ones, drown the rest.  In trainings under heavy imbalance a cap of 2
- * (fghm_ghm_set_weight_cap) repaired this; under label noise compare with cross-entropy.
+ * An almost empty bin gets a weight of up to total / n, so that a few elements, often the wrongly
+ * labelled ones, count for more than all others.  Under heavy imbalance a cap of 2
+ * (fghm_ghm_set_weight_cap) repaired this in trainings; under label noise compare with
+ * cross-entropy.
  *
  * Everything is as in mmdetection's GHMC and GHMR, except:
  *
@@ -192,10 +193,15 @@ FGHM_API fghm_status fghm_ghm_create_from_state(fghm_ghm **ghm, size_t size, con
  */
 FGHM_API fghm_status fghm_ghm_clone(const fghm_ghm *ghm, fghm_ghm **copy);
 
-/** Frees a handle.  NULL is allowed, and nothing happens then. */
+/**
+ * Frees a handle.
+ *
+ * @param ghm the handle; with NULL nothing happens
+ */
 FGHM_API void fghm_ghm_destroy(fghm_ghm *ghm);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads which loss the handle is for.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind);
 
 /* Settings ----------------------------------------------------------------------- */
@@ -203,9 +209,9 @@ FGHM_API fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind)
 /**
  * Sets bins of equal width.
  *
- * Their edges are the real numbers b / bins, most of which no double holds; fghm_ghm_get_edges
- * rounds them.  Setting the rounded edges gives another histogram, by elements whose g is at an
- * edge.
+ * Their edges are the real numbers b / bins, most of which no double holds exactly;
+ * fghm_ghm_get_edges rounds them.  So fghm_ghm_set_edges with what it reads may count elements
+ * whose g is at an edge in the bin beside.
  *
  * @param ghm the handle
  * @param bins from 1 to FGHM_BINS_MAX; 10 until set
@@ -214,7 +220,8 @@ FGHM_API fghm_status fghm_ghm_get_kind(const fghm_ghm *ghm, fghm_ghm_kind *kind)
  */
 FGHM_API fghm_status fghm_ghm_set_bins(fghm_ghm *ghm, size_t bins);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads the number of bins.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_bins(const fghm_ghm *ghm, size_t *bins);
 
 /**
@@ -252,7 +259,8 @@ FGHM_API fghm_status fghm_ghm_get_edges(const fghm_ghm *ghm, size_t capacity, do
  */
 FGHM_API fghm_status fghm_ghm_set_histograms(fghm_ghm *ghm, size_t histograms);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads the number of histograms.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_histograms(const fghm_ghm *ghm, size_t *histograms);
 
 /**
@@ -265,7 +273,8 @@ FGHM_API fghm_status fghm_ghm_get_histograms(const fghm_ghm *ghm, size_t *histog
  */
 FGHM_API fghm_status fghm_ghm_set_mu(fghm_ghm *ghm, double mu);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_KIND */
+/** Reads mu.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER, FGHM_ERROR_KIND */
 FGHM_API fghm_status fghm_ghm_get_mu(const fghm_ghm *ghm, double *mu);
 
 /**
@@ -277,35 +286,44 @@ FGHM_API fghm_status fghm_ghm_get_mu(const fghm_ghm *ghm, double *mu);
  */
 FGHM_API fghm_status fghm_ghm_set_momentum(fghm_ghm *ghm, double momentum);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads the momentum.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_momentum(const fghm_ghm *ghm, double *momentum);
 
 /**
- * Sets what momentum does.
+ * Sets what an update with momentum does.
  *
  * @param ghm the handle
- * @param rule FGHM_GHM_MOMENTUM_CORRECTED until set
+ * @param rule any of ::fghm_ghm_momentum_rule_values from 0 on; FGHM_GHM_MOMENTUM_CORRECTED until
+ * set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT, FGHM_ERROR_HISTORY
  */
 FGHM_API fghm_status fghm_ghm_set_momentum_rule(fghm_ghm *ghm, fghm_ghm_momentum_rule rule);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads the momentum rule.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_momentum_rule(const fghm_ghm *ghm, fghm_ghm_momentum_rule *rule);
 
 /**
- * Sets what n is.  It has nothing to do with D of the reduction.
+ * Sets what n is, by which weights are divided: the number of bins with elements, or of all bins.
+ * It has nothing to do with D of the reduction.
  *
  * @param ghm the handle
- * @param divisor FGHM_GHM_DIVISOR_NONEMPTY_BINS until set
+ * @param divisor any of ::fghm_ghm_divisor_values from 0 on; FGHM_GHM_DIVISOR_NONEMPTY_BINS until
+ * set
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT
  */
 FGHM_API fghm_status fghm_ghm_set_divisor(fghm_ghm *ghm, fghm_ghm_divisor divisor);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads what n is.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_ghm_divisor *divisor);
 
 /**
- * Sets what no weight w_b is above.
+ * Sets the cap: no weight w_b is above it.
+ *
+ * Set one for classification.  Without a cap GHM-C is fragile under heavy imbalance and under label
+ * noise; a cap of 2 repaired the former in trainings.
  *
  * @param ghm the handle
  * @param cap from 2^-40; INFINITY, which is no cap, until set
@@ -313,7 +331,8 @@ FGHM_API fghm_status fghm_ghm_get_divisor(const fghm_ghm *ghm, fghm_ghm_divisor 
  */
 FGHM_API fghm_status fghm_ghm_set_weight_cap(fghm_ghm *ghm, double cap);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads the cap; INFINITY where there is none.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_weight_cap(const fghm_ghm *ghm, double *cap);
 
 /**
@@ -325,7 +344,8 @@ FGHM_API fghm_status fghm_ghm_get_weight_cap(const fghm_ghm *ghm, double *cap);
  */
 FGHM_API fghm_status fghm_ghm_set_loss_weight(fghm_ghm *ghm, double loss_weight);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads the loss weight.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_loss_weight(const fghm_ghm *ghm, double *loss_weight);
 
 /**
@@ -339,7 +359,8 @@ FGHM_API fghm_status fghm_ghm_get_loss_weight(const fghm_ghm *ghm, double *loss_
  */
 FGHM_API fghm_status fghm_ghm_set_reduction(fghm_ghm *ghm, fghm_reduction reduction);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads the reduction.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_reduction(const fghm_ghm *ghm, fghm_reduction *reduction);
 
 /**
@@ -351,7 +372,8 @@ FGHM_API fghm_status fghm_ghm_get_reduction(const fghm_ghm *ghm, fghm_reduction 
  */
 FGHM_API fghm_status fghm_ghm_set_normalizer(fghm_ghm *ghm, double normalizer);
 
-/** @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+/** Reads the normalizer.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_ghm_get_normalizer(const fghm_ghm *ghm, double *normalizer);
 
 /* Contiguous arrays ---------------------------------------------------------------- */
@@ -371,7 +393,7 @@ FGHM_API fghm_status fghm_ghm_get_normalizer(const fghm_ghm *ghm, double *normal
  * Accuracy: GHM-C is as right as fghm_focal_f32 with gamma 0 and alpha off, w_b being one more
  * factor.  Of GHM-R, element_loss and gradient are right to 5 ulp and the Hessian to 10, or to as
  * many times the smallest subnormal number, before w_b and 1 / D, each of which may add 2; the
- * difference d is rounded once.  It may overflow; results are then the limits.
+ * difference d is rounded once.  Where d overflows, results are the limits.
  *
  * @param ghm a handle with one histogram
  * @param pool threads to use; NULL: the calling thread alone
@@ -402,10 +424,9 @@ FGHM_API fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n,
                                        double *gradient, double *hessian);
 
 /**
- * The first part of a step: adds the counts of n elements to `counts`.
- *
- * For each histogram there are bins + 1 numbers: R_b of each bin, and the number of valid elements
- * that are in no bin, because they are NaN.
+ * The first part of a step: adds the counts of n elements to `counts`, which has bins + 1 numbers:
+ * R_b of each bin, and the number of valid elements that are in no bin because their input or
+ * target is NaN.  (Many histograms, which batch calls have, are rows of bins + 1 numbers.)
  *
  * @param ghm a handle with one histogram; not changed
  * @param pool threads to use; NULL: the calling thread alone
@@ -445,9 +466,18 @@ FGHM_API fghm_status fghm_ghm_update(fghm_ghm *ghm, size_t capacity, const uint6
 /**
  * The third part of a step: applies the weights that the handle has to n elements.
  *
- * Parameters are those of fghm_ghm_step_f32.  FGHM_REDUCTION_MEAN divides by the number of valid
- * elements of the last fghm_ghm_update.
+ * FGHM_REDUCTION_MEAN divides by the number of valid elements of the last fghm_ghm_update.
  *
+ * @param ghm a handle with one histogram; not changed
+ * @param pool threads to use; NULL: the calling thread alone
+ * @param n the number of elements; 0 gives loss 0 and touches no array
+ * @param inputs n logits or predictions
+ * @param targets n targets; for classification in [0, 1]
+ * @param mask as for fghm_ghm_step_f32
+ * @param[out] loss as for fghm_ghm_step_f32; not all outputs may be NULL
+ * @param[out] element_loss as for fghm_ghm_step_f32
+ * @param[out] gradient as for fghm_ghm_step_f32
+ * @param[out] hessian as for fghm_ghm_step_f32
  * @return as fghm_ghm_step_f32, and FGHM_ERROR_NO_OUTPUT.  FGHM_ERROR_TARGET is an element error
  * here (see status.h): the outputs of elements with a bad target are NaN, all others have been
  * computed, *loss is as it was
@@ -475,8 +505,8 @@ FGHM_API fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, si
  * With softmax (classification alone) the loss of a sample is its cross-entropy and its g is
  * 1 - p_y, y being its label; what is said of elements then is said of samples.
  *
- * For regression leave activation at FGHM_SIGMOID, as FGHM_BATCH_INIT has it: predictions are taken
- * as they are.
+ * For regression leave activation at FGHM_SIGMOID, as FGHM_BATCH_INIT has it.  No sigmoid is
+ * applied then: predictions are taken as they are.
  *
  * Neither an output nor a result is needed: the step then counts and updates, and that is all.
  *
@@ -486,15 +516,16 @@ FGHM_API fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, si
  * @param[in,out] result what came of it, and where an error is; or NULL
  * @return as fghm_focal_batch, but never FGHM_ERROR_NO_OUTPUT; FGHM_ERROR_COMBINATION also for
  * factors by class and for probabilities, and in regression for labels, softmax and label
- * smoothing; FGHM_ERROR_HISTOGRAMS (neither one nor one for each class; more than one with
- * softmax), FGHM_ERROR_COUNTS, FGHM_ERROR_MEMORY (counts of many histograms).  After an error
- * outputs and handle are as they were
+ * smoothing; FGHM_ERROR_HISTOGRAMS (more than one histogram and no class for each: other_field says
+ * whether shape, class_axis or activation is at odds with it), FGHM_ERROR_COUNTS, FGHM_ERROR_MEMORY
+ * (counts of many histograms).  After an error outputs and handle are as they were
  */
 FGHM_API fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const fghm_batch *batch,
                                          fghm_result *result);
 
 /**
- * Counts a batch, as fghm_ghm_count_f32 does.  *result gets numbers of elements alone.
+ * Counts a batch, as fghm_ghm_count_f32 does.  *result gets the numbers of elements and the sums of
+ * weights and targets; its loss and sum are 0.
  *
  * Outputs of the batch are checked but not written, so that one fghm_batch serves counting and
  * applying.
@@ -504,7 +535,7 @@ FGHM_API fghm_status fghm_ghm_step_batch(fghm_ghm *ghm, fghm_pool *pool, const f
  * @param batch the arrays and what they mean
  * @param capacity as for fghm_ghm_count_f32
  * @param[in,out] counts as for fghm_ghm_count_f32; it must not overlap the result either
- * @param[in,out] result numbers of elements, and where an error is; or NULL
+ * @param[in,out] result what has been counted, and where an error is; or NULL
  * @return as fghm_ghm_step_batch and fghm_ghm_count_f32
  */
 FGHM_API fghm_status fghm_ghm_count_batch(const fghm_ghm *ghm, fghm_pool *pool,
@@ -582,8 +613,8 @@ FGHM_API fghm_status fghm_ghm_get_counts_size(const fghm_ghm *ghm, size_t *size)
 FGHM_API fghm_status fghm_ghm_get_counts(const fghm_ghm *ghm, size_t capacity, uint64_t *counts);
 
 /**
- * Reads the averages: S_b, with the corrected rule without the bias of its start at 0.  If
- * momentum has always been 0 they are R_b.
+ * Reads the averages S_b; with FGHM_GHM_MOMENTUM_CORRECTED their start at 0 has been corrected for.
+ * If momentum has always been 0 they are R_b.
  *
  * @param ghm the handle; not changed
  * @param capacity at least bins times histograms
@@ -622,8 +653,9 @@ FGHM_API fghm_status fghm_ghm_get_steps(const fghm_ghm *ghm, uint64_t *steps);
 /* State ------------------------------------------------------------------------------- */
 
 /**
- * Forgets the history, and keeps the settings.
+ * Forgets the history, and keeps the settings.  The next step is the first one again.
  *
+ * @param ghm the handle
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE
  */
 FGHM_API fghm_status fghm_ghm_reset(fghm_ghm *ghm);

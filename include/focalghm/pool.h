@@ -8,15 +8,17 @@
  *
  * The library never starts a thread unasked.  With NULL for its pool a call does all of
  * its work on the thread that makes the call.  To use more, make a pool once and pass it
- * to every call that may use it:
+ * to every call that may use it.
  *
- *     fghm_pool *pool = NULL;
- *     fghm_status status = fghm_pool_create(&pool, 0); // one thread per processor
- *     if (status == FGHM_OK) {
- *         status = fghm_focal_f32(focal, pool, n, logits, targets, NULL, &loss, NULL,
- *                                 gradient, NULL);
- *     }
- *     fghm_pool_destroy(pool);
+ * Example: one thread per processor.
+ * @code
+ * fghm_pool *pool = NULL;
+ * fghm_status status = fghm_pool_create(&pool, 0);
+ * if (status == FGHM_OK) {
+ *     status = fghm_focal_f32(focal, pool, n, logits, targets, NULL, &loss, NULL, gradient, NULL);
+ * }
+ * fghm_pool_destroy(pool);
+ * @endcode
  *
  * What holds for every pool:
  *
@@ -117,12 +119,14 @@ FGHM_API fghm_status fghm_pool_create(fghm_pool **pool, size_t threads);
  * Makes a pool that uses the caller's threads: those of OpenMP, of a task library, of an
  * application's own pool.  It makes no thread.
  *
- *     static void run(void *user, size_t tasks, fghm_task task, void *context) {
- *     #pragma omp parallel for
- *         for (size_t i = 0; i < tasks; i++) {
- *             task(context, i);
- *         }
+ * @code
+ * static void run(void *user, size_t tasks, fghm_task task, void *context) {
+ * #pragma omp parallel for
+ *     for (size_t i = 0; i < tasks; i++) {
+ *         task(context, i);
  *     }
+ * }
+ * @endcode
  *
  * The function is called by the thread that makes a call, at most once at a time for one
  * pool; never for a call that is too small to be cut, and never in a child after fork().

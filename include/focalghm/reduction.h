@@ -16,8 +16,8 @@
  *
  * In the softmax form the loss belongs to a sample, and "elements" below are samples.
  *
- * For boosting set FGHM_REDUCTION_SUM: a mean divides every Hessian by the number of rows, and
- * limits such as min_sum_hessian then stop the trees from growing.
+ * For boosting use FGHM_REDUCTION_SUM.  A mean divides every Hessian by the number of rows, so that
+ * sums of them do not reach limits such as min_sum_hessian, and trees do not grow.
  *
  * Example: the mean over positives, as detectors have it.
  * @code

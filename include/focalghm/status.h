@@ -116,7 +116,7 @@ typedef int32_t fghm_field;
 /** The values of ::fghm_field.  From 100 on they are settings of handles. */
 enum fghm_field_values {
     FGHM_FIELD_INVALID = -1,
-    /** No field, or one that is known from the call. */
+    /** No field: there is no error, or the call has one argument alone that can be meant. */
     FGHM_FIELD_NONE = 0,
     FGHM_FIELD_BATCH = 1,
     FGHM_FIELD_RESULT = 2,
@@ -165,7 +165,7 @@ enum fghm_field_values {
     FGHM_FIELD_WEIGHT_CAP = 208
 };
 
-/** What the index of an offender counts. */
+/** What fghm_result.offender is the index of. */
 typedef int32_t fghm_place;
 
 /** The values of ::fghm_place. */
@@ -187,16 +187,18 @@ enum fghm_place_values {
  * A sentence for a status, in English, without a full stop.
  *
  * Any thread may call it.
+ * @param status any number
  * @return text in static storage, never NULL; for a number that is no status, "unknown status"
  */
 FGHM_API const char *fghm_status_string(fghm_status status);
 
 /**
- * The name of a field as it stands in the struct, or of a setting as its setter has it:
- * "class_axis", "negative_gamma".  (FGHM_FIELD_BIN_DIVISOR alone, which fghm_ghm_set_divisor sets,
- * is "bin_divisor".)
+ * The name of a field as it stands in its struct, e.g. "class_axis", or of a setting as its setter
+ * has it, e.g. "negative_gamma".  One name differs from its setter's: FGHM_FIELD_BIN_DIVISOR,
+ * which fghm_ghm_set_divisor sets, is "bin_divisor".
  *
  * Any thread may call it.
+ * @param field any number
  * @return text in static storage, never NULL; "" for FGHM_FIELD_NONE, "unknown field" for a
  * number that is none
  */

@@ -28,10 +28,16 @@ extern "C" {
  * @endcode
  */
 
-/** The version stands here and nowhere else; the build reads these three lines. */
+/** @name The version
+ * It stands here and nowhere else; the build reads these lines.
+ * @{ */
+/** Another one may break everything, from 1 on. */
 #define FGHM_VERSION_MAJOR 0
+/** Another one adds something; while MAJOR is 0 it may break everything, too. */
 #define FGHM_VERSION_MINOR 2
+/** Another one only repairs. */
 #define FGHM_VERSION_PATCH 0
+/** @} */
 
 /** MAJOR * 10000 + MINOR * 100 + PATCH as one literal, for `#if` and for binding generators. */
 #define FGHM_VERSION 200
@@ -48,6 +54,7 @@ FGHM_API const char *fghm_version(void);
  * The version of the library that is running, as FGHM_VERSION has it.
  *
  * Any thread may call it.
+ * @return MAJOR * 10000 + MINOR * 100 + PATCH
  */
 FGHM_API int32_t fghm_version_number(void);
 
@@ -56,6 +63,7 @@ FGHM_API int32_t fghm_version_number(void);
  *
  * Two runs with equal numbers, on whatever machine with fused multiply-add, have equal
  * results.  Saved states record it.  Any thread may call it.
+ * @return 1 or more
  */
 FGHM_API int32_t fghm_numerics_revision(void);
 
