@@ -345,8 +345,11 @@ def cpu_model():
         text = pathlib.Path("/proc/cpuinfo").read_text()
     except OSError:
         text = ""
-    found = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    return found.group(1) if found else "unknown processor"
+    fields = [re.search(rf"^{name}\s*: (.*)$", text, re.MULTILINE)
+              for name in ("model name", "cpu family", "model")]
+    if not all(fields):
+        return "unknown processor"
+    return "{}, family {}, model {}".format(*(field.group(1) for field in fields))
 
 
 def compiler(path):
