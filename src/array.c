@@ -4,7 +4,8 @@
  * Whether two strided arrays share a byte is a hard question (a system of Diophantine
  * inequalities), and whether one meets itself is another.  What stands here are rules that are
  * sufficient, cheap, and true for what people do: slices, transposed arrays, columns of one
- * table.  They are documented in focal.h; tests hold them against brute force. */
+ * table.  They are documented in batch.h (of one array) and focal.h (of two); tests hold them
+ * against brute force. */
 #include "array.h"
 
 #include "check.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/* Bins: the edges of gradient norms as numbers that kernels can compare margins with, and cells
+ * by which a margin finds its bin without a search.  Edges are exact, whatever the instruction
+ * set and the C library: counts of several machines are added up, and have to be the same. */
 #include "bins.h"
 
 #include <fenv.h>
@@ -212,10 +215,12 @@ static double get(const void *array, size_t index, bool single) {
     return single ? (double)((const float *)array)[index] : ((const double *)array)[index];
 }
 
-/* Cells beyond this are not worth their memory: kernels then search. */
+/* Cells beyond this are not worth their memory: kernels then search.  The two tables of 2^16
+ * cells take 512 KiB in float and 1 MiB in double, which is what a level 2 cache holds. */
 #define CELLS_MAX ((double)(1 << 16))
 
-/* Kernels load `upper` in groups of eight, and tables of up to 16 cells whole. */
+/* Kernels load `upper` in groups of eight (TALLY_GROUP), and tables of up to 16 cells whole: as
+ * many as two registers of AVX2, or one of AVX-512, hold and permute. */
 #define UPPER_PADDING 8
 #define CELLS_SMALL 16
 
@@ -318,6 +323,8 @@ static void *make_arrays(struct fghm_bins *bins, bool single, const struct wide 
     return memory;
 }
 
+/* Until no cell has two edges in it.  Each try fills the tables anew; steps of an eighth leave them
+ * at most an eighth larger than they need to be. */
 static void *make_type(struct fghm_bins *bins, bool single, const struct wide *margins,
                        const double *edges) {
     for (double refinement = 1;; refinement *= 1.125) {

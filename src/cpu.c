@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* What the processor has, and whether the operating system saves its registers: without that an
+ * instruction set must not be used, however new the processor is. */
 #include "cpu.h"
 
 #if defined(__x86_64__)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of instruction sets, and the one of them that this process computes with. */
+/* The one table of instruction sets, the strongest first, and the choice from it, which is made
+ * once.  Whatever goes through all instruction sets (tests, benchmarks) goes through this table,
+ * so a row that is added here is tested. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* secure_getenv */
 #endif

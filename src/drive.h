@@ -8,8 +8,9 @@
 
 #include "focalghm/pool.h"
 
-/* The most segments of a call: enough to keep many threads busy, few enough for
- * their results to live on the stack. */
+/* The most segments of a call: four for each of 32 threads, so that one which is late leaves at
+ * most a quarter of its work to wait for; and few enough for their results, some 80 bytes each, to
+ * live on the stack. */
 #define FGHM_SEGMENTS_MAX 128
 
 /* Calls work(context, segment, first, n) for each segment of n things that are `width` elements

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Contiguous rows of logits with a label each: a batch, described for the caller. */
+/* Contiguous rows of logits with a label each: a batch, described for the caller, so that the two
+ * calls cannot differ. */
 #include <stdbool.h>
 
 #include "check.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* The handle of GHM: making it, setting it, updating it, reading it.
+ *
+ * A setting is a row of the table below, from which its default, its range and its place in a
+ * saved state follow.  Weights are made anew at each update and each setting that they depend on,
+ * so that calls only look them up. */
 #include "ghm_handle.h"
 
 #include <float.h>
@@ -8,7 +13,7 @@
 
 #include "check.h"
 
-/* Kernels load tables of weights of up to 16 bins whole. */
+/* Kernels load tables of weights of up to 16 bins whole (see CELLS_SMALL in bins.c). */
 #define WEIGHTS_PADDING 16
 
 static void release(fghm_ghm *ghm) {

@@ -37,7 +37,8 @@ enum field {
 static const uint32_t others[] = {NUMERICS, KIND, BINS, HISTOGRAMS, EDGES, HISTORY};
 #define OTHERS (sizeof others / sizeof others[0])
 
-/* All known fields, in the order in which they are written: the settings first. */
+/* All known fields, in the order in which they are written: the settings first.  More than
+ * twice as many have room as there are in 0.2. */
 #define FIELDS_MAX 32
 
 static size_t field_count(void) {

@@ -41,8 +41,8 @@ bool fghm_settings_fit(const struct fghm_settings *settings, const void *values)
 double fghm_setting_double(const struct fghm_setting *setting, const void *values);
 int32_t fghm_setting_int32(const struct fghm_setting *setting, const void *values);
 
-/* FGHM_OK, FGHM_ERROR_RANGE or _CONSTANT, or, where the value is another one than there was,
- * FGHM_ERROR_HISTORY.  After an error nothing has changed. */
+/* FGHM_OK, FGHM_ERROR_RANGE or FGHM_ERROR_CONSTANT, or, where the value is another one than there
+ * was, FGHM_ERROR_HISTORY.  After an error nothing has changed. */
 fghm_status fghm_setting_set_double(const struct fghm_setting *setting, double value,
                                     bool has_history, void *values);
 fghm_status fghm_setting_set_int32(const struct fghm_setting *setting, int32_t value,

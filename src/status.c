@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sentences of statuses, and the names of fields. */
+/* The sentences of statuses, and the names of fields: tables, which a test holds against the
+ * enums. */
 #include "focalghm/status.h"
 
 #include <stddef.h>

@@ -6,8 +6,10 @@
 
 #include "kernels/span.h"
 
-/* How many elements go through a kernel's sweeps at a time: its working arrays
- * stay in the level 1 cache. */
+/* How many elements go through a kernel's sweeps at a time: its working arrays, up to five, stay
+ * in the level 1 cache beside the caller's, in double, too (10 KiB of 32).  With 128 GHM-C takes 4
+ * to 17 % longer and focal loss 9 %; with 512 they gain up to 9 and 2 % (Zen 3, AVX2, float).  Sums
+ * of double depend on it (lane_sum.h): another number is another numerics revision. */
 #define CHUNK 256
 
 /* Walks over a span in parts of at most CHUNK elements, each a multiple of
