@@ -7,12 +7,14 @@
 #define _GNU_SOURCE /* fegetexcept */
 #endif
 
+#include <ctype.h>
 #include <errno.h>
 #include <fenv.h>
 #include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +84,85 @@ static void status_strings(void **state) {
         for (size_t a = 0; a < SUITE_COUNT(statuses); a++) {
             assert_string_not_equal(text, fghm_status_string(statuses[a].status));
         }
+    }
+}
+
+/* A field's name is that of its constant; and no number has a sentence or a name that is not in
+ * these lists. */
+static const struct {
+    fghm_field field;
+    const char *constant;
+} fields[] = {
+    {FGHM_FIELD_BATCH, "BATCH"},
+    {FGHM_FIELD_RESULT, "RESULT"},
+    {FGHM_FIELD_SIZE, "SIZE"},
+    {FGHM_FIELD_TAG, "TAG"},
+    {FGHM_FIELD_NDIM, "NDIM"},
+    {FGHM_FIELD_CLASS_AXIS, "CLASS_AXIS"},
+    {FGHM_FIELD_SHAPE, "SHAPE"},
+    {FGHM_FIELD_ACTIVATION, "ACTIVATION"},
+    {FGHM_FIELD_TARGET_FORM, "TARGET_FORM"},
+    {FGHM_FIELD_BACKGROUND, "BACKGROUND"},
+    {FGHM_FIELD_FLAGS, "FLAGS"},
+    {FGHM_FIELD_IGNORE_INDEX, "IGNORE_INDEX"},
+    {FGHM_FIELD_LABEL_SMOOTHING, "LABEL_SMOOTHING"},
+    {FGHM_FIELD_CLASS_ALPHA, "CLASS_ALPHA"},
+    {FGHM_FIELD_CLASS_GAMMA, "CLASS_GAMMA"},
+    {FGHM_FIELD_CLASS_WEIGHTS, "CLASS_WEIGHTS"},
+    {FGHM_FIELD_CLASS_OFFSETS, "CLASS_OFFSETS"},
+    {FGHM_FIELD_LOGITS, "LOGITS"},
+    {FGHM_FIELD_TARGETS, "TARGETS"},
+    {FGHM_FIELD_SCORES, "SCORES"},
+    {FGHM_FIELD_WEIGHTS, "WEIGHTS"},
+    {FGHM_FIELD_ELEMENT_LOSS, "ELEMENT_LOSS"},
+    {FGHM_FIELD_GRADIENT, "GRADIENT"},
+    {FGHM_FIELD_HESSIAN, "HESSIAN"},
+    {FGHM_FIELD_HARMONIZING_WEIGHT, "HARMONIZING_WEIGHT"},
+    {FGHM_FIELD_COUNTS, "COUNTS"},
+    {FGHM_FIELD_CAPACITY, "CAPACITY"},
+    {FGHM_FIELD_GAMMA, "GAMMA"},
+    {FGHM_FIELD_NEGATIVE_GAMMA, "NEGATIVE_GAMMA"},
+    {FGHM_FIELD_ALPHA, "ALPHA"},
+    {FGHM_FIELD_LOSS_WEIGHT, "LOSS_WEIGHT"},
+    {FGHM_FIELD_REDUCTION, "REDUCTION"},
+    {FGHM_FIELD_NORMALIZER, "NORMALIZER"},
+    {FGHM_FIELD_RULE, "RULE"},
+    {FGHM_FIELD_HESSIAN_MODE, "HESSIAN_MODE"},
+    {FGHM_FIELD_HESSIAN_FLOOR, "HESSIAN_FLOOR"},
+    {FGHM_FIELD_KIND, "KIND"},
+    {FGHM_FIELD_BINS, "BINS"},
+    {FGHM_FIELD_EDGES, "EDGES"},
+    {FGHM_FIELD_HISTOGRAMS, "HISTOGRAMS"},
+    {FGHM_FIELD_MU, "MU"},
+    {FGHM_FIELD_MOMENTUM, "MOMENTUM"},
+    {FGHM_FIELD_MOMENTUM_RULE, "MOMENTUM_RULE"},
+    {FGHM_FIELD_BIN_DIVISOR, "BIN_DIVISOR"},
+    {FGHM_FIELD_WEIGHT_CAP, "WEIGHT_CAP"},
+};
+
+static void field_names(void **state) {
+    (void)state;
+    for (fghm_field field = -1000; field < 1000; field++) {
+        const char *want = field == FGHM_FIELD_NONE ? "" : NULL;
+        for (size_t i = 0; i < SUITE_COUNT(fields); i++) {
+            want = fields[i].field == field ? fields[i].constant : want;
+        }
+        const char *const got = fghm_field_name(field);
+        if (want == NULL) {
+            assert_string_equal(got, "unknown field");
+            continue;
+        }
+        assert_int_equal(strlen(got), strlen(want));
+        for (size_t i = 0; want[i] != '\0'; i++) {
+            assert_int_equal(got[i], tolower((unsigned char)want[i]));
+        }
+    }
+    for (fghm_status status = -1000; status < 1000; status++) {
+        bool known = false;
+        for (size_t i = 0; i < SUITE_COUNT(statuses); i++) {
+            known = known || statuses[i].status == status;
+        }
+        assert_int_equal(strcmp(fghm_status_string(status), "unknown status") != 0, known);
     }
 }
 
@@ -1073,13 +1154,13 @@ static void counts_at(struct scene *s, uint64_t *counts, size_t size, int is_bat
     const struct dtype *const d = s->d;
     const fghm_batch batch = batch_for_counting(s);
     const size_t lengths[] = {N, N, is_batch ? COUNT_SAMPLES : N};
-    const fghm_field fields[] = {FGHM_FIELD_LOGITS, FGHM_FIELD_TARGETS, FGHM_FIELD_WEIGHTS};
+    const fghm_field names[] = {FGHM_FIELD_LOGITS, FGHM_FIELD_TARGETS, FGHM_FIELD_WEIGHTS};
     fghm_result result = FGHM_RESULT_INIT;
     fghm_field met = FGHM_FIELD_NONE;
     for (int i = W; i >= X; i--) {
         const int meets =
             bytes_overlap(counts, size * sizeof *counts, s->array[i], lengths[i] * d->size);
-        met = meets ? fields[i] : met;
+        met = meets ? names[i] : met;
     }
     if (met == FGHM_FIELD_NONE) {
         memset(counts, 0, size * sizeof *counts);
@@ -1453,6 +1534,7 @@ static void threads_share_a_handle(void **state) {
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"status_strings", status_strings, 0},
+        {"field_names", field_names, 0},
         {"values_are_pinned", values_are_pinned, 0},
         {"version_is_that_of_the_header", version_is_that_of_the_header, 0},
         {"isa_name_stays_the_same", isa_name_stays_the_same, 0},
