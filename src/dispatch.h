@@ -2,6 +2,8 @@
 #ifndef FGHM_DISPATCH_H
 #define FGHM_DISPATCH_H
 
+/* The table of instruction sets. */
+
 #include <stdbool.h>
 #include <stddef.h>
 

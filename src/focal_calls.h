@@ -2,6 +2,8 @@
 #ifndef FGHM_FOCAL_CALLS_H
 #define FGHM_FOCAL_CALLS_H
 
+/* The one way to a focal loss over a batch, which the public calls share. */
+
 #include "focal_handle.h"
 #include "focalghm/batch.h"
 #include "focalghm/pool.h"

@@ -2,6 +2,8 @@
 #ifndef FGHM_FOCAL_HANDLE_H
 #define FGHM_FOCAL_HANDLE_H
 
+/* The handle of the focal loss, for the files that compute with it. */
+
 #include <stdbool.h>
 
 #include "focalghm/focal.h"

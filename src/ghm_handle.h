@@ -2,6 +2,8 @@
 #ifndef FGHM_GHM_HANDLE_H
 #define FGHM_GHM_HANDLE_H
 
+/* The handle of GHM, for the files that compute with it or save it. */
+
 #include <stdbool.h>
 
 #include "bins.h"

@@ -291,8 +291,8 @@ typedef struct fghm_result {
     /** Where the error is. */
     fghm_field field;
     /** The other of two fields that do not go together (FGHM_ERROR_COMBINATION,
-     * FGHM_ERROR_ALIASING, FGHM_ERROR_HISTOGRAMS); FGHM_FIELD_NDIM where an extent from ndim on has
-     * been set (FGHM_ERROR_RANGE). */
+     * FGHM_ERROR_ALIASING, FGHM_ERROR_HISTOGRAMS, FGHM_ERROR_DIVISOR); FGHM_FIELD_NDIM where an
+     * extent from ndim on has been set (FGHM_ERROR_RANGE). */
     fghm_field other_field;
     /** What offender counts. */
     fghm_place place;

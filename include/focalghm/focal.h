@@ -387,7 +387,8 @@ FGHM_API fghm_status fghm_focal_get_hessian_floor(const fghm_focal *focal, doubl
  * @return FGHM_OK or FGHM_ERROR_TARGET; else nothing has been written: FGHM_ERROR_NULL_HANDLE
  * (focal is NULL), FGHM_ERROR_NULL_POINTER (logits or targets is NULL, with n > 0),
  * FGHM_ERROR_NO_OUTPUT, FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_COMBINATION
- * (FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or FGHM_FOCAL_RULE_QUALITY with two gammas)
+ * (FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or FGHM_FOCAL_RULE_QUALITY with two gammas),
+ * FGHM_ERROR_DIVISOR (see reduction.h)
  */
 FGHM_API fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n,
                                     const float *logits, const float *targets, const float *weights,
@@ -428,7 +429,7 @@ FGHM_API fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, si
  * FGHM_ERROR_NULL_POINTER (logits or labels is NULL, with samples > 0), FGHM_ERROR_NO_OUTPUT,
  * FGHM_ERROR_RANGE (classes is 0), FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_LABEL,
  * FGHM_ERROR_COMBINATION (alpha is on and not 0.25; a gamma of negatives has been set that differs
- * from gamma; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10)
+ * from gamma; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10), FGHM_ERROR_DIVISOR (see reduction.h)
  */
 FGHM_API fghm_status fghm_focal_softmax_f32(const fghm_focal *focal, fghm_pool *pool,
                                             size_t samples, size_t classes, const float *logits,
@@ -495,6 +496,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    number of class_alpha or class_weights; or an extent from ndim on has been set, because ndim
  * is too small: then other_field is FGHM_FIELD_NDIM;
  *  - FGHM_ERROR_LABEL: a label is that of no class;
+ *  - FGHM_ERROR_DIVISOR: the divisor of FGHM_REDUCTION_MEAN_WEIGHTS or
+ *    FGHM_REDUCTION_MEAN_TARGETS is not above 0, or not finite;
  *  - FGHM_ERROR_COMBINATION, with both fields named: softmax or labels without a class axis;
  *    softmax without plain labels, with label smoothing, with FGHM_BACKGROUND_MINUS_ONE, with two
  *    gammas, or, without class_alpha, with an alpha that is on and not 0.25; a background, or NaN
