@@ -70,10 +70,26 @@ endfunction()
 # those that a file uses: abidiff compares them.
 check_c_compiler_flag(-fno-eliminate-unused-debug-types FOCALGHM_FLAG_ALL_DEBUG_TYPES)
 
-# For what the libraries are made of.  None of it gains from -O3, which takes much more room;
-# without a build type, in a project that has none, it is not to be slow.  Debug and
-# MinSizeRel are the builder's.
-set(focalghm_optimizes $<NOT:$<OR:$<CONFIG:Debug>,$<CONFIG:MinSizeRel>>>)
+# For what the libraries are made of: nothing of it gains from -O3, which takes much more room,
+# so -O2 stands where nobody has chosen, that is in place of CMake's own -O3 and, in a project
+# without a build type, of none.  A level in CMAKE_C_FLAGS or in the flags of a build type is
+# the builder's choice.
+string(REGEX MATCHALL "(^| )-O[^ ]*" focalghm_level "${CMAKE_C_FLAGS}")
+if(focalghm_level)
+  list(GET focalghm_level -1 focalghm_level)
+  string(STRIP "${focalghm_level}" focalghm_level)
+else()
+  set(focalghm_level -O2)
+endif()
+set(focalghm_types_with_level $<CONFIG:Debug>,$<CONFIG:MinSizeRel>)
+if(NOT CMAKE_C_FLAGS_RELEASE STREQUAL "-O3 -DNDEBUG")
+  string(APPEND focalghm_types_with_level ,$<CONFIG:Release>)
+endif()
+if(NOT CMAKE_C_FLAGS_RELWITHDEBINFO STREQUAL "-O2 -g -DNDEBUG")
+  string(APPEND focalghm_types_with_level ,$<CONFIG:RelWithDebInfo>)
+endif()
+set(focalghm_optimizes $<NOT:$<OR:${focalghm_types_with_level}>>)
+
 # Structs of a hundred bytes are cleared and copied in small calls, for which gcc takes the string
 # instructions of x86: those cost 30 cycles before the first byte.
 set(focalghm_small_structs)
@@ -94,14 +110,13 @@ function(focalghm_set_internal_flags target)
     C_VISIBILITY_PRESET hidden
     POSITION_INDEPENDENT_CODE ON)
   target_compile_options(${target} PRIVATE
-    $<${focalghm_optimizes}:-O2>
+    $<${focalghm_optimizes}:${focalghm_level}>
     "$<${focalghm_optimizes}:${focalghm_small_structs}>"
     $<$<BOOL:${FOCALGHM_FLAG_ALL_DEBUG_TYPES}>:-fno-eliminate-unused-debug-types>
     "SHELL:-include \"${PROJECT_SOURCE_DIR}/src/arithmetic.h\"")
   if(FOCALGHM_PREFIX)
     target_compile_options(${target} PRIVATE
-    $<${focalghm_optimizes}:-O2>
-    "SHELL:-include \"${focalghm_internal_names}\"")
+      "SHELL:-include \"${focalghm_internal_names}\"")
   endif()
   target_include_directories(${target} PRIVATE
     "${focalghm_include_dir}" "${PROJECT_SOURCE_DIR}/src")

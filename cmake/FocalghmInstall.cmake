@@ -16,12 +16,12 @@ install(DIRECTORY "${focalghm_include_dir}/focalghm" DESTINATION ${CMAKE_INSTALL
 
 # CMake package: find_package(focalghm).  A 0.x release may break with each minor
 # number, later ones with the major number only.
-set(compatibility SameMajorVersion)
+set(series ${PROJECT_VERSION_MAJOR})
 if(PROJECT_VERSION_MAJOR EQUAL 0)
-  set(compatibility SameMinorVersion)
+  set(series ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 endif()
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/focalghm-config-version.cmake
-  COMPATIBILITY ${compatibility})
+configure_file(cmake/focalghm-config-version.cmake.in
+  ${PROJECT_BINARY_DIR}/focalghm-config-version.cmake @ONLY)
 configure_package_config_file(cmake/focalghm-config.cmake.in
   ${PROJECT_BINARY_DIR}/focalghm-config.cmake
   INSTALL_DESTINATION ${focalghm_package_dir}

@@ -6,7 +6,6 @@
 #if defined(__x86_64__)
 
 #include <cpuid.h>
-#include <stdint.h>
 
 /* Bits of CPUID leaf 1 ECX and leaf 7 EBX, and of XCR0: Intel SDM volume 2A,
  * CPUID, and volume 1, 13.3. */
@@ -26,24 +25,42 @@ static uint32_t xcr0(void) {
     return low;
 }
 
-static bool has(uint32_t leaf1_ecx, uint32_t leaf7_ebx, uint32_t states) {
+/* Without OSXSAVE there is no XCR0, nor an instruction that reads it. */
+static struct fghm_cpu this_cpu(void) {
+    struct fghm_cpu cpu = {0, 0, 0};
     uint32_t eax, ebx, ecx, edx;
-    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
-        return false;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
+        cpu.leaf1_ecx = ecx;
+        cpu.xcr0 = (ecx & LEAF1_OSXSAVE) != 0 ? xcr0() : 0;
     }
-    leaf1_ecx |= LEAF1_OSXSAVE;
-    if ((ecx & leaf1_ecx) != leaf1_ecx || (xcr0() & states) != states) {
-        return false;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
+        cpu.leaf7_ebx = ebx;
     }
-    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & leaf7_ebx) == leaf7_ebx;
+    return cpu;
+}
+
+static bool has(uint32_t bits, uint32_t wanted) {
+    return (bits & wanted) == wanted;
+}
+
+bool fghm_cpu_runs_avx2_fma(const struct fghm_cpu *cpu) {
+    return has(cpu->leaf1_ecx, LEAF1_OSXSAVE | LEAF1_AVX | LEAF1_FMA | LEAF1_F16C) &&
+           has(cpu->leaf7_ebx, LEAF7_AVX2) && has(cpu->xcr0, XCR0_AVX);
+}
+
+bool fghm_cpu_runs_avx512(const struct fghm_cpu *cpu) {
+    return fghm_cpu_runs_avx2_fma(cpu) && has(cpu->leaf7_ebx, LEAF7_AVX512) &&
+           has(cpu->xcr0, XCR0_AVX512);
 }
 
 bool fghm_cpu_has_avx2_fma(void) {
-    return has(LEAF1_AVX | LEAF1_FMA | LEAF1_F16C, LEAF7_AVX2, XCR0_AVX);
+    const struct fghm_cpu cpu = this_cpu();
+    return fghm_cpu_runs_avx2_fma(&cpu);
 }
 
 bool fghm_cpu_has_avx512(void) {
-    return fghm_cpu_has_avx2_fma() && has(LEAF1_AVX, LEAF7_AVX512, XCR0_AVX512);
+    const struct fghm_cpu cpu = this_cpu();
+    return fghm_cpu_runs_avx512(&cpu);
 }
 
 #else

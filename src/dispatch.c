@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 #include "cpu.h"
 #include "focalghm/isa.h"
 
@@ -36,6 +40,8 @@ const size_t fghm_row_count = sizeof fghm_rows / sizeof fghm_rows[0];
 static const char *wanted_name(void) {
 #if defined(__GLIBC__)
     return secure_getenv("FOCALGHM_ISA");
+#elif defined(__linux__) /* musl does not say what it has */
+    return getauxval(AT_SECURE) != 0 ? NULL : getenv("FOCALGHM_ISA");
 #else
     return getenv("FOCALGHM_ISA");
 #endif

@@ -23,6 +23,7 @@
 #include <xmmintrin.h>
 #endif
 
+#include "cpu.h"
 #include "dispatch.h"
 #include "support/shape.h"
 #include "support/suite.h"
@@ -245,6 +246,47 @@ static void rows_of_the_processor_are_usable(void **state) {
 }
 
 /* CTest runs the tests once for each name of TEST_ISAS. */
+#if defined(__x86_64__)
+/* A processor that has everything, under a system that saves less: registers that it does not
+ * save may not be used.  Bits are those of the manuals: XCR0 of SSE, AVX, and the three of
+ * AVX-512. */
+static void states_that_are_not_saved(void **state) {
+    const uint32_t avx = 1u << 1 | 1u << 2;
+    const uint32_t avx512 = avx | 1u << 5 | 1u << 6 | 1u << 7;
+    const uint32_t osxsave = 1u << 27;
+    struct fghm_cpu cpu = {UINT32_MAX, UINT32_MAX, 0};
+    (void)state;
+    for (cpu.xcr0 = 0; cpu.xcr0 <= 0xff; cpu.xcr0++) {
+        assert_int_equal(fghm_cpu_runs_avx2_fma(&cpu), (cpu.xcr0 & avx) == avx);
+        assert_int_equal(fghm_cpu_runs_avx512(&cpu), (cpu.xcr0 & avx512) == avx512);
+    }
+    cpu = (struct fghm_cpu){~osxsave, UINT32_MAX, UINT32_MAX};
+    assert_false(fghm_cpu_runs_avx2_fma(&cpu));
+    assert_false(fghm_cpu_runs_avx512(&cpu));
+}
+
+/* Each bit of CPUID that a row needs: FMA, AVX, F16C; AVX2; F, DQ, BW and VL of AVX-512. */
+static void bits_of_the_processor(void **state) {
+    const unsigned leaf1[] = {12, 28, 29};
+    const unsigned leaf7[] = {16, 17, 30, 31};
+    struct fghm_cpu cpu = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
+    (void)state;
+    assert_true(fghm_cpu_runs_avx2_fma(&cpu) && fghm_cpu_runs_avx512(&cpu));
+    for (size_t i = 0; i < SUITE_COUNT(leaf1); i++) {
+        cpu.leaf1_ecx = ~(1u << leaf1[i]);
+        assert_false(fghm_cpu_runs_avx2_fma(&cpu) || fghm_cpu_runs_avx512(&cpu));
+    }
+    cpu.leaf1_ecx = UINT32_MAX;
+    for (size_t i = 0; i < SUITE_COUNT(leaf7); i++) {
+        cpu.leaf7_ebx = ~(1u << leaf7[i]);
+        assert_true(fghm_cpu_runs_avx2_fma(&cpu));
+        assert_false(fghm_cpu_runs_avx512(&cpu));
+    }
+    cpu.leaf7_ebx = ~(1u << 5);
+    assert_false(fghm_cpu_runs_avx2_fma(&cpu) || fghm_cpu_runs_avx512(&cpu));
+}
+#endif
+
 static void every_row_has_its_runs(void **state) {
     const char *rest = TEST_ISAS;
     size_t names = 0;
@@ -1540,6 +1582,10 @@ int main(int argument_count, char **arguments) {
         {"isa_name_stays_the_same", isa_name_stays_the_same, 0},
         {"best_row_is_chosen", best_row_is_chosen, 0},
         {"rows_of_the_processor_are_usable", rows_of_the_processor_are_usable, 0},
+#if defined(__x86_64__)
+        {"states_that_are_not_saved", states_that_are_not_saved, 0},
+        {"bits_of_the_processor", bits_of_the_processor, 0},
+#endif
         {"every_row_has_its_runs", every_row_has_its_runs, 0},
         {"defaults", defaults, 0},
         {"destroying_nothing", destroying_nothing, 0},

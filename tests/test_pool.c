@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <focalghm/focalghm.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -754,12 +755,43 @@ static void children_of_a_busy_process_compute(void **state) {
     batch_free(&kept);
 }
 
+/* Segments add their counts of thousands of bins to the same numbers, at the same time. */
+static void no_count_is_lost(void **state) {
+    const struct dtype *const d = *state;
+    const size_t bins = FGHM_BINS_MAX;
+    const size_t n = 16 * 4096;
+    fghm_ghm *const ghm = ghmc_handle(bins, FGHM_REDUCTION_MEAN);
+    fghm_pool *pool = NULL;
+    uint64_t *const want = calloc(2 * (bins + 1), sizeof *want);
+    struct batch b = batch_new(d, n);
+    assert_non_null(want);
+    uint64_t *const got = want + bins + 1;
+    for (size_t i = 0; i < n; i++) {
+        const double g = ((double)(i % bins) + 0.5) / (double)bins;
+        batch_put(&b, i, log(g / (1 - g)), 0);
+    }
+    assert_int_equal(fghm_pool_create(&pool, 4), FGHM_OK);
+    assert_int_equal(d->ghm_count(ghm, NULL, n, b.logits, b.targets, NULL, bins + 1, want),
+                     FGHM_OK);
+    for (int turn = 0; turn < 200; turn++) {
+        memset(got, 0, (bins + 1) * sizeof *got);
+        assert_int_equal(d->ghm_count(ghm, pool, n, b.logits, b.targets, NULL, bins + 1, got),
+                         FGHM_OK);
+        assert_memory_equal(got, want, (bins + 1) * sizeof *got);
+    }
+    free(want);
+    batch_free(&b);
+    fghm_pool_destroy(pool);
+    fghm_ghm_destroy(ghm);
+}
+
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"first_calls_agree", first_calls_agree, 0},
         {"threads_are_counted", threads_are_counted, 0},
         {"threads_change_no_bit", threads_change_no_bit, 1},
         {"threads_change_no_bit_of_many", threads_change_no_bit_of_many, 1},
+        {"no_count_is_lost", no_count_is_lost, 1},
         {"callers_share_a_pool", callers_share_a_pool, 1},
         {"pools_come_and_go", pools_come_and_go, 1},
         {"arguments_are_checked", arguments_are_checked, 0},
