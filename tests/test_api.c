@@ -22,7 +22,7 @@
 #endif
 
 #include "dispatch.h"
-#include "support/shape.h"
+#include "support/loss.h"
 #include "support/suite.h"
 
 /* -------------------------------------------------------------------------
@@ -799,7 +799,8 @@ static void scene_free(struct scene *s) {
 }
 
 static fghm_status scene_call(struct scene *s, size_t n, void *const array[ARRAYS], double *loss) {
-    return shape_call(s->d, (struct loss_handle){.focal = s->focal, .ghm = s->ghm}, n, array, loss);
+    return s->ghm != NULL ? loss_call(&all_losses[GHMC], s->d, s->ghm, NULL, n, array, loss)
+                          : loss_call(&all_losses[FOCAL], s->d, s->focal, NULL, n, array, loss);
 }
 
 struct histogram {

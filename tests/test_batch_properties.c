@@ -19,10 +19,6 @@
 #include "support/strided.h"
 #include "support/suite.h"
 
-static fghm_dtype dtype_of(const struct dtype *d) {
-    return d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
-}
-
 /* All strides 0: contiguous. */
 static fghm_input input(const struct dtype *d, const void *data, int64_t o, int64_t c, int64_t i) {
     const fghm_layout layout =
@@ -91,76 +87,8 @@ static void fill(struct random *r, struct batch *b, int soft) {
     }
 }
 
-static void add_weights(struct random *r, struct batch *b) {
-    b->weights = dtype_array(b->d, b->n);
-    for (size_t i = 0; i < b->n; i++) {
-        b->d->put(b->weights, i, random_uniform(r, 0.0, 2.0));
-    }
-}
-
-/* A batch with the inputs of another one. */
-static struct batch twin(const struct batch *b) {
-    struct batch copy = batch_new(b->d, b->n);
-    memcpy(copy.logits, b->logits, b->n * b->d->size);
-    memcpy(copy.targets, b->targets, b->n * b->d->size);
-    if (b->weights != NULL) {
-        copy.weights = dtype_array(b->d, b->n);
-        memcpy(copy.weights, b->weights, b->n * b->d->size);
-    }
-    return copy;
-}
-
 /* -------------------------------------------------------------------------
  * Forms of one batch. */
-
-static const size_t lengths[] = {1,    15,   16,   17,   255,  1023, 1024, 1025, 2047,
-                                 2048, 2049, 4097, 8191, 8192, 8193, 8209, 20011};
-
-static void check_plain(struct random *r, const struct dtype *d, size_t n, double gamma,
-                        fghm_focal_rule rule) {
-    fghm_focal *focal = focal_handle(gamma, 0.25, FGHM_REDUCTION_MEAN);
-    struct batch plain = batch_new(d, n), b;
-    fghm_result result;
-    fill(r, &plain, rule != FGHM_FOCAL_RULE_STAR);
-    if (random_bits(r) & 1) {
-        add_weights(r, &plain);
-    }
-    d->put(plain.logits, n / 2, (double)INFINITY);
-    d->put(plain.logits, n / 3, -(double)INFINITY);
-    d->put(plain.targets, n / 3, 0.0); /* so that the loss is finite */
-    d->put(plain.targets, n / 2, 1.0);
-    b = twin(&plain);
-    assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
-    assert_int_equal(fghm_focal_set_hessian_mode(focal, (fghm_hessian_mode)random_below(r, 4)),
-                     FGHM_OK);
-    assert_int_equal(fghm_focal_set_hessian_floor(focal, 1e-3), FGHM_OK);
-    assert_int_equal(batch_focal(&plain, focal, NULL), FGHM_OK);
-    fghm_batch descriptor = shaped(&b, n, 1, 1);
-    result = run(focal, &descriptor, NULL);
-    assert_outputs(&plain, &b, n);
-    assert_close(d, result.loss, plain.loss, fabs(plain.loss));
-    descriptor = shaped(&b, 1, 1, n);
-    result = run(focal, &descriptor, NULL);
-    assert_outputs(&plain, &b, n);
-    descriptor = shaped(&b, 1, n, 1);
-    result = run(focal, &descriptor, NULL);
-    assert_outputs(&plain, &b, n);
-    batch_free(&plain);
-    batch_free(&b);
-    fghm_focal_destroy(focal);
-}
-
-static void batches_equal_plain_calls(void **state) {
-    const double gammas[] = {0.5, 1.0, 2.0, 2.7, 0.0};
-    struct random r = random_for(201);
-    for (size_t k = 0; k < SUITE_COUNT(lengths); k++) {
-        for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
-            for (fghm_focal_rule rule = 0; rule < (gammas[g] > 0.0 ? 4 : 3); rule++) {
-                check_plain(&r, *state, lengths[k], gammas[g], rule);
-            }
-        }
-    }
-}
 
 /* Every element is a sample, and valid. */
 static void plain_calls_have_all_reductions(void **state) {
@@ -214,7 +142,7 @@ static void check_labels(struct random *r, const struct dtype *d, fghm_dtype dty
         strided_set(&labels, s,
                     (double)(is_background ? backgrounds[background] : (int64_t)own + low));
     }
-    b = twin(&dense);
+    b = batch_twin(&dense);
     fghm_batch descriptor = shaped(&dense, outer, classes, inner);
     const fghm_result want = run(focal, &descriptor, NULL);
     descriptor = shaped(&b, outer, classes, inner);
@@ -250,7 +178,7 @@ static void targets_of_any_dtype(void **state) {
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     struct batch want = batch_new(d, 5001), b;
     fill(&r, &want, 0);
-    b = twin(&want);
+    b = batch_twin(&want);
     fghm_batch descriptor = shaped(&want, 1, 1, want.n);
     const fghm_result expected = run(focal, &descriptor, NULL);
     for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_I64; dtype++) {
@@ -294,7 +222,7 @@ static void layouts_are_equal(void **state) {
         } layouts[] = {
             {1, N, 0, N, 1}, {1, N, 0, 1, C}, {N / H, H, C * H, H, 1}, {N / H, H, C * H, 1, C}};
         for (size_t k = 0; k < SUITE_COUNT(layouts); k++) {
-            struct batch other = batch_new(d, N * C), back = twin(&rows);
+            struct batch other = batch_new(d, N * C), back = batch_twin(&rows);
             const int64_t o = layouts[k].o, c = layouts[k].c, i = layouts[k].i;
             const size_t inner = layouts[k].inner;
             for (size_t n = 0; n < N * C; n++) {
@@ -353,7 +281,7 @@ static void one_block_for_all(void **state) {
     } layouts[] = {
         {3 * C, 3, 1, 0}, {3 * C, 1, C, 0}, {-3 * C, 1, C, (N - 1) * 3 * C}, {3 * C, -1, C, C - 1}};
     for (size_t k = 0; k < SUITE_COUNT(layouts); k++) {
-        struct batch block = batch_new(d, 3 * N * C), back = twin(&rows);
+        struct batch block = batch_new(d, 3 * N * C), back = batch_twin(&rows);
         const int64_t row = layouts[k].row, column = layouts[k].column;
         const size_t first = (size_t)layouts[k].first, array = (size_t)layouts[k].array;
         for (size_t n = 0; n < N * C; n++) {
@@ -398,7 +326,7 @@ static void rules_agree_on_hard_targets(void **state) {
             assert_int_equal(batch_focal(&linear, focal, NULL), FGHM_OK);
             for (fghm_focal_rule rule = FGHM_FOCAL_RULE_SPLIT; rule <= FGHM_FOCAL_RULE_QUALITY;
                  rule++) {
-                struct batch other = twin(&linear);
+                struct batch other = batch_twin(&linear);
                 assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
                 assert_int_equal(batch_focal(&other, focal, NULL), FGHM_OK);
                 for (size_t i = 0; i < OUTPUTS * other.n; i++) {
@@ -435,7 +363,7 @@ static void check_modes(struct random *r, const struct dtype *d, fghm_activation
     assert_int_equal(fghm_focal_set_rule(focal, rule), FGHM_OK);
     for (fghm_hessian_mode mode = 0; mode < 4; mode++) {
         if (mode > 0) {
-            b[mode] = twin(&b[0]);
+            b[mode] = batch_twin(&b[0]);
         }
         fghm_batch descriptor = shaped(&b[mode], N, 1, 1);
         descriptor.activation = activation;
@@ -491,7 +419,7 @@ static void gauss_newton_of_softmax_is_not_negative(void **state) {
         for (size_t n = 0; n < N; n++) {
             labels[n] = (unsigned char)random_below(&r, C);
         }
-        newton = twin(&exact);
+        newton = batch_twin(&exact);
         fghm_batch b = shaped(&exact, N, C, 1);
         b.activation = FGHM_SOFTMAX;
         b.target_form = FGHM_TARGET_LABEL;
@@ -649,7 +577,7 @@ static void nan_stays_in_its_sample(void **state) {
                 labels[n] = (int32_t)random_below(&r, C);
             }
             labels[17] = infinite ? (int32_t)((c + 1) % C) : labels[17];
-            b = twin(&good);
+            b = batch_twin(&good);
             d->put(b.logits, 17 * C + c, infinite ? (double)INFINITY : (double)NAN);
             for (int k = 0; k < 2; k++) {
                 fghm_batch descriptor = shaped(k ? &b : &good, N, C, 1);
@@ -830,7 +758,7 @@ static void threads_change_no_bit(void **state) {
         if (form == 4) {
             assert_int_equal(fghm_focal_set_negative_gamma(focal, 0.5), FGHM_OK);
         }
-        b = twin(&want);
+        b = batch_twin(&want);
         for (size_t threads = 1; threads <= 5; threads++) {
             fghm_pool *pool = NULL;
             fghm_batch descriptor = shaped(threads > 1 ? &b : &want, N, C, 1);
@@ -1332,7 +1260,7 @@ static void everyday_softmax_is_the_batch(void **state) {
                 d->put(want.weights, i, random_uniform(&r, -1.0, 4.0));
             }
         }
-        got = twin(&want);
+        got = batch_twin(&want);
         fghm_batch b = shaped(&want, samples, classes, 1);
         b.activation = FGHM_SOFTMAX;
         b.target_form = FGHM_TARGET_LABEL;
@@ -1470,7 +1398,6 @@ static void ends_of_calibration(void **state) {
 
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
-        {"batches_equal_plain_calls", batches_equal_plain_calls, 1},
         {"plain_calls_have_all_reductions", plain_calls_have_all_reductions, 1},
         {"labels_equal_one_hot_targets", labels_equal_one_hot_targets, 1},
         {"targets_of_any_dtype", targets_of_any_dtype, 1},

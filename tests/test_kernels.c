@@ -19,7 +19,7 @@
 #include "support/random.h"
 #include "support/rows.h"
 #include "kernels/double_sum.h"
-#include "support/shape.h"
+#include "support/loss.h"
 
 #define POISON 0xa5
 #define GAPS 16 /* lanes of the widest register */

@@ -17,7 +17,7 @@ struct row_case {
     const struct fghm_kernels *scalar;
 };
 
-/* Runs each test for every row, or for every one but the scalar row, and for both types,
+/* Runs each typed test for every row, or for every one but the scalar row, and for both types,
  * *state a const struct row_case; a row that this processor cannot run is skipped.  Returns what
  * main returns. */
 int rows_run(int argument_count, char **arguments, const char *name, bool with_scalar,
