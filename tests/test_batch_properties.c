@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1301,6 +1302,45 @@ static void softmax_of_a_new_handle(void **state) {
     batch_free(&b);
 }
 
+/* A factor of 0 gives results 0, of which inf times 0 makes NaN: in its own sample, and no error.
+ */
+static void class_factor_of_0(void **state) {
+    enum { N = 2, C = 2 };
+    const struct dtype *d = *state;
+    const double zero_and_one[C] = {0.0, 1.0};
+    const uint8_t labels[N] = {0, 1};
+    for (int form = 0; form < 4; form++) {
+        const bool by_alpha = form & 1, infinite = form & 2;
+        fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
+        struct batch b = batch_new(d, N * C);
+        b.weights = dtype_array(d, b.n);
+        for (size_t i = 0; i < b.n; i++) {
+            batch_put(&b, i, (double)i / 4.0, 0.0);
+            d->put(b.weights, i, i == 0 && infinite ? (double)INFINITY : 1.0);
+        }
+        fghm_batch batch = shaped(&b, N, C, 1);
+        batch.activation = FGHM_SOFTMAX;
+        batch.target_form = FGHM_TARGET_LABEL;
+        batch.targets = (fghm_input){.data = labels, .dtype = FGHM_U8};
+        batch.class_alpha = by_alpha ? zero_and_one : NULL;
+        batch.class_weights = by_alpha ? NULL : zero_and_one;
+        const fghm_result result = run(focal, &batch, NULL);
+        for (size_t i = 0; i < N * C; i++) {
+            const double got[] = {d->get(b.out[ELEMENT_LOSS], i / C), d->get(b.out[GRADIENT], i),
+                                  d->get(b.out[HESSIAN], i)};
+            for (int k = 0; k < OUTPUTS; k++) {
+                assert_true(i / C == 1 ? isfinite(got[k]) && got[k] != 0.0
+                            : infinite ? isnan(got[k])
+                                       : got[k] == 0.0);
+            }
+        }
+        assert_true(infinite ? isnan(result.loss) : result.loss > 0.0);
+        assert_true(result.valid == N && result.offender == -1);
+        batch_free(&b);
+        fghm_focal_destroy(focal);
+    }
+}
+
 static void errors_of_everyday_softmax(void **state) {
     enum { N = 4, C = 3 };
     float x[N * C] = {0}, w[N] = {0}, out[N * C] = {0};
@@ -1424,6 +1464,7 @@ int main(int argument_count, char **arguments) {
         {"calibration_of_many", calibration_of_many, 1},
         {"everyday_softmax_is_the_batch", everyday_softmax_is_the_batch, 1},
         {"softmax_of_a_new_handle", softmax_of_a_new_handle, 1},
+        {"class_factor_of_0", class_factor_of_0, 1},
         {"errors_of_everyday_softmax", errors_of_everyday_softmax, 0},
     };
     return suite_run(argument_count, arguments, "batch_properties", tests, SUITE_COUNT(tests));
