@@ -265,10 +265,9 @@ static void one_block_for_all(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(231);
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_pool *pool = NULL;
+    fghm_pool *const pool = pool_of(3);
     struct batch rows = batch_new(d, N * C);
     int32_t labels[N];
-    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
     fill(&r, &rows, 0);
     for (size_t n = 0; n < N; n++) {
         labels[n] = (int32_t)random_below(&r, C);
@@ -1184,10 +1183,9 @@ static void calibration_of_many(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(234);
     fghm_focal *focal = focal_handle(1.7, 0.25, FGHM_REDUCTION_SUM);
-    fghm_pool *pool = NULL;
+    fghm_pool *const pool = pool_of(3);
     void *const x = dtype_array(d, N + 1), *const want = dtype_array(d, N),
                 *const got = dtype_array(d, N);
-    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
     for (size_t i = 0; i < N + 1; i++) {
         d->put(x, i, i % 97 ? 8.0 * random_normal(&r) : d->any(&r));
     }
@@ -1237,8 +1235,7 @@ static void everyday_softmax_is_the_batch(void **state) {
     const struct dtype *d = *state;
     const size_t shapes[][2] = {{1, 1}, {1, 3}, {7, 2}, {200, 5}, {33, 80}, {3, 1000}, {9000, 4}};
     struct random r = random_for(235);
-    fghm_pool *pool = NULL;
-    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    fghm_pool *const pool = pool_of(3);
     for (size_t k = 0; k < SUITE_COUNT(shapes) * 4; k++) {
         const size_t samples = shapes[k / 4][0], classes = shapes[k / 4][1];
         const int64_t ignore_index = k % 2 ? -100 : FGHM_IGNORE_NONE;

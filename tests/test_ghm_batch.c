@@ -436,7 +436,7 @@ static void check_again(const struct drawn *base, const struct drawn_arrays *a,
 
 #define COVERING(which)                                                                            \
     {                                                                                              \
-        .loss = &all_losses[which], .most_classes = CLASSES_MAX, .settle = settle,                     \
+        .loss = &all_losses[which], .most_classes = CLASSES_MAX, .settle = settle,                 \
         .print = print_settings, .target = any_target, .weight = any_mask, .fill = fill_logits,    \
         .handle = any_handle, .check = check, .check_again = check_again                           \
     }

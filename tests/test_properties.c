@@ -245,8 +245,7 @@ static void threads_change_no_bit(void **state) {
     run(c->loss, handle, NULL, &serial);
     const struct told told = told_of(c->loss, handle);
     for (size_t threads = 0; threads <= 5; threads++) {
-        fghm_pool *pool = NULL;
-        assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
+        fghm_pool *const pool = pool_of(threads);
         run(c->loss, handle, pool, &b);
         batch_assert_same(&serial, &b);
         assert_told(c->loss, handle, &told);

@@ -100,3 +100,10 @@ fghm_ghm *ghmc_handle(size_t bins, fghm_reduction reduction) {
 fghm_ghm *ghmr_handle(size_t bins, fghm_reduction reduction) {
     return handle_of_kind(FGHM_GHM_REGRESSION, bins, reduction);
 }
+
+fghm_pool *pool_of(size_t threads) {
+    fghm_pool *pool = NULL;
+    assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
+    assert_non_null(pool);
+    return pool;
+}

@@ -44,4 +44,7 @@ fghm_focal *focal_handle(double gamma, double alpha, fghm_reduction reduction);
 fghm_ghm *ghmc_handle(size_t bins, fghm_reduction reduction);
 fghm_ghm *ghmr_handle(size_t bins, fghm_reduction reduction);
 
+/* A pool; fails the test on errors. */
+fghm_pool *pool_of(size_t threads);
+
 #endif

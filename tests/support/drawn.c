@@ -414,8 +414,7 @@ static void check_combination(struct random *r, const struct drawn *c, fghm_pool
 void drawn_cover(uint64_t test, const struct covering *covering, size_t count, struct drawn *room,
                  size_t size) {
     struct combinations all = combinations(test);
-    fghm_pool *pool = NULL;
-    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    fghm_pool *const pool = pool_of(3);
     for (size_t k = 0; k < count; k++) {
         if (combinations_next(&all)) {
             drawn_make(&all.random, covering, k, room, size);
@@ -504,8 +503,7 @@ void drawn_cover_plain(uint64_t test, const struct covering *covering, const str
                                      4097, 8191, 8192, 8193, 8209, 20001};
     enum { EACH = 19 };
     struct combinations all = combinations(test);
-    fghm_pool *pool = NULL;
-    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    fghm_pool *const pool = pool_of(3);
     for (size_t k = 0; k < SUITE_COUNT(lengths) * EACH; k++) {
         if (combinations_next(&all)) {
             drawn_make(&all.random, covering, k, room, size);
