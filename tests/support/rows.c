@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "rows.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,4 +49,21 @@ int rows_run(int argument_count, char **arguments, const char *name, bool with_s
     free(variants);
     free(c);
     return verdict;
+}
+
+struct fghm_focal_constants rows_constants(struct random *r, double gamma) {
+    const double floors[] = {-DBL_MAX, -DBL_MAX, 0.0, 1e-16, 0.1};
+    const double scales[] = {1.0, 1.0 / 3.0, 0x1p-20, 1e-30};
+    const double alpha = random_uniform(r, 0.0, 1.0);
+    const bool off = random_below(r, 4) == 0;
+    return (struct fghm_focal_constants){
+        .gamma = gamma,
+        .positive = off ? 1.0 : alpha,
+        .negative = off ? 1.0 : 1.0 - alpha,
+        .scale = scales[random_below(r, SUITE_COUNT(scales))],
+        .quality = random_below(r, 4) == 0,
+        .gauss_newton = random_below(r, 4) == 0,
+        .absolute = random_below(r, 4) == 0,
+        .hessian_floor = floors[random_below(r, SUITE_COUNT(floors))],
+    };
 }

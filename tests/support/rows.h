@@ -6,6 +6,7 @@
 
 #include "dispatch.h"
 #include "dtype.h"
+#include "kernels/kernels.h"
 #include "suite.h"
 
 /* The rows of the dispatch table under test.  The scalar row is what the others are
@@ -22,5 +23,8 @@ struct row_case {
  * main returns. */
 int rows_run(int argument_count, char **arguments, const char *name, bool with_scalar,
              const struct suite_test *tests, size_t count);
+
+/* Any constants of the focal kernels. */
+struct fghm_focal_constants rows_constants(struct random *r, double gamma);
 
 #endif
