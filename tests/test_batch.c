@@ -24,7 +24,7 @@ struct combination {
     fghm_reduction reduction;
 };
 
-static const struct combination *settings_of(const struct drawn *c) {
+static const struct combination *focal_of(const struct drawn *c) {
     return (const struct combination *)c;
 }
 
@@ -96,7 +96,7 @@ static void settle(struct random *r, struct drawn *base) {
 }
 
 static void print_settings(const struct drawn *base) {
-    const struct combination *const c = settings_of(base);
+    const struct combination *const c = focal_of(base);
     printf(
         " class alpha %d weights %d rule %d gamma %g %g alpha %g mode %d floor %g loss weight %g "
         "reduction %d",
@@ -106,7 +106,7 @@ static void print_settings(const struct drawn *base) {
 }
 
 static double any_target(struct random *r, const struct drawn *c, bool hard) {
-    if (hard || settings_of(c)->loss.rule == FGHM_FOCAL_RULE_STAR) {
+    if (hard || focal_of(c)->loss.rule == FGHM_FOCAL_RULE_STAR) {
         return (double)(random_bits(r) & 1);
     }
     return random_bits(r) & 1 ? random_uniform(r, 0.0, 1.0) : (double)random_below(r, 129) / 128.0;
@@ -137,7 +137,7 @@ static void fill_logits(struct random *r, const struct drawn *c, const struct dr
 }
 
 static void *handle_of(const struct drawn *base) {
-    const struct combination *const c = settings_of(base);
+    const struct combination *const c = focal_of(base);
     fghm_focal *focal = focal_handle(c->loss.gamma, c->loss.alpha, c->reduction);
     assert_int_equal(fghm_focal_set_rule(focal, c->loss.rule), FGHM_OK);
     assert_int_equal(fghm_focal_set_hessian_mode(focal, c->loss.mode), FGHM_OK);
@@ -358,7 +358,7 @@ static void check_softmax(const struct combination *c, const struct drawn_arrays
 
 static void check(struct random *random, const struct drawn *base, const struct drawn_arrays *a,
                   const void *handle, const fghm_result *result) {
-    const struct combination *const c = settings_of(base);
+    const struct combination *const c = focal_of(base);
     const struct drawn_counts counts = drawn_counts(base, a);
     const double divisor = divisor_of(c, &counts);
     const size_t n = strided_count(&a->logits);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /* What has to hold between calls over batches: forms of one batch give the same bits,
- * limits are met, instruction sets and threads agree, and the constants and
- * probabilities that belong to a handle are those of its loss. */
+ * limits are met, and the constants and probabilities that belong to a handle are those of
+ * its loss. */
 
 #include <errno.h>
 #include <float.h>
@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan.h"
-#include "dispatch.h"
 #include "support/batch.h"
 #include "support/descriptor.h"
 #include "support/reference.h"
@@ -736,150 +734,6 @@ static void all_ignored(void **state) {
 }
 
 /* -------------------------------------------------------------------------
- * Threads and instruction sets. */
-
-static void threads_change_no_bit(void **state) {
-    enum { N = 30011, C = 3 };
-    const struct dtype *d = *state;
-    struct random r = random_for(213);
-    for (int form = 0; form < 5; form++) {
-        fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN_POSITIVES);
-        struct batch want = batch_new(d, N * C), b;
-        int32_t *labels = calloc(N, sizeof *labels);
-        fghm_result expected = {0};
-        assert_non_null(labels);
-        fill(&r, &want, 1);
-        for (size_t i = 0; i < want.n; i++) {
-            labels[i / C] = (int32_t)random_below(&r, C + 1) - 1;
-            if (form == 3) {
-                d->put(want.logits, i, random_uniform(&r, 0.0, 1.0));
-            }
-        }
-        if (form == 4) {
-            assert_int_equal(fghm_focal_set_negative_gamma(focal, 0.5), FGHM_OK);
-        }
-        b = batch_twin(&want);
-        for (size_t threads = 1; threads <= 5; threads++) {
-            fghm_pool *pool = NULL;
-            fghm_batch descriptor = shaped(threads > 1 ? &b : &want, N, C, 1);
-            if (form == 1 || form == 2) {
-                descriptor.target_form = FGHM_TARGET_LABEL;
-                descriptor.targets = (fghm_input){.data = labels, .dtype = FGHM_I32};
-                descriptor.ignore_index = -1;
-            }
-            descriptor.activation = form == 2   ? FGHM_SOFTMAX
-                                    : form == 3 ? FGHM_PROBABILITY
-                                                : FGHM_SIGMOID;
-            if (threads > 1) {
-                assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
-            }
-            const fghm_result got = run(focal, &descriptor, pool);
-            if (threads == 1) {
-                expected = got;
-            } else {
-                assert_memory_equal(&expected, &got, sizeof got);
-                assert_outputs(&want, &b, N * C);
-            }
-            fghm_pool_destroy(pool);
-        }
-        free(labels);
-        batch_free(&want);
-        batch_free(&b);
-        fghm_focal_destroy(focal);
-    }
-}
-
-/* One batch, by the kernels of each instruction set that has fused multiply-add. */
-static void check_rows(struct random *r, fghm_dtype dtype, fghm_activation activation,
-                       int gamma_index) {
-    enum { OUTER = 37, CLASSES = 35, INNER = 5 };
-    const double gammas[FGHM_GAMMAS] = {0.0, 0.5, 1.0, 2.0, 2.7};
-    const struct fghm_batch_limits limits = {
-        .softmax = true, .probability = true, .labels = true, .class_factors = true};
-    const int softmax = activation == FGHM_SOFTMAX;
-    struct strided logits = strided_random(r, dtype, OUTER, CLASSES, INNER);
-    struct strided targets = softmax ? strided_random(r, FGHM_I64, OUTER, 1, INNER)
-                                     : strided_random(r, dtype, OUTER, CLASSES, INNER);
-    struct strided first[OUTPUTS], outputs[OUTPUTS];
-    struct fghm_part want = {0};
-    struct fghm_report report;
-    int seen = 0;
-    for (size_t k = 0; k < strided_count(&logits); k++) {
-        const double x = 5.0 * random_normal(r);
-        strided_set(&logits, k, activation == FGHM_PROBABILITY ? 1 / (1 + exp(x)) : x);
-    }
-    for (size_t k = 0; k < strided_count(&targets); k++) {
-        const double t = (double)random_below(r, 5) / 4.0;
-        strided_set(&targets, k, softmax ? (double)random_below(r, CLASSES) : t);
-    }
-    for (int k = 0; k < OUTPUTS; k++) {
-        const size_t classes = softmax && k == ELEMENT_LOSS ? 1 : CLASSES;
-        first[k] = strided_plain(dtype, OUTER, classes, INNER);
-        outputs[k] = strided_plain(dtype, OUTER, classes, INNER);
-    }
-    for (size_t row = fghm_row_count; row-- > 0;) {
-        if (!fghm_rows[row].has_fma || !fghm_rows[row].usable()) {
-            continue;
-        }
-        struct strided *const to = seen ? outputs : first;
-        const struct fghm_kernels *const kernels =
-            dtype == FGHM_F64 ? fghm_rows[row].f64 : fghm_rows[row].f32;
-        fghm_batch b = descriptor_of(OUTER, CLASSES, INNER);
-        b.activation = activation;
-        b.target_form = softmax ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
-        b.logits = strided_input(&logits);
-        b.targets = strided_input(&targets);
-        b.element_loss = strided_output(&to[ELEMENT_LOSS]);
-        b.gradient = strided_output(&to[GRADIENT]);
-        b.hessian = strided_output(&to[HESSIAN]);
-        struct fghm_focal_plan plan = {.split_floor = -1, .kernels = kernels};
-        struct fghm_arrays arrays;
-        struct fghm_part part = {0};
-        assert_int_equal(
-            fghm_plan_make(&b, &limits, false, NULL, NULL, &plan.batch, &arrays, &report), FGHM_OK);
-        plan.constants = (struct fghm_focal_constants){.gamma = gammas[gamma_index],
-                                                       .positive = 0.25,
-                                                       .negative = softmax ? 0.25 : 0.75,
-                                                       .scale = 0.001,
-                                                       .hessian_floor = -DBL_MAX};
-        plan.negative_constants = plan.constants;
-        plan.kernel =
-            activation == FGHM_PROBABILITY ? kernels->probability : kernels->focal[gamma_index];
-        plan.negative_kernel = plan.kernel;
-        plan.split = !softmax && gamma_index == FGHM_GAMMA_1;
-        fghm_walk_of(kernels->real_size)->focal(&plan, 0, fghm_plan_losses(&plan.batch), &part);
-        if (!seen) {
-            want = part;
-        } else {
-            assert_true(want.sum == part.sum && want.sum_error == part.sum_error);
-            for (int k = 0; k < OUTPUTS; k++) {
-                assert_memory_equal(first[k].first, outputs[k].first,
-                                    strided_count(&first[k]) * strided_size(dtype));
-            }
-        }
-        seen++;
-    }
-    strided_free(&logits);
-    strided_free(&targets);
-    for (int k = 0; k < OUTPUTS; k++) {
-        strided_free(&first[k]);
-        strided_free(&outputs[k]);
-    }
-}
-
-static void instruction_sets_agree(void **state) {
-    struct random r = random_for(231);
-    (void)state;
-    for (fghm_dtype dtype = FGHM_F32; dtype <= FGHM_BF16; dtype++) {
-        for (fghm_activation activation = 0; activation < 3; activation++) {
-            for (int gamma = 0; gamma < FGHM_GAMMAS; gamma++) {
-                check_rows(&r, dtype, activation, gamma);
-            }
-        }
-    }
-}
-
-/* -------------------------------------------------------------------------
  * The reference's derivatives. */
 
 /* (f(x + h) - f(x - h)) / 2h, and (f(x + h) - 2 f(x) + f(x - h)) / h^2. */
@@ -1450,8 +1304,6 @@ int main(int argument_count, char **arguments) {
         {"finite_logits_give_finite_results", finite_logits_give_finite_results, 1},
         {"probabilities_of_0_and_1", probabilities_of_0_and_1, 1},
         {"all_ignored", all_ignored, 1},
-        {"threads_change_no_bit", threads_change_no_bit, 1},
-        {"instruction_sets_agree", instruction_sets_agree, 0},
         {"derivatives_of_the_reference", derivatives_of_the_reference, 0},
         {"best_constants_are_best", best_constants_are_best, 0},
         {"best_constants_of_extremes", best_constants_of_extremes, 0},

@@ -42,7 +42,7 @@ struct combination {
     fghm_reduction reduction;
 };
 
-static const struct combination *settings_of(const struct drawn *c) {
+static const struct combination *ghm_of(const struct drawn *c) {
     return (const struct combination *)c;
 }
 
@@ -65,7 +65,7 @@ static void draw_bins(struct random *r, struct combination *c) {
 }
 
 static void settle(struct random *r, struct drawn *base) {
-    static const double mus[] = {0.02, 0.02, 1.0, 1e-3};
+    static const double mus[] = {0.02, 0.02, 1.0, 1e-3, 1e-10, 300.0};
     struct combination *const c = (struct combination *)base;
     draw_bins(r, c);
     base->smoothing *= 0.9;
@@ -82,7 +82,7 @@ static void settle(struct random *r, struct drawn *base) {
 }
 
 static void print_settings(const struct drawn *base) {
-    const struct combination *const c = settings_of(base);
+    const struct combination *const c = ghm_of(base);
     printf("%s bins %zu%s momentum %g rule %d divisor %d cap %g loss weight %g mu %g reduction %d",
            c->apart ? " apart" : "", c->bins, c->custom_edges ? " custom" : "", c->momentum,
            c->rule, c->divisor, c->cap, c->loss_weight, c->mu, c->reduction);
@@ -99,7 +99,7 @@ struct element {
     long double norm, loss, gradient, hessian;
     /* What an error is measured against, how many ulp of it are promised, and an absolute
      * error of what is rounded on the way. */
-    long double gradient_scale, bound, derivative_bound, slack, loss_slack;
+    long double gradient_scale, bound, derivative_bound, hessian_bound, slack, loss_slack;
 };
 
 static long double sigmoid(long double x) {
@@ -114,14 +114,15 @@ static void model_regression(const struct drawn *c, double x, struct element *e)
     /* The difference is rounded once. */
     const long double d = drawn_is_double(c) ? (long double)(x - e->target.value)
                                              : (long double)((float)x - (float)e->target.value);
-    const long double mu = (long double)settings_of(c)->mu, root = hypotl(d, mu);
+    const long double mu = (long double)ghm_of(c)->mu, root = hypotl(d, mu);
     e->norm = fabsl(d) / root;
     e->loss = d * d / (root + mu);
     e->gradient = d / root;
     e->hessian = mu / root * (mu / root) / root;
     e->gradient_scale = fabsl(e->gradient);
     e->bound = 3.0L;
-    e->derivative_bound = 12.0L; /* test_ghmr looks at the last digits */
+    e->derivative_bound = 5.0L;
+    e->hessian_bound = 10.0L; /* test_ghmr looks at the last digits */
 }
 
 static void model_sigmoid(const struct drawn *c, double logit, struct element *e) {
@@ -137,7 +138,7 @@ static void model_sigmoid(const struct drawn *c, double logit, struct element *e
     e->gradient = t == 1.0L ? -q : t == 0.0L ? p : p - t;
     e->hessian = p * q;
     e->gradient_scale = p * (1.0L - t) + q * t;
-    e->bound = e->derivative_bound = 8.0L;
+    e->bound = e->derivative_bound = e->hessian_bound = 8.0L;
     if (c->smoothing > 0.0) {
         /* A smoothed target is rounded. */
         e->slack = 2.0L * epsilon;
@@ -170,6 +171,7 @@ static void model_softmax(const struct drawn *c, const struct drawn_arrays *a,
         e->derivative_bound += 2.0L * fabsl(z);
         e->derivative_bound += at.c == e->target.column ? 0.0L : 2.0L * (largest - own);
     }
+    e->hessian_bound = e->derivative_bound;
 }
 
 static struct element model_element(const struct drawn *c, const struct drawn_arrays *a, size_t k) {
@@ -224,7 +226,7 @@ static double draw_logit(struct random *r, const struct drawn *c, const struct d
     static const double spreads[] = {1.0, 4.0, 15.0};
     const double noise = spreads[random_below(r, 3)] * random_normal(r);
     /* Predictions are near their targets, on the scale of mu, or not. */
-    const double unit = random_bits(r) & 1 ? settings_of(c)->mu : 1.0;
+    const double unit = random_bits(r) & 1 ? ghm_of(c)->mu : 1.0;
     return is_regression(c) ? strided_at(&a->targets, k) + noise * unit : noise;
 }
 
@@ -241,7 +243,7 @@ static void poison(struct random *r, const struct drawn *c, const struct drawn_a
             }
         }
     }
-    if (settings_of(c)->poisoned) {
+    if (ghm_of(c)->poisoned) {
         strided_set(&a->logits, random_below(r, n), (double)NAN);
     }
 }
@@ -252,7 +254,7 @@ static void fill_logits(struct random *r, const struct drawn *c, const struct dr
         strided_set(&a->logits, k, draw_logit(r, c, a, k));
     }
     for (size_t k = 0; k < strided_count(&a->logits); k++) {
-        for (int tries = 0; is_near_edge(settings_of(c), model_element(c, a, k).norm); tries++) {
+        for (int tries = 0; is_near_edge(ghm_of(c), model_element(c, a, k).norm); tries++) {
             assert_true(tries < 1000);
             const struct drawn_place at = drawn_place(c, k);
             const size_t class_index = is_softmax(c) ? random_below(r, c->classes) : at.c;
@@ -281,7 +283,7 @@ static fghm_ghm *handle_of(const struct combination *c) {
 }
 
 static void *any_handle(const struct drawn *c) {
-    return handle_of(settings_of(c));
+    return handle_of(ghm_of(c));
 }
 
 /* -------------------------------------------------------------------------
@@ -411,12 +413,12 @@ static void check_element(const struct combination *c, const struct drawn_arrays
     check_value(c, a, GRADIENT, k, gradient, scale,
                 derivative_bound * (scale < tiny ? grown : 1.0L), factor * e.slack);
     check_value(c, a, HESSIAN, k, hessian, hessian,
-                derivative_bound * (hessian < tiny ? grown : 1.0L), 0.0L);
+                (e.hessian_bound + 2.0L) * (hessian < tiny ? grown : 1.0L), 0.0L);
 }
 
 static void check(struct random *r, const struct drawn *base, const struct drawn_arrays *a,
                   const void *handle, const fghm_result *result) {
-    const struct combination *const c = settings_of(base);
+    const struct combination *const c = ghm_of(base);
     struct model *const m = model_of(c, a);
     (void)r;
     check_histograms(c, handle, m);
@@ -429,8 +431,8 @@ static void check(struct random *r, const struct drawn *base, const struct drawn
 
 static void check_again(const struct drawn *base, const struct drawn_arrays *a,
                         const void *handle) {
-    struct model *const m = model_of(settings_of(base), a);
-    check_histograms(settings_of(base), handle, m);
+    struct model *const m = model_of(ghm_of(base), a);
+    check_histograms(ghm_of(base), handle, m);
     free(m);
 }
 

@@ -54,6 +54,12 @@ static size_t up_to(struct random *r, size_t most) {
 
 static void draw_shape(struct random *r, struct drawn *c) {
     c->outer = c->classes = c->inner = 1;
+    if (random_below(r, 40) == 0) { /* to be shared out, and not by even shares */
+        *(random_bits(r) & 1 ? &c->outer : &c->inner) = 8192 + up_to(r, 20000);
+        c->classes = up_to(r, 3);
+        c->threads = true;
+        return;
+    }
     switch (random_below(r, 6)) {
     case 0:
         c->outer = up_to(r, 130);
@@ -122,7 +128,7 @@ void drawn_make(struct random *r, const struct covering *covering, size_t number
         c->subset &= ~(1u << HARMONIZING);
         c->subset |= c->subset == 0 ? 1u << RESULTS : 0;
     }
-    c->threads = random_bits(r) & 1;
+    c->threads |= random_bits(r) & 1;
     covering->settle(r, c);
 }
 
