@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/combinations.h"
 #include "support/descriptor.h"
 #include "support/reference.h"
 #include "support/strided.h"
@@ -160,14 +161,14 @@ static void check_labels(struct random *r, const struct dtype *d, fghm_dtype dty
 }
 
 static void labels_equal_one_hot_targets(void **state) {
-    struct random r = random_for(203);
-    for (int round = 0; round < 6; round++) {
-        for (fghm_dtype dtype = FGHM_U8; dtype <= FGHM_I64; dtype++) {
-            for (fghm_background background = 0; background < 4; background++) {
-                check_labels(&r, *state, dtype, background, round & 1);
-            }
+    struct combinations all = combinations(203);
+    for (int k = 0; k < 6 * 3 * 4; k++) {
+        if (combinations_next(&all)) {
+            check_labels(&all.random, *state, FGHM_U8 + (fghm_dtype)(k % 3),
+                         (fghm_background)(k / 3 % 4), k / 12 % 2);
         }
     }
+    combinations_end(&all);
 }
 
 /* The same targets in every dtype that holds them. */
@@ -467,12 +468,15 @@ static struct sample softmax_sample(const struct dtype *d, const fghm_focal *foc
 static void two_classes_are_the_sigmoid_form(void **state) {
     const struct dtype *d = *state;
     const double gammas[] = {0.0, 0.5, 1.0, 2.0, 2.7};
-    struct random r = random_for(209);
+    struct combinations all = combinations(209);
     for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
         fghm_focal *focal = focal_handle(gammas[g], WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
         for (int k = 0; k < 200; k++) {
-            const double logits[] = {(double)random_below(&r, 400) / 16.0 - 12.5,
-                                     (double)random_below(&r, 400) / 16.0 - 12.5};
+            if (!combinations_next(&all)) {
+                continue;
+            }
+            const double logits[] = {(double)random_below(&all.random, 400) / 16.0 - 12.5,
+                                     (double)random_below(&all.random, 400) / 16.0 - 12.5};
             struct sample s = softmax_sample(d, focal, 2, logits, k % 2);
             struct batch b = batch_new(d, 1);
             batch_put(&b, 0, logits[k % 2] - logits[1 - k % 2], 1.0);
@@ -488,22 +492,26 @@ static void two_classes_are_the_sigmoid_form(void **state) {
         }
         fghm_focal_destroy(focal);
     }
+    combinations_end(&all);
 }
 
 /* The same number added to all logits of a sample changes nothing. */
 static void softmax_does_not_see_shifts(void **state) {
     const struct dtype *d = *state;
-    struct random r = random_for(210);
+    struct combinations all = combinations(210);
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
     for (int k = 0; k < 300; k++) {
+        if (!combinations_next(&all)) {
+            continue;
+        }
         double logits[50], shifted[50];
-        const size_t classes = 1 + random_below(&r, 50);
-        const double shift = (double)random_below(&r, 8192) - 4096.0;
+        const size_t classes = 1 + random_below(&all.random, 50);
+        const double shift = (double)random_below(&all.random, 8192) - 4096.0;
         for (size_t c = 0; c < classes; c++) {
-            logits[c] = (double)random_below(&r, 512) / 16.0 - 16.0;
+            logits[c] = (double)random_below(&all.random, 512) / 16.0 - 16.0;
             shifted[c] = logits[c] + shift;
         }
-        const int32_t label = (int32_t)random_below(&r, classes);
+        const int32_t label = (int32_t)random_below(&all.random, classes);
         struct sample a = softmax_sample(d, focal, classes, logits, label);
         struct sample b = softmax_sample(d, focal, classes, shifted, label);
         assert_memory_equal(a.b.out[ELEMENT_LOSS], b.b.out[ELEMENT_LOSS], d->size);
@@ -512,6 +520,7 @@ static void softmax_does_not_see_shifts(void **state) {
         batch_free(&a.b);
         batch_free(&b.b);
     }
+    combinations_end(&all);
     fghm_focal_destroy(focal);
 }
 
@@ -766,7 +775,8 @@ static void derivatives_of_the_reference(void **state) {
     enum { C = 4 };
     const double gammas[] = {0.0, 0.5, 1.0, 2.0, 3.3}, h = 0x1p-60;
     const double shifts[] = {0.0, h, -h};
-    struct random random = random_for(215);
+    struct combinations all = combinations(215);
+    struct random *const random = &all.random;
     struct reference r[3];
     mpfr_t x, t, logits[C];
     (void)state;
@@ -775,17 +785,20 @@ static void derivatives_of_the_reference(void **state) {
         reference_init(&r[k]);
     }
     for (int round = 0; round < 400; round++) {
-        const double gamma = gammas[random_below(&random, 5)];
-        struct reference_loss loss = {.rule = (fghm_focal_rule)random_below(&random, 4),
+        if (!combinations_next(&all)) {
+            continue;
+        }
+        const double gamma = gammas[random_below(random, 5)];
+        struct reference_loss loss = {.rule = (fghm_focal_rule)random_below(random, 4),
                                       .gamma = gamma,
                                       .negative_gamma = gamma,
                                       .alpha = 0.25};
-        const double at = 4.0 * random_normal(&random);
-        const double p = random_uniform(&random, 0.01, 0.99);
+        const double at = 4.0 * random_normal(random);
+        const double p = random_uniform(random, 0.01, 0.99);
         loss.rule = gamma == 0.0 && loss.rule == FGHM_FOCAL_RULE_STAR ? 0 : loss.rule;
-        mpfr_set_d(t, (double)random_below(&random, 5) / 4.0, MPFR_RNDN);
+        mpfr_set_d(t, (double)random_below(random, 5) / 4.0, MPFR_RNDN);
         if (loss.rule == FGHM_FOCAL_RULE_STAR) {
-            mpfr_set_ui(t, random_bits(&random) & 1, MPFR_RNDN);
+            mpfr_set_ui(t, random_bits(random) & 1, MPFR_RNDN);
         }
         for (int k = 0; k < 3; k++) {
             mpfr_set_d(x, at, MPFR_RNDN);
@@ -793,9 +806,9 @@ static void derivatives_of_the_reference(void **state) {
             reference_sigmoid(&r[k], &loss, x, t);
         }
         check_differences(r, h, "sigmoid", at);
-        const size_t label = random_below(&random, C), c = random_below(&random, C);
+        const size_t label = random_below(random, C), c = random_below(random, C);
         for (size_t n = 0; n < C; n++) {
-            mpfr_set_d(logits[n], 3.0 * random_normal(&random), MPFR_RNDN);
+            mpfr_set_d(logits[n], 3.0 * random_normal(random), MPFR_RNDN);
         }
         for (int k = 0; k < 3; k++) {
             mpfr_set_d(x, shifts[k], MPFR_RNDN);
@@ -805,7 +818,7 @@ static void derivatives_of_the_reference(void **state) {
         }
         check_differences(r, h, "softmax", mpfr_get_d(logits[c], MPFR_RNDN));
         loss.rule = loss.rule > FGHM_FOCAL_RULE_SPLIT ? FGHM_FOCAL_RULE_LINEAR : loss.rule;
-        loss.negative_gamma = gammas[random_below(&random, 5)];
+        loss.negative_gamma = gammas[random_below(random, 5)];
         for (int k = 0; k < 3; k++) {
             mpfr_set_d(x, p, MPFR_RNDN);
             mpfr_add_d(x, x, shifts[k], MPFR_RNDN);
@@ -813,6 +826,7 @@ static void derivatives_of_the_reference(void **state) {
         }
         check_differences(r, h, "probability", p);
     }
+    combinations_end(&all);
     for (int k = 0; k < 3; k++) {
         reference_clear(&r[k]);
     }
@@ -1015,18 +1029,32 @@ static void calibration_follows_its_formula(void **state) {
         }
         fghm_focal_destroy(focal);
     }
+    printf("  %s calibration, largest error %.2f ulp\n", d->name, worst);
+    reference_clear(&r);
+}
+
+static void calibration_of_any_settings(void **state) {
+    const struct dtype *d = *state;
+    struct combinations all = combinations(236);
+    struct reference r;
+    double worst = 0.0;
+    reference_init(&r);
     for (int k = 0; k < 3000; k++) {
-        const double gamma = random_uniform(&random, 0.0, 64.0);
-        const double other = k % 2 ? gamma : random_uniform(&random, 0.0, 64.0);
-        const double alpha = k % 3 ? random_uniform(&random, 0.0, 1.0) : WIDE_ALPHA_OFF;
+        if (!combinations_next(&all)) {
+            continue;
+        }
+        const double gamma = random_uniform(&all.random, 0.0, 64.0);
+        const double other = k % 2 ? gamma : random_uniform(&all.random, 0.0, 64.0);
+        const double alpha = k % 3 ? random_uniform(&all.random, 0.0, 1.0) : WIDE_ALPHA_OFF;
         const struct reference_loss loss = {
             .gamma = gamma, .negative_gamma = other, .alpha = alpha};
-        const double x = dtype_round(d, random_uniform(&random, -3.0, 3.0));
+        const double x = dtype_round(d, random_uniform(&all.random, -3.0, 3.0));
         fghm_focal *focal = focal_handle(gamma, alpha, FGHM_REDUCTION_SUM);
         assert_int_equal(fghm_focal_set_negative_gamma(focal, other), FGHM_OK);
         worst = fmax(worst, check_calibrated(d, focal, &r, &loss, x));
         fghm_focal_destroy(focal);
     }
+    combinations_end(&all);
     printf("  %s calibration, largest error %.2f ulp\n", d->name, worst);
     reference_clear(&r);
 }
@@ -1088,28 +1116,32 @@ static fghm_status everyday(const struct dtype *d, const fghm_focal *focal, fghm
 static void everyday_softmax_is_the_batch(void **state) {
     const struct dtype *d = *state;
     const size_t shapes[][2] = {{1, 1}, {1, 3}, {7, 2}, {200, 5}, {33, 80}, {3, 1000}, {9000, 4}};
-    struct random r = random_for(235);
+    struct combinations all = combinations(235);
     fghm_pool *const pool = pool_of(3);
     for (size_t k = 0; k < SUITE_COUNT(shapes) * 4; k++) {
+        if (!combinations_next(&all)) {
+            continue;
+        }
         const size_t samples = shapes[k / 4][0], classes = shapes[k / 4][1];
         const int64_t ignore_index = k % 2 ? -100 : FGHM_IGNORE_NONE;
-        fghm_focal *focal = focal_handle(1.5, 0.25, (fghm_reduction)random_below(&r, 6));
+        fghm_focal *focal = focal_handle(1.5, 0.25, (fghm_reduction)random_below(&all.random, 6));
         struct batch want = batch_new(d, samples * classes), got;
         int64_t *const labels = calloc(samples, sizeof *labels);
         double loss = -7.0;
         assert_non_null(labels);
-        assert_int_equal(fghm_focal_set_hessian_mode(focal, (fghm_hessian_mode)random_below(&r, 4)),
-                         FGHM_OK);
+        assert_int_equal(
+            fghm_focal_set_hessian_mode(focal, (fghm_hessian_mode)random_below(&all.random, 4)),
+            FGHM_OK);
         for (size_t i = 0; i < want.n; i++) {
-            d->put(want.logits, i, 4.0 * random_normal(&r));
+            d->put(want.logits, i, 4.0 * random_normal(&all.random));
         }
         if (k % 4 < 2) {
             want.weights = dtype_array(d, want.n);
         }
         for (size_t i = 0; i < samples; i++) {
-            labels[i] = k % 2 && i % 5 == 4 ? -100 : (int64_t)random_below(&r, classes);
+            labels[i] = k % 2 && i % 5 == 4 ? -100 : (int64_t)random_below(&all.random, classes);
             if (want.weights != NULL) {
-                d->put(want.weights, i, random_uniform(&r, -1.0, 4.0));
+                d->put(want.weights, i, random_uniform(&all.random, -1.0, 4.0));
             }
         }
         got = batch_twin(&want);
@@ -1135,6 +1167,7 @@ static void everyday_softmax_is_the_batch(void **state) {
         batch_free(&got);
         fghm_focal_destroy(focal);
     }
+    combinations_end(&all);
     fghm_pool_destroy(pool);
 }
 
@@ -1309,6 +1342,7 @@ int main(int argument_count, char **arguments) {
         {"best_constants_of_extremes", best_constants_of_extremes, 0},
         {"errors_of_best_constants", errors_of_best_constants, 0},
         {"calibration_follows_its_formula", calibration_follows_its_formula, 1},
+        {"calibration_of_any_settings", calibration_of_any_settings, 1},
         {"ends_of_calibration", ends_of_calibration, 0},
         {"calibration_of_many", calibration_of_many, 1},
         {"everyday_softmax_is_the_batch", everyday_softmax_is_the_batch, 1},
