@@ -906,59 +906,6 @@ static void sizes_beyond_the_address_space(void **state) {
     for_both(*state, check_sizes);
 }
 
-/* One output in the very place of one input, against the same call with
- * arrays of its own. */
-static void check_in_place(const struct dtype *d, int ghm, int input, int output) {
-    struct scene apart = scene_new(d, ghm), within = scene_new(d, ghm);
-    void *array[ARRAYS];
-    memcpy(array, within.array, sizeof array);
-    array[output] = within.array[input];
-    assert_int_equal(scene_call(&apart, N, apart.array, &apart.loss), FGHM_OK);
-    assert_int_equal(scene_call(&within, N, array, &within.loss), FGHM_OK);
-    assert_memory_equal(&apart.loss, &within.loss, sizeof(double));
-    for (int o = EL; o < ARRAYS; o++) {
-        assert_int_equal(dtype_first_difference(d, apart.array[o], array[o], N), N);
-    }
-    /* behind the n elements nothing changed */
-    assert_memory_equal(dtype_at(d, within.array[input], N), dtype_at(d, apart.array[input], N),
-                        (ROOM - N) * d->size);
-    scene_free(&apart);
-    scene_free(&within);
-}
-
-static void exact_aliases_are_allowed(void **state) {
-    for (int ghm = 0; ghm < 2; ghm++) {
-        for (int input = X; input <= W; input++) {
-            for (int output = EL; output <= HE; output++) {
-                check_in_place(*state, ghm, input, output);
-            }
-        }
-    }
-}
-
-/* All three outputs in place at once, in every pairing; inputs may be equal. */
-static void three_exact_aliases_at_once(void **state) {
-    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
-                                     {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
-    const struct dtype *d = *state;
-    for (int k = 0; k < 12; k++) {
-        struct scene apart = scene_new(d, k % 2), within = scene_new(d, k % 2);
-        void *array[ARRAYS];
-        memcpy(array, within.array, sizeof array);
-        for (int o = 0; o < 3; o++) {
-            array[EL + o] = within.array[orders[k / 2][o]];
-        }
-        assert_int_equal(scene_call(&apart, N, apart.array, &apart.loss), FGHM_OK);
-        assert_int_equal(scene_call(&within, N, array, &within.loss), FGHM_OK);
-        assert_memory_equal(&apart.loss, &within.loss, sizeof(double));
-        for (int o = EL; o < ARRAYS; o++) {
-            assert_int_equal(dtype_first_difference(d, apart.array[o], array[o], N), N);
-        }
-        scene_free(&apart);
-        scene_free(&within);
-    }
-}
-
 static void inputs_may_be_one_array(void **state) {
     const struct dtype *d = *state;
     for (int ghm = 0; ghm < 2; ghm++) {
@@ -1362,8 +1309,6 @@ int main(int argument_count, char **arguments) {
         {"null_handle_computes_nothing", null_handle_computes_nothing, 1},
         {"no_output", no_output, 1},
         {"sizes_beyond_the_address_space", sizes_beyond_the_address_space, 1},
-        {"exact_aliases_are_allowed", exact_aliases_are_allowed, 1},
-        {"three_exact_aliases_at_once", three_exact_aliases_at_once, 1},
         {"inputs_may_be_one_array", inputs_may_be_one_array, 1},
         {"overlaps_are_refused", overlaps_are_refused, 1},
         {"loss_in_an_array_is_refused", loss_in_an_array_is_refused, 1},

@@ -1166,11 +1166,12 @@ static void offenders_of_many_elements(void **state) {
     }
     struct request *q = request_of(call, MANY, 1, 1, FGHM_F32);
     strided_set(&q->arrays[TARGETS], 49999, 2.0);
-    strided_set(&q->arrays[TARGETS], 31313, 2.0);
-    strided_set(&q->arrays[TARGETS], 31312, (double)NAN);
+    strided_set(&q->arrays[TARGETS], 31313, 2.0); /* another tile of the same segment */
+    strided_set(&q->arrays[TARGETS], 29001, 2.0);
+    strided_set(&q->arrays[TARGETS], 29000, (double)NAN);
     for (int threads = 0; threads < 2; threads++) {
         assert_int_equal(run_with(q, q->handle, threads ? pool : NULL, &q->b), FGHM_ERROR_TARGET);
-        assert_int_equal(q->result.offender, 31313);
+        assert_int_equal(q->result.offender, 29001);
     }
     request_free(q);
     fghm_pool_destroy(pool);
