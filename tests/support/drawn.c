@@ -54,7 +54,7 @@ static size_t up_to(struct random *r, size_t most) {
 
 static void draw_shape(struct random *r, struct drawn *c) {
     c->outer = c->classes = c->inner = 1;
-    if (random_below(r, 40) == 0) { /* to be shared out, and not by even shares */
+    if (random_below(r, 100) == 0) { /* to be shared out, and not by even shares */
         *(random_bits(r) & 1 ? &c->outer : &c->inner) = 8192 + up_to(r, 20000);
         c->classes = up_to(r, 3);
         c->threads = true;
