@@ -19,197 +19,46 @@
 #include "bins.h"
 #include "support/combinations.h"
 #include "support/descriptor.h"
-#include "support/guarded.h"
+#include "support/loss.h"
 #include "support/random.h"
 #include "support/rows.h"
+#include "support/strided.h"
 
-#define POISON 0xa5
 #define MOST_ELEMENTS 10000
-
-/* Numbers of a dtype ------------------------------------------------------------ */
-
-static size_t size_of(int32_t dtype) {
-    const size_t sizes[] = {[FGHM_F32] = 4, [FGHM_F64] = 8, [FGHM_F16] = 2, [FGHM_BF16] = 2,
-                            [FGHM_U8] = 1,  [FGHM_I32] = 4, [FGHM_I64] = 8};
-    return sizes[dtype];
-}
-
-/* A bfloat16 is the upper half of a float, here cut off: any value will do for an input.
- * A binary16 is its 15 bits of exponent and fraction as a fixed-point logarithm, which
- * for the normal numbers that are put in is near enough. */
-static void put(int32_t dtype, void *array, size_t at, double value) {
-    unsigned char *const to = (unsigned char *)array + at * size_of(dtype);
-    const float f32 = (float)value;
-    const bool fits = fabs(value) < 0x1p31 && (dtype == FGHM_I32 || dtype == FGHM_U8);
-    const int32_t i32 = fits ? (int32_t)value : 0;
-    const int64_t i64 = dtype == FGHM_I64 ? (int64_t)value : 0;
-    uint32_t bits;
-    uint16_t half;
-    memcpy(&bits, &f32, sizeof bits);
-    switch (dtype) {
-    case FGHM_F32:
-        memcpy(to, &f32, sizeof f32);
-        break;
-    case FGHM_F64:
-        memcpy(to, &value, sizeof value);
-        break;
-    case FGHM_F16:
-        half = (uint16_t)((bits >> 16 & 0x8000) | ((bits << 1 >> 1) - (112u << 23)) >> 13);
-        if (!(fabsf(f32) >= 0x1p-14f && fabsf(f32) < 0x1p15f)) {
-            half = isnan(f32) ? 0x7e00 : fabsf(f32) < 1.0f ? 0 : 0x7c00;
-            half |= bits >> 16 & 0x8000;
-        }
-        memcpy(to, &half, sizeof half);
-        break;
-    case FGHM_BF16:
-        half = (uint16_t)(isnan(f32) ? 0x7fc0 : bits >> 16);
-        memcpy(to, &half, sizeof half);
-        break;
-    case FGHM_U8:
-        *to = (unsigned char)i32;
-        break;
-    case FGHM_I32:
-        memcpy(to, &i32, sizeof i32);
-        break;
-    default:
-        memcpy(to, &i64, sizeof i64);
-        break;
-    }
-}
-
-static double get(int32_t dtype, const void *array, size_t at) {
-    const unsigned char *const from = (const unsigned char *)array + at * size_of(dtype);
-    float f32;
-    double f64;
-    uint16_t half;
-    switch (dtype) {
-    case FGHM_F32:
-        memcpy(&f32, from, sizeof f32);
-        return (double)f32;
-    case FGHM_F64:
-        memcpy(&f64, from, sizeof f64);
-        return f64;
-    default:
-        memcpy(&half, from, sizeof half);
-        break;
-    }
-    const double sign = half & 0x8000 ? -1.0 : 1.0;
-    const int digits = dtype == FGHM_F16 ? 10 : 7, bias = dtype == FGHM_F16 ? 15 : 127;
-    const int exponent = (half & 0x7fff) >> digits, top = 0x7fff >> digits;
-    const double fraction = ldexp((double)(half & ((1 << digits) - 1)), -digits);
-    if (exponent == top) {
-        return fraction > 0.0 ? (double)NAN : sign * INFINITY;
-    }
-    return sign *
-           (exponent == 0 ? ldexp(fraction, 1 - bias) : ldexp(1.0 + fraction, exponent - bias));
-}
 
 /* Arrays ------------------------------------------------------------------------- */
 
-/* An array of a batch in guarded memory, and a copy of what the scalar row leaves there. */
-struct strided {
-    int32_t dtype;
-    size_t extents[3];
-    fghm_layout layout;
-    int64_t strides[3];  /* as the descriptor has them */
-    int64_t steps[3];    /* what they stand for */
-    size_t first, count; /* the array's origin, and the places that it reaches over */
-    struct guarded memory;
-    void *data;
-    void *expected;
-};
-
-/* Strides of a random layout: axes in any order, with gaps, backwards; for inputs also
+/* An array of a random layout: axes in any order, with gaps, backwards; for inputs also
  * repeated. */
-static void random_strides(struct strided *s, struct random *r, bool is_input) {
+static struct strided random_array(struct random *r, fghm_dtype dtype, const size_t extents[3],
+                                   bool is_input) {
     size_t axes[3];
-    int64_t step = 1;
+    int64_t strides[3], step = 1;
     const bool contiguous = random_below(r, 3) == 0, ordered = random_bits(r) & 1;
     const size_t repeated = is_input && random_below(r, 8) == 0 ? random_below(r, 3) : 3;
+    if (contiguous && random_bits(r) & 1) {
+        return strided_plain(dtype, extents[0], extents[1], extents[2]);
+    }
     random_permutation(r, 3, axes);
     for (size_t k = 0; k < 3; k++) {
         const size_t axis = contiguous || ordered ? 2 - k : axes[k];
         const int64_t sign = !contiguous && random_below(r, 6) == 0 ? -1 : 1;
         const int64_t gap = !contiguous && random_below(r, 6) == 0 ? 2 : 1;
-        s->steps[axis] = !contiguous && axis == repeated ? 0 : sign * gap * step;
-        step *= s->steps[axis] == 0 ? 1 : gap * (int64_t)s->extents[axis];
+        strides[axis] = !contiguous && axis == repeated ? 0 : sign * gap * step;
+        step *= strides[axis] == 0 ? 1 : gap * (int64_t)extents[axis];
     }
-    const bool unset = contiguous && random_bits(r) & 1;
-    s->layout = unset ? FGHM_LAYOUT_CONTIGUOUS : FGHM_LAYOUT_STRIDED;
-    for (int axis = 0; axis < 3; axis++) {
-        /* With one class it may be an array of samples. */
-        const bool zero = unset || (axis == 1 && s->extents[1] == 1);
-        s->strides[axis] = zero ? 0 : s->steps[axis];
-    }
-}
-
-static void strided_make(struct strided *s, struct random *r, int32_t dtype,
-                         const size_t extents[3], bool is_input) {
-    int64_t low = 0, high = 0;
-    s->dtype = dtype;
-    memcpy(s->extents, extents, sizeof s->extents);
-    random_strides(s, r, is_input);
-    for (int axis = 0; axis < 3; axis++) {
-        const int64_t reach = s->steps[axis] * ((int64_t)extents[axis] - 1);
-        low += reach < 0 ? reach : 0;
-        high += reach > 0 ? reach : 0;
-    }
-    s->first = (size_t)-low;
-    s->count = (size_t)(high - low + 1);
-    const size_t bytes = s->count * size_of(dtype);
-    s->memory = guarded_new(bytes);
-    s->data = random_bits(r) & 1 ? guarded_low(&s->memory, 0) : guarded_high(&s->memory, bytes, 0);
-    s->expected = malloc(bytes);
-    assert_non_null(s->expected);
-    guarded_fill(&s->memory, POISON);
-}
-
-static void strided_free(struct strided *s) {
-    if (s->data != NULL) {
-        guarded_free(&s->memory);
-        free(s->expected);
-    }
-}
-
-static size_t place_of(const struct strided *s, size_t o, size_t c, size_t i) {
-    return (size_t)((int64_t)s->first + (int64_t)o * s->steps[0] + (int64_t)c * s->steps[1] +
-                    (int64_t)i * s->steps[2]);
-}
-
-static void *origin(const struct strided *s) {
-    return s->data == NULL ? NULL : (unsigned char *)s->data + s->first * size_of(s->dtype);
-}
-
-#define FOR_ELEMENTS(s, o, c, i)                                                                   \
-    for (size_t o = 0; o < (s)->extents[0]; o++)                                                   \
-        for (size_t c = 0; c < (s)->extents[1]; c++)                                               \
-            for (size_t i = 0; i < (s)->extents[2]; i++)
-
-/* Nothing but the elements was written. */
-static void assert_only_elements(const struct strided *s) {
-    const size_t size = size_of(s->dtype);
-    bool *used = calloc(s->count, sizeof *used);
-    assert_non_null(used);
-    FOR_ELEMENTS(s, o, c, i) {
-        used[place_of(s, o, c, i)] = true;
-    }
-    for (size_t k = 0; k < s->count * size; k++) {
-        assert_true(used[k / size] || ((unsigned char *)s->data)[k] == POISON);
-    }
-    free(used);
-    assert_true(guarded_untouched_outside(&s->memory, s->data, s->count * size, POISON));
+    return strided_new(dtype, extents, strides, random_bits(r) & 1);
 }
 
 /* Random batches ------------------------------------------------------------------ */
-
-enum { LOSS, GRADIENT, HESSIAN, HARMONIZING, OUTPUTS };
 
 struct form {
     const struct row_case *c;
     struct random *r;
     fghm_batch batch;
     size_t outer, classes, inner;
-    struct strided logits, targets, weights, outputs[OUTPUTS];
+    struct strided logits, targets, weights, outputs[RESULTS];
+    unsigned char *expected[RESULTS]; /* what the scalar row leaves in their memory */
     double class_alpha[100], class_weights[100];
     bool softmax, labels, hard;
     struct fghm_plan plan;
@@ -263,8 +112,11 @@ static double random_label(const struct form *f) {
 static double random_dense(const struct form *f) {
     const double wrong[] = {-1.0, 2.0, (double)NAN};
     const bool whole = f->targets.dtype >= FGHM_U8;
-    if (f->batch.ignore_index != FGHM_IGNORE_NONE && random_below(f->r, 5) == 0 &&
-        !(f->targets.dtype == FGHM_U8 && f->batch.ignore_index < 0)) {
+    const int64_t index = f->batch.ignore_index;
+    const bool fits = f->targets.dtype == FGHM_U8    ? index >= 0 && index <= 255
+                      : f->targets.dtype == FGHM_I32 ? index <= INT32_MAX
+                                                     : true;
+    if (index != FGHM_IGNORE_NONE && random_below(f->r, 5) == 0 && fits) {
         return (double)f->batch.ignore_index;
     }
     if (!whole && random_below(f->r, 5000) == 0) {
@@ -284,33 +136,21 @@ static double random_weight(const struct form *f) {
 
 static void fill_input(const struct form *f, struct strided *s,
                        double (*random_value)(const struct form *)) {
-    FOR_ELEMENTS(s, o, c, i) {
-        put(s->dtype, s->data, place_of(s, o, c, i), random_value(f));
+    for (size_t k = 0; k < strided_count(s); k++) {
+        strided_set(s, k, random_value(f));
     }
 }
 
-static fghm_input input_of(const struct strided *s) {
-    fghm_input input = {.data = origin(s), .dtype = s->dtype, .layout = s->layout};
-    memcpy(input.strides, s->strides, sizeof s->strides);
-    return input;
-}
-
-static fghm_output output_of(const struct strided *s) {
-    fghm_output output = {.data = origin(s), .dtype = s->dtype, .layout = s->layout};
-    memcpy(output.strides, s->strides, sizeof s->strides);
-    return output;
-}
-
 /* The type of the logits decides in which type the kernels compute. */
-static int32_t logits_dtype(const struct form *f) {
+static fghm_dtype logits_dtype(const struct form *f) {
     const int32_t narrow[] = {FGHM_F32, FGHM_F32, FGHM_F16, FGHM_BF16};
     return f->c->d->size == sizeof(double) ? FGHM_F64
                                            : narrow[random_below(f->r, SUITE_COUNT(narrow))];
 }
 
 /* Often the kernels' own, which they then work on in place. */
-static int32_t output_dtype(const struct form *f) {
-    const int32_t own = f->c->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
+static fghm_dtype output_dtype(const struct form *f) {
+    const fghm_dtype own = dtype_of(f->c->d);
     return random_bits(f->r) & 1 ? own : reals[random_below(f->r, SUITE_COUNT(reals))];
 }
 
@@ -321,28 +161,30 @@ static void random_arrays(struct form *f, bool ghm) {
     const size_t *const of_losses = f->softmax ? samples : all;
     const int32_t integers[] = {FGHM_U8, FGHM_I32, FGHM_I64};
     const int32_t dense = random_bits(r) & 1 ? output_dtype(f) : integers[random_below(r, 3)];
-    strided_make(&f->logits, r, logits_dtype(f), all, true);
-    strided_make(&f->targets, r, f->labels ? integers[random_below(r, 3)] : dense,
-                 f->labels ? samples : all, true);
+    f->logits = random_array(r, logits_dtype(f), all, true);
+    f->targets = random_array(r, f->labels ? integers[random_below(r, 3)] : dense,
+                              f->labels ? samples : all, true);
     fill_input(f, &f->logits, random_logit);
     fill_input(f, &f->targets, f->labels ? random_label : random_dense);
     if (random_bits(r) & 1) {
-        strided_make(&f->weights, r, output_dtype(f), of_losses, true);
+        f->weights = random_array(r, output_dtype(f), of_losses, true);
         fill_input(f, &f->weights, random_weight);
-        f->batch.weights = input_of(&f->weights);
+        f->batch.weights = strided_input(&f->weights);
     }
-    for (int k = 0; k < (ghm ? OUTPUTS : HARMONIZING); k++) {
+    for (int k = 0; k < (ghm ? RESULTS : OUTPUTS); k++) {
         if (random_below(r, 3) > 0) {
-            const bool per_loss = k == LOSS || k == HARMONIZING;
-            strided_make(&f->outputs[k], r, output_dtype(f), per_loss ? of_losses : all, false);
+            const bool per_loss = k == ELEMENT_LOSS || k == HARMONIZING;
+            f->outputs[k] = random_array(r, output_dtype(f), per_loss ? of_losses : all, false);
+            f->expected[k] = malloc(f->outputs[k].memory.room);
+            assert_non_null(f->expected[k]);
         }
     }
-    f->batch.logits = input_of(&f->logits);
-    f->batch.targets = input_of(&f->targets);
-    f->batch.element_loss = output_of(&f->outputs[LOSS]);
-    f->batch.gradient = output_of(&f->outputs[GRADIENT]);
-    f->batch.hessian = output_of(&f->outputs[HESSIAN]);
-    f->batch.harmonizing_weight = output_of(&f->outputs[HARMONIZING]);
+    f->batch.logits = strided_input(&f->logits);
+    f->batch.targets = strided_input(&f->targets);
+    f->batch.element_loss = strided_output(&f->outputs[ELEMENT_LOSS]);
+    f->batch.gradient = strided_output(&f->outputs[GRADIENT]);
+    f->batch.hessian = strided_output(&f->outputs[HESSIAN]);
+    f->batch.harmonizing_weight = strided_output(&f->outputs[HARMONIZING]);
 }
 
 static void random_form(struct form *f, const struct row_case *c, struct random *r, bool ghm) {
@@ -388,8 +230,9 @@ static void form_free(struct form *f) {
     strided_free(&f->logits);
     strided_free(&f->targets);
     strided_free(&f->weights);
-    for (int k = 0; k < OUTPUTS; k++) {
+    for (int k = 0; k < RESULTS; k++) {
         strided_free(&f->outputs[k]);
+        free(f->expected[k]);
     }
 }
 
@@ -409,7 +252,7 @@ static void fail_form(const struct form *f, const char *format, const char *what
 }
 
 /* Digits enough to see that a row without fused multiply-add computes the same. */
-static double relative_tolerance(int32_t dtype, const struct row_case *c) {
+static double relative_tolerance(fghm_dtype dtype, const struct row_case *c) {
     return dtype == FGHM_BF16            ? 0x1p-6
            : dtype == FGHM_F16           ? 0x1p-9
            : c->d->size == sizeof(float) ? 0x1p-12
@@ -417,27 +260,27 @@ static double relative_tolerance(int32_t dtype, const struct row_case *c) {
                                          : 0x1p-36;
 }
 
-static void assert_output(const struct form *f, const struct strided *s, const char *what) {
-    const size_t size = size_of(s->dtype);
+static void assert_output(const struct form *f, int output) {
+    const struct strided *const s = &f->outputs[output];
+    const unsigned char *const expected = f->expected[output];
     double largest = 0.0;
-    assert_only_elements(s);
-    if (memcmp(s->data, s->expected, s->count * size) == 0) {
+    assert_true(strided_gaps_untouched(s));
+    if (memcmp(s->memory.start, expected, s->memory.room) == 0) {
         return;
     }
-    FOR_ELEMENTS(s, o, c, i) {
-        const double x = fabs(get(s->dtype, s->expected, place_of(s, o, c, i)));
+    for (size_t k = 0; k < strided_count(s); k++) {
+        const double x = fabs(strided_load(s->dtype, expected + strided_offset(s, k)));
         largest = isfinite(x) && x > largest ? x : largest;
     }
-    FOR_ELEMENTS(s, o, c, i) {
-        const size_t k = place_of(s, o, c, i);
-        const double a = get(s->dtype, s->data, k), b = get(s->dtype, s->expected, k);
-        const bool same =
-            (isnan(a) && isnan(b)) || memcmp((const char *)s->data + k * size,
-                                             (const char *)s->expected + k * size, size) == 0;
+    for (size_t k = 0; k < strided_count(s); k++) {
+        const unsigned char *const wanted = expected + strided_offset(s, k);
+        const double a = strided_at(s, k), b = strided_load(s->dtype, wanted);
+        const bool same = (isnan(a) && isnan(b)) || memcmp(s->memory.start + strided_offset(s, k),
+                                                           wanted, strided_size(s->dtype)) == 0;
         const bool near =
             !f->c->row->has_fma && fabs(a - b) <= relative_tolerance(s->dtype, f->c) * largest;
         if (!same && !near) {
-            fail_form(f, "%s %a, scalar %a", what, a, b);
+            fail_form(f, "%s %a, scalar %a", result_names[output], a, b);
         }
     }
 }
@@ -485,9 +328,9 @@ static struct cuts random_cuts(struct random *r, size_t n) {
 
 static void run_parts(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
                       const struct cuts *cuts, part_work *work, struct fghm_part *parts) {
-    for (int k = 0; k < OUTPUTS; k++) {
-        if (f->outputs[k].data != NULL) {
-            guarded_fill(&f->outputs[k].memory, POISON);
+    for (int k = 0; k < RESULTS; k++) {
+        if (f->outputs[k].first != NULL) {
+            guarded_fill(&f->outputs[k].memory, STRIDED_FILL);
         }
     }
     for (size_t k = 0; k < cuts->count; k++) {
@@ -501,22 +344,20 @@ static void run_parts(const struct form *f, const struct fghm_kernels *kernels, 
 /* `scalar` and `own` are the plans of the two rows. */
 static void check_parts(struct form *f, const void *scalar, const void *own, size_t n,
                         part_work *work) {
-    static const char *const names[OUTPUTS] = {"element_loss", "gradient", "hessian",
-                                               "harmonizing_weight"};
     struct fghm_part wanted[CUTS_MAX], got[CUTS_MAX];
     const struct cuts cuts = random_cuts(f->r, n);
     run_parts(f, f->c->scalar, scalar, &cuts, work, wanted);
-    for (int k = 0; k < OUTPUTS; k++) {
+    for (int k = 0; k < RESULTS; k++) {
         const struct strided *const s = &f->outputs[k];
-        if (s->data != NULL) {
-            assert_only_elements(s);
-            memcpy(s->expected, s->data, s->count * size_of(s->dtype));
+        if (s->first != NULL) {
+            assert_true(strided_gaps_untouched(s));
+            memcpy(f->expected[k], s->memory.start, s->memory.room);
         }
     }
     run_parts(f, f->c->kernels, own, &cuts, work, got);
-    for (int k = 0; k < OUTPUTS; k++) {
-        if (f->outputs[k].data != NULL) {
-            assert_output(f, &f->outputs[k], names[k]);
+    for (int k = 0; k < RESULTS; k++) {
+        if (f->outputs[k].first != NULL) {
+            assert_output(f, k);
         }
     }
     for (size_t k = 0; k < cuts.count; k++) {
@@ -534,26 +375,12 @@ static const struct {
 } losses[] = {{FGHM_GAMMA_0, 0.0}, {FGHM_GAMMA_HALF, 0.5}, {FGHM_GAMMA_1, 1.0},
               {FGHM_GAMMA_2, 2.0}, {FGHM_GAMMA_ANY, 1.5},  {FGHM_GAMMA_ANY, 4.2}};
 
-static struct fghm_focal_constants random_constants(struct random *r, double gamma) {
-    const double floors[] = {-DBL_MAX, -DBL_MAX, 0.0, 1e-16, 0.1};
-    const double alpha = random_uniform(r, 0.0, 1.0);
-    return (struct fghm_focal_constants){
-        .gamma = gamma,
-        .positive = alpha,
-        .negative = 1.0 - alpha,
-        .scale = random_bits(r) & 1 ? 1.0 : 1.0 / 300.0,
-        .gauss_newton = random_below(r, 4) == 0,
-        .absolute = random_below(r, 4) == 0,
-        .hessian_floor = floors[random_below(r, SUITE_COUNT(floors))],
-    };
-}
-
 /* A rule that the form allows. */
 static void random_rule(const struct form *f, struct fghm_focal_plan *plan, size_t loss[2]) {
     const bool probability = f->batch.activation == FGHM_PROBABILITY;
     loss[0] = random_below(f->r, SUITE_COUNT(losses));
     loss[1] = random_below(f->r, SUITE_COUNT(losses));
-    plan->constants = random_constants(f->r, losses[loss[0]].gamma);
+    plan->constants = rows_constants(f->r, losses[loss[0]].gamma);
     if (f->softmax) {
         plan->constants.negative = plan->constants.positive;
     }
@@ -610,7 +437,7 @@ static void focal(void **state) {
 /* NaN in any class of a sample, and +inf in another than its own, make it NaN. */
 static void softmax_of_no_number(void **state) {
     const struct row_case *c = *state;
-    const int32_t dtype = c->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
+    const fghm_dtype dtype = c->d->size == sizeof(double) ? FGHM_F64 : FGHM_F32;
     const double rest[] = {0.0, -1e30, -INFINITY};
     for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
         double logits[3], results[2][3];
@@ -668,7 +495,7 @@ static void survey(void **state) {
         random_form(&f, c, &all.random, false);
         f.plan.counting = true;
         for (int wrong = 0; f.labels && wrong < 2; wrong++) {
-            put(f.targets.dtype, f.targets.data, random_below(&all.random, f.targets.count), 101.0);
+            strided_set(&f.targets, random_below(&all.random, strided_count(&f.targets)), 101.0);
         }
         check_parts(&f, &f.plan, &f.plan,
                     f.labels ? fghm_plan_samples(&f.plan) : fghm_plan_losses(&f.plan), survey_part);
@@ -733,9 +560,8 @@ static void ghm(void **state) {
             if (c->row->has_fma || !f.softmax) {
                 const size_t n = fghm_plan_losses(&f.plan);
                 check_parts(&f, &plan, &plan, n, apply_part);
-                for (int o = 0; o < OUTPUTS; o++) {
+                for (int o = 0; o < RESULTS; o++) {
                     strided_free(&f.outputs[o]);
-                    f.outputs[o] = (struct strided){0};
                 }
                 check_parts(&f, &plan, &plan, n, count_part);
             }

@@ -21,10 +21,6 @@ static void set(fghm_status status) {
 }
 
 /* The dtype of the descriptor. */
-static fghm_dtype dtype_of(const struct dtype *d) {
-    return d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
-}
-
 /* One element, with all results. */
 struct element {
     double logit, target, weight;

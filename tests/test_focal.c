@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "support/report.h"
-#include "support/shape.h"
+#include "support/loss.h"
 #include "support/suite.h"
 
 /* The promise: at most 8 ulp for these gammas, 16 for any other in [0, 10]. */
@@ -581,43 +581,15 @@ static void fill_plain(struct batch *b, struct random *r) {
     }
 }
 
-static void fill_weights(struct batch *b, struct random *r) {
-    b->weights = dtype_array(b->d, b->n);
-    for (size_t i = 0; i < b->n; i++) {
-        b->d->put(b->weights, i, random_uniform(r, 0.0, 1.0));
-    }
-}
-
-static void unit_weights_change_no_bit(void **state) {
-    const struct dtype *d = *state;
-    struct random r = random_for(11);
-    struct batch b = batch_new(d, 203), c = batch_new(d, 203);
-    fghm_focal *focal = focal_handle(1.5, 0.25, FGHM_REDUCTION_MEAN);
-    fill_plain(&b, &r);
-    memcpy(c.logits, b.logits, b.n * d->size);
-    memcpy(c.targets, b.targets, b.n * d->size);
-    c.weights = dtype_array(d, c.n);
-    for (size_t i = 0; i < c.n; i++) {
-        d->put(c.weights, i, 1.0);
-    }
-    assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
-    assert_int_equal(batch_focal(&c, focal, NULL), FGHM_OK);
-    batch_assert_same(&b, &c);
-    fghm_focal_destroy(focal);
-    batch_free(&b);
-    batch_free(&c);
-}
-
 /* A power of two, either sign, scales exactly. */
 static void weights_are_linear(void **state) {
     const struct dtype *d = *state;
     const double weights[] = {2.0, 0.5, -1.0, -4.0, 0.0};
     struct random r = random_for(12);
-    struct batch b = batch_new(d, 203), c = batch_new(d, 203);
+    struct batch b = batch_new(d, 203);
     fghm_focal *focal = focal_handle(2.5, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
     fill_plain(&b, &r);
-    memcpy(c.logits, b.logits, b.n * d->size);
-    memcpy(c.targets, b.targets, b.n * d->size);
+    struct batch c = batch_twin(&b);
     c.weights = dtype_array(d, c.n);
     for (size_t i = 0; i < c.n; i++) {
         d->put(c.weights, i, weights[i % SUITE_COUNT(weights)]);
@@ -827,48 +799,7 @@ static void far_normalizers(void **state) {
 }
 
 /* -------------------------------------------------------------------------
- * Shape: which outputs are asked for, where an element stands, how long the
- * batch is and where the arrays lie change no bit. */
-
-static void any_subset_of_outputs(void **state) {
-    const double gammas[] = {0.0, 0.5, 1.0, 2.0, 2.7};
-    const struct dtype *d = *state;
-    struct random r = random_for(16);
-    for (size_t g = 0; g < SUITE_COUNT(gammas) * 2; g++) {
-        struct batch b = batch_new(d, 77);
-        fghm_focal *focal = focal_handle(gammas[g / 2], 0.25, FGHM_REDUCTION_MEAN);
-        fill_plain(&b, &r);
-        if (g % 2) {
-            fill_weights(&b, &r);
-        }
-        assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
-        shape_check_subsets(&b, (struct loss_handle){.focal = focal});
-        fghm_focal_destroy(focal);
-        batch_free(&b);
-    }
-}
-
-/* Every element alone in a batch of one, against the batch. */
-static void assert_elements_alone(const struct batch *b, const fghm_focal *focal) {
-    const struct dtype *d = b->d;
-    struct batch one = batch_new(d, 1);
-    one.weights = b->weights ? dtype_array(d, 1) : NULL;
-    for (size_t i = 0; i < b->n; i++) {
-        batch_put(&one, 0, d->get(b->logits, i), d->get(b->targets, i));
-        if (b->weights) {
-            d->put(one.weights, 0, d->get(b->weights, i));
-        }
-        assert_int_equal(batch_focal(&one, focal, NULL), FGHM_OK);
-        for (int o = 0; o < OUTPUTS; o++) {
-            if (dtype_first_difference(d, dtype_at(d, b->out[o], i), one.out[o], 1) != 1) {
-                fail_msg("%s %s[%zu of %zu]: %a in the batch, %a alone; logit %a target %a",
-                         d->name, output_names[o], i, b->n, d->get(b->out[o], i),
-                         d->get(one.out[o], 0), d->get(one.logits, 0), d->get(one.targets, 0));
-            }
-        }
-    }
-    batch_free(&one);
-}
+ * Neighbours. */
 
 /* Hard, soft, special and NaN elements side by side, in a random order. */
 static void neighbours_do_not_matter(void **state) {
@@ -891,69 +822,9 @@ static void neighbours_do_not_matter(void **state) {
             d->put(b.weights, i, random_uniform(&r, 0.0, 1.0));
         }
         assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
-        assert_elements_alone(&b, focal);
+        loss_check_alone(&all_losses[FOCAL], focal, &b);
         fghm_focal_destroy(focal);
     }
-    batch_free(&b);
-}
-
-static void check_size(const struct dtype *d, struct random *r, size_t n) {
-    struct batch b = batch_new(d, n);
-    fghm_focal *focal = focal_handle(n % 2 ? 2.0 : 1.3, 0.25, FGHM_REDUCTION_SUM);
-    fill_plain(&b, r);
-    if (n % 5) {
-        fill_weights(&b, r);
-    }
-    assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
-    if (n < 300) {
-        assert_elements_alone(&b, focal);
-    }
-    shape_check_fences(&b, (struct loss_handle){.focal = focal}, n <= SHAPE_SMALL ? 17 : 3);
-    fghm_focal_destroy(focal);
-    batch_free(&b);
-}
-
-static void sizes_alignments_and_guard_pages(void **state) {
-    struct random r = random_for(18);
-    for (size_t n = 0; n <= SHAPE_SMALL; n++) {
-        check_size(*state, &r, n);
-    }
-    for (size_t i = 0; i < SHAPE_SIZES; i++) {
-        check_size(*state, &r, shape_sizes[i]);
-    }
-}
-
-static void empty_batch_gives_loss_zero(void **state) {
-    const struct dtype *d = *state;
-    for (int k = 0; k < 3; k++) {
-        fghm_focal *focal = focal_handle(2.0, 0.25, k);
-        double loss = 7.0;
-        assert_int_equal(d->focal(focal, NULL, 0, NULL, NULL, NULL, &loss, NULL, NULL, NULL),
-                         FGHM_OK);
-        assert_true(loss == 0.0);
-        fghm_focal_destroy(focal);
-    }
-}
-
-/* Large enough to be shared out, and not by even shares. */
-static void threads_change_no_bit(void **state) {
-    const struct dtype *d = *state;
-    struct random r = random_for(19);
-    struct batch serial = batch_new(d, 300007), b = batch_new(d, 300007);
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    fill_plain(&serial, &r);
-    memcpy(b.logits, serial.logits, b.n * d->size);
-    memcpy(b.targets, serial.targets, b.n * d->size);
-    assert_int_equal(batch_focal(&serial, focal, NULL), FGHM_OK);
-    for (size_t threads = 0; threads <= 5; threads++) {
-        fghm_pool *pool = NULL;
-        assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
-        assert_int_equal(batch_focal(&b, focal, pool), FGHM_OK);
-        batch_assert_same(&serial, &b);
-        fghm_pool_destroy(pool);
-    }
-    fghm_focal_destroy(focal);
-    batch_free(&serial);
     batch_free(&b);
 }
 
@@ -972,18 +843,13 @@ int main(int argument_count, char **arguments) {
         {"nan_is_not_hidden", nan_is_not_hidden, 1},
         {"finite_for_every_gamma", finite_for_every_gamma, 1},
         {"alpha_zero_and_one_give_exact_zeros", alpha_zero_and_one_give_exact_zeros, 1},
-        {"unit_weights_change_no_bit", unit_weights_change_no_bit, 1},
         {"weights_are_linear", weights_are_linear, 1},
         {"weight_zero_of_infinite_logits", weight_zero_of_infinite_logits, 1},
         {"sums_are_accurate", sums_are_accurate, 1},
         {"sum_of_the_largest_losses", sum_of_the_largest_losses, 1},
         {"gradients_carry_the_reduction", gradients_carry_the_reduction, 1},
         {"far_normalizers", far_normalizers, 1},
-        {"any_subset_of_outputs", any_subset_of_outputs, 1},
         {"neighbours_do_not_matter", neighbours_do_not_matter, 1},
-        {"sizes_alignments_and_guard_pages", sizes_alignments_and_guard_pages, 1},
-        {"empty_batch_gives_loss_zero", empty_batch_gives_loss_zero, 1},
-        {"threads_change_no_bit", threads_change_no_bit, 1},
     };
     return suite_run(argument_count, arguments, "focal", tests, SUITE_COUNT(tests));
 }

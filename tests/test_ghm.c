@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "support/report.h"
-#include "support/shape.h"
+#include "support/loss.h"
 #include "support/suite.h"
 
 static const size_t bins_list[] = {1, 2, 3, 7, 10, 16, 17, 30, 33, 64, 100, 127, 128, 1000, 4096};
@@ -79,15 +79,11 @@ struct model {
     size_t *bin; /* of each element; NO_BIN if masked or NaN */
 };
 
-static int is_valid(const struct batch *b, size_t i) {
-    return b->weights == NULL || b->d->get(b->weights, i) > 0.0;
-}
-
 static size_t model_bin(const struct batch *b, size_t i, size_t bins) {
     double x = b->d->get(b->logits, i), t = b->d->get(b->targets, i);
     mpfr_t g;
     size_t bin;
-    if (!is_valid(b, i) || isnan(x) || isnan(t)) {
+    if (!batch_is_valid(b, i) || isnan(x) || isnan(t)) {
         return NO_BIN;
     }
     mpfr_init2(g, WIDE_BITS);
@@ -102,7 +98,7 @@ static struct model model_new(const struct batch *b, size_t bins) {
     assert_non_null(m.counts);
     assert_non_null(m.bin);
     for (size_t i = 0; i < b->n; i++) {
-        m.total += is_valid(b, i) ? 1 : 0;
+        m.total += batch_is_valid(b, i) ? 1 : 0;
         m.bin[i] = model_bin(b, i, bins);
         if (m.bin[i] != NO_BIN) {
             m.nonempty += m.counts[m.bin[i]]++ == 0 ? 1 : 0;
@@ -421,20 +417,6 @@ static void fill(struct batch *b, struct random *r, size_t bins) {
     mpfr_clear(g);
 }
 
-/* Some elements masked in each of the ways there are. */
-static void fill_mask(struct batch *b, struct random *r) {
-    const double values[] = {1.0,   0.0,
-                             -1.0,  0.25,
-                             1e30,  (double)NAN,
-                             1e-30, -0.0,
-                             -1e3,  b->d->next(0.0, 1.0),
-                             7.0,   (double)INFINITY};
-    b->weights = dtype_array(b->d, b->n);
-    for (size_t i = 0; i < b->n; i++) {
-        b->d->put(b->weights, i, values[random_below(r, SUITE_COUNT(values))]);
-    }
-}
-
 static void results_match_the_model(void **state) {
     const struct dtype *d = *state;
     struct random r = random_for(4);
@@ -443,7 +425,7 @@ static void results_match_the_model(void **state) {
             struct batch b = batch_new(d, 150 + 37 * (k % 4));
             fill(&b, &r, bins_list[k]);
             if (masked) {
-                fill_mask(&b, &r);
+                loss_add_weights(&all_losses[GHMC], &r, &b);
             }
             check_against_model(&b, bins_list[k], (fghm_reduction)((k + (size_t)masked) % 3), 17.5);
             batch_free(&b);
@@ -457,7 +439,7 @@ static void every_reduction(void **state) {
     struct random r = random_for(5);
     struct batch b = batch_new(d, 203);
     fill(&b, &r, 10);
-    fill_mask(&b, &r);
+    loss_add_weights(&all_losses[GHMC], &r, &b);
     for (fghm_reduction reduction = 0; reduction < 3; reduction++) {
         check_against_model(&b, 10, reduction, 0.3);
         check_against_model(&b, 30, reduction, 1000.0);
@@ -473,7 +455,7 @@ static void every_small_size(void **state) {
         struct batch b = batch_new(d, n);
         fill(&b, &r, 10);
         check_against_model(&b, 10, FGHM_REDUCTION_MEAN, 1.0);
-        fill_mask(&b, &r);
+        loss_add_weights(&all_losses[GHMC], &r, &b);
         check_against_model(&b, 10, FGHM_REDUCTION_SUM, 1.0);
         batch_free(&b);
     }
@@ -499,65 +481,7 @@ static void far_logits_match_the_model(void **state) {
 }
 
 /* -------------------------------------------------------------------------
- * Masks, NaN, infinities, nothing at all. */
-
-static void copy_inputs(struct batch *to, const struct batch *from) {
-    memcpy(to->logits, from->logits, from->n * from->d->size);
-    memcpy(to->targets, from->targets, from->n * from->d->size);
-}
-
-/* Every positive mask is the same mask, and so is no mask. */
-static void size_of_the_mask_does_not_matter(void **state) {
-    const struct dtype *d = *state;
-    const double sizes[] = {1.0, 1e-30, 1e30, d->next(0.0, 1.0), (double)INFINITY, 0.5};
-    struct random r = random_for(7);
-    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-    struct batch plain = batch_new(d, 203);
-    fill(&plain, &r, 10);
-    assert_int_equal(batch_ghm(&plain, ghm, NULL), FGHM_OK);
-    for (size_t k = 0; k <= SUITE_COUNT(sizes); k++) {
-        struct batch b = batch_new(d, 203);
-        copy_inputs(&b, &plain);
-        b.weights = dtype_array(d, b.n);
-        for (size_t i = 0; i < b.n; i++) {
-            size_t which = k < SUITE_COUNT(sizes) ? k : random_below(&r, SUITE_COUNT(sizes));
-            d->put(b.weights, i, sizes[which]);
-        }
-        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-        batch_assert_same(&plain, &b);
-        batch_free(&b);
-    }
-    batch_free(&plain);
-    fghm_ghm_destroy(ghm);
-}
-
-/* What stands in masked places changes nothing, be it NaN or a bad target. */
-static void masked_elements_are_not_there(void **state) {
-    const struct dtype *d = *state;
-    const double junk[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, 1e30, -3.0};
-    struct random r = random_for(8);
-    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-    struct batch a = batch_new(d, 203), b = batch_new(d, 203);
-    fill(&a, &r, 10);
-    fill_mask(&a, &r);
-    copy_inputs(&b, &a);
-    b.weights = dtype_array(d, b.n);
-    memcpy(b.weights, a.weights, a.n * d->size);
-    for (size_t i = 0; i < b.n; i++) {
-        if (!is_valid(&b, i)) {
-            batch_put(&b, i, junk[random_below(&r, 5)], junk[random_below(&r, 5)]);
-        }
-    }
-    assert_int_equal(batch_ghm(&a, ghm, NULL), FGHM_OK);
-    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-    batch_assert_same(&a, &b);
-    for (size_t i = 0; i < OUTPUTS * b.n; i++) {
-        assert_true(is_valid(&b, i / OUTPUTS) || d->get(b.out[i % OUTPUTS], i / OUTPUTS) == 0.0);
-    }
-    batch_free(&a);
-    batch_free(&b);
-    fghm_ghm_destroy(ghm);
-}
+ * NaN and infinities. */
 
 static void assert_empty_histogram(const fghm_ghm *ghm, size_t bins) {
     uint64_t counts[FGHM_BINS_MAX + 1];
@@ -576,51 +500,6 @@ static void count_something(const struct dtype *d, fghm_ghm *ghm) {
     fill(&b, &r, 10);
     assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
     batch_free(&b);
-}
-
-static void all_masked(void **state) {
-    const struct dtype *d = *state;
-    const double masks[] = {0.0, -0.0, -1.0, (double)NAN, -(double)INFINITY};
-    for (fghm_reduction reduction = 0; reduction < 3; reduction++) {
-        fghm_ghm *ghm = ghmc_handle(10, reduction);
-        struct batch b = batch_new(d, 45);
-        count_something(d, ghm);
-        b.loss = 7.0;
-        b.weights = dtype_array(d, b.n);
-        for (size_t i = 0; i < b.n; i++) {
-            batch_put(&b, i,
-                      i % 4 == 0   ? (double)NAN
-                      : i % 4 == 1 ? -(double)INFINITY
-                                   : 2.0,
-                      i % 3 == 0 ? (double)NAN : (double)(i % 3));
-            d->put(b.weights, i, masks[i % SUITE_COUNT(masks)]);
-            for (int o = 0; o < OUTPUTS; o++) {
-                d->put(b.out[o], i, 7.0);
-            }
-        }
-        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-        assert_true(b.loss == 0.0);
-        for (size_t i = 0; i < OUTPUTS * b.n; i++) {
-            assert_true(d->get(b.out[i % OUTPUTS], i / OUTPUTS) == 0.0);
-        }
-        assert_empty_histogram(ghm, 10);
-        batch_free(&b);
-        fghm_ghm_destroy(ghm);
-    }
-}
-
-/* The last batch is the empty one then, and its histogram is empty. */
-static void empty_batch(void **state) {
-    const struct dtype *d = *state;
-    for (fghm_reduction reduction = 0; reduction < 3; reduction++) {
-        fghm_ghm *ghm = ghmc_handle(10, reduction);
-        double loss = 7.0;
-        count_something(d, ghm);
-        assert_int_equal(d->ghm(ghm, NULL, 0, NULL, NULL, NULL, &loss, NULL, NULL, NULL), FGHM_OK);
-        assert_true(loss == 0.0);
-        assert_empty_histogram(ghm, 10);
-        fghm_ghm_destroy(ghm);
-    }
 }
 
 /* A valid NaN is in no bin but one of `total`: the others' weights are those of
@@ -800,7 +679,7 @@ static void weights_add_up_to_total(void **state) {
 }
 
 /* -------------------------------------------------------------------------
- * State, order, shape. */
+ * State. */
 
 static void set_bins_after_a_reset(void **state) {
     const struct dtype *d = *state;
@@ -832,133 +711,13 @@ static void other_setters_keep_the_histogram(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
-/* A batch's results do not depend on the batches before it, nor on the type
- * that those had. */
-static void earlier_batches_do_not_matter(void **state) {
-    const struct dtype *d = *state;
-    struct random r = random_for(13);
-    fghm_ghm *fresh = ghmc_handle(30, FGHM_REDUCTION_MEAN);
-    fghm_ghm *used = ghmc_handle(30, FGHM_REDUCTION_MEAN);
-    struct batch a = batch_new(d, 1009), b = batch_new(d, 1009);
-    fill(&a, &r, 30);
-    copy_inputs(&b, &a);
-    for (size_t i = 0; i < DTYPE_COUNT; i++) {
-        count_something(&dtypes[i], used);
-    }
-    assert_int_equal(batch_ghm(&a, fresh, NULL), FGHM_OK);
-    assert_int_equal(batch_ghm(&b, used, NULL), FGHM_OK);
-    batch_assert_same(&a, &b);
-    assert_int_equal(batch_ghm(&b, used, NULL), FGHM_OK);
-    batch_assert_same(&a, &b);
-    batch_free(&a);
-    batch_free(&b);
-    fghm_ghm_destroy(fresh);
-    fghm_ghm_destroy(used);
-}
-
-/* Elements in another order have the same results in that order. */
-static void order_does_not_matter(void **state) {
-    const struct dtype *d = *state;
-    struct random r = random_for(14);
-    fghm_ghm *ghm = ghmc_handle(30, FGHM_REDUCTION_MEAN);
-    struct batch a = batch_new(d, 347), b = batch_new(d, 347), back = batch_new(d, 347);
-    size_t order[347];
-    fill(&a, &r, 30);
-    random_permutation(&r, a.n, order);
-    for (size_t i = 0; i < a.n; i++) {
-        batch_put(&b, order[i], d->get(a.logits, i), d->get(a.targets, i));
-    }
-    assert_int_equal(batch_ghm(&a, ghm, NULL), FGHM_OK);
-    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-    for (size_t i = 0; i < OUTPUTS * a.n; i++) {
-        size_t o = i % OUTPUTS, e = i / OUTPUTS;
-        d->put(back.out[o], e, d->get(b.out[o], order[e]));
-    }
-    back.loss = a.loss; /* the sum's last bits may depend on the order */
-    batch_assert_same(&a, &back);
-    assert_true(fabs(a.loss - b.loss) <= a.loss * d->sum_bound);
-    batch_free(&a);
-    batch_free(&b);
-    batch_free(&back);
-    fghm_ghm_destroy(ghm);
-}
-
-static void any_subset_of_outputs(void **state) {
-    const struct dtype *d = *state;
-    struct random r = random_for(15);
-    for (int masked = 0; masked < 2; masked++) {
-        fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-        struct batch b = batch_new(d, 77);
-        fill(&b, &r, 10);
-        if (masked) {
-            fill_mask(&b, &r);
-        }
-        assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-        shape_check_subsets(&b, (struct loss_handle){.ghm = ghm});
-        batch_free(&b);
-        fghm_ghm_destroy(ghm);
-    }
-}
-
-static void check_size(const struct dtype *d, struct random *r, size_t n) {
-    fghm_ghm *ghm = ghmc_handle(n % 3 ? 10 : 100, FGHM_REDUCTION_MEAN);
-    struct batch b = batch_new(d, n);
-    fill(&b, r, 10);
-    if (n % 5) {
-        fill_mask(&b, r);
-    }
-    assert_int_equal(batch_ghm(&b, ghm, NULL), FGHM_OK);
-    shape_check_fences(&b, (struct loss_handle){.ghm = ghm}, n <= SHAPE_SMALL ? 17 : 3);
-    batch_free(&b);
-    fghm_ghm_destroy(ghm);
-}
-
-static void sizes_alignments_and_guard_pages(void **state) {
-    struct random r = random_for(16);
-    for (size_t n = 0; n <= SHAPE_SMALL; n++) {
-        check_size(*state, &r, n);
-    }
-    for (size_t i = 0; i < SHAPE_SIZES; i++) {
-        check_size(*state, &r, shape_sizes[i]);
-    }
-}
-
-/* Large enough to be shared out, and not by even shares. */
-static void threads_change_no_bit(void **state) {
-    const struct dtype *d = *state;
-    struct random r = random_for(17);
-    fghm_ghm *ghm = ghmc_handle(30, FGHM_REDUCTION_MEAN);
-    struct batch serial = batch_new(d, 300007), b = batch_new(d, 300007);
-    uint64_t want[31], got[31];
-    for (size_t i = 0; i < serial.n; i++) {
-        double t = i % 3 ? (double)(random_bits(&r) & 1) : random_uniform(&r, 0.0, 1.0);
-        batch_put(&serial, i, 3.0 * random_normal(&r), t);
-    }
-    copy_inputs(&b, &serial);
-    assert_int_equal(batch_ghm(&serial, ghm, NULL), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_counts(ghm, 31, want), FGHM_OK);
-    for (size_t threads = 0; threads <= 5; threads++) {
-        fghm_pool *pool = NULL;
-        assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
-        assert_int_equal(batch_ghm(&b, ghm, pool), FGHM_OK);
-        batch_assert_same(&serial, &b);
-        assert_int_equal(fghm_ghm_get_counts(ghm, 31, got), FGHM_OK);
-        assert_memory_equal(want, got, sizeof want);
-        fghm_pool_destroy(pool);
-    }
-    batch_free(&serial);
-    batch_free(&b);
-    fghm_ghm_destroy(ghm);
-}
-
 /* A target that is wrong at the end of a shared-out batch stops all of it. */
 static void bad_target_on_any_thread(void **state) {
     const struct dtype *d = *state;
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-    fghm_pool *pool = NULL;
+    fghm_pool *const pool = pool_of(3);
     struct batch b = batch_new(d, 300007);
     uint64_t before[11], after[11];
-    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
     count_something(d, ghm);
     assert_int_equal(fghm_ghm_get_counts(ghm, 11, before), FGHM_OK);
     for (size_t where = 0; where < 3; where++) {
@@ -989,10 +748,6 @@ int main(int argument_count, char **arguments) {
         {"every_reduction", every_reduction, 1},
         {"every_small_size", every_small_size, 1},
         {"far_logits_match_the_model", far_logits_match_the_model, 1},
-        {"size_of_the_mask_does_not_matter", size_of_the_mask_does_not_matter, 1},
-        {"masked_elements_are_not_there", masked_elements_are_not_there, 1},
-        {"all_masked", all_masked, 1},
-        {"empty_batch", empty_batch, 1},
         {"valid_nan_counts_in_total", valid_nan_counts_in_total, 1},
         {"nothing_but_nan", nothing_but_nan, 1},
         {"infinite_logits", infinite_logits, 1},
@@ -1002,11 +757,6 @@ int main(int argument_count, char **arguments) {
         {"weights_add_up_to_total", weights_add_up_to_total, 1},
         {"set_bins_after_a_reset", set_bins_after_a_reset, 1},
         {"other_setters_keep_the_histogram", other_setters_keep_the_histogram, 1},
-        {"earlier_batches_do_not_matter", earlier_batches_do_not_matter, 1},
-        {"order_does_not_matter", order_does_not_matter, 1},
-        {"any_subset_of_outputs", any_subset_of_outputs, 1},
-        {"sizes_alignments_and_guard_pages", sizes_alignments_and_guard_pages, 1},
-        {"threads_change_no_bit", threads_change_no_bit, 1},
         {"bad_target_on_any_thread", bad_target_on_any_thread, 1},
     };
     return suite_run(argument_count, arguments, "ghm", tests, SUITE_COUNT(tests));

@@ -19,7 +19,7 @@
 #include "support/random.h"
 #include "support/rows.h"
 #include "kernels/double_sum.h"
-#include "support/shape.h"
+#include "support/loss.h"
 
 #define POISON 0xa5
 #define GAPS 16 /* lanes of the widest register */
@@ -336,23 +336,6 @@ static fghm_focal_kernel *kernel_of(const struct fghm_kernels *kernels, int kern
     return kernel == PROBABILITY ? kernels->probability : kernels->focal[kernel];
 }
 
-static struct fghm_focal_constants random_constants(struct random *r, double gamma) {
-    const double floors[] = {-DBL_MAX, -DBL_MAX, 0.0, 1e-16, 0.1};
-    const double scales[] = {1.0, 1.0 / 3.0, 0x1p-20, 1e-30};
-    const double alpha = random_uniform(r, 0.0, 1.0);
-    const bool off = random_below(r, 4) == 0;
-    return (struct fghm_focal_constants){
-        .gamma = gamma,
-        .positive = off ? 1.0 : alpha,
-        .negative = off ? 1.0 : 1.0 - alpha,
-        .scale = scales[random_below(r, SUITE_COUNT(scales))],
-        .quality = random_below(r, 4) == 0,
-        .gauss_newton = random_below(r, 4) == 0,
-        .absolute = random_below(r, 4) == 0,
-        .hessian_floor = floors[random_below(r, SUITE_COUNT(floors))],
-    };
-}
-
 /* The results of the scalar row with all outputs, in plain memory; returns what it found
  * wrong. */
 static int expect(struct batch *b, fghm_focal_kernel *kernel,
@@ -373,7 +356,7 @@ static int expect(struct batch *b, fghm_focal_kernel *kernel,
 
 static void check_focal(const struct row_case *c, struct arena *arena, struct batch *b,
                         struct random *r, size_t loss, struct placing p) {
-    const struct fghm_focal_constants constants = random_constants(r, losses[loss].gamma);
+    const struct fghm_focal_constants constants = rows_constants(r, losses[loss].gamma);
     const int kernel = losses[loss].kernel;
     const enum data data = (enum data)random_below(r, DATA_KINDS);
     const struct tolerance tolerance = {

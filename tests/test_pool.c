@@ -27,6 +27,7 @@
 
 #include "support/batch.h"
 #include "support/descriptor.h"
+#include "support/patience.h"
 #include "support/random.h"
 #include "support/suite.h"
 
@@ -65,21 +66,6 @@ static struct batch random_batch(const struct dtype *d, struct random *r, size_t
                   soft ? random_uniform(r, 0.0, 1.0) : (double)(random_bits(r) & 1));
     }
     return b;
-}
-
-/* The inputs of another batch, and results of its own. */
-static struct batch batch_like(const struct batch *from) {
-    struct batch b = batch_new(from->d, from->n);
-    memcpy(b.logits, from->logits, from->n * from->d->size);
-    memcpy(b.targets, from->targets, from->n * from->d->size);
-    return b;
-}
-
-static fghm_pool *pool_of(size_t threads) {
-    fghm_pool *pool = NULL;
-    assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
-    assert_non_null(pool);
-    return pool;
 }
 
 /* Calls ---------------------------------------------------------------------------- */
@@ -130,7 +116,7 @@ static void check_pool(const struct dtype *d, size_t n, fghm_pool *pool) {
     struct random r = random_for(21);
     fghm_focal *const focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-    struct batch alone = random_batch(d, &r, n), shared = batch_like(&alone);
+    struct batch alone = random_batch(d, &r, n), shared = batch_twin(&alone);
     for (int call = 0; call < CALLS; call++) {
         for (int o = 0; o < OUTPUTS; o++) { /* softmax does not fill all of it */
             memset(alone.out[o], 0, n * d->size);
@@ -249,7 +235,7 @@ static void callers_threads_change_no_bit(void **state) {
 #define N_EVERYDAY ((size_t)200000)
 
 static void check_everyday(struct batch *alone, const fghm_focal *focal, fghm_pool *pool) {
-    struct batch shared = batch_like(alone);
+    struct batch shared = batch_twin(alone);
     assert_int_equal(batch_focal(&shared, focal, pool), FGHM_OK);
     batch_assert_same(alone, &shared);
     batch_free(&shared);
@@ -346,7 +332,7 @@ static bool same_results(const struct batch *a, const struct batch *b) {
 static void *call_again_and_again(void *context) {
     struct caller *const caller = context;
     struct batch *const b = &caller->results;
-    struct batch first = batch_like(b);
+    struct batch first = batch_twin(b);
     fghm_ghm *ghm = NULL;
     pthread_barrier_wait(caller->barrier);
     caller->isa = fghm_isa_name();
@@ -374,7 +360,7 @@ static void run_callers(const struct batch *inputs, const fghm_focal *focal, fgh
         callers[k] = (struct caller){.barrier = &barrier,
                                      .focal = focal,
                                      .pool = pool,
-                                     .results = batch_like(inputs),
+                                     .results = batch_twin(inputs),
                                      .rounds = rounds};
         if (pthread_create(&callers[k].thread, NULL, call_again_and_again, &callers[k]) != 0) {
             abort();
@@ -468,8 +454,8 @@ static void run_after_intrusion(void *user, size_t tasks, fghm_task task, void *
 static void a_busy_pool_is_not_waited_for(void **state) {
     struct random r = random_for(28);
     struct batch alone = random_batch(*state, &r, 50021);
-    struct batch shared = batch_like(&alone), nested = batch_like(&alone);
-    struct batch other = batch_like(&alone);
+    struct batch shared = batch_twin(&alone), nested = batch_twin(&alone);
+    struct batch other = batch_twin(&alone);
     fghm_focal *const focal = focal_handle(1.5, 0.25, FGHM_REDUCTION_MEAN);
     struct intrusion in = {.focal = focal, .nested = &nested, .other = &other};
     in.pool = pool_from(2, run_after_intrusion, &in);
@@ -511,10 +497,10 @@ static void set_timer(suseconds_t microseconds) {
     assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
 }
 
-/* A hundred timer signals during calls; a minute is the guard of a test that hangs. */
+/* A hundred timer signals during calls. */
 static void signals_do_no_harm(void **state) {
     struct random r = random_for(29);
-    struct batch alone = random_batch(*state, &r, 50021), shared = batch_like(&alone);
+    struct batch alone = random_batch(*state, &r, 50021), shared = batch_twin(&alone);
     struct sigaction action = {.sa_handler = count_signal}, before;
     fghm_focal *const focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     fghm_pool *const pool = pool_of(3);
@@ -526,7 +512,7 @@ static void signals_do_no_harm(void **state) {
     sigemptyset(&action.sa_mask);
     assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
     set_timer(200);
-    while (same && signals_here < 100 && time(NULL) - start < 60) {
+    while (same && signals_here < 100 && time(NULL) - start < PATIENCE_SECONDS) {
         same = batch_focal(&shared, focal, pool) == FGHM_OK && same_results(&alone, &shared);
     }
     set_timer(0);
@@ -563,7 +549,7 @@ static void *call_while_cancelled(void *context) {
 
 static void a_cancelled_thread_ends_its_calls(void **state) {
     struct random r = random_for(30);
-    struct batch alone = random_batch(*state, &r, LARGE / 4), shared = batch_like(&alone);
+    struct batch alone = random_batch(*state, &r, LARGE / 4), shared = batch_twin(&alone);
     fghm_focal *const focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     struct cancelled c = {focal, &shared, 0};
     pthread_t thread;
@@ -583,7 +569,7 @@ static void a_cancelled_thread_ends_its_calls(void **state) {
 
 static void pools_come_and_go(void **state) {
     struct random r = random_for(24);
-    struct batch alone = random_batch(*state, &r, 10007), shared = batch_like(&alone);
+    struct batch alone = random_batch(*state, &r, 10007), shared = batch_twin(&alone);
     fghm_focal *const focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
     fghm_pool *pools[8] = {NULL};
     assert_int_equal(batch_focal(&alone, focal, NULL), FGHM_OK);
@@ -606,7 +592,7 @@ static void pools_come_and_go(void **state) {
 
 /* In the child: what went wrong, or 0. */
 static int use_in_child(const struct batch *alone, const fghm_focal *focal, fghm_pool *pool) {
-    struct batch shared = batch_like(alone);
+    struct batch shared = batch_twin(alone);
     fghm_pool *own = NULL;
     size_t threads = 0;
     if (fghm_pool_get_threads(pool, &threads) != FGHM_OK || threads != 1) {
@@ -649,14 +635,14 @@ static void a_forked_child_computes(void **state) {
     struct batch alone, shared;
     skip_where_fork_is_not_followed();
     alone = random_batch(*state, &r, 50021);
-    shared = batch_like(&alone);
+    shared = batch_twin(&alone);
     fghm_focal *const focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     fghm_pool *const pool = pool_of(4);
     assert_int_equal(batch_focal(&alone, focal, pool), FGHM_OK);
     fflush(NULL);
     const pid_t child = fork();
     if (child == 0) {
-        alarm(60); /* a child that hangs ends */
+        alarm(PATIENCE_SECONDS); /* a child that hangs ends */
         _exit(use_in_child(&alone, focal, pool));
     }
     wait_for_child(child);
@@ -683,7 +669,7 @@ static void a_forked_child_does_not_run_the_crew(void **state) {
     fflush(NULL);
     const pid_t child = fork();
     if (child == 0) {
-        alarm(60);
+        alarm(PATIENCE_SECONDS);
         const int wrong = use_in_child(&alone, focal, pool);
         _exit(wrong != 0 ? wrong : crew.calls != 1);
     }
@@ -712,7 +698,7 @@ static void *keep_busy(void *context) {
 /* Allocates nothing before it has used the pool. */
 static int use_busy_pool(struct batch *shared, const struct batch *alone, const struct busy *busy) {
     size_t threads = 0;
-    alarm(60);
+    alarm(PATIENCE_SECONDS);
     if (fghm_pool_get_threads(busy->pool, &threads) != FGHM_OK || threads != 1) {
         return 1;
     }
@@ -730,8 +716,8 @@ static void children_of_a_busy_process_compute(void **state) {
     pthread_t thread;
     skip_where_fork_is_not_followed();
     alone = random_batch(*state, &r, 20011);
-    shared = batch_like(&alone);
-    kept = batch_like(&alone);
+    shared = batch_twin(&alone);
+    kept = batch_twin(&alone);
     fghm_focal *const focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     struct busy busy = {.focal = focal, .pool = pool_of(3), .results = &kept};
     assert_int_equal(batch_focal(&alone, focal, NULL), FGHM_OK);

@@ -30,6 +30,7 @@
 
 #include "pool_run.h"
 #include "support/batch.h"
+#include "support/patience.h"
 #include "support/random.h"
 #include "support/suite.h"
 
@@ -44,9 +45,6 @@ static _Thread_local volatile char local_data[LOCAL_BYTES];
 #else
 #define IS_EMULATED 0
 #endif
-
-/* Whatever hangs has had this long. */
-#define PATIENCE_SECONDS 30
 
 /* Functions that fail ------------------------------------------------------------------ */
 
@@ -114,13 +112,6 @@ static void forget_failures(void) {
 }
 
 /* Gatherings ----------------------------------------------------------------------------- */
-
-static fghm_pool *pool_of(size_t threads) {
-    fghm_pool *pool = NULL;
-    assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
-    assert_non_null(pool);
-    return pool;
-}
 
 static void sleep_microseconds(long microseconds) {
     const struct timespec length = {0, microseconds * 1000};

@@ -393,8 +393,7 @@ static bool is_possible(const struct shape *s, enum form form) {
 
 static void every_place_of_the_class_axis(void **state) {
     struct combinations all = combinations(401);
-    fghm_pool *pool = NULL;
-    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    fghm_pool *const pool = pool_of(3);
     for (int ndim = 1; ndim <= FGHM_AXES_MAX; ndim++) {
         for (int class_axis = -1; class_axis < ndim; class_axis++) {
             for (int form = 0; form < FORMS; form++) {
@@ -427,8 +426,7 @@ static void large_shapes(void **state) {
         {4, -2 + 5, {6, 9, 31, 8}},
     };
     struct combinations all = combinations(402);
-    fghm_pool *pool = NULL;
-    assert_int_equal(fghm_pool_create(&pool, 3), FGHM_OK);
+    fghm_pool *const pool = pool_of(3);
     for (size_t k = 0; k < SUITE_COUNT(shapes); k++) {
         for (int form = 0; form < FORMS; form++) {
             if (is_possible(&shapes[k], (enum form)form) && combinations_next(&all)) {

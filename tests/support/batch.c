@@ -17,6 +17,17 @@ struct batch batch_new(const struct dtype *d, size_t n) {
     return b;
 }
 
+struct batch batch_twin(const struct batch *b) {
+    struct batch twin = batch_new(b->d, b->n);
+    memcpy(twin.logits, b->logits, b->n * b->d->size);
+    memcpy(twin.targets, b->targets, b->n * b->d->size);
+    if (b->weights != NULL) {
+        twin.weights = dtype_array(b->d, b->n);
+        memcpy(twin.weights, b->weights, b->n * b->d->size);
+    }
+    return twin;
+}
+
 void batch_free(struct batch *b) {
     free(b->logits);
     free(b->targets);
@@ -30,6 +41,10 @@ void batch_free(struct batch *b) {
 void batch_put(struct batch *b, size_t i, double logit, double target) {
     b->d->put(b->logits, i, logit);
     b->d->put(b->targets, i, target);
+}
+
+bool batch_is_valid(const struct batch *b, size_t i) {
+    return b->weights == NULL || b->d->get(b->weights, i) > 0.0;
 }
 
 fghm_status batch_focal(struct batch *b, const fghm_focal *focal, fghm_pool *pool) {
@@ -84,4 +99,11 @@ fghm_ghm *ghmc_handle(size_t bins, fghm_reduction reduction) {
 
 fghm_ghm *ghmr_handle(size_t bins, fghm_reduction reduction) {
     return handle_of_kind(FGHM_GHM_REGRESSION, bins, reduction);
+}
+
+fghm_pool *pool_of(size_t threads) {
+    fghm_pool *pool = NULL;
+    assert_int_equal(fghm_pool_create(&pool, threads), FGHM_OK);
+    assert_non_null(pool);
+    return pool;
 }

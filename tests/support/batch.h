@@ -2,6 +2,8 @@
 #ifndef TESTS_SUPPORT_BATCH_H
 #define TESTS_SUPPORT_BATCH_H
 
+#include <stdbool.h>
+
 #include "dtype.h"
 
 enum { ELEMENT_LOSS, GRADIENT, HESSIAN, OUTPUTS };
@@ -19,9 +21,14 @@ struct batch {
 };
 
 struct batch batch_new(const struct dtype *d, size_t n);
+/* The inputs of another one, and results of its own. */
+struct batch batch_twin(const struct batch *b);
 void batch_free(struct batch *b);
 
 void batch_put(struct batch *b, size_t i, double logit, double target);
+
+/* Whether a mask leaves element i in. */
+bool batch_is_valid(const struct batch *b, size_t i);
 
 /* All results of the batch in one call. */
 fghm_status batch_focal(struct batch *b, const fghm_focal *focal, fghm_pool *pool);
@@ -36,5 +43,8 @@ fghm_focal *focal_handle(double gamma, double alpha, fghm_reduction reduction);
 /* GHM handles for classification and for regression. */
 fghm_ghm *ghmc_handle(size_t bins, fghm_reduction reduction);
 fghm_ghm *ghmr_handle(size_t bins, fghm_reduction reduction);
+
+/* A pool; fails the test on errors. */
+fghm_pool *pool_of(size_t threads);
 
 #endif

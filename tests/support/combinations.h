@@ -19,7 +19,8 @@
  *     }
  *     combinations_end(&all);
  *
- * A case that fails within one tells its number. */
+ * A case that fails within one tells its number.  With FOCALGHM_TEST_ONLY, a case that has no
+ * such combination fails: name the one that is meant, PROGRAM CASE. */
 struct combinations {
     uint64_t test;
     size_t number; /* of the current one, once there is one */
@@ -39,9 +40,12 @@ bool combinations_end(const struct combinations *c);
 /* What repeats combination `number`, as settings of the environment. */
 const char *combinations_repeat(size_t number);
 
-/* cmocka's setup and teardown of every case: the latter names the combination that the case
- * did not get out of. */
+/* The case does without its combinations, being skipped. */
+void combinations_excuse(void);
+
+/* Before and after every case: the latter names the combination that the case did not get out
+ * of, and returns whether it ran the one that was wanted. */
 void combinations_forget(void);
-void combinations_tell(void);
+bool combinations_tell(void);
 
 #endif

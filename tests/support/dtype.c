@@ -103,6 +103,10 @@ const struct dtype dtypes[DTYPE_COUNT] = {
      ghm_apply_f64, get_f64, put_f64, next_f64, random_any_f64},
 };
 
+fghm_dtype dtype_of(const struct dtype *d) {
+    return d->size == sizeof(float) ? FGHM_F32 : FGHM_F64;
+}
+
 double dtype_round(const struct dtype *d, double value) {
     double cell = 0.0;
     d->put(&cell, 0, value);

@@ -40,6 +40,9 @@ struct dtype {
 #define DTYPE_COUNT 2
 extern const struct dtype dtypes[DTYPE_COUNT];
 
+/* The type in a descriptor. */
+fghm_dtype dtype_of(const struct dtype *d);
+
 /* The value as the type holds it. */
 double dtype_round(const struct dtype *d, double value);
 

@@ -25,6 +25,9 @@ double report_check(const struct place *place, double got, mpfr_srcptr exact, mp
 /* Counts a failure and prints it, unless `good`. */
 void report_require(const struct place *place, double got, const char *wanted, int good);
 
+/* Counts a failure that the caller prints; returns how many there were before. */
+unsigned long report_count(void);
+
 /* Forgets what a test counted that ended before report_end.  A cmocka setup
  * function: suite_run gives it to every test. */
 int report_start(void **state);

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "rows.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "combinations.h"
+
+#define SKIPPED 77 /* CTest's SKIP_RETURN_CODE */
+
 static void skip_row(void **state) {
     const struct row_case *c = *state;
+    combinations_excuse();
     print_message("this processor has no %s\n", c->row->name);
     skip();
 }
@@ -15,48 +21,49 @@ static const struct fghm_kernels *kernels_of(const struct fghm_row *row, const s
     return d->size == sizeof(float) ? row->f32 : row->f64;
 }
 
-static char *name_of(const struct row_case *c, const char *test) {
-    size_t size = strlen(c->row->name) + strlen(c->d->name) + strlen(test) + 3;
-    char *name = malloc(size);
-    assert_non_null(name);
-    snprintf(name, size, "%s/%s/%s", c->row->name, c->d->name, test);
-    return name;
-}
-
 int rows_run(int argument_count, char **arguments, const char *name, bool with_scalar,
              const struct suite_test *tests, size_t count) {
-    static const struct CMUnitTest blank;
     const struct fghm_row *scalar = &fghm_rows[fghm_row_count - 1];
-    size_t rows = with_scalar ? fghm_row_count : fghm_row_count - 1;
-    size_t cases = rows * DTYPE_COUNT, n = 0;
-    struct row_case *c = calloc(cases + 1, sizeof *c);
-    struct CMUnitTest *all = calloc(cases * count + 1, sizeof *all);
-    int failed;
-    assert_non_null(c);
-    assert_non_null(all);
+    const size_t rows = with_scalar ? fghm_row_count : fghm_row_count - 1;
+    const size_t cases = rows * DTYPE_COUNT;
+    struct row_case *const c = calloc(cases + 1, sizeof *c);
+    struct suite_variant *const variants = calloc(cases + 1, sizeof *variants);
+    char(*const names)[32] = calloc(cases + 1, sizeof *names);
+    int verdict = SKIPPED;
+    assert_true(c != NULL && variants != NULL && names != NULL);
     for (size_t i = 0; i < cases; i++) {
         c[i].row = &fghm_rows[i / DTYPE_COUNT];
         c[i].d = &dtypes[i % DTYPE_COUNT];
         c[i].kernels = kernels_of(c[i].row, c[i].d);
         c[i].scalar = kernels_of(scalar, c[i].d);
-        for (size_t k = 0; k < count; k++) {
-            all[n] = blank;
-            all[n].name = name_of(&c[i], tests[k].name);
-            all[n].test_func = c[i].row->usable() ? tests[k].run : skip_row;
-            all[n].initial_state = &c[i];
-            n++;
-        }
+        snprintf(names[i], sizeof names[i], "%s/%s", c[i].row->name, c[i].d->name);
+        variants[i] = (struct suite_variant){names[i], &c[i], c[i].row->usable() ? NULL : skip_row};
     }
-    if (n == 0) {
+    if (cases == 0) {
         printf("skipped: there is no row but the scalar one\n");
-        failed = 0;
     } else {
-        failed = suite_run_cases(argument_count, arguments, name, all, n);
+        verdict =
+            suite_run_variants(argument_count, arguments, name, variants, cases, tests, count);
     }
-    for (size_t i = 0; i < n; i++) {
-        free((void *)(uintptr_t)all[i].name);
-    }
-    free(all);
+    free(names);
+    free(variants);
     free(c);
-    return n == 0 ? 77 : failed;
+    return verdict;
+}
+
+struct fghm_focal_constants rows_constants(struct random *r, double gamma) {
+    const double floors[] = {-DBL_MAX, -DBL_MAX, 0.0, 1e-16, 0.1};
+    const double scales[] = {1.0, 1.0 / 3.0, 0x1p-20, 1e-30};
+    const double alpha = random_uniform(r, 0.0, 1.0);
+    const bool off = random_below(r, 4) == 0;
+    return (struct fghm_focal_constants){
+        .gamma = gamma,
+        .positive = off ? 1.0 : alpha,
+        .negative = off ? 1.0 : 1.0 - alpha,
+        .scale = scales[random_below(r, SUITE_COUNT(scales))],
+        .quality = random_below(r, 4) == 0,
+        .gauss_newton = random_below(r, 4) == 0,
+        .absolute = random_below(r, 4) == 0,
+        .hessian_floor = floors[random_below(r, SUITE_COUNT(floors))],
+    };
 }

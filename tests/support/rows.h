@@ -6,6 +6,7 @@
 
 #include "dispatch.h"
 #include "dtype.h"
+#include "kernels/kernels.h"
 #include "suite.h"
 
 /* The rows of the dispatch table under test.  The scalar row is what the others are
@@ -17,10 +18,13 @@ struct row_case {
     const struct fghm_kernels *scalar;
 };
 
-/* Runs each test for every row, or for every one but the scalar row, and for both types,
+/* Runs each typed test for every row, or for every one but the scalar row, and for both types,
  * *state a const struct row_case; a row that this processor cannot run is skipped.  Returns what
  * main returns. */
 int rows_run(int argument_count, char **arguments, const char *name, bool with_scalar,
              const struct suite_test *tests, size_t count);
+
+/* Any constants of the focal kernels. */
+struct fghm_focal_constants rows_constants(struct random *r, double gamma);
 
 #endif

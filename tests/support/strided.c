@@ -235,13 +235,17 @@ void strided_set(const struct strided *a, size_t k, double value) {
     strided_save(a->dtype, address_of(a, k), value);
 }
 
+size_t strided_offset(const struct strided *a, size_t k) {
+    return (size_t)(address_of(a, k) - a->memory.start);
+}
+
 int strided_gaps_untouched(const struct strided *a) {
     const size_t size = strided_size(a->dtype);
     unsigned char *own = calloc(a->memory.room, 1);
     int untouched = 1;
     assert_non_null(own);
     for (size_t k = 0; k < strided_count(a); k++) {
-        memset(own + (address_of(a, k) - a->memory.start), 1, size);
+        memset(own + strided_offset(a, k), 1, size);
     }
     for (size_t k = 0; k < a->memory.room; k++) {
         untouched &= own[k] || a->memory.start[k] == STRIDED_FILL;

@@ -51,6 +51,9 @@ void strided_save(fghm_dtype dtype, unsigned char *p, double value);
 double strided_at(const struct strided *a, size_t k);
 void strided_set(const struct strided *a, size_t k, double value);
 
+/* Where element k is, in bytes from the start of the memory. */
+size_t strided_offset(const struct strided *a, size_t k);
+
 /* Has every byte that belongs to no element STRIDED_FILL? */
 int strided_gaps_untouched(const struct strided *a);
 

@@ -34,8 +34,7 @@ static int is_usable(const char *name) {
     return 0;
 }
 
-/* 0 if the tests may run, else what main returns. */
-static int check_isa(void) {
+int suite_check_isa(void) {
     const char *wanted = getenv("FOCALGHM_ISA");
     if (wanted == NULL || *wanted == '\0') {
         return 0;
@@ -57,28 +56,6 @@ static int check_isa(void) {
     return SKIPPED;
 }
 
-/* One cmocka test for each element type, or one for all. */
-static size_t expand(const struct suite_test *test, struct CMUnitTest *out) {
-    static const struct CMUnitTest blank;
-    if (!test->typed) {
-        out[0] = blank;
-        out[0].name = test->name;
-        out[0].test_func = test->run;
-        return 1;
-    }
-    for (size_t i = 0; i < DTYPE_COUNT; i++) {
-        size_t size = strlen(dtypes[i].name) + strlen(test->name) + 2;
-        char *name = malloc(size);
-        assert_non_null(name);
-        snprintf(name, size, "%s/%s", dtypes[i].name, test->name);
-        out[i] = blank;
-        out[i].name = name;
-        out[i].test_func = test->run;
-        out[i].initial_state = (void *)(uintptr_t)&dtypes[i];
-    }
-    return DTYPE_COUNT;
-}
-
 static int start_case(void **state) {
     combinations_forget();
     return report_start(state);
@@ -86,8 +63,7 @@ static int start_case(void **state) {
 
 static int end_case(void **state) {
     (void)state;
-    combinations_tell();
-    return 0;
+    return combinations_tell() ? 0 : -1;
 }
 
 /* The cases that an argument names.  0 if an argument names none. */
@@ -121,8 +97,8 @@ static int choose(int argument_count, char **arguments, const struct CMUnitTest 
     return good;
 }
 
-int suite_run_cases(int argument_count, char **arguments, const char *name,
-                    const struct CMUnitTest *cases, size_t count) {
+static int run_cases(int argument_count, char **arguments, const char *name,
+                     const struct CMUnitTest *cases, size_t count) {
     struct CMUnitTest *chosen;
     size_t chosen_count = 0;
     int failed = 1;
@@ -145,20 +121,36 @@ int suite_run_cases(int argument_count, char **arguments, const char *name,
     return failed == 0 ? 0 : 1; /* the count itself could be 77 */
 }
 
-int suite_run(int argument_count, char **arguments, const char *name,
-              const struct suite_test *tests, size_t count) {
-    struct CMUnitTest *all;
+/* "variant/test" */
+static char *name_of(const struct suite_variant *variant, const struct suite_test *test) {
+    const size_t size = strlen(variant->name) + strlen(test->name) + 2;
+    char *const name = malloc(size);
+    assert_non_null(name);
+    snprintf(name, size, "%s/%s", variant->name, test->name);
+    return name;
+}
+
+int suite_run_variants(int argument_count, char **arguments, const char *name,
+                       const struct suite_variant *variants, size_t variant_count,
+                       const struct suite_test *tests, size_t count) {
+    static const struct CMUnitTest blank;
+    struct CMUnitTest *const all = calloc(count * variant_count + count, sizeof *all);
     size_t n = 0;
-    int verdict = check_isa();
-    if (verdict != 0) {
-        return verdict;
-    }
-    all = calloc(count * DTYPE_COUNT, sizeof *all);
     assert_non_null(all);
     for (size_t i = 0; i < count; i++) {
-        n += expand(&tests[i], &all[n]);
+        for (size_t k = 0; tests[i].typed && k < variant_count; k++) {
+            all[n] = blank;
+            all[n].name = name_of(&variants[k], &tests[i]);
+            all[n].test_func = variants[k].instead != NULL ? variants[k].instead : tests[i].run;
+            all[n++].initial_state = (void *)(uintptr_t)variants[k].state;
+        }
+        if (!tests[i].typed) {
+            all[n] = blank;
+            all[n].name = tests[i].name;
+            all[n++].test_func = tests[i].run;
+        }
     }
-    verdict = suite_run_cases(argument_count, arguments, name, all, n);
+    const int verdict = run_cases(argument_count, arguments, name, all, n);
     for (size_t i = 0; i < n; i++) {
         if (all[i].initial_state != NULL) {
             free((void *)(uintptr_t)all[i].name);
@@ -166,4 +158,16 @@ int suite_run(int argument_count, char **arguments, const char *name,
     }
     free(all);
     return verdict;
+}
+
+int suite_run(int argument_count, char **arguments, const char *name,
+              const struct suite_test *tests, size_t count) {
+    struct suite_variant variants[DTYPE_COUNT];
+    for (size_t k = 0; k < DTYPE_COUNT; k++) {
+        variants[k] = (struct suite_variant){dtypes[k].name, &dtypes[k], NULL};
+    }
+    const int verdict = suite_check_isa();
+    return verdict != 0 ? verdict
+                        : suite_run_variants(argument_count, arguments, name, variants, DTYPE_COUNT,
+                                             tests, count);
 }

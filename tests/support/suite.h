@@ -12,7 +12,7 @@
 struct suite_test {
     const char *name;
     CMUnitTestFunction run;
-    int typed; /* run once for each element type, *state a const struct dtype */
+    int typed; /* run once for each element type, *state a const struct dtype; or variant */
 };
 
 /* Runs the tests of one program and returns what main returns: 0, 1, or 77 for
@@ -26,9 +26,19 @@ struct suite_test {
 int suite_run(int argument_count, char **arguments, const char *name,
               const struct suite_test *tests, size_t count);
 
-/* The same for cases that have been made already; returns 0 or 1. */
-int suite_run_cases(int argument_count, char **arguments, const char *name,
-                    const struct CMUnitTest *cases, size_t count);
+/* What a typed test is run for, if not for element types. */
+struct suite_variant {
+    const char *name;
+    const void *state;
+    CMUnitTestFunction instead; /* NULL: the test itself */
+};
+
+/* The same for variants of the caller's, whatever FOCALGHM_ISA says; suite_check_isa has that:
+ * 0 if the tests may run, else what main returns. */
+int suite_run_variants(int argument_count, char **arguments, const char *name,
+                       const struct suite_variant *variants, size_t variant_count,
+                       const struct suite_test *tests, size_t count);
+int suite_check_isa(void);
 
 #define SUITE_COUNT(array) (sizeof(array) / sizeof(array)[0])
 
