@@ -32,7 +32,7 @@ const struct fghm_row fghm_rows[] = {
 const size_t fghm_row_count = sizeof fghm_rows / sizeof fghm_rows[0];
 
 static const char *wanted_name(void) {
-#if defined(__GLIBC__)
+#if FGHM_HAVE_SECURE_GETENV
     return secure_getenv("FOCALGHM_ISA");
 #else
     return getenv("FOCALGHM_ISA");
