@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "allocation.h"
 #include "fused.h"
-#include "memory.h"
 
 /* GHM-C.  An edge e of g = sigmoid(-z) is at the margin
  *

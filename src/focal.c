@@ -5,9 +5,9 @@
  * What does not go together is found where it is used. */
 #include "focal_handle.h"
 
+#include "allocation.h"
 #include "check.h"
 #include "divisor.h"
-#include "memory.h"
 #include "settings.h"
 
 /* Within these ranges a float keeps all promises: products of the factors, and of what gamma makes

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "allocation.h"
 #include "check.h"
-#include "memory.h"
 
 /* Kernels load tables of weights of up to 16 bins whole. */
 #define WEIGHTS_PADDING 16

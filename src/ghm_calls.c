@@ -3,11 +3,11 @@
  * and walks over it, one for each histogram. */
 #include <string.h>
 
+#include "allocation.h"
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
 #include "ghm_handle.h"
-#include "memory.h"
 #include "plan.h"
 #include "divisor.h"
 

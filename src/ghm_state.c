@@ -15,9 +15,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "allocation.h"
 #include "check.h"
 #include "focalghm/version.h"
-#include "memory.h"
 
 #define MAGIC UINT64_C(0x0a4d48474c41434f) /* the bytes "OCALGHM\n" */
 #define MUST_KNOW (UINT64_C(1) << 63)
