@@ -119,14 +119,11 @@ static int exponent_of(double a) {
     return (int)(bits_of(a) >> 52 & 0x7ff) - 1023;
 }
 
-/* a 2^-exponent in [1, 2), for any a in (0, 1]. */
+/* a 2^-exponent in [1, 2), for a normal a in (0, 1]. */
 static struct wide fraction_of(struct wide a, int *exponent) {
-    const int lift = a.high < 0x1p-900 ? 200 : 0; /* of a subnormal number, to be a normal one */
-    const double up = power_of_2(lift);
-    const int lifted_exponent = exponent_of(a.high * up);
-    const double down = power_of_2(-lifted_exponent);
-    *exponent = lifted_exponent - lift;
-    return (struct wide){a.high * up * down, a.low * up * down};
+    *exponent = exponent_of(a.high);
+    const double scale = power_of_2(-*exponent);
+    return (struct wide){a.high * scale, a.low * scale};
 }
 
 /* log((1 - e) / e) = 2 atanh(1 - 2 e), for e in (0, 1). */
