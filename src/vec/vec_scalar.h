@@ -22,11 +22,11 @@ typedef real_integer vindex;
 #if FGHM_REAL_BITS == 32
 typedef uint32_t scalar_bits;
 #define SCALAR_FMA fghm_fused_f32
-#define SCALAR_SQRT sqrtf
+#define SCALAR_SQRT __builtin_sqrtf
 #else
 typedef uint64_t scalar_bits;
 #define SCALAR_FMA fghm_fused
-#define SCALAR_SQRT sqrt
+#define SCALAR_SQRT __builtin_sqrt
 #endif
 
 static inline scalar_bits bits_of(real x) {

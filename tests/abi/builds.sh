@@ -47,6 +47,10 @@ debug_has_no_warnings() {
     build debug -DCMAKE_BUILD_TYPE=Debug -DFOCALGHM_WERROR=ON -DCMAKE_UNITY_BUILD=ON
 }
 
+debug_needs_no_libm() {
+    sh "$ABI_SOURCE/tests/abi/libm.sh" "$work/debug/libfocalghm.so"
+}
+
 installs_to_a_relative_prefix() {
     (cd "$work" && "$ABI_CMAKE" --install debug --prefix relative) &&
         grep -x "prefix=$work/relative" "$work/relative/$ABI_LIBDIR/pkgconfig/focalghm.pc"
@@ -79,6 +83,7 @@ fortified_objects_are_sealed() {
 run_case no_library_is_refused no_library_is_refused
 run_case cmake_variables_are_defaults cmake_variables_are_defaults
 run_case debug_and_unity_build_have_no_warnings debug_has_no_warnings
+run_case debug_needs_no_libm debug_needs_no_libm
 run_case installs_to_a_relative_prefix installs_to_a_relative_prefix
 run_case licence_is_installed licence_is_installed
 run_case components_are_checked components_are_checked
