@@ -26,6 +26,7 @@
  * fits in no cache. */
 #define N_SMALL ((size_t)16)
 #define N_L2 ((size_t)32768)
+#define N_DENSITY ((size_t)65536)
 #define N_MIDDLE ((size_t)1 << 20)
 #define N_DRAM ((size_t)1 << 24)
 
@@ -184,7 +185,60 @@ static double run_histograms(const struct entrant *entrant) {
     return status == FGHM_OK ? result.loss : (double)NAN;
 }
 
+/* Returns a weight in place of a loss. */
+static double run_density(const struct entrant *entrant) {
+    const struct inputs *const in = &entrant->bench->f32;
+    const fghm_status status = fghm_ghm_density_f32(entrant->bench->bins_10, NULL, entrant->n,
+                                                    in->logits, in->targets, NULL, in->gradient);
+    return status == FGHM_OK ? (double)((const float *)in->gradient)[0] : (double)NAN;
+}
+
 /* The competitors ----------------------------------------------------------- */
+
+/* The same weights by the C library's sort and its exp, in double. */
+struct norm {
+    double value;
+    size_t index;
+};
+
+static int compare_norms(const void *left, const void *right) {
+    const double a = ((const struct norm *)left)->value;
+    const double b = ((const struct norm *)right)->value;
+    return (a > b) - (a < b);
+}
+
+static double run_density_qsort(const struct entrant *entrant) {
+    const struct inputs *const in = &entrant->bench->f32;
+    const size_t n = entrant->n;
+    const double width = 0.1;
+    float *const weights = in->gradient;
+    struct norm *const norms = malloc(n * sizeof *norms);
+    if (norms == NULL) {
+        return NAN;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double x = (double)((const float *)in->logits)[i];
+        const bool positive = in->byte_targets[i] != 0;
+        norms[i] = (struct norm){1 / (1 + exp(positive ? x : -x)), i};
+    }
+    qsort(norms, n, sizeof *norms, compare_norms);
+    size_t first = 0;
+    size_t end = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double low = norms[i].value - width / 2;
+        const double high = norms[i].value + width / 2;
+        while (norms[first].value < low) {
+            first++;
+        }
+        while (end < n && norms[end].value < high) {
+            end++;
+        }
+        const double length = fmin(high, 1) - fmax(low, 0);
+        weights[norms[i].index] = (float)((double)n * length / (double)(end - first));
+    }
+    free(norms);
+    return (double)weights[0];
+}
 
 static double run_loop(const struct entrant *entrant, const struct inputs *in) {
     return entrant->loop->run(entrant->n, in->logits, in->targets, in->gradient, entrant->gamma,
@@ -245,6 +299,8 @@ static const struct side focal_labels = {.run = run_focal_labels};
 static const struct side focal_dense_batch = {.run = run_focal_dense_batch};
 static const struct side ghmc = {.run = run_ghmc};
 static const struct side ghmc_100 = {.run = run_ghmc_100};
+static const struct side density = {.run = run_density};
+static const struct side density_qsort = {.run = run_density_qsort};
 static const struct side histograms = {.run = run_histograms};
 static const struct side stream = {.run = run_stream};
 static const struct side stream_threads = {.run = run_stream_threads};
@@ -335,6 +391,7 @@ static const struct ratio ratios[] = {
     {"ghmc_l2_of_focal", TIME, N_L2, &ghmc, &focal, "<= 1.4"},
     {"ghmc_dram_of_focal", TIME, N_DRAM, &ghmc, &focal, "<= 1.6"},
     {"ghmc_100bins_of_10bins", TIME, N_L2, &ghmc_100, &ghmc, "<= 1.3"},
+    {"density_over_qsort", SPEED, N_DENSITY, &density, &density_qsort, ">= 5"},
     {"small_call_ns", NANOSECONDS, N_SMALL, &focal, NULL, "<= 60"},
     {"many_histograms_4096_ms", MILLISECONDS, N_4096_HISTOGRAMS, &histograms, NULL, "linear"},
     {"many_histograms_16384_ms", MILLISECONDS, N_16384_HISTOGRAMS, &histograms, NULL, "linear"},
@@ -364,11 +421,15 @@ static bool same(double value, double expected) {
     return fabs(value - expected) <= SAME * fabs(expected);
 }
 
+static const char *name_of(const struct entrant *entrant) {
+    return entrant->loop != NULL ? entrant->loop->name : "other";
+}
+
 /* Ends the program if a loop computes something else than the library. */
 static void check_entrants(const struct entrant *entrants, size_t count) {
     const struct bench *const bench = entrants[0].bench;
     for (size_t i = 1; i < count; i++) {
-        if (entrants[i].loop == NULL) {
+        if (entrants[i].loop == NULL && entrants[i].run != run_density_qsort) {
             continue;
         }
         const struct inputs *const in = entrants[i].run == run_loop_f64 ? &bench->f64 : &bench->f32;
@@ -376,7 +437,7 @@ static void check_entrants(const struct entrant *entrants, size_t count) {
         const struct result theirs = result_of(&entrants[i], in);
         if (!same(theirs.loss, ours.loss) || !same(theirs.gradient, ours.gradient)) {
             fprintf(stderr, "%s: loss %g, gradient %g; the library: %g, %g\n",
-                    entrants[i].loop->name, theirs.loss, theirs.gradient, ours.loss, ours.gradient);
+                    name_of(&entrants[i]), theirs.loss, theirs.gradient, ours.loss, ours.gradient);
             exit(EXIT_FAILURE);
         }
     }
@@ -408,9 +469,8 @@ static void explain(const struct ratio *ratio, const struct entrant *entrants,
     fprintf(stderr, "%s (wanted: %s), n = %zu, %zu rounds, ns per element:\n", ratio->name,
             ratio->target, ratio->n, rounds);
     for (size_t i = 0; i < count; i++) {
-        const char *const other = entrants[i].loop != NULL ? entrants[i].loop->name : "other";
         fprintf(stderr, "    %8.4f  %s\n", contenders[i].seconds * 1e9 / (double)ratio->n,
-                i == 0 ? "ours" : other);
+                i == 0 ? "ours" : name_of(&entrants[i]));
     }
 }
 

@@ -25,6 +25,25 @@ else()
   set(focalghm_arch other)
 endif()
 
+# Whether src/fused.c has what it takes to do without libm.
+check_c_source_compiles("
+#if !defined(__FP_FAST_FMA) && !defined(__FMA__) && !defined(__aarch64__) && !defined(__SIZEOF_INT128__)
+#error
+#endif
+int main(void) { return 0; }" FOCALGHM_OWN_FUSED)
+
+# A set-uid program must not listen to the environment: the C library knows.
+include(CheckSymbolExists)
+set(CMAKE_REQUIRED_DEFINITIONS -D_GNU_SOURCE)
+check_symbol_exists(secure_getenv stdlib.h FOCALGHM_SECURE_GETENV)
+unset(CMAKE_REQUIRED_DEFINITIONS)
+set(secure_getenv 0)
+if(FOCALGHM_SECURE_GETENV)
+  set(secure_getenv 1)
+endif()
+set_property(SOURCE src/dispatch.c APPEND PROPERTY COMPILE_DEFINITIONS
+  FGHM_HAVE_SECURE_GETENV=${secure_getenv})
+
 # Besides -O2 (see FocalghmFlags.cmake), the plain loops of tiles need the vectorizer, but no
 # vectors for what is left of each.
 set(focalghm_kernel_optimization)

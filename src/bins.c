@@ -4,12 +4,14 @@
  * set and the C library: counts of several machines are added up, and have to be the same. */
 #include "bins.h"
 
-#include <fenv.h>
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
+#include <string.h>
+
+#include "allocation.h"
+#include "fused.h"
 
 /* GHM-C.  An edge e of g = sigmoid(-z) is at the margin
  *
@@ -58,7 +60,7 @@ static struct wide wide_negative(struct wide a) {
 
 static struct wide wide_multiply(struct wide a, struct wide b) {
     const double high = a.high * b.high;
-    const double low = fma(a.high, b.high, -high);
+    const double low = fghm_fused(a.high, b.high, -high);
     return sum_of(high, low + (a.high * b.low + a.low * b.high));
 }
 
@@ -73,32 +75,9 @@ static struct wide wide_divide(struct wide a, struct wide b) {
 }
 
 static struct wide wide_root(struct wide a) {
-    const struct wide near = wide_of(sqrt(a.high));
+    const struct wide near = wide_of(__builtin_sqrt(a.high)); /* an instruction, also in Debug */
     const struct wide rest = wide_add(a, wide_negative(wide_multiply(near, near)));
     return wide_add(near, wide_of(rest.high / (2 * near.high)));
-}
-
-/* exp(a) for |a| < 1: (exp(a / 64))^64. */
-static struct wide wide_exp(double a) {
-    const struct wide part = wide_of(a / 64);
-    struct wide term = wide_of(1);
-    struct wide sum = wide_of(1);
-    for (int order = 1; order <= 15; order++) {
-        term = wide_divide(wide_multiply(term, part), wide_of(order));
-        sum = wide_add(sum, term);
-    }
-    for (int doubling = 0; doubling < 6; doubling++) {
-        sum = wide_multiply(sum, sum);
-    }
-    return sum;
-}
-
-/* log(a) for a in [1/2, 2]: log of the nearest double, put right by a Newton step. */
-static struct wide wide_log(struct wide a) {
-    const double near = log(a.high);
-    const struct wide ratio = wide_multiply(a, wide_exp(-near));
-    const struct wide rest = wide_add(ratio, wide_of(-1));
-    return wide_add(wide_of(near), wide_add(rest, wide_of(-rest.high * rest.high / 2)));
 }
 
 /* 2 atanh(a) for |a| <= 1/3. */
@@ -106,14 +85,49 @@ static struct wide wide_twice_atanh(struct wide a) {
     const struct wide square = wide_multiply(a, a);
     struct wide power = a;
     struct wide sum = a;
-    for (int order = 3; order < 75; order += 2) {
+    for (int order = 3; fabs(power.high) > 0x1p-110 * fabs(a.high); order += 2) {
         power = wide_multiply(power, square);
         sum = wide_add(sum, wide_divide(power, wide_of(order)));
     }
     return wide_add(sum, sum);
 }
 
+/* log(a) for a in [1/2, 2] */
+static struct wide wide_log(struct wide a) {
+    const struct wide difference = wide_add(a, wide_of(-1));
+    return wide_twice_atanh(wide_divide(difference, wide_add(a, wide_of(1))));
+}
+
 static const struct wide ln_2 = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
+
+static uint64_t bits_of(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static double double_of(uint64_t bits) {
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* 2^k for k in [-1022, 1023] */
+static double power_of_2(int k) {
+    return double_of((uint64_t)(k + 1023) << 52);
+}
+
+/* k with 2^k <= a < 2^(k + 1), for a normal number. */
+static int exponent_of(double a) {
+    return (int)(bits_of(a) >> 52 & 0x7ff) - 1023;
+}
+
+/* a 2^-exponent in [1, 2), for a normal a in (0, 1]. */
+static struct wide fraction_of(struct wide a, int *exponent) {
+    *exponent = exponent_of(a.high);
+    const double scale = power_of_2(-*exponent);
+    return (struct wide){a.high * scale, a.low * scale};
+}
 
 /* log((1 - e) / e) = 2 atanh(1 - 2 e), for e in (0, 1). */
 static struct wide classification_margin(struct wide e) {
@@ -123,20 +137,19 @@ static struct wide classification_margin(struct wide e) {
         return wide_twice_atanh(difference);
     }
     int exponent, rest_exponent;
-    (void)frexp(e.high, &exponent);
-    (void)frexp(rest.high, &rest_exponent);
-    const struct wide fraction = {ldexp(e.high, -exponent), ldexp(e.low, -exponent)};
-    const struct wide rest_fraction = {ldexp(rest.high, -rest_exponent),
-                                       ldexp(rest.low, -rest_exponent)};
+    const struct wide fraction = fraction_of(e, &exponent);
+    const struct wide rest_fraction = fraction_of(rest, &rest_exponent);
     const struct wide log_fraction = wide_log(wide_divide(rest_fraction, fraction));
     return wide_add(log_fraction, wide_multiply(wide_of(rest_exponent - exponent), ln_2));
 }
 
-/* a 2^-TINY_SCALE, of which the low part has the sign alone: no more of it is looked at. */
-#define TINY_SCALE 300
+#define TINY_SCALE_UP 0x1p300
+#define TINY_SCALE_DOWN 0x1p-300
+
+/* a TINY_SCALE_DOWN, of which the low part has the sign alone: no more of it is looked at. */
 static struct wide wide_scaled_down(struct wide a) {
-    const double high = ldexp(a.high, -TINY_SCALE);
-    const double rest = a.high - ldexp(high, TINY_SCALE) + a.low;
+    const double high = a.high * TINY_SCALE_DOWN;
+    const double rest = a.high - high * TINY_SCALE_UP + a.low;
     return (struct wide){high, rest < 0 ? -DBL_TRUE_MIN : rest > 0 ? DBL_TRUE_MIN : 0};
 }
 
@@ -145,7 +158,8 @@ static struct wide regression_root(double part, double whole) {
     if (part < 0x1p-26) {
         /* whole is 1.  What little there is below 1 decides where mu part is representable,
          * and does so by its sign. */
-        return wide_root(sum_of(1, -fmax(part * part, 0x1p-200)));
+        const double square = part * part;
+        return wide_root(sum_of(1, square > 0x1p-200 ? -square : -0x1p-200));
     }
     return wide_root(wide_multiply(sum_of(whole, -part), sum_of(whole, part)));
 }
@@ -155,20 +169,37 @@ static struct wide regression_margin(double part, double whole, double mu) {
     const struct wide root = regression_root(part, whole);
     /* Below this the product would lose digits. */
     const bool tiny = mu * part < 0x1p-800;
-    const double factor = tiny ? ldexp(mu, TINY_SCALE) : mu;
+    const double factor = tiny ? mu * TINY_SCALE_UP : mu;
     const struct wide product = wide_multiply(wide_of(factor), wide_of(part));
     const struct wide margin = wide_negative(wide_divide(product, root));
     return tiny ? wide_scaled_down(margin) : margin;
 }
 
+/* The next larger number of the type. */
+static double next_above(double x, bool single) {
+    if (!single) {
+        return x == 0 ? DBL_TRUE_MIN : double_of(x > 0 ? bits_of(x) + 1 : bits_of(x) - 1);
+    }
+    float near = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &near, sizeof bits);
+    bits = near > 0 ? bits + 1 : bits - 1;
+    memcpy(&near, &bits, sizeof near);
+    return x == 0 ? (double)FLT_TRUE_MIN : (double)near;
+}
+
+static double next_below(double x, bool single) {
+    return -next_above(-x, single);
+}
+
 /* The largest double, or float, that is at most a. */
 static double round_down(struct wide a, bool single) {
-    const double down = a.low < 0 ? nextafter(a.high, -INFINITY) : a.high;
+    const double down = a.low < 0 ? next_below(a.high, false) : a.high;
     if (!single) {
         return down;
     }
-    const float near = (float)down;
-    return (double)near > down ? (double)nextafterf(near, -INFINITY) : (double)near;
+    const double near = (double)(float)down;
+    return near > down ? next_below(near, true) : near;
 }
 
 /* The cell of a margin, as kernels with and without fused multiply-add find it. */
@@ -177,21 +208,17 @@ static size_t cell_of(const struct fghm_bins *bins, bool single, bool fused, dou
     const double offset = bins->cell_offset;
     double cell;
     if (single && fused) {
-        cell = (double)fmaf((float)margin, (float)scale, (float)offset);
+        cell = (double)fghm_fused_f32((float)margin, (float)scale, (float)offset);
     } else if (single) {
         const float product = (float)margin * (float)scale;
         cell = (double)(product + (float)offset);
     } else if (fused) {
-        cell = fma(margin, scale, offset);
+        cell = fghm_fused(margin, scale, offset);
     } else {
         cell = margin * scale + offset;
     }
     const double last = (double)(bins->cells - 1);
     return (size_t)(cell < 1 ? 1 : cell > last ? last : cell);
-}
-
-static double next_above(double margin, bool single) {
-    return single ? (double)nextafterf((float)margin, INFINITY) : nextafter(margin, INFINITY);
 }
 
 /* The arrays are of float or of double: one code fills both. */
@@ -286,7 +313,9 @@ static void scale_cells(struct fghm_bins *bins, const struct wide *margins, doub
         narrowest = width < narrowest ? width : narrowest;
     }
     bins->cell_scale = refinement / narrowest;
-    bins->cell_offset = 2 - bottom * bins->cell_scale;
+    /* Not 2: with the lowest edge on the limit of a cell, which cell it is in would hang on
+     * how the product is rounded. */
+    bins->cell_offset = 0x1.08p1 - bottom * bins->cell_scale;
     const double cells = (top - bottom) * bins->cell_scale + 4;
     if (!(cells <= CELLS_MAX && bins->cell_scale <= (double)FLT_MAX &&
           fabs(bins->cell_offset) <= (double)FLT_MAX)) {
@@ -303,7 +332,7 @@ static void *make_arrays(struct fghm_bins *bins, bool single, const struct wide 
     const size_t real_size = single ? sizeof(float) : sizeof(double);
     const size_t edge_bytes = (bins->bins + UPPER_PADDING) * real_size;
     const size_t cell_bytes = bins->cells * real_size;
-    char *const memory = malloc(2 * edge_bytes + 2 * cell_bytes);
+    char *const memory = fghm_memory(2 * edge_bytes + 2 * cell_bytes);
     if (memory == NULL) {
         return NULL;
     }
@@ -334,18 +363,18 @@ static void *make_type(struct fghm_bins *bins, bool single, const struct wide *m
         if (memory == NULL || bins->cells == 0 || fill_cells(bins, single, &arrays)) {
             return memory;
         }
-        free(memory);
+        fghm_free(memory);
     }
 }
 
-static int make_tables(struct fghm_bin_tables *tables, size_t bins, const double *edges,
-                       double mu) {
+int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins, const double *edges,
+                         double mu) {
     const bool uniform = edges == NULL && mu == 0;
     *tables = (struct fghm_bin_tables){
         .f32 = {.bins = bins, .uniform = uniform},
         .f64 = {.bins = bins, .uniform = uniform},
     };
-    struct wide *const margins = malloc((bins + 1) * sizeof *margins);
+    struct wide *const margins = fghm_memory((bins + 1) * sizeof *margins);
     if (margins == NULL) {
         return -1;
     }
@@ -358,22 +387,11 @@ static int make_tables(struct fghm_bin_tables *tables, size_t bins, const double
     tables->memory_f32 = make_type(&tables->f32, true, margins, edges);
     tables->memory_f64 =
         tables->memory_f32 == NULL ? NULL : make_type(&tables->f64, false, margins, edges);
-    free(margins);
+    fghm_free(margins);
     return tables->memory_f64 == NULL ? -1 : 0;
 }
 
-/* Double-double arithmetic is exact only where it is rounded to nearest, which the
- * caller may have set otherwise; the search for cells need not end there. */
-int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins, const double *edges,
-                         double mu) {
-    const int rounding = fegetround();
-    fesetround(FE_TONEAREST);
-    const int failed = make_tables(tables, bins, edges, mu);
-    fesetround(rounding);
-    return failed;
-}
-
 void fghm_bin_tables_free(struct fghm_bin_tables *tables) {
-    free(tables->memory_f32);
-    free(tables->memory_f64);
+    fghm_free(tables->memory_f32);
+    fghm_free(tables->memory_f64);
 }

@@ -38,7 +38,7 @@ const struct fghm_row fghm_rows[] = {
 const size_t fghm_row_count = sizeof fghm_rows / sizeof fghm_rows[0];
 
 static const char *wanted_name(void) {
-#if defined(__GLIBC__)
+#if FGHM_HAVE_SECURE_GETENV
     return secure_getenv("FOCALGHM_ISA");
 #elif defined(__linux__) /* musl does not say what it has */
     return getauxval(AT_SECURE) != 0 ? NULL : getenv("FOCALGHM_ISA");

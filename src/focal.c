@@ -5,8 +5,7 @@
  * What does not go together is found where it is used. */
 #include "focal_handle.h"
 
-#include <stdlib.h>
-
+#include "allocation.h"
 #include "check.h"
 #include "divisor.h"
 #include "settings.h"
@@ -111,7 +110,7 @@ static fghm_status get_int32(const fghm_focal *focal, fghm_field field, int32_t 
 
 fghm_status fghm_focal_create(fghm_focal **focal) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    fghm_focal *const made = malloc(sizeof *made);
+    fghm_focal *const made = fghm_memory(sizeof *made);
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
     *made = (fghm_focal){.alpha_enabled = true, .negative_gamma_set = false};
     fghm_settings_init(&settings, made);
@@ -121,7 +120,7 @@ fghm_status fghm_focal_create(fghm_focal **focal) {
 
 fghm_status fghm_focal_clone(const fghm_focal *focal, fghm_focal **copy) {
     FGHM_REQUIRE(focal != NULL && copy != NULL, FGHM_ERROR_NULL_HANDLE);
-    fghm_focal *const made = malloc(sizeof *made);
+    fghm_focal *const made = fghm_memory(sizeof *made);
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
     *made = *focal;
     *copy = made;
@@ -129,7 +128,7 @@ fghm_status fghm_focal_clone(const fghm_focal *focal, fghm_focal **copy) {
 }
 
 void fghm_focal_destroy(fghm_focal *focal) {
-    free(focal);
+    fghm_free(focal);
 }
 
 fghm_status fghm_focal_check_rule(const fghm_focal *focal) {

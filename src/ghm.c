@@ -8,9 +8,9 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "allocation.h"
 #include "check.h"
 
 /* Kernels load tables of weights of up to 16 bins whole (see CELLS_SMALL in bins.c). */
@@ -18,19 +18,19 @@
 
 static void release(fghm_ghm *ghm) {
     fghm_bin_tables_free(&ghm->tables);
-    free(ghm->edges);
-    free(ghm->history.counts);
-    free(ghm->history.averages);
-    free(ghm->history.average_totals);
-    free(ghm->weights);
-    free(ghm->weights_f32);
-    free(ghm->scaled_f32);
-    free(ghm->weights_f64);
-    free(ghm->scaled_f64);
+    fghm_free(ghm->edges);
+    fghm_free(ghm->history.counts);
+    fghm_free(ghm->history.averages);
+    fghm_free(ghm->history.average_totals);
+    fghm_free(ghm->weights);
+    fghm_free(ghm->weights_f32);
+    fghm_free(ghm->scaled_f32);
+    fghm_free(ghm->weights_f64);
+    fghm_free(ghm->scaled_f64);
 }
 
 static fghm_status make_edges(fghm_ghm *ghm, const double *edges) {
-    ghm->edges = calloc(ghm->bins + 1, sizeof *ghm->edges);
+    ghm->edges = fghm_zeroed_memory(ghm->bins + 1, sizeof *ghm->edges);
     FGHM_REQUIRE(ghm->edges != NULL, FGHM_ERROR_MEMORY);
     for (size_t b = 0; b <= ghm->bins; b++) {
         ghm->edges[b] = edges == NULL ? (double)b / (double)ghm->bins : edges[b];
@@ -50,14 +50,14 @@ static fghm_status allocate(fghm_ghm *ghm, size_t bins, const double *edges, siz
     const size_t padded = histograms * (bins + 1) + WEIGHTS_PADDING;
     struct ghm_history *const history = &ghm->history;
     history->start = 1;
-    history->counts = calloc(histograms * (bins + 1), sizeof *history->counts);
-    history->averages = calloc(row, sizeof *history->averages);
-    history->average_totals = calloc(histograms, sizeof *history->average_totals);
-    ghm->weights = calloc(row, sizeof *ghm->weights);
-    ghm->weights_f32 = calloc(padded, sizeof *ghm->weights_f32);
-    ghm->scaled_f32 = calloc(padded, sizeof *ghm->scaled_f32);
-    ghm->weights_f64 = calloc(padded, sizeof *ghm->weights_f64);
-    ghm->scaled_f64 = calloc(padded, sizeof *ghm->scaled_f64);
+    history->counts = fghm_zeroed_memory(histograms * (bins + 1), sizeof *history->counts);
+    history->averages = fghm_zeroed_memory(row, sizeof *history->averages);
+    history->average_totals = fghm_zeroed_memory(histograms, sizeof *history->average_totals);
+    ghm->weights = fghm_zeroed_memory(row, sizeof *ghm->weights);
+    ghm->weights_f32 = fghm_zeroed_memory(padded, sizeof *ghm->weights_f32);
+    ghm->scaled_f32 = fghm_zeroed_memory(padded, sizeof *ghm->scaled_f32);
+    ghm->weights_f64 = fghm_zeroed_memory(padded, sizeof *ghm->weights_f64);
+    ghm->scaled_f64 = fghm_zeroed_memory(padded, sizeof *ghm->scaled_f64);
     return history->counts != NULL && history->averages != NULL &&
                    history->average_totals != NULL && ghm->weights != NULL &&
                    ghm->weights_f32 != NULL && ghm->scaled_f32 != NULL &&
@@ -68,7 +68,7 @@ static fghm_status allocate(fghm_ghm *ghm, size_t bins, const double *edges, siz
 
 fghm_status fghm_ghm_make(fghm_ghm **ghm, fghm_ghm_kind kind, const struct ghm_settings *settings,
                           size_t bins, const double *edges, size_t histograms) {
-    fghm_ghm *const made = calloc(1, sizeof *made);
+    fghm_ghm *const made = fghm_zeroed_memory(1, sizeof *made);
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
     made->kind = kind;
     made->settings = *settings;
@@ -84,7 +84,7 @@ fghm_status fghm_ghm_make(fghm_ghm **ghm, fghm_ghm_kind kind, const struct ghm_s
 void fghm_ghm_replace(fghm_ghm *ghm, fghm_ghm *other) {
     release(ghm);
     *ghm = *other;
-    free(other);
+    fghm_free(other);
 }
 
 /* Makes the handle one with these settings, edges and histograms, without a history; on an
@@ -136,7 +136,7 @@ fghm_status fghm_ghm_clone(const fghm_ghm *ghm, fghm_ghm **copy) {
 void fghm_ghm_destroy(fghm_ghm *ghm) {
     if (ghm != NULL) {
         release(ghm);
-        free(ghm);
+        fghm_free(ghm);
     }
 }
 
@@ -446,9 +446,9 @@ void fghm_ghm_refresh_weights(fghm_ghm *ghm) {
             const size_t plain = h * ghm->bins + b;
             const size_t padded = h * (ghm->bins + 1) + b;
             const double average = ghm->history.averages[plain];
-            const double weight = ghm->history.counts[padded] > 0
-                                      ? fmin(total / (average * divisor), settings->weight_cap)
-                                      : 0;
+            const double uncapped = total / (average * divisor);
+            const double capped = uncapped < settings->weight_cap ? uncapped : settings->weight_cap;
+            const double weight = ghm->history.counts[padded] > 0 ? capped : 0;
             ghm->weights[plain] = weight;
             ghm->weights_f32[padded] = (float)weight;
             ghm->weights_f64[padded] = weight;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* GHM: count, update, apply.  Whatever the arrays of a call are, it goes one way: a plan of them,
  * and walks over it, one for each histogram. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "allocation.h"
 #include "array.h"
 #include "check.h"
 #include "dispatch.h"
@@ -235,7 +235,7 @@ static size_t counts_size(const fghm_ghm *ghm) {
 static uint64_t *counts_room(const fghm_ghm *ghm, uint64_t few[COUNTS_ON_STACK]) {
     const size_t size = counts_size(ghm);
     if (size > COUNTS_ON_STACK) {
-        return calloc(size, sizeof(uint64_t));
+        return fghm_zeroed_memory(size, sizeof(uint64_t));
     }
     memset(few, 0, size * sizeof few[0]);
     return few;
@@ -243,7 +243,7 @@ static uint64_t *counts_room(const fghm_ghm *ghm, uint64_t few[COUNTS_ON_STACK])
 
 static void counts_free(uint64_t *counts, const uint64_t few[COUNTS_ON_STACK]) {
     if (counts != few) {
-        free(counts);
+        fghm_free(counts);
     }
 }
 

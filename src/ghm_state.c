@@ -13,9 +13,9 @@
 #include "ghm_handle.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "allocation.h"
 #include "check.h"
 #include "focalghm/version.h"
 
@@ -339,11 +339,11 @@ static fghm_status make_from(const struct fields *fields, fghm_ghm *head, fghm_g
     FGHM_REQUIRE(fields->at[history] != NULL &&
                      fields->lengths[history] == length_of(history, head->bins, head->histograms),
                  FGHM_ERROR_STATE);
-    head->edges = malloc((head->bins + 1) * sizeof *head->edges);
+    head->edges = fghm_memory((head->bins + 1) * sizeof *head->edges);
     FGHM_REQUIRE(head->edges != NULL, FGHM_ERROR_MEMORY);
     fghm_ghm *made;
     const fghm_status status = make_of(fields, head, &made);
-    free(head->edges);
+    fghm_free(head->edges);
     FGHM_REQUIRE(status == FGHM_OK, status);
     (void)read_field(fields, history, made);
     if (!history_fits(made)) {

@@ -32,7 +32,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +45,7 @@
 #include <fenv.h>
 #endif
 
+#include "allocation.h"
 #include "check.h"
 #include "pool_run.h"
 
@@ -398,7 +398,8 @@ static void end_waiting(struct fghm_pool *pool) {
 
 /* A pool without workers, or NULL. */
 static struct fghm_pool *new_pool(size_t threads, size_t workers) {
-    struct fghm_pool *const pool = calloc(1, sizeof *pool + workers * sizeof pool->worker[0]);
+    struct fghm_pool *const pool =
+        fghm_zeroed_memory(1, sizeof *pool + workers * sizeof pool->worker[0]);
     if (pool != NULL) {
         pool->threads = threads;
         pool->owner = getpid();
@@ -419,7 +420,7 @@ static fghm_status make_pool(fghm_pool **pool, size_t threads) {
     struct fghm_pool *const made = new_pool(count, count - 1);
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
     if (!make_waiting(made)) {
-        free(made);
+        fghm_free(made);
         return FGHM_ERROR_MEMORY;
     }
     made->spins = count <= processors;
@@ -427,7 +428,7 @@ static fghm_status make_pool(fghm_pool **pool, size_t threads) {
     if (status != FGHM_OK) {
         end_workers(made);
         end_waiting(made);
-        free(made);
+        fghm_free(made);
         return status;
     }
     *pool = made;
@@ -451,9 +452,7 @@ fghm_status fghm_pool_create_from(fghm_pool **pool, size_t threads, fghm_run run
     FGHM_REQUIRE(pool != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(run != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(threads >= 1 && threads <= FGHM_THREADS_MAX, FGHM_ERROR_RANGE);
-    const int saved_errno = errno;
     struct fghm_pool *const made = new_pool(threads, 0);
-    errno = saved_errno;
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
     made->run = run;
     made->user = user;
@@ -475,7 +474,7 @@ void fghm_pool_destroy(fghm_pool *pool) {
         end_waiting(pool);
         pthread_setcancelstate(cancel_state, &cancel_state);
     }
-    free(pool);
+    fghm_free(pool);
     errno = saved_errno;
 }
 

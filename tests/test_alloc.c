@@ -35,24 +35,38 @@ static struct {
     atomic_long fail_at; /* the one that fails, from 1; 0: none */
     atomic_long balance; /* blocks handed out and not yet freed */
     atomic_long freed;
+    atomic_size_t bytes; /* of what was asked for */
 } heap;
+
+/* What errno is before a call, and has to be after it. */
+#define ERRNO 4711
 
 static void watch(long fail_at) {
     heap.asked = 0;
     heap.balance = 0;
     heap.freed = 0;
+    heap.bytes = 0;
     heap.fail_at = fail_at;
     heap.watching = 1;
+    errno = ERRNO;
 }
 
-/* The number of allocations asked for. */
+/* The number of allocations asked for.  What was watched has left errno as it was. */
 static long unwatch(void) {
+    const int errno_now = errno;
     heap.watching = 0;
+    assert_int_equal(errno_now, ERRNO);
     return heap.asked;
 }
 
-static int must_fail(void) {
-    return heap.watching && atomic_fetch_add(&heap.asked, 1) + 1 == heap.fail_at;
+/* Memory that is given sets errno as well: a C library may try this and that. */
+static int must_fail(size_t bytes) {
+    if (!heap.watching) {
+        return 0;
+    }
+    errno = ENOMEM;
+    heap.bytes += bytes;
+    return atomic_fetch_add(&heap.asked, 1) + 1 == heap.fail_at;
 }
 
 static void *handed_out(void *block) {
@@ -63,26 +77,26 @@ static void *handed_out(void *block) {
 }
 
 void *__wrap_malloc(size_t size) {
-    return must_fail() ? NULL : handed_out(__real_malloc(size));
+    return must_fail(size) ? NULL : handed_out(__real_malloc(size));
 }
 
 void *__wrap_calloc(size_t n, size_t size) {
-    return must_fail() ? NULL : handed_out(__real_calloc(n, size));
+    return must_fail(n * size) ? NULL : handed_out(__real_calloc(n, size));
 }
 
 void *__wrap_realloc(void *block, size_t size) {
     if (block == NULL) {
         return __wrap_malloc(size);
     }
-    return must_fail() ? NULL : __real_realloc(block, size);
+    return must_fail(size) ? NULL : __real_realloc(block, size);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size) {
-    return must_fail() ? NULL : handed_out(__real_aligned_alloc(alignment, size));
+    return must_fail(size) ? NULL : handed_out(__real_aligned_alloc(alignment, size));
 }
 
 int __wrap_posix_memalign(void **block, size_t alignment, size_t size) {
-    int result = must_fail() ? ENOMEM : __real_posix_memalign(block, alignment, size);
+    int result = must_fail(size) ? ENOMEM : __real_posix_memalign(block, alignment, size);
     if (heap.watching && result == 0) {
         heap.balance++;
     }
@@ -95,6 +109,9 @@ void __wrap_free(void *block) {
         heap.freed++;
     }
     __real_free(block);
+    if (heap.watching) {
+        errno = EINVAL; /* as some C libraries do when they give memory back */
+    }
 }
 
 /* More than any of the functions will need. */
@@ -503,6 +520,35 @@ static void computing_allocates_nothing(void **state) {
     batch_free(&b);
 }
 
+/* As ghm.h has it: 16 bytes for each element or 32, 16 KiB for each thread, and a little. */
+static void density_takes_what_it_says(void **state) {
+    const struct dtype *const d = *state;
+    enum { N = 100000, THREADS = 3 };
+    struct batch b = batch_new(d, N);
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
+    fghm_pool *pool = NULL;
+    assert_int_equal(fghm_pool_create(&pool, THREADS), FGHM_OK);
+    for (int soft = 0; soft < 2; soft++) {
+        const size_t each = d->size == sizeof(float) && !soft ? 16 : 32;
+        d->put(b.targets, 7, soft ? 0.5 : 1.0);
+        for (size_t threads = 1; threads <= THREADS; threads += THREADS - 1) {
+            fghm_pool *const used = threads > 1 ? pool : NULL;
+            watch(0);
+            const fghm_status status =
+                d->size == sizeof(float)
+                    ? fghm_ghm_density_f32(ghm, used, N, b.logits, b.targets, NULL, b.out[0])
+                    : fghm_ghm_density_f64(ghm, used, N, b.logits, b.targets, NULL, b.out[0]);
+            assert_int_equal(unwatch(), 1);
+            assert_int_equal(status, FGHM_OK);
+            assert_int_equal(heap.balance, 0);
+            assert_in_range(heap.bytes, each * N, each * N + threads * 16384 + 128);
+        }
+    }
+    fghm_pool_destroy(pool);
+    fghm_ghm_destroy(ghm);
+    batch_free(&b);
+}
+
 static void setting_and_reading_allocate_nothing(void **state) {
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
@@ -547,6 +593,7 @@ int main(int argument_count, char **arguments) {
         {"operations_without_memory", operations_without_memory, 0},
         {"set_bins_leaks_nothing", set_bins_leaks_nothing, 0},
         {"computing_allocates_nothing", computing_allocates_nothing, 1},
+        {"density_takes_what_it_says", density_takes_what_it_says, 1},
         {"setting_and_reading_allocate_nothing", setting_and_reading_allocate_nothing, 0},
     };
     return suite_run(argument_count, arguments, "alloc", tests, SUITE_COUNT(tests));

@@ -13,13 +13,19 @@
 #include "support/random.h"
 #include "support/suite.h"
 
-static const size_t bins_list[] = {1, 2, 10, 30, 1000};
+static const size_t bins_list[] = {1, 2, 10, 30, 4096};
+
+static fghm_status pooled(const struct dtype *d, const fghm_ghm *ghm, fghm_pool *pool, size_t n,
+                          const void *logits, const void *targets, const void *mask,
+                          void *weights) {
+    return d->size == sizeof(float)
+               ? fghm_ghm_density_f32(ghm, pool, n, logits, targets, mask, weights)
+               : fghm_ghm_density_f64(ghm, pool, n, logits, targets, mask, weights);
+}
 
 static fghm_status density(const struct dtype *d, const fghm_ghm *ghm, size_t n, const void *logits,
                            const void *targets, const void *mask, void *weights) {
-    return d->size == sizeof(float)
-               ? fghm_ghm_density_f32(ghm, NULL, n, logits, targets, mask, weights)
-               : fghm_ghm_density_f64(ghm, NULL, n, logits, targets, mask, weights);
+    return pooled(d, ghm, NULL, n, logits, targets, mask, weights);
 }
 
 /* -------------------------------------------------------------------------
@@ -36,11 +42,10 @@ static long double norm_of(const struct batch *b, size_t i) {
     return t == 1.0L ? 1.0L / (1.0L + expl(x)) : fabsl(1.0L / (1.0L + expl(-x)) - t);
 }
 
-/* The bounds of w: elements at an end of the window, within what rounding does to a norm,
- * may be inside it or not. */
+/* The bounds of w: elements within 2^-51 of an end of the window may be inside it or not. */
 static void model_weight(const long double *norms, size_t n, size_t total, size_t i, size_t bins,
                          double cap, long double bounds[2]) {
-    const long double half = 0.5L / (long double)bins, doubt = 2e-15L;
+    const long double half = 0.5L / (long double)bins, doubt = 0x1p-51L;
     const long double low = norms[i] - half, high = norms[i] + half;
     const long double length = fminl(high, 1.0L) - fmaxl(low, 0.0L);
     size_t least = 0, most = 0;
@@ -54,9 +59,8 @@ static void model_weight(const long double *norms, size_t n, size_t total, size_
 }
 
 static void check_weights(const struct batch *b, size_t bins, double cap, const void *weights) {
-    /* The ends of a window are rounded, and it is as narrow as half a bin. */
     const long double error =
-        (b->d->size == sizeof(float) ? 6.1e-8L : 1e-15L) + 6e-16L * (long double)bins;
+        (8.0L + (long double)bins) * 0x1p-52L + (b->d->size == sizeof(float) ? 0x1p-24L : 0.0L);
     long double *const norms = calloc(b->n + 1, sizeof *norms);
     size_t total = 0;
     assert_non_null(norms);
@@ -83,17 +87,22 @@ static void check_weights(const struct batch *b, size_t bins, double cap, const 
 /* -------------------------------------------------------------------------
  * Batches. */
 
-enum kind { HARD, SOFT, EQUAL_VALUES, WITH_NAN, EXTREME, KINDS };
+enum kind { HARD, SOFT, MIXED, EQUAL_VALUES, HARD_EQUAL_VALUES, NEAR, WITH_NAN, EXTREME, KINDS };
 
 static void fill(struct random *r, struct batch *b, enum kind kind, bool masked) {
     static const double masks[] = {0.0, -1.0, 0.5, 1.0, 7.0, (double)NAN};
     for (size_t i = 0; i < b->n; i++) {
         double x = 3.0 * random_normal(r), t = (double)(random_bits(r) & 1);
-        if (kind == SOFT) {
+        if (kind == SOFT || (kind == MIXED && random_below(r, 4) == 0)) {
             t = random_uniform(r, 0.0, 1.0);
         } else if (kind == EQUAL_VALUES) {
             x = (double)random_below(r, 5) - 2.0;
             t = (double)random_below(r, 3) / 2.0;
+        } else if (kind == HARD_EQUAL_VALUES) {
+            x = (double)random_below(r, 5) - 2.0;
+        } else if (kind == NEAR) {
+            /* As a head has them before it is trained, and saturated ones. */
+            x = (i % 2 ? -4.5 : -25.0) + 0x1p-17 * random_normal(r);
         } else if (kind == WITH_NAN && random_below(r, 4) == 0) {
             *(random_bits(r) & 1 ? &x : &t) = (double)NAN;
         } else if (kind == EXTREME && random_bits(r) & 1) {
@@ -147,6 +156,55 @@ static void many_elements(void **state) {
     fghm_ghm_destroy(ghm);
     free(weights);
     batch_free(&b);
+}
+
+/* Many, of all kinds, on any pool: the bits of one thread.  And what float has is what double
+ * has, rounded: they sort by different keys. */
+static void same_bits(void **state) {
+    enum { N = 150001 };
+    struct random r = random_for(406);
+    fghm_pool *pools[4] = {NULL};
+    void *single[4], *twice[4];
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
+    (void)state;
+    for (size_t p = 0; p < 4; p++) {
+        if (p > 0) {
+            assert_int_equal(fghm_pool_create(&pools[p], 2 * p - 1), FGHM_OK);
+        }
+        single[p] = dtype_array(&dtypes[0], N);
+        twice[p] = dtype_array(&dtypes[1], N);
+    }
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct batch narrow = batch_new(&dtypes[0], N), wide = batch_new(&dtypes[1], N);
+        narrow.weights = dtype_array(narrow.d, N);
+        wide.weights = dtype_array(wide.d, N);
+        fill(&r, &narrow, (enum kind)kind, true);
+        for (size_t i = 0; i < N; i++) {
+            batch_put(&wide, i, narrow.d->get(narrow.logits, i), narrow.d->get(narrow.targets, i));
+            wide.d->put(wide.weights, i, narrow.d->get(narrow.weights, i));
+        }
+        for (size_t p = 0; p < 4; p++) {
+            assert_int_equal(pooled(narrow.d, ghm, pools[p], N, narrow.logits, narrow.targets,
+                                    narrow.weights, single[p]),
+                             FGHM_OK);
+            assert_int_equal(
+                pooled(wide.d, ghm, pools[p], N, wide.logits, wide.targets, wide.weights, twice[p]),
+                FGHM_OK);
+            assert_memory_equal(single[0], single[p], N * sizeof(float));
+            assert_memory_equal(twice[0], twice[p], N * sizeof(double));
+        }
+        for (size_t i = 0; i < N; i++) {
+            assert_true(((const float *)single[0])[i] == (float)((const double *)twice[0])[i]);
+        }
+        batch_free(&narrow);
+        batch_free(&wide);
+    }
+    for (size_t p = 0; p < 4; p++) {
+        fghm_pool_destroy(pools[p]);
+        free(single[p]);
+        free(twice[p]);
+    }
+    fghm_ghm_destroy(ghm);
 }
 
 /* By hand.  One element: 1 over the part of the window inside [0, 1], which is 1 / 2 for
@@ -369,6 +427,7 @@ int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"equal_to_all_pairs", equal_to_all_pairs, 1},
         {"many_elements", many_elements, 1},
+        {"same_bits", same_bits, 0},
         {"windows_by_hand", windows_by_hand, 1},
         {"order_does_not_matter", order_does_not_matter, 1},
         {"even_norms_have_the_weights_of_bins", even_norms_have_the_weights_of_bins, 1},

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "fused.h"
 #include "vec/real.h"
 
 #define V_LANES 1
@@ -20,12 +21,12 @@ typedef real_integer vindex;
 
 #if FGHM_REAL_BITS == 32
 typedef uint32_t scalar_bits;
-#define SCALAR_FMA fmaf
-#define SCALAR_SQRT sqrtf
+#define SCALAR_FMA fghm_fused_f32
+#define SCALAR_SQRT __builtin_sqrtf
 #else
 typedef uint64_t scalar_bits;
-#define SCALAR_FMA fma
-#define SCALAR_SQRT sqrt
+#define SCALAR_FMA fghm_fused
+#define SCALAR_SQRT __builtin_sqrt
 #endif
 
 static inline scalar_bits bits_of(real x) {

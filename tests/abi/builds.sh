@@ -52,6 +52,10 @@ debug_has_the_constants() {
     sh "$ABI_SOURCE/tests/abi/enums.sh" "$work/debug/libfocalghm.so"
 }
 
+debug_needs_no_libm() {
+    sh "$ABI_SOURCE/tests/abi/libm.sh" "$work/debug/libfocalghm.so"
+}
+
 installs_to_a_relative_prefix() {
     (cd "$work" && "$ABI_CMAKE" --install debug --prefix relative) &&
         grep -x "prefix=$work/relative" "$work/relative/$ABI_LIBDIR/pkgconfig/focalghm.pc"
@@ -163,6 +167,7 @@ run_case no_library_is_refused no_library_is_refused
 run_case cmake_variables_are_defaults cmake_variables_are_defaults
 run_case debug_and_unity_build_have_no_warnings debug_has_no_warnings
 run_case debug_information_has_the_constants debug_has_the_constants
+run_case debug_needs_no_libm debug_needs_no_libm
 run_case installs_to_a_relative_prefix installs_to_a_relative_prefix
 run_case licence_is_installed licence_is_installed
 run_case components_are_checked components_are_checked

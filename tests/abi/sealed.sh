@@ -8,7 +8,7 @@
 . "${0%/*}/cases.sh"
 
 # Exact or correctly rounded functions, and what compilers call unasked.
-allowed='fma|fmaf|sqrt|sqrtf|memcpy|memmove|memset|memcmp'
+allowed='fghm_fused|fghm_fused_f32|sqrt|sqrtf|memcpy|memmove|memset|memcmp'
 allowed="$allowed|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__stack_chk_guard|__assert_fail"
 # With _FORTIFY_SOURCE.
 allowed="$allowed|__memcpy_chk|__memset_chk|__memmove_chk"
