@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The C++ header, as it is installed: it compiles without a warning, and the example runs.
+. "${0%/*}/../abi/cases.sh"
+
+libdir=$ABI_PREFIX/$ABI_LIBDIR
+work=$(fresh_dir bindings_cpp)
+example=$ABI_SOURCE/src/bindings/cpp/example.cpp
+test=$ABI_SOURCE/tests/bindings/cpp/test_cpp.cpp
+
+# All of clang's but these: C++98; the padding of structs, most of them C's; vtables, for which
+# a header has no place; and comparing of floating-point numbers, which the test means.
+clang_warnings="-Weverything -Wno-c++98-compat -Wno-c++98-compat-pedantic -Wno-padded
+    -Wno-weak-vtables -Wno-float-equal"
+
+# with_pkg_config COMPILER ARGUMENTS...
+with_pkg_config() {
+    compiler=$1
+    shift
+    flags=$(PKG_CONFIG_PATH=$libdir/pkgconfig "$ABI_PKG_CONFIG" --cflags --libs focalghm) &&
+        compile "$compiler" "$flags" "$@"
+}
+
+header_is_installed() {
+    cmp "$ABI_SOURCE/src/bindings/cpp/focalghm.hpp" "$ABI_PREFIX/include/focalghm.hpp"
+}
+
+header_alone() {
+    printf '#include <focalghm.hpp>\n#include <focalghm.hpp>\n' >"$work/alone.cpp" &&
+        with_pkg_config "$ABI_CXX" -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only \
+            "$work/alone.cpp"
+}
+
+example_runs() {
+    with_pkg_config "$ABI_CXX" -std=c++17 "$example" -o "$work/example" &&
+        LD_LIBRARY_PATH=$libdir "$work/example"
+}
+
+# no_warnings STANDARD: of the test, which uses all of the header.
+no_warnings() {
+    # shellcheck disable=SC2086 # a list of flags
+    with_pkg_config clang++-14 -std="$1" $clang_warnings -Werror -fsyntax-only "$test"
+}
+
+run_case cpp_header_is_installed header_is_installed
+if test -z "$ABI_CXX"; then
+    skip_case cpp_example "there is no C++ compiler"
+    end_cases
+fi
+run_case cpp_header_alone header_alone
+run_case cpp_example example_runs
+for standard in c++17 c++20; do
+    if command -v clang++-14 >/dev/null; then
+        run_case "no_warnings_in_$standard" no_warnings $standard
+    else
+        skip_case "no_warnings_in_$standard" "there is no clang++-14"
+    fi
+done
+end_cases
