@@ -14,33 +14,26 @@ test=$ABI_SOURCE/tests/bindings/cpp/test_cpp.cpp
 clang_warnings="-Weverything -Wno-c++98-compat -Wno-c++98-compat-pedantic -Wno-padded
     -Wno-weak-vtables -Wno-float-equal"
 
-# with_pkg_config COMPILER ARGUMENTS...
-with_pkg_config() {
-    compiler=$1
-    shift
-    flags=$(PKG_CONFIG_PATH=$libdir/pkgconfig "$ABI_PKG_CONFIG" --cflags --libs focalghm) &&
-        compile "$compiler" "$flags" "$@"
-}
-
 header_is_installed() {
     cmp "$ABI_SOURCE/src/bindings/cpp/focalghm.hpp" "$ABI_PREFIX/include/focalghm.hpp"
 }
 
 header_alone() {
     printf '#include <focalghm.hpp>\n#include <focalghm.hpp>\n' >"$work/alone.cpp" &&
-        with_pkg_config "$ABI_CXX" -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only \
-            "$work/alone.cpp"
+        "$ABI_CXX" -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only \
+            -I"$ABI_PREFIX/include" "$work/alone.cpp"
 }
 
 example_runs() {
-    with_pkg_config "$ABI_CXX" -std=c++17 "$example" -o "$work/example" &&
+    flags=$(PKG_CONFIG_PATH=$libdir/pkgconfig "$ABI_PKG_CONFIG" --cflags --libs focalghm) &&
+        compile "$ABI_CXX" "$flags" -std=c++17 "$example" -o "$work/example" &&
         LD_LIBRARY_PATH=$libdir "$work/example"
 }
 
 # no_warnings STANDARD: of the test, which uses all of the header.
 no_warnings() {
     # shellcheck disable=SC2086 # a list of flags
-    with_pkg_config clang++-14 -std="$1" $clang_warnings -Werror -fsyntax-only "$test"
+    clang++-14 -std="$1" $clang_warnings -Werror -fsyntax-only -I"$ABI_PREFIX/include" "$test"
 }
 
 run_case cpp_header_is_installed header_is_installed
