@@ -64,6 +64,11 @@ impl Focal {
         Ok(Self(raw))
     }
 
+    /// The handle of C, which stays this one's: for what takes [`sys`](crate::sys).
+    pub fn as_ptr(&self) -> *mut sys::fghm_focal {
+        self.0
+    }
+
     /// Another handle with the same settings.
     pub fn try_clone(&self) -> Result<Self> {
         let mut raw = ptr::null_mut();

@@ -93,6 +93,11 @@ impl Ghm {
         Ok(Self(raw))
     }
 
+    /// The handle of C, which stays this one's: for what takes [`sys`](crate::sys).
+    pub fn as_ptr(&self) -> *mut sys::fghm_ghm {
+        self.0
+    }
+
     /// Another handle with the same kind, settings and history.
     pub fn try_clone(&self) -> Result<Self> {
         let mut raw = ptr::null_mut();

@@ -23,7 +23,7 @@
 //!
 //! **Arrays** are borrowed for a call or by a [`Batch`], never copied and never kept.  Outputs are
 //! borrowed mutably, so that they overlap nothing; the C library can also write an output in
-//! the place of an input, which takes `focalghm_sys`.  Types that the library does not know are
+//! the place of an input, which takes [`sys`].  Types that the library does not know are
 //! no arrays, and lengths are checked.
 //!
 //! **Errors** are [`Error`], with the fields of the C library.  No function panics, but for
@@ -48,7 +48,8 @@ pub use ghm::Ghm;
 pub use plain::{Arrays, Float};
 pub use pool::{Pool, Tasks};
 
-use focalghm_sys as sys;
+pub use focalghm_sys as sys;
+
 use std::ffi::{c_char, CStr};
 
 /// Text in static storage.
@@ -83,3 +84,65 @@ pub fn isa_name() -> &'static str {
     // SAFETY: static storage, by the manual.
     unsafe { text(sys::fghm_isa_name()) }
 }
+
+/// What does not compile.
+///
+/// An array that is only read, as an output:
+/// ```compile_fail,E0277
+/// # use focalghm::*;
+/// let gradient = [0.0f32; 2];
+/// let _ = Batch::new(&[2]).gradient(&gradient);
+/// ```
+/// An output that is an input, too:
+/// ```compile_fail,E0502
+/// # use focalghm::*;
+/// let mut logits = [0.0f32; 2];
+/// let mut batch = Batch::new(&[2]).logits(&logits).gradient(&mut logits);
+/// Focal::new().unwrap().compute_batch(&mut batch, None).unwrap();
+/// ```
+/// ```compile_fail,E0502
+/// # use focalghm::*;
+/// let mut logits = [0.0f32; 2];
+/// Focal::new().unwrap().compute(&logits, &[0.0; 2], Arrays::gradient(&mut logits)).unwrap();
+/// ```
+/// A number of no dtype; one that outputs cannot have; two types in a plain call:
+/// ```compile_fail,E0277
+/// # use focalghm::*;
+/// let _ = Batch::new(&[2]).targets(&[0u64; 2]);
+/// ```
+/// ```compile_fail,E0277
+/// # use focalghm::*;
+/// let _ = Batch::new(&[2]).gradient(&mut [0i32; 2]);
+/// ```
+/// ```compile_fail,E0308
+/// # use focalghm::*;
+/// let (logits, targets) = ([0.0f32; 2], [0.0f64; 2]);
+/// Focal::new().unwrap().compute(&logits, &targets, Arrays::default()).unwrap();
+/// ```
+/// A batch after its arrays; a setter while others compute; a batch on two threads:
+/// ```compile_fail,E0505
+/// # use focalghm::*;
+/// let logits = vec![0.0f32; 2];
+/// let mut batch = Batch::new(&[2]).logits(&logits).targets(&logits);
+/// drop(logits);
+/// Focal::new().unwrap().compute_batch(&mut batch, None).unwrap();
+/// ```
+/// ```compile_fail,E0502
+/// # use focalghm::*;
+/// let mut focal = Focal::new().unwrap();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| focal.gamma());
+///     focal.set_gamma(1.0).unwrap();
+/// });
+/// ```
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<focalghm::Batch<'_>>();
+/// ```
+/// A constant of another family:
+/// ```compile_fail,E0308
+/// # use focalghm::*;
+/// Focal::new().unwrap().set_reduction(BinDivisor::ALL_BINS).unwrap();
+/// ```
+#[cfg(doctest)]
+pub struct Refused;

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Threads for calls; see `pool.h`.  Results have the same bits with any pool, and with none.
 pub struct Pool {
     raw: *mut sys::fghm_pool,
-    /// What C points at, for a pool of the caller's threads.
-    _run: Option<Box<Run>>,
+    /// From a box, which C points at; NULL for a pool with threads of its own.
+    run: *mut Run,
 }
 
 type Run = Box<dyn Fn(&Tasks<'_>) + Send + Sync>;
@@ -33,7 +33,7 @@ impl Pool {
         let mut raw = ptr::null_mut();
         // SAFETY: a place for the handle.
         check(unsafe { sys::fghm_pool_create(&mut raw, threads) }, Field::NONE)?;
-        Ok(Self { raw, _run: None })
+        Ok(Self { raw, run: ptr::null_mut() })
     }
 
     /// Threads of the caller's: `run` runs the tasks of a call, on any threads.
@@ -56,14 +56,18 @@ impl Pool {
     pub fn with_run(
         threads: usize, run: impl Fn(&Tasks<'_>) + Send + Sync + 'static,
     ) -> Result<Self> {
-        let run: Box<Run> = Box::new(Box::new(run));
-        let user = ptr::from_ref::<Run>(&run).cast_mut().cast();
-        let mut raw = ptr::null_mut();
-        // SAFETY: a place for the handle; the function lives in its box as long as the pool.
-        let status =
-            unsafe { sys::fghm_pool_create_from(&mut raw, threads, Some(run_tasks), user) };
+        let mut pool = Self { raw: ptr::null_mut(), run: Box::into_raw(Box::new(Box::new(run))) };
+        // SAFETY: a place for the handle; the function lives as long as the pool.
+        let status = unsafe {
+            sys::fghm_pool_create_from(&mut pool.raw, threads, Some(run_tasks), pool.run.cast())
+        };
         check(status, Field::NONE)?;
-        Ok(Self { raw, _run: Some(run) })
+        Ok(pool)
+    }
+
+    /// The handle of C, which stays this one's.
+    pub fn as_ptr(&self) -> *mut sys::fghm_pool {
+        self.raw
     }
 
     /// How many threads work on a call, the calling one included.
@@ -78,7 +82,11 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // SAFETY: its own handle; no call is using a pool that can be dropped.
-        unsafe { sys::fghm_pool_destroy(self.raw) }
+        unsafe { sys::fghm_pool_destroy(self.raw) };
+        if !self.run.is_null() {
+            // SAFETY: it is from a box, and nobody calls it any more.
+            drop(unsafe { Box::from_raw(self.run) });
+        }
     }
 }
 
