@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The C++ header, as it is installed: it compiles without a warning, and the example runs.
+# The C++ header, as it is installed: it compiles without a warning, and the examples run.
 . "${0%/*}/../abi/cases.sh"
+. "${0%/*}/digits.sh"
 
 libdir=$ABI_PREFIX/$ABI_LIBDIR
 work=$(fresh_dir bindings_cpp)
-example=$ABI_SOURCE/src/bindings/cpp/example.cpp
+examples=$ABI_SOURCE/src/bindings/cpp/examples
 test=$ABI_SOURCE/tests/bindings/cpp/test_cpp.cpp
 
 # All of clang's but these: C++98; the padding of structs, most of them C's; vtables, for which
@@ -24,10 +25,13 @@ header_alone() {
             -I"$ABI_PREFIX/include" "$work/alone.cpp"
 }
 
-example_runs() {
+example_compiles() {
     flags=$(PKG_CONFIG_PATH=$libdir/pkgconfig "$ABI_PKG_CONFIG" --cflags --libs focalghm) &&
-        compile "$ABI_CXX" "$flags" -std=c++17 "$example" -o "$work/example" &&
-        LD_LIBRARY_PATH=$libdir "$work/example"
+        compile "$ABI_CXX" "$flags" -std=c++17 -ffp-contract=off "$examples/$1.cpp" -o "$work/$1"
+}
+
+run_example() {
+    LD_LIBRARY_PATH=$libdir "$work/$1" ${2:+"$2"}
 }
 
 # no_warnings STANDARD: of the test, which uses all of the header.
@@ -38,11 +42,14 @@ no_warnings() {
 
 run_case cpp_header_is_installed header_is_installed
 if test -z "$ABI_CXX"; then
-    skip_case cpp_example "there is no C++ compiler"
+    skip_case cpp_examples "there is no C++ compiler"
     end_cases
 fi
 run_case cpp_header_alone header_alone
-run_case cpp_example example_runs
+run_case cpp_images_compiles example_compiles images
+run_case cpp_images run_example images
+run_case cpp_digits_compiles example_compiles digits
+case_of_digits cpp_digits run_example digits
 for standard in c++17 c++20; do
     if command -v clang++-14 >/dev/null; then
         run_case "no_warnings_in_$standard" no_warnings $standard

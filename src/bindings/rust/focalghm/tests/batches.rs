@@ -2,6 +2,8 @@
 
 //! Batches: the bits of C, each field where it belongs, and what is refused.
 
+#![allow(clippy::undocumented_unsafe_blocks)] // each is the C call that it shows
+
 use focalghm::*;
 use std::ptr::null_mut;
 

@@ -2,6 +2,8 @@
 
 //! Each call gives the bits of the C call, for the same settings.
 
+#![allow(clippy::undocumented_unsafe_blocks)] // each is the C call that it shows
+
 use focalghm::*;
 use std::ptr::{null, null_mut};
 

@@ -2,6 +2,8 @@
 
 //! What is set here is read by C, and here; and what an error of a setter says.
 
+#![allow(clippy::undocumented_unsafe_blocks)] // each is the C call that it shows
+
 use focalghm::*;
 
 fn ok(status: sys::fghm_status) {
