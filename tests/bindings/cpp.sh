@@ -3,7 +3,7 @@
 #
 # The C++ header, as it is installed: it compiles without a warning, and the examples run.
 . "${0%/*}/../abi/cases.sh"
-. "${0%/*}/digits.sh"
+. "${0%/*}/programs.sh"
 
 libdir=$ABI_PREFIX/$ABI_LIBDIR
 work=$(fresh_dir bindings_cpp)
@@ -25,12 +25,15 @@ header_alone() {
             -I"$ABI_PREFIX/include" "$work/alone.cpp"
 }
 
-example_compiles() {
+# compiles SOURCE PROGRAM
+compiles() {
     flags=$(PKG_CONFIG_PATH=$libdir/pkgconfig "$ABI_PKG_CONFIG" --cflags --libs focalghm) &&
-        compile "$ABI_CXX" "$flags" -std=c++17 -ffp-contract=off "$examples/$1.cpp" -o "$work/$1"
+        compile "$ABI_CXX" "$flags" -std=c++17 -Wall -Wextra -Werror -ffp-contract=off "$1" \
+            -o "$work/$2"
 }
 
-run_example() {
+# runs PROGRAM [ARGUMENT]
+runs() {
     LD_LIBRARY_PATH=$libdir "$work/$1" ${2:+"$2"}
 }
 
@@ -46,10 +49,13 @@ if test -z "$ABI_CXX"; then
     end_cases
 fi
 run_case cpp_header_alone header_alone
-run_case cpp_images_compiles example_compiles images
-run_case cpp_images run_example images
-run_case cpp_digits_compiles example_compiles digits
-case_of_digits cpp_digits run_example digits
+readme_example cpp >"$work/readme.cpp"
+run_case cpp_readme_compiles compiles "$work/readme.cpp" readme
+run_case cpp_readme runs readme
+run_case cpp_images_compiles compiles "$examples/images.cpp" images
+run_case cpp_images runs images
+run_case cpp_digits_compiles compiles "$examples/digits.cpp" digits
+case_of_digits cpp_digits runs digits
 for standard in c++17 c++20; do
     if command -v clang++-14 >/dev/null; then
         run_case "no_warnings_in_$standard" no_warnings $standard

@@ -4,7 +4,7 @@
 # The Rust crates against the installed library: declarations, format, lints, tests, documentation.
 # Skipped, with the reason, where a tool or the crates of others are missing.
 . "${0%/*}/../abi/cases.sh"
-. "${0%/*}/digits.sh"
+. "${0%/*}/programs.sh"
 
 source=$ABI_SOURCE/src/bindings/rust
 work=$(fresh_dir bindings_rust)
@@ -24,12 +24,12 @@ declarations() {
         sed -E 's/:*core::(ffi|option):://g; s/8usize/FGHM_AXES_MAX/' |
         awk '
             /^    pub fn / { print }
-            /^pub struct / { struct = $3 }
-            /^    pub [a-z_]+: / { print struct "." $0 }
+            /^pub struct / { struct = $3; place = 0 }
+            /^    pub [a-z_]+: / { print struct, ++place $0 }
             /^pub type fghm_/ && !/_(values|limits|flags)/ { print }
             /^pub const FGHM_/ && !/_INVALID/ {
                 sub(/0x4647_4d31/, "1179077937")
-                print $3, $5
+                print $3, $6
             }' |
         sort
 }
@@ -101,6 +101,11 @@ run_case rust_lints in_crates cargo clippy --all-targets -- -D warnings
 run_case rust_lints_with_ndarray in_crates cargo clippy --all-targets --all-features -- -D warnings
 run_case rust_documentation documentation_has_no_warnings
 run_tests
+{
+    echo '//! As in the README.'
+    readme_example rust
+} >"$work/crates/focalghm/examples/readme.rs"
+run_case rust_readme in_crates cargo run --example readme
 run_case rust_digits_compiles in_crates cargo build --example digits
 case_of_digits rust_digits "$CARGO_TARGET_DIR/debug/examples/digits"
 run_case rust_static links_static

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 #
-# The training program that each binding has.  Its last loss has the same bits in all languages,
-# those of digits.txt, on every processor with fused multiply-add.
+# Programs that each binding has.
+
+# The training program's last loss has the same bits in all languages, those of digits.txt, on every
+# processor with fused multiply-add.
 
 # case_of_digits NAME COMMAND...: the command trains with the file that is its last argument.
 case_of_digits() {
@@ -18,4 +20,10 @@ case_of_digits() {
 digits_are_right() {
     found=$("$@" "$ABI_SOURCE/bench/train/digits.csv") &&
         echo "$found" | diff - "$ABI_SOURCE/tests/bindings/digits.txt"
+}
+
+# readme_example LANGUAGE: the first program of the README in it, as it is printed there.
+readme_example() {
+    awk -v start="\`\`\`$1" '/^```/ { if (inside) exit; inside = ($0 == start); next } inside' \
+        "$ABI_SOURCE/README.md"
 }
