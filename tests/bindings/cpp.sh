@@ -44,6 +44,7 @@ no_warnings() {
 }
 
 run_case cpp_header_is_installed header_is_installed
+run_case cpp_has_all has_all "$ABI_PREFIX/include/focalghm.hpp"
 if test -z "$ABI_CXX"; then
     skip_case cpp_examples "there is no C++ compiler"
     end_cases

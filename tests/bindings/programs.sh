@@ -1,7 +1,22 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 #
-# Programs that each binding has.
+# What each binding has.
+
+# has_all FILE...: they name each function of the library and each constant but the limits.
+# Initializers and tags are for C.
+has_all() {
+    # shellcheck disable=SC2154 # of the script that has read this one
+    {
+        cut -d' ' -f1 "$ABI_SOURCE/cmake/symbols.txt" | grep -v '_init$'
+        grep -ohE '^    FGHM_[A-Z0-9_]+ = ' "$ABI_SOURCE"/include/focalghm/*.h |
+            grep -oE 'FGHM_[A-Z0-9_]+' | grep -vE '_(INVALID|MAX|TAG)$'
+    } >"$work/names"
+    missing=$(while read -r name; do
+        grep -qw "$name" "$@" || echo "$name"
+    done <"$work/names")
+    test -z "$missing" || { echo "not here: $missing"; return 1; }
+}
 
 # The training program's last loss has the same bits in all languages, those of digits.txt, on every
 # processor with fused multiply-add.

@@ -76,6 +76,7 @@ links_static() {
 }
 
 run_case rust_version_is_the_librarys version_is_the_librarys
+run_case rust_has_all has_all "$source"/focalghm/src/*.rs
 for tool in cargo rustfmt cargo-clippy; do
     if ! command -v $tool >/dev/null; then
         skip_case rust "there is no $tool"

@@ -192,7 +192,9 @@ enum class reduction : fghm_reduction {
     normalizer = FGHM_REDUCTION_NORMALIZER,
     mean_samples = FGHM_REDUCTION_MEAN_SAMPLES,
     mean_positives = FGHM_REDUCTION_MEAN_POSITIVES,
-    mean_valid = FGHM_REDUCTION_MEAN_VALID
+    mean_valid = FGHM_REDUCTION_MEAN_VALID,
+    mean_weights = FGHM_REDUCTION_MEAN_WEIGHTS,
+    mean_targets = FGHM_REDUCTION_MEAN_TARGETS
 };
 
 /** Which focal loss it is; see focal.h. */

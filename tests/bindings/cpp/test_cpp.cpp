@@ -841,6 +841,10 @@ void errors_of_batches() {
         handle.compute(
             batch({large, large}).logits(strided(logits, {0, 0})).targets(strided(logits, {0, 0})));
     });
+    const status_error divisor = thrown([&] {
+        handle.clone().set_reduction(reduction::mean_weights).compute(dense().weights(logits));
+    });
+    REQUIRE(divisor.status() == status::divisor);
     ghm harmonized(ghm_kind::classification);
     harmonized.set_histograms(2);
     require_thrown(status::histograms, thrown([&] { harmonized.step(dense()); }).field(),

@@ -148,6 +148,8 @@ pub const FGHM_REDUCTION_NORMALIZER: fghm_reduction = 2;
 pub const FGHM_REDUCTION_MEAN_SAMPLES: fghm_reduction = 3;
 pub const FGHM_REDUCTION_MEAN_POSITIVES: fghm_reduction = 4;
 pub const FGHM_REDUCTION_MEAN_VALID: fghm_reduction = 5;
+pub const FGHM_REDUCTION_MEAN_WEIGHTS: fghm_reduction = 6;
+pub const FGHM_REDUCTION_MEAN_TARGETS: fghm_reduction = 7;
 
 pub type fghm_focal_rule = i32;
 pub const FGHM_FOCAL_RULE_LINEAR: fghm_focal_rule = 0;

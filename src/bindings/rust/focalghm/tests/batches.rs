@@ -305,6 +305,10 @@ fn errors() {
     at(Status::SIZE, Field::SHAPE)(error(
         Batch::new(&[usize::MAX, 1]).logits(repeated()).targets(repeated()),
     ));
+    let mut by_weights = focal.clone();
+    by_weights.set_reduction(Reduction::MEAN_WEIGHTS).unwrap();
+    let divisor = by_weights.compute_batch(&mut dense().weights(&logits), None).unwrap_err();
+    assert_eq!(divisor.status(), Some(Status::DIVISOR));
     let mut ghm = Ghm::new(Kind::CLASSIFICATION).unwrap();
     ghm.set_histograms(2).unwrap();
     let error = ghm.step_batch(&mut dense(), None).unwrap_err();
