@@ -13,6 +13,7 @@ install(TARGETS ${focalghm_libraries} EXPORT focalghm-targets
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/licenses/focalghm)
 install(DIRECTORY "${focalghm_include_dir}/focalghm" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
+install(FILES src/bindings/cpp/focalghm.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 # CMake package: find_package(focalghm).  A 0.x release may break with each minor
 # number, later ones with the major number only.

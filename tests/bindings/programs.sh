@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+#
+# What each binding has.
+
+# has_all FILE...: they name each function of the library and each constant but the limits.
+# Initializers and tags are for C.
+has_all() {
+    # shellcheck disable=SC2154 # of the script that has read this one
+    {
+        cut -d' ' -f1 "$ABI_SOURCE/cmake/symbols.txt" | grep -v '_init$'
+        grep -ohE '^    FGHM_[A-Z0-9_]+ = ' "$ABI_SOURCE"/include/focalghm/*.h |
+            grep -oE 'FGHM_[A-Z0-9_]+' | grep -vE '_(INVALID|MAX|TAG)$'
+    } >"$work/names"
+    missing=$(while read -r name; do
+        grep -qw "$name" "$@" || echo "$name"
+    done <"$work/names")
+    test -z "$missing" || { echo "not here: $missing"; return 1; }
+}
+
+# The training program's last loss has the same bits in all languages, those of digits.txt, on every
+# processor with fused multiply-add.
+
+# case_of_digits NAME COMMAND...: the command trains with the file that is its last argument.
+case_of_digits() {
+    name=$1
+    shift
+    if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
+        skip_case "$name" "this processor has no fused multiply-add"
+    else
+        run_case "$name" digits_are_right "$@"
+    fi
+}
+
+digits_are_right() {
+    found=$("$@" "$ABI_SOURCE/bench/train/digits.csv") &&
+        echo "$found" | diff - "$ABI_SOURCE/tests/bindings/digits.txt"
+}
+
+# readme_example LANGUAGE: the first program of the README in it, as it is printed there.
+readme_example() {
+    awk -v start="\`\`\`$1" '/^```/ { if (inside) exit; inside = ($0 == start); next } inside' \
+        "$ABI_SOURCE/README.md"
+}

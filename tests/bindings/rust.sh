@@ -1,0 +1,114 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The Rust crates against the installed library: declarations, format, lints, tests, documentation.
+# Skipped, with the reason, where a tool or the crates of others are missing.
+. "${0%/*}/../abi/cases.sh"
+. "${0%/*}/programs.sh"
+
+source=$ABI_SOURCE/src/bindings/rust
+work=$(fresh_dir bindings_rust)
+export PKG_CONFIG="$ABI_PKG_CONFIG" PKG_CONFIG_PATH="$ABI_PREFIX/$ABI_LIBDIR/pkgconfig"
+export LD_LIBRARY_PATH="$ABI_PREFIX/$ABI_LIBDIR"
+
+version_is_the_librarys() {
+    version=$("$ABI_PKG_CONFIG" --modversion focalghm) &&
+        grep -x "version = \"$version\"" "$source/Cargo.toml" &&
+        grep "focalghm-sys.*version = \"$version\"" "$source/focalghm/Cargo.toml"
+}
+
+# declarations FILE: one line for each function, constant, type, and field of a struct.  What
+# bindgen adds for the tags of C enums, and for handles, is left out.
+declarations() {
+    rustfmt --emit stdout --quiet --config max_width=1000,use_small_heuristics=Max "$1" |
+        sed -E 's/:*core::(ffi|option):://g; s/8usize/FGHM_AXES_MAX/' |
+        awk '
+            /^    pub fn / { print }
+            /^pub struct / { struct = $3; place = 0 }
+            /^    pub [a-z_]+: / { print struct, ++place $0 }
+            /^pub type fghm_/ && !/_(values|limits|flags)/ { print }
+            /^pub const FGHM_/ && !/_INVALID/ {
+                sub(/0x4647_4d31/, "1179077937")
+                print $3, $6
+            }' |
+        sort
+}
+
+declarations_are_those_of_the_headers() {
+    echo '#include <focalghm/focalghm.h>' >"$work/all.h" &&
+        bindgen "$work/all.h" --output "$work/bindgen.rs" --no-layout-tests --no-doc-comments \
+            --no-prepend-enum-name --use-core --ctypes-prefix core::ffi --size_t-is-usize \
+            --allowlist-function 'fghm_.*' --allowlist-type 'fghm_.*' --allowlist-var 'FGHM_.*' \
+            -- -I"$ABI_PREFIX/include" &&
+        declarations "$work/bindgen.rs" >"$work/expected" &&
+        # Macros that bindgen cannot compute; the tests compare them with what C writes.
+        declarations "$source/focalghm-sys/src/lib.rs" |
+        grep -v '^FGHM_UNSET\|^FGHM_IGNORE_NONE' >"$work/found" &&
+        grep -c 'pub fn' "$work/found" && diff "$work/expected" "$work/found"
+}
+
+in_crates() {
+    cd "$work/crates" && "$@"
+}
+
+# The tests of the crates, a case each.
+run_tests() {
+    (in_crates cargo test --all-features) >"$work/log" 2>&1
+    status=$?
+    awk '/^test .* \.\.\. / && !/\.\.\. ignored/ {
+        result = $NF == "ok" ? "       OK" : "  FAILED "
+        sub(/^test /, "")
+        sub(/( - compile fail)? \.\.\. .*/, "")
+        gsub(/[^A-Za-z0-9_:]+/, "_")
+        printf "[ RUN      ] rust_%s\n[%s ] rust_%s\n", $0, result, $0
+    }' "$work/log"
+    run_case cargo_test test $status -eq 0
+    test $status -eq 0 || cat "$work/log"
+}
+
+documentation_has_no_warnings() {
+    in_crates env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features
+}
+
+links_static() {
+    in_crates cargo build --example digits --features static &&
+        ! readelf -d "$CARGO_TARGET_DIR/debug/examples/digits" | grep 'NEEDED.*libfocalghm'
+}
+
+run_case rust_version_is_the_librarys version_is_the_librarys
+run_case rust_has_all has_all "$source"/focalghm/src/*.rs
+for tool in cargo rustfmt cargo-clippy; do
+    if ! command -v $tool >/dev/null; then
+        skip_case rust "there is no $tool"
+        end_cases
+    fi
+done
+if command -v bindgen >/dev/null; then
+    run_case rust_declarations declarations_are_those_of_the_headers
+else
+    skip_case rust_declarations "there is no bindgen"
+fi
+
+# A copy, since cargo writes beside the sources; what it builds is kept for the next time.
+cp -Rp "$source" "$work/crates"
+export CARGO_TARGET_DIR="$ABI_WORK/bindings_rust_target" CARGO_NET_RETRY=1
+run_case rust_format in_crates cargo fmt --check
+if ! (in_crates cargo fetch) >"$work/log" 2>&1; then
+    cat "$work/log"
+    skip_case rust_tests "the crates of others cannot be had"
+    end_cases
+fi
+run_case rust_lints in_crates cargo clippy --all-targets -- -D warnings
+run_case rust_lints_with_ndarray in_crates cargo clippy --all-targets --all-features -- -D warnings
+run_case rust_documentation documentation_has_no_warnings
+run_tests
+{
+    echo '//! As in the README.'
+    readme_example rust
+} >"$work/crates/focalghm/examples/readme.rs"
+run_case rust_readme in_crates cargo run --example readme
+run_case rust_digits_compiles in_crates cargo build --example digits
+case_of_digits rust_digits "$CARGO_TARGET_DIR/debug/examples/digits"
+run_case rust_static links_static
+case_of_digits rust_digits_static env -u LD_LIBRARY_PATH "$CARGO_TARGET_DIR/debug/examples/digits"
+end_cases
