@@ -1,0 +1,3 @@
+module focalghm
+
+go 1.24
