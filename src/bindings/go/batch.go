@@ -6,6 +6,7 @@ package focalghm
 import "C"
 
 import (
+	"math"
 	"math/bits"
 	"runtime"
 	"unsafe"
@@ -95,9 +96,10 @@ func view[T Number](s []T, layout C.fghm_layout) Array {
 	return a
 }
 
-// start points at the element with the index 0 on each axis.
+// start points at the element with the index 0 on each axis.  Where that is out of the slice, no
+// call looks at it.
 func (a *Array) start() *C.char {
-	if a.first == 0 || a.data == nil {
+	if a.first <= 0 || a.first >= a.length {
 		return (*C.char)(a.data)
 	}
 	return (*C.char)(unsafe.Add(a.data, a.first*a.size))
@@ -363,7 +365,8 @@ func (b *Batch) call(what C.int32_t, focal *C.fghm_focal, ghm *C.fghm_ghm, pool 
 	if err != nil {
 		return Result{}, err
 	}
-	given := C.fgo_batch{tag: b.tag, ndim: b.ndim, class_axis: C.int32_t(b.ClassAxis),
+	classAxis := C.int32_t(max(math.MinInt32, min(b.ClassAxis, math.MaxInt32)))
+	given := C.fgo_batch{tag: b.tag, ndim: b.ndim, class_axis: classAxis,
 		activation: C.int32_t(b.Activation), target_form: C.int32_t(b.TargetForm),
 		background: C.int32_t(b.Background), shape: b.shape,
 		ignore_index: C.int64_t(b.IgnoreIndex), label_smoothing: C.double(b.LabelSmoothing)}

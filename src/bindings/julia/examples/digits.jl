@@ -4,7 +4,7 @@
 # descent, and prints the last loss and its bits.
 #
 #     julia --project=. examples/digits.jl digits.csv   # 64 numbers from 0 to 16 and the digit a line
-using FocalGHM, DelimitedFiles
+using FocalGHM, DelimitedFiles, Printf
 
 function train(table; classes = 10, steps = 20, rate = 4.0)
     inputs, labels = permutedims(table[:, 1:64]) ./ 16, ZeroBased(table[:, 65])
@@ -27,4 +27,4 @@ function train(table; classes = 10, steps = 20, rate = 4.0)
 end
 
 loss = train(readdlm(ARGS[1], ',', Int))
-println(round(loss; digits = 6), " ", string(reinterpret(UInt64, loss); base = 16, pad = 16))
+@printf("%.6f %016x\n", loss, reinterpret(UInt64, loss))
