@@ -56,7 +56,7 @@ fi
 libraries=
 if ! command -v julia >/dev/null; then
     if ! test -f "$root/complete"; then
-        for name in tests threads loader readme digits; do
+        for name in tests threads loader install readme digits; do
             skip_case "julia_$name" "there is no Julia"
         done
         end_cases
@@ -105,6 +105,19 @@ loader_finds() {
         grep FOCALGHM_LIBRARY "$work/error"
 }
 
+# As the README says it, in a folder of its own.  An empty registry, since the package needs none
+# and Pkg would fetch one.
+installs() {
+    mkdir -p "$work/depot/registries/None" "$work/user" && cd "$work/user" &&
+        printf 'name = "None"\nuuid = "00000000-0000-4000-8000-000000000000"\n[packages]\n' \
+            >"$work/depot/registries/None/Registry.toml" &&
+        julia --startup-file=no --project=. -e '
+            using Pkg
+            Pkg.develop(path = ARGS[1])
+            using FocalGHM
+            println(Focal())' "$package"
+}
+
 readme_program_runs() {
     awk '/^```julia$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$source/README.md" \
         >"$work/readme.jl" && in_package "$work/readme.jl" >"$work/readme" &&
@@ -119,6 +132,7 @@ same_loss() {
 run_case julia_tests tests_pass
 run_case julia_threads threads_agree
 run_case julia_loader loader_finds
+run_case julia_install installs
 run_case julia_readme readme_program_runs
 if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
     skip_case julia_digits "without fused multiply-add bits may be others"

@@ -122,6 +122,11 @@ func TestLossIsTheFormula(t *testing.T) {
 		want := w[i] * focal(x[i], y[i], 1.5, .25)
 		sum += want
 		slope := w[i] * (focal(x[i]+h, y[i], 1.5, .25) - focal(x[i]-h, y[i], 1.5, .25)) / (2 * h)
+		loss := func(x float64) float64 { return w[i] * focal(x, y[i], 1.5, .25) }
+		curve := (loss(x[i]+1e-4) - 2*loss(x[i]) + loss(x[i]-1e-4)) / 1e-8
+		if math.Abs(e.Hessian[i]-curve) > 1e-5*math.Abs(w[i]) {
+			t.Fatalf("x %v, t %v: Hessian %v, not %v", x[i], y[i], e.Hessian[i], curve)
+		}
 		if math.Abs(e.ElementLoss[i]-want) > 1e-13*math.Abs(want) ||
 			math.Abs(e.Gradient[i]-slope) > 1e-7*math.Abs(w[i]) {
 			t.Fatalf("x %v, t %v: %v, %v, not %v, %v", x[i], y[i], e.ElementLoss[i],
@@ -277,7 +282,18 @@ func TestClassFactors(t *testing.T) {
 			t.Fatalf("%v is not twice %v", twice[i], once[i])
 		}
 	}
-	b.ClassWeights = []float64{2, 2}
+	b.ClassWeights, b.ClassAlpha = nil, []float64{.5, .25, .75}
+	must[Result](t)(f.Batch(nil, &b))
+	for c, alpha := range b.ClassAlpha {
+		// The first sample is positive, the second negative.
+		for i, factor := range []float64{alpha / .25, (1 - alpha) / .75} {
+			got, want := float64(twice[3*i+c]), factor*float64(once[3*i+c])
+			if math.Abs(got-want) > 1e-6*math.Abs(want) {
+				t.Fatalf("%v is not %v, class %d", got, want, c)
+			}
+		}
+	}
+	b.ClassAlpha, b.ClassWeights = nil, []float64{2, 2}
 	_, err := f.Batch(nil, &b)
 	wants(t, err, ErrLength, FieldClassWeights)
 	b.ClassWeights = []float64{2, 2, -1}

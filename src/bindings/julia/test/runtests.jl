@@ -68,6 +68,8 @@ end
     @test r.loss ≈ sum(l) && r.sum == r.loss && r.divisor == 1
     d = 1e-5
     @test g ≈ w .* (focal.(x .+ d, t, 1.5, 0.25) - focal.(x .- d, t, 1.5, 0.25)) / 2d rtol = 1e-7
+    loss!(f, x .+ d, t; weights = w, gradient = l)
+    @test h ≈ (l - g) / d rtol = 1e-4
     @test r.elements == r.valid == 1000 && r.positives == sum(t)
     @test r.sum_weights ≈ sum(w) && r.sum_targets == sum(t)
 end
@@ -167,6 +169,13 @@ end
     @test same_bits(g1, g2)
     loss!(f, a, dense; dims = 2, class_weights = [2.0, 2.0, 2.0], gradient = g1)
     @test same_bits(g1, 2 * g3)
+    alpha = [0.5, 0.25, 0.75]
+    loss!(f, a, dense; dims = 2, class_alpha = alpha, gradient = g1)
+    for c = 1:3
+        positive = dense[:, c, :, :]
+        factor = positive * alpha[c] / 0.25 + .!positive * (1 - alpha[c]) / 0.75
+        @test g1[:, c, :, :] ≈ factor .* g3[:, c, :, :]
+    end
 end
 
 @testset "element errors" begin
