@@ -109,8 +109,8 @@ loader_finds() {
 # and Pkg would fetch one.
 installs() {
     mkdir -p "$work/depot/registries/None" "$work/user" && cd "$work/user" &&
-        printf 'name = "None"\nuuid = "00000000-0000-4000-8000-000000000000"\n[packages]\n' \
-            >"$work/depot/registries/None/Registry.toml" &&
+        printf '%s\n' 'name = "None"' 'uuid = "00000000-0000-4000-8000-000000000000"' 'repo = ""' \
+            '[packages]' >"$work/depot/registries/None/Registry.toml" &&
         julia --startup-file=no --project=. -e '
             using Pkg
             Pkg.develop(path = ARGS[1])
