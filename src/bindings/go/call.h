@@ -69,12 +69,12 @@ static inline fghm_output fgo_output(const fgo_array *array, void *data) {
 }
 
 /* Data is char here: cgo does not look through pointers to it for others. */
-static inline fghm_result fgo_batch_call(
-    int32_t call, fghm_focal *focal, fghm_ghm *ghm, fghm_pool *pool, fgo_batch given,
-    const char *logits, const char *targets, const char *scores, const char *weights,
-    char *element_loss, char *gradient, char *hessian, char *harmonizing_weight,
-    const double *class_alpha, const double *class_gamma, const double *class_weights,
-    const double *class_offsets, size_t capacity, uint64_t *counts) {
+static inline fghm_result
+fgo_batch_call(int32_t call, fghm_focal *focal, fghm_ghm *ghm, fghm_pool *pool, fgo_batch given,
+               const char *logits, const char *targets, const char *scores, const char *weights,
+               char *element_loss, char *gradient, char *hessian, char *harmonizing_weight,
+               const double *class_alpha, const double *class_gamma, const double *class_weights,
+               const double *class_offsets, size_t capacity, uint64_t *counts) {
     fghm_result result = FGHM_RESULT_INIT;
     fghm_batch batch = FGHM_BATCH_INIT;
     batch.tag = given.tag;
@@ -125,14 +125,14 @@ static inline fghm_result fgo_batch_call(
 }
 
 /* After an error the loss is NaN. */
-#define FGO_ELEMENTS(NAME, CALL, HANDLE, TYPE)                                                   \
-    static inline fgo_loss NAME(HANDLE *handle, fghm_pool *pool, size_t n, const TYPE *inputs,   \
-                                const TYPE *targets, const TYPE *weights, TYPE *element_loss,    \
-                                TYPE *gradient, TYPE *hessian) {                                 \
-        fgo_loss found = {FGHM_OK, NAN};                                                         \
-        found.status = CALL(handle, pool, n, inputs, targets, weights, &found.loss,              \
-                            element_loss, gradient, hessian);                                    \
-        return found;                                                                            \
+#define FGO_ELEMENTS(NAME, CALL, HANDLE, TYPE)                                                     \
+    static inline fgo_loss NAME(HANDLE *handle, fghm_pool *pool, size_t n, const TYPE *inputs,     \
+                                const TYPE *targets, const TYPE *weights, TYPE *element_loss,      \
+                                TYPE *gradient, TYPE *hessian) {                                   \
+        fgo_loss found = {FGHM_OK, NAN};                                                           \
+        found.status = CALL(handle, pool, n, inputs, targets, weights, &found.loss, element_loss,  \
+                            gradient, hessian);                                                    \
+        return found;                                                                              \
     }
 FGO_ELEMENTS(fgo_focal_f32, fghm_focal_f32, fghm_focal, float)
 FGO_ELEMENTS(fgo_focal_f64, fghm_focal_f64, fghm_focal, double)
@@ -141,15 +141,15 @@ FGO_ELEMENTS(fgo_ghm_step_f64, fghm_ghm_step_f64, fghm_ghm, double)
 FGO_ELEMENTS(fgo_ghm_apply_f32, fghm_ghm_apply_f32, fghm_ghm, float)
 FGO_ELEMENTS(fgo_ghm_apply_f64, fghm_ghm_apply_f64, fghm_ghm, double)
 
-#define FGO_SOFTMAX(NAME, CALL, TYPE)                                                            \
-    static inline fgo_loss NAME(fghm_focal *focal, fghm_pool *pool, size_t samples,              \
-                                size_t classes, const TYPE *logits, const int64_t *labels,       \
-                                int64_t ignore_index, const TYPE *weights, TYPE *element_loss,   \
-                                TYPE *gradient, TYPE *hessian) {                                 \
-        fgo_loss found = {FGHM_OK, NAN};                                                         \
-        found.status = CALL(focal, pool, samples, classes, logits, labels, ignore_index,         \
-                            weights, &found.loss, element_loss, gradient, hessian);              \
-        return found;                                                                            \
+#define FGO_SOFTMAX(NAME, CALL, TYPE)                                                              \
+    static inline fgo_loss NAME(fghm_focal *focal, fghm_pool *pool, size_t samples,                \
+                                size_t classes, const TYPE *logits, const int64_t *labels,         \
+                                int64_t ignore_index, const TYPE *weights, TYPE *element_loss,     \
+                                TYPE *gradient, TYPE *hessian) {                                   \
+        fgo_loss found = {FGHM_OK, NAN};                                                           \
+        found.status = CALL(focal, pool, samples, classes, logits, labels, ignore_index, weights,  \
+                            &found.loss, element_loss, gradient, hessian);                         \
+        return found;                                                                              \
     }
 FGO_SOFTMAX(fgo_softmax_f32, fghm_focal_softmax_f32, float)
 FGO_SOFTMAX(fgo_softmax_f64, fghm_focal_softmax_f64, double)

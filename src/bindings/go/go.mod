@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 module focalghm
 
 go 1.24
