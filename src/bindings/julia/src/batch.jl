@@ -121,28 +121,45 @@ end
 padded(numbers, fill) =
     ntuple(i -> i <= length(numbers) ? Int64(numbers[i]) : Int64(fill), AXES_MAX)
 
-without(sizes::Tuple, dims) = Tuple(sizes[i] for i in eachindex(sizes) if i != dims)
+# Numbers for the dimensions of an array without that of the classes, with one for it.
+with_dimension(numbers, dims, one, ::Val{N}) where {N} =
+    ntuple(i -> i < dims ? numbers[i] : i == dims ? one : numbers[i-1], Val(N))
+
+function fits(extents, shape::Shape{N}, of_samples, output) where {N}
+    length(extents) == N || return false
+    for i = 1:N
+        wanted = of_samples && i == shape.dims ? 1 : shape.size[i]
+        extents[i] == wanted || (extents[i] == 1 && !output) || return false
+    end
+    return true
+end
 
 # The strides of an array for each dimension of the shape.  Where an input has the extent 1 its value
 # is repeated; one of samples may come with its dimension of classes, of extent 1, or without.
-function strides_for(a, shape::Shape{N}, what, of_samples, output) where {N}
-    dims = shape.dims
+function strides_for(a::AbstractArray{<:Any,M}, shape::Shape{N}, what, of_samples, output) where {M,N}
     extents, steps = size(a), strides(a)
-    if dims != 0 && ndims(a) == N - 1 && (of_samples || !output)
-        extents = (extents[1:dims-1]..., 1, extents[dims:end]...)
-        steps = (steps[1:dims-1]..., 0, steps[dims:end]...)
+    if M == N - 1 && shape.dims != 0 && (of_samples || !output)
+        return strides_with(
+            with_dimension(extents, shape.dims, 1, Val(N)),
+            with_dimension(steps, shape.dims, 0, Val(N)),
+            a,
+            shape,
+            what,
+            of_samples,
+            output,
+        )
     end
-    fits = length(extents) == N && all(1:N) do i
-        wanted = of_samples && i == dims ? 1 : shape.size[i]
-        extents[i] == wanted || (extents[i] == 1 && !output)
-    end
-    fits || throw(
+    return strides_with(extents, steps, a, shape, what, of_samples, output)
+end
+
+function strides_with(extents, steps, a, shape::Shape{N}, what, of_samples, output) where {N}
+    fits(extents, shape, of_samples, output) || throw(
         DimensionMismatch(
             "$what has the size $(size(a)), and the logits have $(shape.size)" *
-            (dims == 0 ? "" : ", with classes along dimension $dims"),
+            (shape.dims == 0 ? "" : ", with classes along dimension $(shape.dims)"),
         ),
     )
-    return ntuple(i -> extents[i] == 1 ? 0 : Int64(steps[i]), N)
+    return ntuple(i -> extents[i] == 1 ? Int64(0) : Int64(steps[i]), Val(N))
 end
 
 describe(::Nothing, shape, what; of_samples = false, output = false) = NO_ARRAY
