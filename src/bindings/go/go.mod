@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+
+module focalghm
+
+go 1.24

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+
+const REDUCTIONS = (:sum, :mean, :normalizer, :mean_samples, :mean_positives, :mean_valid)
+const RULES = (:linear, :split, :quality, :star)
+const HESSIAN_MODES = (:exact, :floored, :absolute, :gauss_newton)
+
+"""
+    Focal(; settings...)
+
+A configuration of the focal loss.  Its settings are properties: `focal.gamma = 1.5`.
+
+| setting | values | unless set |
+|---|---|---|
+| `gamma` | in [0, 64] | 2 |
+| `negative_gamma` | the same for negatives alone; `nothing`: as `gamma` | `nothing` |
+| `alpha` | the factor of positives, 0 or in [2^-40, 1]; `nothing`: off | 0.25 |
+| `reduction` | `$(join(REDUCTIONS, "`, `"))` | `mean` |
+| `normalizer` | the divisor of the reduction `normalizer`, in [2^-40, 2^60] | 1 |
+| `loss_weight` | a factor of all results, 0 or in [2^-40, 2^40] | 1 |
+| `rule` | `$(join(RULES, "`, `"))` | `linear` |
+| `hessian_mode` | `$(join(HESSIAN_MODES, "`, `"))` | `exact` |
+| `hessian_floor` | the least Hessian of the mode `floored` | 1e-16 |
+
+`copy` makes another handle with the same settings, `close` frees one.
+"""
+mutable struct Focal <: Handle
+    pointer::Ptr{Cvoid}
+    Focal(pointer::Ptr{Cvoid}) = own(new(pointer))
+end
+
+Focal(; settings...) = set_all(
+    Focal(make(p -> ccall(fghm_focal_create[], Int32, (Ref{Ptr{Cvoid}},), p))),
+    settings,
+)
+
+destroy(::Type{Focal}, pointer) = ccall(fghm_focal_destroy[], Cvoid, (Ptr{Cvoid},), pointer)
+
+Base.copy(f::Focal) = Focal(
+    make() do pointer
+        GC.@preserve f ccall(
+            fghm_focal_clone[],
+            Int32,
+            (Ptr{Cvoid}, Ref{Ptr{Cvoid}}),
+            pointer_of(f),
+            pointer,
+        )
+    end,
+)
+
+const FOCAL_SETTINGS = (
+    gamma = number_setting(fghm_focal_get_gamma, fghm_focal_set_gamma),
+    normalizer = number_setting(fghm_focal_get_normalizer, fghm_focal_set_normalizer),
+    loss_weight = number_setting(fghm_focal_get_loss_weight, fghm_focal_set_loss_weight),
+    hessian_floor = number_setting(fghm_focal_get_hessian_floor, fghm_focal_set_hessian_floor),
+    reduction = constant_setting(
+        fghm_focal_get_reduction,
+        fghm_focal_set_reduction,
+        REDUCTIONS,
+        "reduction",
+    ),
+    rule = constant_setting(fghm_focal_get_rule, fghm_focal_set_rule, RULES, "rule"),
+    hessian_mode = constant_setting(
+        fghm_focal_get_hessian_mode,
+        fghm_focal_set_hessian_mode,
+        HESSIAN_MODES,
+        "hessian_mode",
+    ),
+)
+
+Base.propertynames(::Focal, private = false) = (:alpha, :negative_gamma, keys(FOCAL_SETTINGS)...)
+
+function Base.getproperty(f::Focal, name::Symbol)
+    name === :alpha && return read_optional(f, fghm_focal_get_alpha, name)
+    name === :negative_gamma && return read_optional(f, fghm_focal_get_negative_gamma, name)
+    haskey(FOCAL_SETTINGS, name) || unknown_setting(f, name)
+    return read_setting(f, FOCAL_SETTINGS[name], name)
+end
+
+function Base.setproperty!(f::Focal, name::Symbol, value)
+    if name === :alpha
+        write_optional(f, fghm_focal_set_alpha, fghm_focal_clear_alpha, name, value)
+    elseif name === :negative_gamma
+        write_optional(
+            f,
+            fghm_focal_set_negative_gamma,
+            fghm_focal_clear_negative_gamma,
+            name,
+            value,
+        )
+    else
+        haskey(FOCAL_SETTINGS, name) || unknown_setting(f, name)
+        write_setting(f, FOCAL_SETTINGS[name], name, value)
+    end
+    return value
+end
+
+Base.show(io::IO, f::Focal) = show_settings(io, f)
+
+"""
+    loss!(focal, logits, targets; dims, activation, pool, ...) -> Result
+
+Computes the loss of an array of logits, and writes the outputs that are given.
+
+`targets` is an array of as many numbers in [0, 1], or labels, one for each sample: see
+[`ZeroBased`](@ref) and [`OneBased`](@ref).  A sample is what is left of the logits without the
+dimension `dims`, along which the classes lie.
+
+| keyword | what |
+|---|---|
+| `dims` | the dimension of the classes, needed for labels and softmax |
+| `activation` | `:sigmoid` (unless set), `:softmax`, `:probability` |
+| `ignore` | the value of targets that are ignored |
+| `background` | `:none` (unless set), `:last`, `:first`, `:minus_one`: which label is no class |
+| `scores` | with labels: the targets of the labelled classes, one for each sample |
+| `nan_targets_ignored` | whether `NaN` is a missing target |
+| `label_smoothing` | in [0, 1] |
+| `weights` | a factor for each element, or for each sample |
+| `class_alpha`, `class_weights` | a vector of `Float64`, one for each class |
+| `class_gamma`, `class_offsets` | the same, for later versions: this one refuses them |
+| `element_loss` | output: the loss of each element; with softmax of each sample |
+| `gradient`, `hessian` | outputs of the size of the logits |
+| `pool` | threads to use |
+
+Arrays are strided: arrays, views, reversed and permuted ones.  Arrays of samples have the size of
+the logits without the dimension `dims`, or with the extent 1 there.  An input whose extent is 1 in
+some dimension is repeated along it.  An output may be the very array of `logits`, `targets` or
+`weights`; it may overlap no other.  Numbers are `Float32`, `Float64`, `Float16` or
+[`FocalGHM.BFloat16`](@ref); targets and labels also `UInt8`, `Int32`, `Int64` and `Bool`.  All is
+computed in double precision if the logits are `Float64`, else in single precision.
+"""
+function loss!(f::Focal, logits, targets; pool::Union{Nothing,Pool} = nothing, keywords...)
+    GC.@preserve f pool begin
+        return with_batch(logits, targets; keywords...) do batch, result
+            ccall(
+                fghm_focal_batch[],
+                Int32,
+                (Ptr{Cvoid}, Ptr{Cvoid}, Ref{Batch_C}, Ref{Result_C}),
+                pointer_of(f),
+                threads_of(pool),
+                batch,
+                result,
+            )
+        end
+    end
+end
+
+"""
+    best_constant(focal, positives, negatives)
+
+The constant logit with the least loss for so many positives and negatives: the initial score for
+boosting.
+"""
+function best_constant(f::Focal, positives::Real, negatives::Real)
+    logit = Ref{Float64}()
+    GC.@preserve f check(
+        ccall(
+            fghm_focal_best_constant[],
+            Int32,
+            (Ptr{Cvoid}, Float64, Float64, Ref{Float64}),
+            pointer_of(f),
+            positives,
+            negatives,
+            logit,
+        ),
+    )
+    return logit[]
+end
+
+"""
+    calibrate!(probabilities, focal, logits; pool)
+
+Probabilities from the logits of a model that was trained with this configuration.  Both are
+contiguous arrays of `Float32` or of `Float64`, or one array.
+"""
+function calibrate!(probabilities, f::Focal, logits::AbstractArray{T}; pool = nothing) where {T}
+    entry =
+        T === Float32 ? fghm_focal_calibrate_f32 :
+        T === Float64 ? fghm_focal_calibrate_f64 :
+        throw(ArgumentError("logits are Float32 or Float64, not $T"))
+    n = length(logits)
+    GC.@preserve f pool logits probabilities check(
+        ccall(
+            entry[],
+            Int32,
+            (Ptr{Cvoid}, Ptr{Cvoid}, Csize_t, Ptr{T}, Ptr{T}),
+            pointer_of(f),
+            threads_of(pool),
+            n,
+            dense(logits, "logits", T, n),
+            dense(probabilities, "probabilities", T, n),
+        ),
+    )
+    return probabilities
+end

@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The Go module against the library of a build tree, installed into a temporary folder.
+# go.sh [BUILD]
+. "${0%/*}/../abi/cases.sh"
+here=$(cd "${0%/*}" && pwd)
+source=$here/../..
+module=$source/src/bindings/go
+build=$(cd "${1:-$source/build}" && pwd) || exit
+
+cases="format vet staticcheck tests race cgocheck benchmarks readme digits"
+skip_all() {
+    for name in $cases; do
+        skip_case "go_$name" "$1"
+    done
+    end_cases
+}
+command -v go >/dev/null || skip_all "there is no Go"
+# No other toolchain than the one that is here, which go.mod may find too old.
+export GOTOOLCHAIN=local GOFLAGS=-buildvcs=false CGO_ENABLED=1
+(cd "$module" && go list ./... >/dev/null 2>&1) || skip_all "this Go is too old: $(go version)"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cmake --install "$build" --prefix "$work/prefix" >"$work/install" || { cat "$work/install"; exit 1; }
+pkgconfig=$(dirname "$(find "$work/prefix" -name focalghm.pc)")
+export PKG_CONFIG_PATH="$pkgconfig" LD_LIBRARY_PATH="$pkgconfig/.."
+cd "$module" || exit
+
+format_is_kept() {
+    badly_formatted=$(gofmt -l .)
+    test -z "$badly_formatted" || { echo "$badly_formatted"; return 1; }
+}
+
+# Shows each test of Go's as a case.
+show_tests() {
+    awk '/^--- (PASS|FAIL|SKIP): / {
+        result = $2 == "PASS:" ? "[       OK ]" : $2 == "FAIL:" ? "[  FAILED  ]" : "[  SKIPPED ]"
+        print "[ RUN      ] go_" $3 "\n" result " go_" $3
+    }' "$1"
+}
+
+tests_pass() {
+    go test -count=1 -v . >"$work/tests" 2>&1 || { cat "$work/tests"; return 1; }
+}
+
+get_staticcheck() {
+    command -v staticcheck ||
+        { test "${CI:-}" = true && GOBIN=$work/bin timeout 300 \
+            go install honnef.co/go/tools/cmd/staticcheck@v0.8.2 >/dev/null 2>&1 &&
+            echo "$work/bin/staticcheck"; }
+}
+
+# The program in the README, in a module made as it says.
+readme_program_runs() {
+    mkdir "$work/readme" && cd "$work/readme" &&
+        awk '/^```go$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$source/README.md" \
+            >main.go && gofmt -l . >unformatted && test ! -s unformatted &&
+        go mod init readme && go mod edit -require focalghm@v0.2.0 \
+        -replace "focalghm@v0.2.0=$module" && go run . >output && grep '^0.0076451' output
+}
+
+same_loss() {
+    go run ./examples/digits "$source/bench/train/digits.csv" >"$work/digits" &&
+        diff "$here/digits.txt" "$work/digits"
+}
+
+run_case go_format format_is_kept
+run_case go_vet go vet ./...
+if staticcheck=$(get_staticcheck); then
+    run_case go_staticcheck "$staticcheck" ./...
+else
+    skip_case go_staticcheck "there is no staticcheck"
+fi
+run_case go_tests tests_pass
+show_tests "$work/tests"
+run_case go_race go test -count=1 -race .
+run_case go_cgocheck env GOEXPERIMENT=cgocheck2 go test -count=1 .
+run_case go_benchmarks go test -run none -bench . -benchtime 3x .
+run_case go_readme readme_program_runs
+if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
+    skip_case go_digits "without fused multiply-add bits may be others"
+else
+    run_case go_digits same_loss
+fi
+end_cases
