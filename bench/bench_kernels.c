@@ -85,7 +85,7 @@ static void run_focal(const struct point *point) {
         .hessian_floor = -DBL_MAX,
     };
     int bad_target = 0;
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum = {{0}, {0}, {0, 0}};
     point->functions->focal[point->kernel->gamma_index](&constants, &span, &sum, &bad_target);
 }
 
@@ -111,7 +111,7 @@ static void run_apply(const struct point *point) {
                                     ? (const void *)binning->weights_f32
                                     : (const void *)binning->weights_f64;
     int bad = 0;
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum = {{0}, {0}, {0, 0}};
     point->functions->ghm_apply(bins_of(point), weights, 1 / (double)point->n, &span, &sum, &bad);
 }
 

@@ -125,7 +125,7 @@ static double run_focal_avx2(const struct entrant *entrant) {
     const struct fghm_span span = {entrant->n, in->logits,   in->targets, NULL,
                                    NULL,       in->gradient, NULL};
     int bad_target = 0;
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum = {{0}, {0}, {0, 0}};
     entrant->bench->avx2->focal[FGHM_GAMMA_2](&constants, &span, &sum, &bad_target);
     return scale * sum_of_lanes(&sum, sizeof(double));
 }

@@ -365,7 +365,7 @@ static int expect(struct batch *b, fghm_focal_kernel *kernel,
                              b->out[ELEMENT_LOSS],
                              b->out[GRADIENT],
                              b->out[HESSIAN]};
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum = {{0}, {0}, {0, 0}};
     kernel(constants, &span, &sum, &bad);
     b->loss = sum_of_lanes(&sum, sizeof(double));
     return bad;
@@ -394,7 +394,7 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
         const struct fghm_span span = lay_out(arena, &p, b);
         const void *const out[] = {span.element_loss, span.gradient, span.hessian};
         int bad = 0;
-        struct fghm_sum lanes = {{0}, {0}};
+        struct fghm_sum lanes = {{0}, {0}, {0, 0}};
         kernel_of(rows[i], kernel)(&constants, &span, &lanes, &bad);
         const double sum = sum_of_lanes(&lanes, sizeof(double));
         snprintf(what, sizeof what,
@@ -549,7 +549,7 @@ static void check_count(const struct ghm_case *g, const struct fghm_span *span) 
 
 static double apply(const struct ghm_case *g, const struct fghm_kernels *kernels, double scale,
                     const struct fghm_span *span, int *bad) {
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum = {{0}, {0}, {0, 0}};
     if (g->mu > 0.0) {
         kernels->ghmr_apply(g->bins, g->bin_weights, g->mu, scale, span, &sum);
     } else {

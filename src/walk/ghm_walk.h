@@ -178,7 +178,8 @@ static void ghm_samples(const struct fghm_ghm_plan *plan, size_t first, size_t n
 static __attribute__((noinline)) void
 ghm_apply_tiles(const struct fghm_ghm_plan *plan, size_t first, size_t n, struct fghm_part *part) {
     struct tile tile;
-    struct fghm_sum sum = {{0}, {0}};
+    struct fghm_sum sum;
+    memset(&sum, 0, sizeof sum);
     ghm_arrange(plan, true, &tile);
     for (size_t at = 0; at < n; at += tile.length) {
         const size_t length = n - at < tile.length ? n - at : tile.length;
@@ -188,7 +189,7 @@ ghm_apply_tiles(const struct fghm_ghm_plan *plan, size_t first, size_t n, struct
             ghm_elements(plan, first + at, length, &tile, &sum, part);
         }
     }
-    part_add(part, sum_of_lanes(&sum, sizeof(real)));
+    part_add(part, &sum);
 }
 
 static void ghm_apply(const struct fghm_ghm_plan *plan, size_t first, size_t n,
@@ -203,6 +204,7 @@ static void ghm_apply(const struct fghm_ghm_plan *plan, size_t first, size_t n,
     sum_start(&sum, sizeof(real));
     apply_contiguous(plan, &span, &sum, &bad);
     part->sum = sum_of_lanes(&sum, sizeof(real));
+    part->sum_huge = huge_of(&sum, sizeof(real));
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;
 }
 
