@@ -202,23 +202,24 @@ static double round_down(struct wide a, bool single) {
     return near > down ? next_below(near, true) : near;
 }
 
-/* The cell of a margin, as kernels with and without fused multiply-add find it. */
-static size_t cell_of(const struct fghm_bins *bins, bool single, bool fused, double margin) {
+/* Where a margin is among the cells, as kernels with and without fused multiply-add find it. */
+static double place_of(const struct fghm_bins *bins, bool single, bool fused, double margin) {
     const double scale = bins->cell_scale;
     const double offset = bins->cell_offset;
-    double cell;
     if (single && fused) {
-        cell = (double)fghm_fused_f32((float)margin, (float)scale, (float)offset);
-    } else if (single) {
-        const float product = (float)margin * (float)scale;
-        cell = (double)(product + (float)offset);
-    } else if (fused) {
-        cell = fghm_fused(margin, scale, offset);
-    } else {
-        cell = margin * scale + offset;
+        return (double)fghm_fused_f32((float)margin, (float)scale, (float)offset);
     }
+    if (single) {
+        const float product = (float)margin * (float)scale;
+        return (double)(product + (float)offset);
+    }
+    return fused ? fghm_fused(margin, scale, offset) : margin * scale + offset;
+}
+
+static size_t cell_of(const struct fghm_bins *bins, bool single, bool fused, double margin) {
+    const double place = place_of(bins, single, fused, margin);
     const double last = (double)(bins->cells - 1);
-    return (size_t)(cell < 1 ? 1 : cell > last ? last : cell);
+    return (size_t)(place < 1 ? 1 : place > last ? last : place);
 }
 
 /* The arrays are of float or of double: one code fills both. */
@@ -259,11 +260,27 @@ struct arrays {
     void *cell_upper;
 };
 
+/* What margins are held between before their cells are found.  False if those two are in no
+ * cell, where rounding moves them as far as edges lie close to each other and far from 0. */
+static bool bound_cells(struct fghm_bins *bins, bool single) {
+    if (bins->bins > 1) {
+        bins->cell_low = get(bins->upper, bins->bins - 1, single);
+        bins->cell_high = next_above(get(bins->upper, 1, single), single);
+    }
+    bool fit = true;
+    for (int fused = 0; fused < 2; fused++) {
+        const double low = place_of(bins, single, fused != 0, bins->cell_low);
+        const double high = place_of(bins, single, fused != 0, bins->cell_high);
+        fit = fit && low >= 1 && high < (double)bins->cells;
+    }
+    return fit;
+}
+
 /* Fills the cells for the scale in `bins`; false if one would hold two edges, or
  * if kernels with and without fused multiply-add see an edge in different cells. */
 static bool fill_cells(const struct fghm_bins *bins, bool single, const struct arrays *arrays) {
     for (size_t c = 0; c < bins->cells; c++) {
-        put(arrays->cell_upper, c, single, (double)NAN);
+        put(arrays->cell_upper, c, single, (double)-INFINITY);
     }
     /* Margins z_b fall with b, so the walk over the cells goes down. */
     size_t cell = bins->cells;
@@ -281,7 +298,7 @@ static bool fill_cells(const struct fghm_bins *bins, bool single, const struct a
             put_integer(arrays->cell_bin, cell, single, b - 1);
         }
         if (holding == above) {
-            if (!isnan(get(arrays->cell_upper, above, single))) {
+            if (get(arrays->cell_upper, above, single) > (double)-INFINITY) {
                 return false;
             }
             put(arrays->cell_upper, above, single, margin);
@@ -307,7 +324,8 @@ static void scale_cells(struct fghm_bins *bins, const struct wide *margins, doub
     }
     const double top = margins[1].high;
     const double bottom = margins[bins->bins - 1].high;
-    double narrowest = bins->bins == 2 ? 1 : top - bottom;
+    /* One edge has all cells to itself. */
+    double narrowest = bins->bins == 2 ? fmax(1, fabs(bottom)) : top - bottom;
     for (size_t b = 1; b + 1 < bins->bins; b++) {
         const double width = margins[b].high - margins[b + 1].high;
         narrowest = width < narrowest ? width : narrowest;
@@ -343,7 +361,7 @@ static void *make_arrays(struct fghm_bins *bins, bool single, const struct wide 
     for (size_t b = 0; b < bins->bins + UPPER_PADDING; b++) {
         const bool is_set = edges != NULL && b <= bins->bins;
         put(arrays->edges, b, single, is_set ? edges[b] : (double)b / (double)bins->bins);
-        put(arrays->upper, b, single, (double)NAN);
+        put(arrays->upper, b, single, (double)-INFINITY);
     }
     put(arrays->upper, 0, single, (double)INFINITY);
     for (size_t b = 1; b < bins->bins; b++) {
@@ -360,6 +378,9 @@ static void *make_type(struct fghm_bins *bins, bool single, const struct wide *m
         struct arrays arrays;
         scale_cells(bins, margins, refinement);
         void *const memory = make_arrays(bins, single, margins, edges, &arrays);
+        if (memory != NULL && bins->cells > 0 && !bound_cells(bins, single)) {
+            bins->cells = 0;
+        }
         if (memory == NULL || bins->cells == 0 || fill_cells(bins, single, &arrays)) {
             return memory;
         }

@@ -10,6 +10,7 @@
 #include "check.h"
 #include "dispatch.h"
 #include "drive.h"
+#include "kernels/double_sum.h"
 #include "plan.h"
 #include "divisor.h"
 
@@ -115,6 +116,8 @@ static void plan_losses(const fghm_focal *focal, bool probability, double diviso
         plan->constants.negative /= focal->gamma;
         plan->constants.scale *= focal->gamma;
         plan->constants.hessian_floor /= focal->gamma;
+        /* What is too small for its type, 1 / gamma may make large again. */
+        plan->constants.careful = focal->gamma < 0.25;
         plan->kernel = kernels->focal[FGHM_GAMMA_0];
     }
 }
@@ -222,7 +225,7 @@ static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool
     FGHM_TRY(compute(focal, pool, false, &call, &all, &report));
     FGHM_TRY(fghm_part_status(all, &report));
     if (loss != NULL) {
-        *loss = (all->sum + all->sum_error) / call.divisor;
+        *loss = quotient_of(all->sum + all->sum_error, all->sum_huge, call.divisor);
     }
     return FGHM_OK;
 }

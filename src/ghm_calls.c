@@ -7,6 +7,7 @@
 #include "array.h"
 #include "check.h"
 #include "dispatch.h"
+#include "kernels/double_sum.h"
 #include "drive.h"
 #include "ghm_handle.h"
 #include "plan.h"
@@ -130,6 +131,7 @@ static void add_walk(const struct ghm_call *call, size_t histogram, const struct
         *report = own;
     }
     found->all.sum += part->sum + part->sum_error;
+    found->all.sum_huge += part->sum_huge;
     found->all.ignored += part->ignored;
     found->all.targets.positives += part->targets.positives;
     found->all.targets.sum += part->targets.sum + part->targets.sum_error;
@@ -349,7 +351,7 @@ static fghm_status finish_elements(struct ghm_call *call, double *loss) {
     const struct found found = apply(call, &report);
     FGHM_REQUIRE(found.status == FGHM_OK, found.status);
     if (loss != NULL) {
-        *loss = found.all.sum / call->divisor;
+        *loss = quotient_of(found.all.sum, found.all.sum_huge, call->divisor);
     }
     return FGHM_OK;
 }

@@ -583,6 +583,7 @@ struct fghm_part *fghm_merge_parts(struct fghm_part *parts, size_t segments) {
         all->targets.positives += part->targets.positives;
         all->ignored += part->ignored;
         add_to(&all->sum, &all->sum_error, part->sum + part->sum_error, 0);
+        all->sum_huge += part->sum_huge;
         add_to(&all->sum_weights, &all->sum_weights_error, part->sum_weights,
                part->sum_weights_error);
         add_to(&all->targets.sum, &all->targets.sum_error, part->targets.sum,
@@ -692,8 +693,8 @@ fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part 
     const double sum = all->sum + all->sum_error;
     return (fghm_result){
         .filled = sizeof(fghm_result), /* it has been computed */
-        .loss = sum / divisor,
-        .sum = sum,
+        .loss = quotient_of(sum, all->sum_huge, divisor),
+        .sum = quotient_of(sum, all->sum_huge, 1),
         .divisor = divisor,
         .sum_weights = fghm_plan_sum_weights(plan, all),
         .sum_targets = fghm_plan_sum_targets(all),

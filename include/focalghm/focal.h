@@ -371,7 +371,10 @@ FGHM_API fghm_status fghm_focal_get_hessian_floor(const fghm_focal *focal, doubl
  *     loss                     2^-22 (f32) or 2^-48 (f64) of the sum of |element_loss| / D, for
  *                              any n
  *
- * with m = 1 - p_t and r = (1 - 2 t) p (1 - p) / m.  The element_loss of a soft target whose
+ * with m = 1 - p_t and r = (1 - 2 t) p (1 - p) / m.  Factors do not overflow or lose digits on the
+ * way to their product: it is enough that loss weight, a_t, class factor and weight together are
+ * a normal number of the type, and for derivatives also when divided by D.  A sum that is too
+ * large for double has the right mean.  The element_loss of a soft target whose
  * m^gamma is subnormal has an error of up to 16 times the smallest subnormal number, times BCE.
  *
  * @param focal the configuration; not changed

@@ -46,9 +46,13 @@
  * the caller's is looked at after the call that got it.
  *
  * **Floating-point environment.**  A call computes in the environment of its thread and does not
- * change its modes (exception flags may be raised).  That environment has to be the default one:
- * rounding to nearest, subnormal numbers not flushed to zero, no traps.  The same goes for the
- * threads behind fghm_pool_create_from; those of fghm_pool_create see to it themselves (pool.h).
+ * change its modes.  It raises the flags of inexact and underflow.  Those of invalid, division by
+ * zero and overflow come from infinite numbers and NaN, from numbers out of their ranges, from
+ * results that are too large for their type, and from softmax where the difference of two logits
+ * is; not from finite data otherwise, so these three may have traps.  The environment has to be the
+ * default one in all else: rounding to nearest, subnormal numbers not flushed to zero; so has that
+ * of threads which a pool of the caller's uses (fghm_pool_create_from).  Threads of
+ * fghm_pool_create have the default one whatever their maker had (pool.h).
  *
  * **Stack and memory.**  A call uses at most 64 KiB of the stack; GHM with more than 256 bins, at
  * most 120 KiB, so that it fits a thread of 128 KiB.  The same goes for each task of a pool.

@@ -7,12 +7,7 @@
 
 #include "kernels/kernels.h"
 
-/* Sums of sums: Neumaier's summation. */
-struct double_sum {
-    double high;
-    double low;
-};
-
+/* Sums of sums: struct double_sum, by Neumaier's summation. */
 static inline void double_sum_add(struct double_sum *sum, double x) {
     const double high = sum->high + x;
     const double error =
@@ -37,6 +32,19 @@ static inline double sum_of_sixteen(const double *numbers) {
 /* Nothing yet. */
 static inline void sum_start(struct fghm_sum *sum) {
     sum->started = false;
+}
+
+/* What is added up in units of 1 / HUGE_UNIT, so that no number of doubles overflows. */
+#define HUGE_UNIT 0x1p-64
+
+static inline double huge_of(const struct fghm_sum *sum, size_t real_size) {
+    return real_size == sizeof(float) ? 0 : sum->huge.high + sum->huge.low;
+}
+
+/* A sum and what is in those units, divided.  (No overflow on the way to a quotient that is
+ * none.) */
+static inline double quotient_of(double sum, double huge, double divisor) {
+    return huge == 0 ? sum / divisor : (sum * HUGE_UNIT + huge) / divisor / HUGE_UNIT;
 }
 
 /* The lanes of a sum as one. */

@@ -38,6 +38,9 @@ struct focal_factors {
     vreal positive_scaled, negative_scaled; /* a_t / D */
     vmask gauss_newton, absolute;           /* how the Hessian is to be */
     vreal hessian_floor;
+    /* a_t / D is kept 1 / drop times as large where it would be too small for its type. */
+    vreal drop;
+    bool careful; /* products may leave the range of normal numbers on their way */
     bool quality;
     vmask met_is_zero; /* quality as a mask: its gradient is 0 where p is t */
 };
@@ -62,18 +65,27 @@ KERNEL_INLINE vreal v_set_factor(double x) {
     return v_set((real)(x < -most ? -most : x > most ? most : x));
 }
 
+/* Whether a factor is too small for its digits to be kept, and not 0. */
+static inline bool is_too_small(double factor) {
+    return factor < (double)REAL_MIN / (double)REAL_EPSILON && factor > 0;
+}
+
 KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants) {
-    /* Products with a larger gamma could overflow, and 0 times them be NaN. */
-    const double gamma = constants->gamma < REAL_GAMMA_MAX ? constants->gamma : REAL_GAMMA_MAX;
+    const double gamma = constants->gamma;
+    const bool tiny = is_too_small(constants->positive * constants->scale) ||
+                      is_too_small(constants->negative * constants->scale);
+    const double scale = constants->scale * (tiny ? (double)REAL_LIFT : 1);
     return (struct focal_factors){
         .gamma = {v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))},
         .positive = v_set_factor(constants->positive),
         .negative = v_set_factor(constants->negative),
-        .positive_scaled = v_set_factor(constants->positive * constants->scale),
-        .negative_scaled = v_set_factor(constants->negative * constants->scale),
+        .positive_scaled = v_set_factor(constants->positive * scale),
+        .negative_scaled = v_set_factor(constants->negative * scale),
         .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(1)),
         .absolute = v_eq(v_set(constants->absolute), v_set(1)),
         .hessian_floor = v_set_factor(constants->hessian_floor),
+        .drop = v_set(tiny ? REAL_DROP : 1),
+        .careful = tiny || constants->careful,
         .quality = constants->quality,
         .met_is_zero = v_eq(v_set(constants->quality), v_set(1)),
     };
@@ -267,22 +279,40 @@ KERNEL_INLINE vreal softness(vreal t) {
     return v_mulsub(t, t, t);
 }
 
-/* Returns whether the chunk is regular. */
-KERNEL_INLINE bool exponentials(struct focal_kind kind, size_t n, const real *logits,
-                                const real *targets, struct chunk_exponentials *chunk) {
+/* What a chunk is like. */
+struct chunk_nature {
+    bool regular;  /* see struct focal_kind */
+    bool moderate; /* no logit and no weight is so large that a sum of losses could overflow */
+};
+
+KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind, const struct fghm_span *span,
+                                               struct chunk_exponentials *chunk) {
+    const size_t n = span->n;
+    const real *const logits = span->logits;
+    const real *const targets = span->targets;
+    const real *const weights = span->weights;
     /* Kept in registers that are no masks: masks are slow to come by. */
     vreal soft = v_set(0);
     vreal largest = v_set(0);
+    vreal largest_weight = v_set(0);
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal magnitude = v_abs(v_load(logits + i));
         const struct exponential x =
             is_lifted(kind) ? lifted_exp_minus(magnitude) : exp_minus(magnitude);
         soft = v_or(soft, softness(v_load(targets + i)));
         largest = v_max(magnitude, largest);
+        if (weights != NULL) {
+            largest_weight = v_max(v_abs(v_load(weights + i)), largest_weight);
+        }
         v_store(chunk->power + i, x.power);
         v_store(chunk->remainder + i, x.remainder);
     }
-    return m_all(m_and(v_eq(soft, v_set(0)), v_le(largest, v_set(REAL_MAX))));
+    const vmask fits = m_and(v_le(largest, v_set(REAL_MODERATE_LOGIT)),
+                             v_le(largest_weight, v_set(REAL_MODERATE_WEIGHT)));
+    return (struct chunk_nature){
+        .regular = m_all(m_and(v_eq(soft, v_set(0)), v_le(largest, v_set(REAL_MAX)))),
+        .moderate = m_all(fits),
+    };
 }
 
 /* Results of a register, and the factors that they still lack. */
@@ -307,6 +337,17 @@ KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
     };
 }
 
+/* Where a factor is so small that a product with it loses digits before a large value makes
+ * up for it: the values smaller by as much as is returned, which the factor is to be
+ * multiplied by.  Values that lose digits by it have results of 0. */
+KERNEL_INLINE vreal drop_values(vmask tiny, struct focal_values *values) {
+    const vreal drop = v_select(tiny, v_set(REAL_DROP), v_set(1));
+    values->loss = v_mul(values->loss, drop);
+    values->gradient = v_mul(values->gradient, drop);
+    values->hessian = v_mul(values->hessian, drop);
+    return v_select(tiny, v_set(REAL_LIFT), v_set(1));
+}
+
 /* As hard_register, with soft_values in the lanes whose target is not 0 or 1. */
 KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
                                                    const struct focal_factors *factors, vreal x,
@@ -319,20 +360,50 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
     }
     /* A target out of range counts as NaN from here on. */
     t = v_select(in_range, t, v_set((real)NAN));
-    const vreal rest = v_sub(v_set(1), t);
-    const vreal alpha = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
-    const vreal scaled =
-        v_muladd(factors->positive_scaled, t, v_mul(factors->negative_scaled, rest));
+    vreal rest = v_sub(v_set(1), t);
+    const vreal a_t = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
     const struct focal_register hard = hard_register(kind, factors, x, t, x_exp);
-    const struct focal_values soft = soft_values(kind, factors, x, t, x_exp);
-    return (struct focal_register){
+    /* Where the target is hard, nothing is to be divided by 0. */
+    const vreal soft_t = v_select(hard_lanes, v_set((real)0.5), t);
+    const struct focal_values soft = soft_values(kind, factors, x, soft_t, x_exp);
+    struct focal_register out = {
         .values = {v_select(hard_lanes, hard.values.loss, soft.loss),
                    v_select(hard_lanes, hard.values.gradient, soft.gradient),
                    v_select(hard_lanes, hard.values.hessian, soft.hessian)},
-        .loss_factor = v_select(hard_lanes, hard.loss_factor, alpha),
-        .gradient_factor = v_select(hard_lanes, hard.gradient_factor, scaled),
-        .hessian_factor = v_select(hard_lanes, hard.hessian_factor, scaled),
     };
+    const vmask tiny = m_and(v_gt(v_set(REAL_TINY), a_t), m_not(hard_lanes));
+    const vreal lift = drop_values(tiny, &out.values);
+    t = v_mul(t, lift);
+    rest = v_mul(rest, lift);
+    const vreal alpha = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
+    const vreal scaled =
+        v_muladd(factors->positive_scaled, t, v_mul(factors->negative_scaled, rest));
+    out.loss_factor = v_select(hard_lanes, hard.loss_factor, alpha);
+    out.gradient_factor = v_select(hard_lanes, hard.gradient_factor, scaled);
+    out.hessian_factor = v_select(hard_lanes, hard.hessian_factor, scaled);
+    return out;
+}
+
+/* Cross-entropy where exp(-|x|) is too small to be kept, and a factor makes up for it: log1p
+ * and logistic function are the exponential itself there. */
+KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vreal t,
+                               struct focal_register *out) {
+    const struct exponential lifted = lifted_exp_minus(v_abs(x));
+    const vreal e = v_add(lifted.power, lifted.remainder);
+    const vmask is_one = v_eq(t, v_set(1));
+    const vmask is_hard = m_or(is_one, v_eq(t, v_set(0)));
+    const vmask is_easy = v_gt(v_set(0), v_negate_where(is_one, x));
+    const vmask is_small = v_gt(v_set(REAL_TINY * REAL_LIFT), e);
+    const vmask lifts = m_and(is_hard, m_and(is_easy, is_small));
+    const vreal drop = v_select(lifts, v_set(REAL_DROP), v_set(1));
+    const vreal floor =
+        v_mul(v_max(v_set(-REAL_MAX * REAL_DROP), factors->hessian_floor), v_set(REAL_LIFT));
+    out->values.loss = v_select(lifts, e, out->values.loss);
+    out->values.gradient = v_select(lifts, e, out->values.gradient);
+    out->values.hessian = v_select(lifts, v_max(floor, e), out->values.hessian);
+    out->loss_factor = v_mul(out->loss_factor, drop);
+    out->gradient_factor = v_mul(out->gradient_factor, drop);
+    out->hessian_factor = v_mul(out->hessian_factor, drop);
 }
 
 /* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES. */
@@ -352,8 +423,15 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_fact
         struct focal_register out = kind.regular
                                         ? hard_register(kind, factors, x, t, x_exp)
                                         : mixed_register(kind, factors, x, t, x_exp, bad_target);
+        if (!kind.regular && kind.gamma == FGHM_GAMMA_0 && factors->careful) {
+            lift_values(factors, x, t, &out);
+        }
         if (weights != NULL) {
-            const vreal weight = v_load(weights + i);
+            vreal weight = v_load(weights + i);
+            if (!kind.regular) {
+                const vmask tiny = v_gt(v_set(REAL_TINY), v_abs(weight));
+                weight = v_mul(weight, drop_values(tiny, &out.values));
+            }
             out.loss_factor = v_mul(out.loss_factor, weight);
             out.gradient_factor = v_mul(out.gradient_factor, weight);
             out.hessian_factor = v_mul(out.hessian_factor, weight);
@@ -363,6 +441,8 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_fact
             const vreal finite = v_min(v_set(REAL_MAX), out.values.loss);
             const vmask is_zero = v_eq(out.loss_factor, v_set(0));
             out.values.loss = v_select(is_zero, finite, out.values.loss);
+            out.gradient_factor = v_mul(out.gradient_factor, factors->drop);
+            out.hessian_factor = v_mul(out.hessian_factor, factors->drop);
         }
         const vreal loss = v_mul(out.values.loss, out.loss_factor);
         v_store(chunk->power + i, loss);
@@ -393,13 +473,13 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_c
                                const struct focal_factors *factors, const struct fghm_span *span,
                                struct lane_sum *total, int *bad_target) {
     struct chunk_exponentials chunk;
-    const bool regular = exponentials(kind, span->n, span->logits, span->targets, &chunk);
-    if (__builtin_expect(regular, 1)) {
+    const struct chunk_nature nature = exponentials(kind, span, &chunk);
+    if (__builtin_expect(nature.regular && !factors->careful, 1)) {
         focal_results(kind, factors, span, &chunk, bad_target);
     } else {
         irregular_results(kind, constants, span, &chunk, bad_target);
     }
-    lane_sum_add_chunk(total, span->n, chunk.power);
+    lane_sum_add_chunk(total, span->n, chunk.power, nature.moderate);
 }
 
 KERNEL_INLINE void focal_span(struct focal_kind kind, const struct fghm_focal_constants *constants,

@@ -83,8 +83,12 @@ KERNEL_INLINE vreal hard_margin(vreal x, vreal t) {
     return v_negate_unless(v_eq(t, v_set(1)), x);
 }
 
+/* The margin of an element that is not valid: that of the first bin, from which such elements
+ * are taken afterwards.  NaN would raise an exception wherever it is compared. */
+#define MASKED_MARGIN ((real)INFINITY)
+
 /* Margins of a chunk with soft targets: any margin that lies in the bin of
- * |p - t|, and NaN where the mask says so.  Out of line: rare. */
+ * |p - t|.  Out of line: rare. */
 static __attribute__((noinline)) void soft_margins(const struct fghm_bins *bins,
                                                    const struct fghm_span *span, real *margins,
                                                    int *bad_target) {
@@ -131,7 +135,7 @@ KERNEL_INLINE uint32_t chunk_margins(const struct fghm_bins *bins, const struct 
         if (mask != NULL) {
             const vmask valid = v_gt(v_load(mask + i), v_set(0));
             valid_tally = v_tally_add(valid_tally, valid);
-            margin = v_select(valid, margin, v_set((real)NAN));
+            margin = v_select(valid, margin, v_set(MASKED_MARGIN));
         }
         v_store(margins + i, margin);
     }
@@ -152,7 +156,7 @@ KERNEL_INLINE uint32_t regression_margins(const struct fghm_span *span, real *ma
         if (mask != NULL) {
             const vmask valid = v_gt(v_load(mask + i), v_set(0));
             valid_tally = v_tally_add(valid_tally, valid);
-            margin = v_select(valid, margin, v_set((real)NAN));
+            margin = v_select(valid, margin, v_set(MASKED_MARGIN));
         }
         v_store(margins + i, margin);
     }
@@ -163,7 +167,8 @@ KERNEL_INLINE uint32_t regression_margins(const struct fghm_span *span, real *ma
 struct bin_finder {
     const real *cell_bin;
     const real *cell_upper;
-    vreal scale, offset, last;
+    vreal scale, offset;
+    vreal low, high; /* no margin below and above needs to be told from these */
     bool small;
 };
 
@@ -173,7 +178,8 @@ KERNEL_INLINE struct bin_finder bin_finder(const struct fghm_bins *bins, bool sm
         .cell_upper = bins->cell_upper,
         .scale = v_set((real)bins->cell_scale),
         .offset = v_set((real)bins->cell_offset),
-        .last = v_set((real)(bins->cells - 1)),
+        .low = v_set((real)bins->cell_low),
+        .high = v_set((real)bins->cell_high),
         .small = small,
     };
 }
@@ -184,16 +190,16 @@ KERNEL_INLINE vreal small_or_large_lookup(bool small, const real *table, vindex 
 
 /* The bin of each lane; `bins` for NaN. */
 KERNEL_INLINE vindex bin_of_margin(const struct bin_finder *finder, vreal margin) {
-    const vreal scaled = v_muladd(margin, finder->scale, finder->offset);
     /* NaN goes through both, and has cell 0. */
-    vreal cell = v_min(finder->last, v_max(v_set(1), scaled));
+    const vreal held = v_min(finder->high, v_max(finder->low, margin));
+    vreal cell = v_muladd(held, finder->scale, finder->offset);
     if (!finder->small) {
         cell = v_max(cell, v_set(0));
     }
     const vindex index = v_index(cell);
     const vreal first = small_or_large_lookup(finder->small, finder->cell_bin, index);
     const vreal upper = small_or_large_lookup(finder->small, finder->cell_upper, index);
-    return v_index_increment(v_le(margin, upper), v_index_bits(first));
+    return v_index_increment(v_le(held, upper), v_index_bits(first));
 }
 
 /* As bin_of_margin.  Out of line: rare. */
@@ -472,6 +478,7 @@ static inline uint64_t count_into(enum margin_kind kind, const struct fghm_bins 
     counter.histograms = histograms;
     real margins[CHUNK];
     uint64_t valid = 0;
+    uint64_t masked = 0; /* and in the first bin */
     counter_zero(bins, &counter);
     struct span_walk walk;
     walk_start(&walk, span);
@@ -483,13 +490,16 @@ static inline uint64_t count_into(enum margin_kind kind, const struct fghm_bins 
         const uint32_t marked = kind == REGRESSION
                                     ? regression_margins(&walk.part, margins)
                                     : chunk_margins(bins, &walk.part, margins, bad_target);
-        valid += span->weights == NULL ? walk.n : marked;
+        const size_t counted = span->weights == NULL ? walk.n : marked;
         for (size_t i = walk.n; i < walk.part.n; i++) {
-            margins[i] = (real)NAN;
+            margins[i] = MASKED_MARGIN;
         }
         count_margins(bins, walk.part.n, margins, &counter);
+        masked += walk.part.n - counted;
+        valid += counted;
     }
     counter_collect(bins, &counter, counts);
+    counts[0] -= masked;
     return valid;
 }
 
@@ -543,6 +553,15 @@ struct ghm_chunk {
     real weights[CHUNK];
 };
 
+/* No weight for what the mask says is not valid. */
+static inline void mask_weights(const struct fghm_span *span, real *weights) {
+    const real *const mask = span->weights;
+    for (size_t i = 0; mask != NULL && i < span->n; i += V_LANES) {
+        const vmask valid = v_gt(v_load(mask + i), v_set(0));
+        v_store(weights + i, v_keep(valid, v_load(weights + i)));
+    }
+}
+
 /* The weights of any chunk, by way of margins. */
 static __attribute__((noinline)) void
 any_weights(enum margin_kind kind, const struct fghm_bins *bins, const real *bin_weights,
@@ -558,13 +577,14 @@ any_weights(enum margin_kind kind, const struct fghm_bins *bins, const real *bin
         for (size_t i = 0; i < span->n; i++) {
             chunk->weights[i] = bin_weights[indices[i]];
         }
-        return;
+    } else {
+        const struct bin_finder finder = bin_finder(bins, false);
+        for (size_t i = 0; i < span->n; i += V_LANES) {
+            const vreal margin = v_load(chunk->margins + i);
+            v_store(chunk->weights + i, v_lookup(bin_weights, bin_of_margin(&finder, margin)));
+        }
     }
-    const struct bin_finder finder = bin_finder(bins, false);
-    for (size_t i = 0; i < span->n; i += V_LANES) {
-        const vreal margin = v_load(chunk->margins + i);
-        v_store(chunk->weights + i, v_lookup(bin_weights, bin_of_margin(&finder, margin)));
-    }
+    mask_weights(span, chunk->weights);
 }
 
 static __attribute__((noinline)) void harmonize(enum margin_kind kind, const struct fghm_bins *bins,
@@ -634,12 +654,15 @@ KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct foca
                                        const struct fghm_bins *bins, const real *bin_weights,
                                        const struct fghm_span *span, struct lane_sum *total) {
     struct chunk_exponentials chunk;
-    if (!(bins->uniform || is_small(bins)) ||
-        !exponentials(kind, span->n, span->logits, span->targets, &chunk)) {
+    if (!(bins->uniform || is_small(bins))) {
+        return false;
+    }
+    const struct chunk_nature nature = exponentials(kind, span, &chunk);
+    if (!nature.regular) {
         return false;
     }
     regular_results(kind, factors, bins, bin_weights, span, &chunk);
-    lane_sum_add_chunk(total, span->n, chunk.power);
+    lane_sum_add_chunk(total, span->n, chunk.power, nature.moderate);
     return true;
 }
 
@@ -697,10 +720,6 @@ static __attribute__((noinline)) void apply_valid(const struct fghm_bins *bins,
     }
 }
 
-/* Stands in for a logit that is not to be looked at: with target 1, and whatever weight, its
- * results are 0. */
-#define MASKED_LOGIT ((real)0x1p100)
-
 /* How many elements are masked at a time: those of one sweep, in the level 1 cache. */
 #define MASKED_BLOCK CHUNK
 
@@ -719,7 +738,7 @@ static void ghm_apply(const struct fghm_bins *bins, const void *bin_weights, dou
         const real *const mask = part.weights;
         for (size_t i = 0; i < part.n; i++) {
             const bool valid = mask[i] > 0;
-            logits[i] = valid ? from[i] : MASKED_LOGIT;
+            logits[i] = valid ? from[i] : HARMLESS_LOGIT;
             targets[i] = valid ? ((const real *)part.targets)[i] : 1;
         }
         part.logits = logits;

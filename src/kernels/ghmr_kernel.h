@@ -46,10 +46,15 @@ static void ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, do
     lane_sum_start(&total, sum);
     struct span_walk walk;
     walk_start(&walk, span);
+    walk.filling = 1; /* which is the target, too */
     while (walk_next(&walk)) {
         const struct fghm_span *const part = &walk.part;
         const real *const mask = part->weights;
         any_weights(REGRESSION, bins, bin_weights, part, &chunk, &bad);
+        for (size_t i = walk.n; i < part->n; i++) {
+            chunk.weights[i] = 0;
+        }
+        vreal largest = v_set(0);
         for (size_t i = 0; i < part->n; i += V_LANES) {
             vreal difference = v_sub(v_load((const real *)part->logits + i),
                                      v_load((const real *)part->targets + i));
@@ -63,6 +68,7 @@ static void ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, do
             const struct focal_values values = regression_values(difference, v_mu);
             const vreal scaled = v_mul(weight, v_scale);
             const vreal loss = v_mul(values.loss, weight);
+            largest = v_max(loss, largest);
             v_store(chunk.margins + i, loss);
             if (part->element_loss != NULL) {
                 v_store((real *)part->element_loss + i, loss);
@@ -74,11 +80,8 @@ static void ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, do
                 v_store((real *)part->hessian + i, v_mul(values.hessian, scaled));
             }
         }
-        /* The filling of a padded part is no element. */
-        for (size_t i = walk.n; i < part->n; i++) {
-            chunk.margins[i] = 0;
-        }
-        lane_sum_add_chunk(&total, part->n, chunk.margins);
+        lane_sum_add_chunk(&total, part->n, chunk.margins,
+                           m_all(v_le(largest, v_set(REAL_MODERATE_LOSS))));
         walk_finish_part(&walk);
     }
     lane_sum_end(&total, sum);

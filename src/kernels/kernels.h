@@ -32,6 +32,7 @@ struct fghm_focal_constants {
     bool quality;         /* soft targets: the factor is |p - t|^gamma */
     bool gauss_newton;    /* the Hessian without the terms that can be negative */
     bool absolute;        /* the Hessian's magnitude */
+    bool careful;         /* products of factors and results leave the range of normal numbers */
     double hessian_floor; /* the least Hessian before factors; -DBL_MAX: none */
 };
 
@@ -41,13 +42,21 @@ enum { FGHM_GAMMA_0, FGHM_GAMMA_HALF, FGHM_GAMMA_1, FGHM_GAMMA_2, FGHM_GAMMA_ANY
 /* What a kernel may find wrong: a target, or a probability, outside [0, 1]. */
 enum { FGHM_BAD_TARGET = 1, FGHM_BAD_PROBABILITY = 2 };
 
+/* A sum, and what rounding took from it. */
+struct double_sum {
+    double high;
+    double low;
+};
+
 /* The sum of a segment on its way, in 16 lanes, so that the order of additions is the same on
  * every instruction set and however the segment is cut: at multiples of 256 elements.  The
- * error is what rounding took from each lane (double only). */
+ * error is what rounding took from each lane, and `huge` the sum of what is too large for lanes
+ * (double only; see double_sum.h). */
 struct fghm_sum {
     bool started; /* else it is 0, whatever the lanes are: small calls feel their clearing */
     double total[16];
     double error[16];
+    struct double_sum huge;
 };
 
 /* Adds the elements' losses to *sum.  Sets a bit of *bad for what is wrong, else leaves it. */
@@ -57,19 +66,20 @@ typedef void fghm_focal_kernel(const struct fghm_focal_constants *constants,
 /* The bins of GHM over margins.  The margin z of an element is, for GHM-C, its logit
  * for target 1 and minus its logit for target 0, and for GHM-R, -|prediction - target|:
  * the norm g falls with it, and bin >= b exactly if z <= upper[b]; upper[0] is +inf.
- * An element that is in no bin has a NaN for margin. */
+ * Only NaN is in no bin. */
 struct fghm_bins {
     size_t bins;
     bool uniform;      /* GHM-C with bins of equal width: bin b is floor(g bins) */
-    const void *upper; /* bins + 1 margins, falling; the last is NaN: no margin is below it */
+    const void *upper; /* bins + 1 margins, falling; the last is -inf, an edge of nothing */
     const void *edges; /* bins + 1 edges of g in the type of the kernel, for soft targets */
-    /* Cells: cell c = clamp(floor(z cell_scale + cell_offset), 1, cells - 1) of a
-     * margin holds at most one of the edges upper[1 ...]; bin = cell_bin[c], plus
-     * 1 if z <= cell_upper[c].  NaN has cell 0 and bin `bins`.  cells is 16 if
-     * that is enough, and 0 where there would be too many of them: bins are then searched
-     * for.  cell_bin has whole numbers as wide as the kernel's type. */
+    /* Cells: cell c = floor(h cell_scale + cell_offset) of a margin, with
+     * h = clamp(z, cell_low, cell_high), is at least 1 and holds at most one of the edges
+     * upper[1 ...]; bin = cell_bin[c], plus 1 if h <= cell_upper[c], which is -inf where
+     * there is none.  NaN has cell 0 and bin `bins`.  cells is 16 if that is enough, and 0 where
+     * there would be too many of them: bins are then searched for.  cell_bin has whole numbers as
+     * wide as the kernel's type. */
     size_t cells;
-    double cell_scale, cell_offset;
+    double cell_scale, cell_offset, cell_low, cell_high;
     const void *cell_bin;
     const void *cell_upper;
 };

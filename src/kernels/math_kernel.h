@@ -26,6 +26,7 @@ static inline vreal cubic(vreal x, vreal x2, real c0, real c1, real c2, real c3)
 /* exp(-a) is below half of the smallest subnormal from here on. */
 #define EXP_ZERO 104.0f
 #define EXP_ZERO_LIFTED 128.0f /* the same after 2^REAL_LIFT_EXPONENT times */
+#define POWER_ZERO 320.0f      /* the same over the square of the smallest number */
 
 /* ln 2 in two parts; the first has 15 bits, so a multiple of it by any exponent
  * is exact. */
@@ -56,6 +57,7 @@ static inline vreal log1p_tail(vreal e, vreal e2, real first) {
 
 #define EXP_ZERO 746.0
 #define EXP_ZERO_LIFTED 792.0
+#define POWER_ZERO 2300.0
 
 #define LN2_HIGH 0x1.62e42feep-1
 #define LN2_LOW 0x1.a39ef35793c76p-33

@@ -12,7 +12,12 @@
  *     hessian   m^gamma (B'' + gamma (2 B' + (gamma - 1) m' r) m' / m)
  *
  * Where a logarithm or a quotient would be infinite, the smallest normal number
- * stands for 0. */
+ * stands for 0.
+ *
+ * m^gamma, 1 / p, 1 / m and their squares may be far outside the range of their type where a
+ * product of them is an ordinary number.  So these are kept as a value and an exponent, and
+ * powers of two come in last, behind all factors: until then nothing overflows, or loses
+ * digits by being too small. */
 
 #include "kernels/focal_kernel.h"
 
@@ -36,8 +41,8 @@ KERNEL_INLINE struct minus_logs minus_logs_of(vreal p, struct pair not_p) {
         v_muladd(quotient, large.low, v_product_minus(quotient, large.high, small));
     const struct pair ratio = {quotient, v_sub(v_set(0), v_div(excess, large.high))};
     const struct pair of_large = log1p_pair(ratio);
-    const struct pair of_small =
-        minus_log_pair((struct pair){v_max(v_set(REAL_MIN), small), v_set(0)});
+    const vreal not_zero = v_select(v_eq(small, v_set(0)), v_set(REAL_MIN), small);
+    const struct pair of_small = minus_log_pair((struct pair){not_zero, v_set(0)});
     const vreal large_log = v_add(of_large.high, of_large.low);
     const vreal small_log = v_add(of_small.high, of_small.low);
     return (struct minus_logs){v_select(is_large, large_log, small_log),
@@ -48,50 +53,225 @@ KERNEL_INLINE vreal within_range(vreal a) {
     return v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), a));
 }
 
-KERNEL_INLINE struct focal_values probability_values(const struct focal_factors *factors, vreal p,
-                                                     vreal t) {
-    const vreal zero = v_set(0);
-    const vreal one = v_set(1);
-    const struct pair gamma = factors->gamma;
-    const vreal rest = v_sub(one, t);
-    const struct pair not_p = exact_sum(one, v_sub(zero, p));
-    const struct pair p_safe = at_least(v_set(REAL_MIN), (struct pair){p, zero});
-    const struct pair not_p_safe = at_least(v_set(REAL_MIN), not_p);
+/* value 2^exponent. */
+struct scaled {
+    vreal value;
+    vreal exponent;
+};
 
-    struct pair m = {v_muladd(t, not_p.high, v_mul(rest, p)), v_mul(t, not_p.low)};
-    const vmask is_zero = v_eq(m.high, zero);
-    m.high = v_select(is_zero, v_set(REAL_MIN), m.high);
-    const struct minus_logs logs = minus_logs_of(p, not_p);
-    const vreal loss = v_muladd(rest, logs.not_p, v_mul(t, logs.p));
+/* A number above 0, with a value in [1, 2). */
+KERNEL_INLINE struct scaled scaled_of(vreal a) {
+    const vmask tiny = v_gt(v_set(REAL_TINY), a);
+    struct scaled scaled;
+    scaled.value =
+        v_fraction(v_mul(a, v_select(tiny, v_set(REAL_LIFT), v_set(1))), &scaled.exponent);
+    scaled.exponent = v_sub(scaled.exponent, v_keep(tiny, v_set(REAL_LIFT_EXPONENT)));
+    return scaled;
+}
+
+/* 2^n for a whole number n up to 0. */
+KERNEL_INLINE vreal power_of_2(vreal n) {
+    return v_exponent(v_add(v_max(v_set(REAL_LEAST_EXPONENT), n), v_set(REAL_ROUND)));
+}
+
+/* The number itself, as far as its type has it. */
+KERNEL_INLINE vreal unscaled(struct scaled scaled) {
+    for (int step = 0; step < 5; step++) {
+        const vreal n = v_max(v_set(1 - REAL_EXPONENT_BIAS),
+                              v_min(v_set(REAL_EXPONENT_OFFSET - 2), scaled.exponent));
+        scaled.value = v_mul(scaled.value, v_exponent(v_add(n, v_set(REAL_ROUND))));
+        scaled.exponent = v_sub(scaled.exponent, n);
+        if (__builtin_expect(m_all(v_eq(scaled.exponent, v_set(0))), 1)) {
+            break;
+        }
+    }
+    return scaled.value;
+}
+
+/* exp(-gamma a) for a >= 0. */
+KERNEL_INLINE struct scaled scaled_power(struct pair gamma, struct pair a) {
+    const struct pair product = pair_product(gamma, a);
+    const vreal most = v_set(POWER_ZERO);
+    const vreal bounded = v_min(most, product.high);
+    const vreal low = v_keep(v_le(product.high, most), product.low);
+    const vreal rounded = exp_rounded(bounded);
+    const vreal s = v_add(exp_reduced(bounded, rounded), low);
+    const vreal s2 = v_mul(s, s);
+    const vreal w = v_mulsub(s2, exp_tail(s, s2), s);
+    return (struct scaled){v_add(v_set(1), w), v_sub(rounded, v_set(REAL_ROUND))};
+}
+
+/* Loss, gradient and Hessian before a_t, weights and 1 / D. */
+struct probability_values {
+    struct scaled loss, gradient, hessian;
+};
+
+/* What the loss and its derivatives share. */
+struct probability_parts {
+    struct pair not_p;
+    struct pair m;
+    vmask is_zero; /* m is */
+    vmask is_lost; /* and so is m^gamma */
+    vreal loss;    /* B and m, larger by `lift` */
+    vreal lift;
+    struct scaled power;  /* m^gamma */
+    struct scaled factor; /* the same, and 0 where it is lost */
+};
+
+KERNEL_INLINE struct probability_parts probability_parts(struct pair gamma, vreal p, vreal t) {
+    const vreal zero = v_set(0);
+    const vreal rest = v_sub(v_set(1), t);
+    struct probability_parts parts;
+    parts.not_p = exact_sum(v_set(1), v_sub(zero, p));
+    parts.m =
+        (struct pair){v_muladd(t, parts.not_p.high, v_mul(rest, p)), v_mul(t, parts.not_p.low)};
+    parts.is_zero = v_eq(parts.m.high, zero);
+    parts.m.high = v_select(parts.is_zero, v_set(REAL_MIN), parts.m.high);
+    const struct minus_logs logs = minus_logs_of(p, parts.not_p);
+    /* Where m is that small, so are p and t, and -log(1 - p) is p. */
+    const vmask tiny = v_gt(v_set(REAL_TINY), parts.m.high);
+    parts.lift = v_select(tiny, v_set(REAL_LIFT), v_set(1));
+    const vreal of_not_p = v_select(tiny, v_mul(p, parts.lift), logs.not_p);
+    parts.loss = v_muladd(rest, of_not_p, v_mul(v_mul(t, parts.lift), logs.p));
     /* 0 to the power of 0 is 1. */
-    const vmask is_lost = m_and(is_zero, v_gt(gamma.high, zero));
-    const struct pair minus_log = minus_log_pair(m);
+    parts.is_lost = m_and(parts.is_zero, v_gt(gamma.high, zero));
+    const struct pair minus_log = minus_log_pair(parts.m);
     const struct pair exponent =
         at_least(zero, exact_sum(minus_log.high, minus_log.low)); /* not below by rounding */
-    const vreal power = exp_of_scaled(gamma, exponent);
-    const vreal factor = v_drop(is_lost, power);
+    parts.power = scaled_power(gamma, exponent);
+    parts.factor = parts.power;
+    parts.factor.value = v_drop(parts.is_lost, parts.power.value);
+    return parts;
+}
 
-    const vreal slope = v_sub(v_div(rest, not_p_safe.high), v_div(t, p_safe.high));
-    const vreal m_slope = v_sub(rest, t);
-    const vreal ratio = v_select(is_zero, one, v_div(loss, m.high));
-    const vreal m_ratio = v_mul(m_slope, ratio);
-    const vreal gradient = v_mul(factor, v_muladd(gamma.high, m_ratio, slope));
+KERNEL_INLINE struct scaled scaled_loss(const struct probability_parts *parts) {
+    const vmask lifted = v_gt(parts->lift, v_set(1));
+    const vreal exponent = v_sub(parts->power.exponent, v_keep(lifted, v_set(REAL_LIFT_EXPONENT)));
+    return (struct scaled){v_mul(parts->factor.value, parts->loss), exponent};
+}
 
-    const vreal curve = within_range(v_add(v_div(v_div(rest, not_p_safe.high), not_p_safe.high),
-                                           v_div(v_div(t, p_safe.high), p_safe.high)));
-    const vreal twice = v_muladd(v_sub(gamma.high, one), m_ratio, v_add(slope, slope));
-    const vreal m_relative = v_div(m_slope, v_max(v_set(REAL_MIN), m.high));
-    /* In this order nothing overflows that is to be multiplied by 0. */
-    const vreal bend = v_mul(v_mul(v_mul(power, m_relative), gamma.high), twice);
-    /* Of the order of m^(gamma - 1), so not 0 yet for gamma up to 1. */
-    const vmask is_flat = m_and(is_zero, v_gt(gamma.high, one));
-    const vreal exact = v_drop(is_flat, v_muladd(power, curve, bend));
-    const vreal hessian = v_select(factors->gauss_newton, v_mul(factor, curve), exact);
-    return (struct focal_values){
-        .loss = v_mul(factor, loss),
-        .gradient = within_range(gradient),
-        .hessian = hessian_of_mode(factors, within_range(hessian)),
+/* B' and B'', for which t / p and t / p^2 may be too large: less by powers of two. */
+struct slopes {
+    struct scaled first, second;
+};
+
+KERNEL_INLINE struct slopes slopes_of(const struct probability_parts *parts, vreal p, vreal t) {
+    const vreal zero = v_set(0);
+    const vreal one = v_set(1);
+    const vreal rest = v_sub(one, t);
+    const vreal not_p = v_select(v_eq(parts->not_p.high, zero), v_set(REAL_MIN), parts->not_p.high);
+    const struct scaled p_scaled = scaled_of(v_select(v_eq(p, zero), v_set(REAL_MIN), p));
+    const vmask none = v_eq(t, zero);
+    const struct scaled t_scaled = scaled_of(v_select(none, one, t));
+    /* t / p and t / p^2 */
+    const vreal quotient = v_drop(none, v_div(t_scaled.value, p_scaled.value));
+    const vreal square = v_div(quotient, p_scaled.value);
+    const vreal exponent = v_drop(none, v_sub(t_scaled.exponent, p_scaled.exponent));
+    const vreal square_exponent = v_drop(none, v_sub(exponent, p_scaled.exponent));
+    struct slopes slopes;
+    slopes.first.exponent = v_max(zero, exponent);
+    slopes.second.exponent = v_max(zero, square_exponent);
+    const vreal of_rest = v_div(rest, not_p);
+    slopes.first.value = v_sub(v_mul(of_rest, power_of_2(v_sub(zero, slopes.first.exponent))),
+                               v_mul(quotient, power_of_2(v_sub(exponent, slopes.first.exponent))));
+    const vreal of_rest_squared = within_range(v_div(of_rest, not_p));
+    slopes.second.value = within_range(
+        v_add(v_mul(of_rest_squared, power_of_2(v_sub(zero, slopes.second.exponent))),
+              v_mul(square, power_of_2(v_sub(square_exponent, slopes.second.exponent)))));
+    return slopes;
+}
+
+KERNEL_INLINE void add_derivatives(const struct focal_factors *factors,
+                                   const struct probability_parts *parts, vreal p, vreal t,
+                                   struct probability_values *values) {
+    const vreal zero = v_set(0);
+    const vreal one = v_set(1);
+    const vreal gamma = factors->gamma.high;
+    const vreal m_slope = v_sub(v_sub(one, t), t);
+    const struct slopes slopes = slopes_of(parts, p, t);
+    const vreal slope = slopes.first.value;
+    const vreal ratio =
+        v_select(parts->is_zero, one, v_div(parts->loss, v_mul(parts->m.high, parts->lift)));
+    const vreal m_ratio =
+        v_mul(v_mul(m_slope, ratio), power_of_2(v_sub(zero, slopes.first.exponent)));
+    values->gradient = (struct scaled){
+        v_mul(parts->factor.value, within_range(v_muladd(gamma, m_ratio, slope))),
+        v_add(parts->power.exponent, slopes.first.exponent),
     };
+
+    const vreal curve = slopes.second.value;
+    const vreal curve_exponent = v_add(parts->power.exponent, slopes.second.exponent);
+    const vreal twice = v_muladd(v_sub(gamma, one), m_ratio, v_add(slope, slope));
+    const struct scaled m = scaled_of(parts->m.high);
+    const vreal m_relative = v_mul(parts->power.value, v_div(m_slope, m.value));
+    const vreal bend = v_mul(v_mul(m_relative, gamma), twice);
+    const vreal bend_exponent =
+        v_select(v_eq(bend, zero), curve_exponent,
+                 v_add(v_sub(parts->power.exponent, m.exponent), slopes.first.exponent));
+    const vreal exponent = v_max(curve_exponent, bend_exponent);
+    const vreal exact =
+        v_muladd(parts->power.value, v_mul(curve, power_of_2(v_sub(curve_exponent, exponent))),
+                 v_mul(bend, power_of_2(v_sub(bend_exponent, exponent))));
+    /* Of the order of m^(gamma - 1), so not 0 yet for gamma up to 1. */
+    const vmask is_flat = m_and(parts->is_zero, v_gt(gamma, one));
+    const vreal hessian =
+        v_select(factors->gauss_newton, v_mul(parts->factor.value, curve), v_drop(is_flat, exact));
+    values->hessian = (struct scaled){
+        within_range(hessian),
+        v_select(factors->gauss_newton, curve_exponent, exponent),
+    };
+}
+
+/* A result with its factor, which is 2^shift as large. */
+KERNEL_INLINE vreal probability_result(struct scaled scaled, vreal factor, vreal shift) {
+    scaled.value = v_mul(scaled.value, factor);
+    scaled.exponent = v_add(scaled.exponent, shift);
+    return unscaled(scaled);
+}
+
+/* A derivative with its factor.  What is too large for its type is its largest number. */
+KERNEL_INLINE vreal probability_derivative(struct scaled scaled, vreal factor, vreal shift) {
+    const vreal result = probability_result(scaled, factor, shift);
+    const vmask finite = v_le(v_abs(factor), v_set(REAL_MAX));
+    return v_select(finite, within_range(result), result);
+}
+
+/* The same of a Hessian, as the caller wants it. */
+KERNEL_INLINE vreal probability_hessian(const struct focal_factors *factors, struct scaled hessian,
+                                        vreal factor, vreal shift) {
+    hessian.value = v_select(factors->absolute, v_abs(hessian.value), hessian.value);
+    /* No floor is larger than that. */
+    const struct scaled bounded = {hessian.value, v_min(v_set(60), hessian.exponent)};
+    const vmask below = v_gt(factors->hessian_floor, unscaled(bounded));
+    const struct scaled chosen = {v_select(below, factors->hessian_floor, hessian.value),
+                                  v_drop(below, hessian.exponent)};
+    return probability_derivative(chosen, factor, shift);
+}
+
+/* a_t times the weight, and a_t / D times it; as much larger as `exponent` says where they
+ * are tiny. */
+struct probability_factors {
+    vreal loss, derivatives;
+    vreal loss_shift, derivatives_shift;
+};
+
+KERNEL_INLINE struct probability_factors probability_factors(const struct focal_factors *factors,
+                                                             vreal t, vreal weight) {
+    const vreal lift = v_set(REAL_LIFT_EXPONENT);
+    vreal rest = v_sub(v_set(1), t);
+    const vreal a_t = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
+    const vmask tiny = v_gt(v_set(REAL_TINY), a_t);
+    const vmask light = v_gt(v_set(REAL_TINY), v_abs(weight));
+    t = v_mul(t, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
+    rest = v_mul(rest, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
+    weight = v_mul(weight, v_select(light, v_set(REAL_LIFT), v_set(1)));
+    const vreal alpha = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
+    const vreal scaled =
+        v_muladd(factors->positive_scaled, t, v_mul(factors->negative_scaled, rest));
+    const vreal shift = v_sub(v_set(0), v_add(v_keep(tiny, lift), v_keep(light, lift)));
+    const vmask dropped = v_gt(v_set(1), factors->drop);
+    return (struct probability_factors){v_mul(alpha, weight), v_mul(scaled, weight), shift,
+                                        v_sub(shift, v_keep(dropped, lift))};
 }
 
 static void focal_probability(const struct fghm_focal_constants *constants,
@@ -99,11 +279,12 @@ static void focal_probability(const struct fghm_focal_constants *constants,
     const struct focal_factors factors = focal_factors(constants);
     const vreal one = v_set(1);
     const vreal nan = v_set((real)NAN);
+    real losses[CHUNK];
     struct lane_sum total;
     lane_sum_start(&total, sum);
     struct span_walk walk;
     walk_start(&walk, span);
-    walk.filling = 1;
+    walk.filling = (real)0.5; /* an ordinary element, whose loss is left out */
     while (walk_next(&walk)) {
         const struct fghm_span *const part = &walk.part;
         for (size_t i = 0; i < part->n; i += V_LANES) {
@@ -119,29 +300,35 @@ static void focal_probability(const struct fghm_focal_constants *constants,
             }
             p = v_select(p_fits, p, nan);
             t = v_select(t_fits, t, nan);
-            const struct focal_values values = probability_values(&factors, p, t);
-            const vreal rest = v_sub(one, t);
-            vreal alpha = v_muladd(factors.positive, t, v_mul(factors.negative, rest));
-            vreal scaled =
-                v_muladd(factors.positive_scaled, t, v_mul(factors.negative_scaled, rest));
-            if (part->weights != NULL) {
-                const vreal weight = v_load((const real *)part->weights + i);
-                alpha = v_mul(alpha, weight);
-                scaled = v_mul(scaled, weight);
-            }
-            const vreal loss = v_mul(values.loss, alpha);
-            v_sum_add(&total.sum, (int)(i % SUM_LANES) / V_LANES, loss);
+            const vreal weight =
+                part->weights == NULL ? one : v_load((const real *)part->weights + i);
+            const struct probability_factors own = probability_factors(&factors, t, weight);
+            const struct probability_parts parts = probability_parts(factors.gamma, p, t);
+            struct probability_values values = {.loss = scaled_loss(&parts)};
+            const vreal loss = probability_result(values.loss, own.loss, own.loss_shift);
+            v_store(losses + i, loss);
             if (part->element_loss != NULL) {
                 v_store((real *)part->element_loss + i, loss);
             }
+            if (part->gradient == NULL && part->hessian == NULL) {
+                continue;
+            }
+            add_derivatives(&factors, &parts, p, t, &values);
             if (part->gradient != NULL) {
-                v_store((real *)part->gradient + i, v_mul(values.gradient, scaled));
+                v_store((real *)part->gradient + i,
+                        probability_derivative(values.gradient, own.derivatives,
+                                               own.derivatives_shift));
             }
             if (part->hessian != NULL) {
-                v_store((real *)part->hessian + i, v_mul(values.hessian, scaled));
+                v_store((real *)part->hessian + i,
+                        probability_hessian(&factors, values.hessian, own.derivatives,
+                                            own.derivatives_shift));
             }
         }
-        lane_sum_end_chunk(&total);
+        for (size_t i = walk.n; i < part->n; i++) {
+            losses[i] = 0;
+        }
+        lane_sum_add_singly(&total, part->n, losses);
         walk_finish_part(&walk);
     }
     lane_sum_end(&total, sum);

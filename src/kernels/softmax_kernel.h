@@ -82,7 +82,8 @@ static inline void move_block(const struct fghm_array *array, size_t first, size
 
 /* exp(logit - largest) where the class is one of the others. */
 KERNEL_INLINE vreal other_exponential(vreal logit, vreal largest, vmask is_own) {
-    const struct exponential e = exp_minus(v_sub(largest, logit));
+    /* What is no other may be far above the largest of them. */
+    const struct exponential e = exp_minus(v_max(v_set(0), v_sub(largest, logit)));
     return v_drop(is_own, v_add(e.power, e.remainder));
 }
 
@@ -140,15 +141,17 @@ static void softmax_margins(const struct fghm_class_arrays *arrays, size_t first
     softmax_sweep(ADD_EXPONENTIALS, arrays, first, n, samples);
     for (size_t k = 0; k < SOFTMAX_TILE; k += V_LANES) {
         const vreal own = v_load(samples->own + k);
-        const struct pair sum = {v_load(samples->sum + k), v_load(samples->sum_low + k)};
+        const vreal sum = v_load(samples->sum + k);
+        /* 0 has no logarithm, and is looked for below. */
+        const struct pair safe = {v_max(v_set(REAL_MIN), sum), v_load(samples->sum_low + k)};
         /* The low half has what rounding took from the sum, and is NaN where the sum is. */
-        const struct pair minus_log = minus_log_pair(sum);
+        const struct pair minus_log = minus_log_pair(safe);
         const vreal above = v_add(v_sub(own, v_load(samples->largest + k)), minus_log.high);
         const vreal margin = v_add(above, minus_log.low);
         /* The difference of finite logits may overflow. */
         const vreal finite = v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), margin));
         const vmask is_finite = v_le(v_abs(own), v_set(REAL_MAX));
-        const vmask alone = m_and(v_eq(sum.high, v_set(0)), v_eq(own, own));
+        const vmask alone = m_and(v_eq(sum, v_set(0)), v_eq(own, own));
         v_store(margins + k, v_select(alone, v_set(REAL_MAX), v_select(is_finite, finite, margin)));
     }
 }
@@ -164,6 +167,9 @@ static void softmax_spread(const struct fghm_class_arrays *arrays,
     const real *const hessian = tile_hessian;
     const real *const factors = tile_factors;
     const struct focal_factors modes = focal_factors(constants);
+    const vreal lowest = v_set(-REAL_MAX);
+    const vmask has_floor = v_gt(modes.hessian_floor, lowest);
+    const vreal least = v_keep(has_floor, modes.hessian_floor);
     for (size_t at = 0; at < n; at += SUM_LANES) {
         const size_t lanes = n - at < SUM_LANES ? n - at : SUM_LANES;
         struct softmax_block block, gradients, hessians;
@@ -201,7 +207,8 @@ static void softmax_spread(const struct fghm_class_arrays *arrays,
                 const vreal exact =
                     v_negate_where(is_negative, v_select(is_own, own_hessian, other));
                 const vreal magnitude = v_select(modes.absolute, v_abs(exact), exact);
-                const vreal floor = v_mul(modes.hessian_floor, v_negate_where(is_negative, factor));
+                const vreal product = v_mul(least, v_negate_where(is_negative, factor));
+                const vreal floor = v_select(has_floor, product, lowest);
                 v_store(hessians.values + i, v_negate_where(is_negative, v_max(floor, magnitude)));
             }
             if (arrays->gradient->data != NULL) {

@@ -12,6 +12,11 @@
  * of double depend on it (lane_sum.h): another number is another numerics revision. */
 #define CHUNK 256
 
+/* Stands in for a logit that is not to be looked at.  With target 1 it is so right that its
+ * results are 0, whatever its weight, and of an ordinary size: nothing overflows, and the
+ * chunk that has it goes the common way. */
+#define HARMLESS_LOGIT ((real)0x1p15)
+
 /* Walks over a span in parts of at most CHUNK elements, each a multiple of
  * SUM_LANES: the last few are handed out in a padded copy. */
 struct span_walk {
@@ -54,7 +59,7 @@ static inline void walk_start(struct span_walk *walk, const struct fghm_span *sp
     walk->span = span;
     walk->first = 0;
     walk->n = 0;
-    walk->filling = (real)INFINITY;
+    walk->filling = HARMLESS_LOGIT;
 }
 
 static __attribute__((noinline)) void walk_part(struct span_walk *walk, size_t left) {

@@ -26,9 +26,15 @@ typedef int32_t real_integer; /* as wide as real */
 #define REAL_EXPONENT_BIAS 127
 #define REAL_MIN 0x1p-126f /* the smallest normal number */
 #define REAL_SMALLEST 0x1p-149f
+#define REAL_LEAST_EXPONENT (-149)
 #define REAL_MAX FLT_MAX
 #define REAL_EPSILON FLT_EPSILON
-#define REAL_GAMMA_MAX 0x1p90
+#define REAL_TINY 0x1p-60f /* below this, products lose digits before they are results */
+/* Sums of losses cannot overflow as long as no logit and no weight is larger than these, or no
+ * loss: those of four floats, or of any number of doubles. */
+#define REAL_MODERATE_LOGIT 0x1p16f
+#define REAL_MODERATE_WEIGHT 0x1p56f
+#define REAL_MODERATE_LOSS 0x1p124f
 #define REAL_LIFT 0x1p32f /* makes a subnormal number normal */
 #define REAL_LIFT_EXPONENT 32
 #define REAL_DROP 0x1p-32f
@@ -41,9 +47,13 @@ typedef int64_t real_integer;
 #define REAL_EXPONENT_BIAS 1023
 #define REAL_MIN 0x1p-1022
 #define REAL_SMALLEST 0x1p-1074
+#define REAL_LEAST_EXPONENT (-1074)
 #define REAL_MAX DBL_MAX
 #define REAL_EPSILON DBL_EPSILON
-#define REAL_GAMMA_MAX 0x1p400
+#define REAL_TINY 0x1p-500
+#define REAL_MODERATE_LOGIT 0x1p500
+#define REAL_MODERATE_WEIGHT 0x1p400
+#define REAL_MODERATE_LOSS 0x1p950
 #define REAL_LIFT 0x1p64
 #define REAL_LIFT_EXPONENT 64
 #define REAL_DROP 0x1p-64

@@ -35,8 +35,9 @@ static void find_offender(int bad, size_t first, const struct fghm_span *span,
 }
 
 /* The weights of the positive, or of the negative term: t, or 1 - t, times those that there are,
- * with the factors of the classes for that term.  A target out of [0, 1] becomes NaN. */
-static void term_weights(const struct fghm_focal_plan *plan, size_t first, bool positive,
+ * with the factors of the classes for that term.  A target out of [0, 1] becomes NaN.  Returns
+ * whether one is so small that products with it would lose digits: t is no weight. */
+static bool term_weights(const struct fghm_focal_plan *plan, size_t first, bool positive,
                          const struct fghm_span *span, const real *target, real *weight, int *bad) {
     const real *const targets = span->targets;
     const real *weights = span->weights;
@@ -44,12 +45,15 @@ static void term_weights(const struct fghm_focal_plan *plan, size_t first, bool 
         weigh_classes(plan->kernels, &plan->batch, first, span->n, target, weights, weight);
         weights = weight;
     }
+    int tiny = 0;
     for (size_t k = 0; k < span->n; k++) {
         const bool outside = targets[k] < 0 || targets[k] > 1;
         const real t = outside ? (real)NAN : targets[k];
         weight[k] = (positive ? t : 1 - t) * (weights == NULL ? 1 : weights[k]);
         *bad |= outside ? FGHM_BAD_TARGET : 0;
+        tiny |= weight[k] != 0 && weight[k] < REAL_TINY && weight[k] > -REAL_TINY;
     }
+    return tiny != 0;
 }
 
 /* The loss t positive(x) + (1 - t) negative(x) of up to CHUNK elements: both terms, one after
@@ -63,7 +67,8 @@ static void split_chunk(const struct fghm_focal_plan *plan, size_t first,
         for (size_t k = 0; k < span->n; k++) {
             target[k] = (real)positive;
         }
-        term_weights(plan, first, positive != 0, span, target, weight, bad);
+        struct fghm_focal_constants own = positive ? plan->constants : plan->negative_constants;
+        own.careful = term_weights(plan, first, positive != 0, span, target, weight, bad);
         const struct fghm_span term = {
             .n = span->n,
             .logits = span->logits,
@@ -78,9 +83,9 @@ static void split_chunk(const struct fghm_focal_plan *plan, size_t first,
                                              : hessian,
         };
         if (positive) {
-            plan->kernel(&plan->constants, &term, &sums[0], bad);
+            plan->kernel(&own, &term, &sums[0], bad);
         } else {
-            plan->negative_kernel(&plan->negative_constants, &term, &sums[1], bad);
+            plan->negative_kernel(&own, &term, &sums[1], bad);
         }
         const struct fghm_focal_constants *const constants = &plan->constants;
         const double alpha = positive ? constants->positive : constants->negative;
@@ -117,17 +122,18 @@ static int star_inputs(const struct fghm_focal_plan *plan, size_t first, struct 
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real star = (real)plan->star;
+    const real most = star > 1 ? REAL_MAX / star * (1 - REAL_EPSILON) : REAL_MAX;
     int bad = 0;
     for (size_t k = 0; k < span->n; k++) {
-        const real product = logits[k] * star;
-        const bool overflows =
-            fabs((double)product) > (double)REAL_MAX && fabs((double)logits[k]) <= (double)REAL_MAX;
+        const bool overflows = (logits[k] > most && logits[k] <= REAL_MAX) ||
+                               (logits[k] < -most && logits[k] >= -REAL_MAX);
+        const real product = (overflows ? 1 : logits[k]) * star;
         const bool soft = targets[k] != 0 && targets[k] != 1;
         if (soft && targets[k] == targets[k]) {
             found_offender(FGHM_BAD_DENSE, part, first + k);
             bad = FGHM_BAD_TARGET;
         }
-        tile->logits[k] = overflows ? (product > 0 ? REAL_MAX : -REAL_MAX) : product;
+        tile->logits[k] = overflows ? (logits[k] > 0 ? REAL_MAX : -REAL_MAX) : product;
         tile->targets[k] = soft ? (real)NAN : targets[k];
     }
     span->logits = tile->logits;
@@ -263,9 +269,9 @@ static __attribute__((noinline)) void focal_tiles(const struct fghm_focal_plan *
             focal_tile(plan, first + at, length, &tile, sums, part);
         }
     }
-    part_add(part, sum_of_lanes(&sums[0], sizeof(real)));
+    part_add(part, &sums[0]);
     if (plan->split) {
-        part_add(part, sum_of_lanes(&sums[1], sizeof(real)));
+        part_add(part, &sums[1]);
     }
 }
 
@@ -281,6 +287,7 @@ static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
     sum_start(&sum);
     plan->kernel(&plan->constants, &span, &sum, &bad);
     part->sum = sum_of_lanes(&sum, sizeof(real));
+    part->sum_huge = huge_of(&sum, sizeof(real));
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;
 }
 

@@ -189,7 +189,7 @@ ghm_apply_tiles(const struct fghm_ghm_plan *plan, size_t first, size_t n, struct
             ghm_elements(plan, first + at, length, &tile, &sum, part);
         }
     }
-    part_add(part, sum_of_lanes(&sum, sizeof(real)));
+    part_add(part, &sum);
 }
 
 static void ghm_apply(const struct fghm_ghm_plan *plan, size_t first, size_t n,
@@ -204,6 +204,7 @@ static void ghm_apply(const struct fghm_ghm_plan *plan, size_t first, size_t n,
     sum_start(&sum);
     apply_contiguous(plan, &span, &sum, &bad);
     part->sum = sum_of_lanes(&sum, sizeof(real));
+    part->sum_huge = huge_of(&sum, sizeof(real));
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;
 }
 

@@ -81,6 +81,10 @@ static void samples_store(const struct fghm_plan *plan,
     if (span->gradient != NULL) {
         const struct fghm_class_arrays classes = class_arrays_of(plan);
         const double factor = constants->positive * constants->scale;
+        /* What the registers have besides samples. */
+        for (size_t k = span->n; k < SOFTMAX_TILE; k++) {
+            tile->gradient[k] = tile->hessian[k] = 0;
+        }
         for (size_t k = 0; k < SOFTMAX_TILE; k++) {
             tile->weights[k] = k < span->n ? (real)(factor * (double)tile->weights[k]) : 0;
         }

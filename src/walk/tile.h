@@ -503,9 +503,10 @@ static void spoil_marked(const uint8_t *marked, const struct fghm_span *span) {
     }
 }
 
-static void part_add(struct fghm_part *part, double loss) {
+static void part_add(struct fghm_part *part, const struct fghm_sum *losses) {
     struct double_sum sum = {part->sum, part->sum_error};
-    double_sum_add(&sum, loss);
+    double_sum_add(&sum, sum_of_lanes(losses, sizeof(real)));
+    part->sum_huge += huge_of(losses, sizeof(real));
     part->sum = sum.high;
     part->sum_error = sum.low;
 }

@@ -59,6 +59,7 @@ enum fghm_bad { FGHM_BAD_NOTHING, FGHM_BAD_DENSE, FGHM_BAD_LABEL, FGHM_BAD_LOGIT
  * (of a sample, for labels and scores), the first that is found. */
 struct fghm_part {
     double sum, sum_error; /* of the losses: the sum is that of both */
+    double sum_huge;       /* and this, in the units of double_sum.h */
     /* Of what is not ignored, NaN left out; where the plan counts. */
     double sum_weights, sum_weights_error;
     struct fghm_tally targets;
