@@ -325,7 +325,8 @@ static void scale_cells(struct fghm_bins *bins, const struct wide *margins, doub
     const double top = margins[1].high;
     const double bottom = margins[bins->bins - 1].high;
     /* One edge has all cells to itself. */
-    double narrowest = bins->bins == 2 ? fmax(1, fabs(bottom)) : top - bottom;
+    const double alone = fabs(bottom) > 1 ? fabs(bottom) : 1;
+    double narrowest = bins->bins == 2 ? alone : top - bottom;
     for (size_t b = 1; b + 1 < bins->bins; b++) {
         const double width = margins[b].high - margins[b + 1].high;
         narrowest = width < narrowest ? width : narrowest;

@@ -445,10 +445,11 @@ void fghm_ghm_refresh_weights(fghm_ghm *ghm) {
         for (size_t b = 0; b < ghm->bins; b++) {
             const size_t plain = h * ghm->bins + b;
             const size_t padded = h * (ghm->bins + 1) + b;
-            const double average = ghm->history.averages[plain];
-            const double uncapped = total / (average * divisor);
-            const double capped = uncapped < settings->weight_cap ? uncapped : settings->weight_cap;
-            const double weight = ghm->history.counts[padded] > 0 ? capped : 0;
+            double weight = 0;
+            if (ghm->history.counts[padded] > 0) {
+                const double uncapped = total / (ghm->history.averages[plain] * divisor);
+                weight = uncapped < settings->weight_cap ? uncapped : settings->weight_cap;
+            }
             ghm->weights[plain] = weight;
             ghm->weights_f32[padded] = (float)weight;
             ghm->weights_f64[padded] = weight;

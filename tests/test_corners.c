@@ -3,7 +3,6 @@
 /* Corners that random inputs do not meet: single inputs, each with the result that follows
  * from the formula or from the header by hand. */
 
-#include <fenv.h>
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
@@ -319,60 +318,6 @@ static void first_of_two_offenders(void **state) {
 
 /* GHM -------------------------------------------------------------------------- */
 
-#define BINS_MOST 1000
-
-/* Counts of numbers around each edge, by a handle that this makes in the rounding mode. */
-static void count_at_edges(const struct dtype *d, int mode, fghm_ghm_kind kind, size_t bins,
-                           const double *edges, uint64_t counts[BINS_MOST + 1]) {
-    static const double no_targets[3 * BINS_MOST];
-    double inputs[3 * BINS_MOST]; /* of any type */
-    fghm_ghm *ghm = NULL;
-    size_t n = 0;
-    assert_int_equal(fesetround(mode), 0);
-    fghm_status status = fghm_ghm_create(&ghm, kind);
-    status = status == FGHM_OK && edges == NULL ? fghm_ghm_set_bins(ghm, bins) : status;
-    status = status == FGHM_OK && edges != NULL ? fghm_ghm_set_edges(ghm, bins, edges) : status;
-    if (status == FGHM_OK && kind == FGHM_GHM_REGRESSION) {
-        status = fghm_ghm_set_mu(ghm, 0.1);
-    }
-    const int kept = fegetround();
-    fesetround(FE_TONEAREST);
-    assert_int_equal(status, FGHM_OK);
-    assert_int_equal(kept, mode);
-    for (size_t b = 1; b < bins; b++) {
-        const double e = edges != NULL ? edges[b] : (double)b / (double)bins;
-        const double at = dtype_round(
-            d, kind == FGHM_GHM_REGRESSION ? 0.1 * e / sqrt((1 - e) * (1 + e)) : log(e / (1 - e)));
-        d->put(inputs, n++, d->next(at, -INFINITY));
-        d->put(inputs, n++, at);
-        d->put(inputs, n++, d->next(at, INFINITY));
-    }
-    memset(counts, 0, (bins + 1) * sizeof counts[0]);
-    assert_int_equal(d->ghm_count(ghm, NULL, n, inputs, no_targets, NULL, bins + 1, counts),
-                     FGHM_OK);
-    fghm_ghm_destroy(ghm);
-}
-
-/* Bins are where they are, whatever the rounding mode was when they were made. */
-static void bins_in_any_rounding_mode(void **state) {
-    const struct dtype *const d = *state;
-    const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
-    const size_t bins[] = {1, 2, 10, 57, BINS_MOST};
-    const double edges[] = {0, 1e-300, 1e-5, 0.1, 0.3, 0.9, 0.99, 1};
-    for (fghm_ghm_kind kind = FGHM_GHM_CLASSIFICATION; kind <= FGHM_GHM_REGRESSION; kind++) {
-        for (size_t i = 0; i <= SUITE_COUNT(bins); i++) {
-            const bool own = i == SUITE_COUNT(bins);
-            const size_t count = own ? SUITE_COUNT(edges) - 1 : bins[i];
-            uint64_t want[BINS_MOST + 1], got[BINS_MOST + 1];
-            count_at_edges(d, FE_TONEAREST, kind, count, own ? edges : NULL, want);
-            for (size_t mode = 0; mode < SUITE_COUNT(modes); mode++) {
-                count_at_edges(d, modes[mode], kind, count, own ? edges : NULL, got);
-                assert_memory_equal(got, want, (count + 1) * sizeof got[0]);
-            }
-        }
-    }
-}
-
 /* What steps and counts find, applying finds, too. */
 static void applying_finds_a_bad_target(void **state) {
     const struct dtype *const d = *state;
@@ -440,7 +385,6 @@ int main(int argument_count, char **arguments) {
         {"ignored_values_beyond_the_labels_type", ignored_values_beyond_the_labels_type, 1},
         {"classes_beyond_the_labels_type", classes_beyond_the_labels_type, 1},
         {"first_of_two_offenders", first_of_two_offenders, 1},
-        {"bins_in_any_rounding_mode", bins_in_any_rounding_mode, 1},
         {"applying_finds_a_bad_target", applying_finds_a_bad_target, 1},
         {"capacities", capacities, 0},
     };

@@ -350,7 +350,7 @@ static int expect(struct batch *b, fghm_focal_kernel *kernel,
                              b->out[HESSIAN]};
     struct fghm_sum sum = {0};
     kernel(constants, &span, &sum, &bad);
-    b->loss = sum_of_lanes(&sum, sizeof(double));
+    b->loss = quotient_of(sum_of_lanes(&sum, sizeof(double)), huge_of(&sum, sizeof(double)), 1);
     return bad;
 }
 
@@ -379,7 +379,8 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
         int bad = 0;
         struct fghm_sum lanes = {0};
         kernel_of(rows[i], kernel)(&constants, &span, &lanes, &bad);
-        const double sum = sum_of_lanes(&lanes, sizeof(double));
+        const double sum =
+            quotient_of(sum_of_lanes(&lanes, sizeof(double)), huge_of(&lanes, sizeof(double)), 1);
         snprintf(what, sizeof what,
                  "%s %s kernel %d gamma %.17g a %.17g %.17g scale %a quality %d mode %d %d %g gap "
                  "%zu %s outputs %u",
@@ -538,7 +539,7 @@ static double apply(const struct ghm_case *g, const struct fghm_kernels *kernels
     } else {
         kernels->ghm_apply(g->bins, g->bin_weights, scale, span, &sum, bad);
     }
-    return sum_of_lanes(&sum, sizeof(double));
+    return quotient_of(sum_of_lanes(&sum, sizeof(double)), huge_of(&sum, sizeof(double)), 1);
 }
 
 static void check_apply(const struct ghm_case *g, const struct arena *arena, struct batch *b,
