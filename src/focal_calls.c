@@ -31,14 +31,16 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
 static void set_constants(const fghm_focal *focal, double scale,
                           struct fghm_focal_constants *constants) {
     const bool floored = focal->hessian_mode == FGHM_HESSIAN_FLOORED;
-    constants->gamma = focal->gamma;
-    constants->positive = focal->loss_weight * (focal->alpha_enabled ? focal->alpha : 1);
-    constants->negative = focal->loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1);
-    constants->scale = scale;
-    constants->quality = focal->rule == FGHM_FOCAL_RULE_QUALITY;
-    constants->gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON;
-    constants->absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE;
-    constants->hessian_floor = floored ? focal->hessian_floor : -DBL_MAX;
+    *constants = (struct fghm_focal_constants){
+        .gamma = focal->gamma,
+        .positive = focal->loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
+        .negative = focal->loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
+        .scale = scale,
+        .quality = focal->rule == FGHM_FOCAL_RULE_QUALITY,
+        .gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON,
+        .absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE,
+        .hessian_floor = floored ? focal->hessian_floor : -DBL_MAX,
+    };
 }
 
 static const struct fghm_batch_limits limits = {
