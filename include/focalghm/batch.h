@@ -255,8 +255,8 @@ typedef struct fghm_batch {
     /** FGHM_TARGET_LABEL_SCORE: the scores, an array of samples of a floating-point dtype. */
     fghm_input scores;
     /** Factors of the elements, any numbers; NaN makes the results of its own element NaN.  With
-     * softmax an array of samples.  For GHM, a mask: an element is valid if its number is above
-     * 0.  Of a floating-point dtype. */
+     * softmax an array of samples.  For GHM, a mask: only elements whose number is above 0 are
+     * counted and have a loss.  Of a floating-point dtype. */
     fghm_input weights;
     /** The loss of each element (softmax: sample), not divided by D. */
     fghm_output element_loss;
@@ -312,7 +312,8 @@ typedef struct fghm_result {
     double sum_targets;
     /** The number of elements (softmax: samples). */
     uint64_t elements;
-    /** Those that are not ignored. */
+    /** Those that are not ignored.  GHM's mask does not count here: what it leaves is D of a
+     * mean. */
     uint64_t valid;
     /** The number of valid elements that are positive.  Dense targets: those with t >= 1/2 before
      * label smoothing (focal-star: t = 1).  Labels, with scores or without: those of the labelled

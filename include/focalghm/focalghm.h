@@ -38,7 +38,8 @@
  * computes where pointers say; status.h says what an error leaves behind.
  *
  * **Threads.**  Any number of threads may use one handle in functions that take it as const.  In
- * a function that takes it without const, no other thread may use it.  Two handles share nothing.
+ * a function that takes it without const, no other thread may use it; pools are the exception,
+ * which calls may share (pool.h).  Two handles share nothing.
  * The library has no other state that changes, and starts no thread but in fghm_pool_create.
  *
  * **What is left alone.**  Nothing is printed, nothing aborts, errno stays as it is, no signal

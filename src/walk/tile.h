@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "array.h"
 #include "focalghm/batch.h"
 #include "kernels/double_sum.h"
 #include "kernels/samples.h"
@@ -281,8 +282,7 @@ static size_t label_planes(const struct fghm_plan *plan, size_t first, size_t n,
 static void mark_index(const struct fghm_kernels *kernels, const struct fghm_array *array,
                        size_t first, size_t n, const real *numbers, int64_t index,
                        uint8_t *ignored) {
-    const bool is_integer =
-        array->dtype == FGHM_U8 || array->dtype == FGHM_I32 || array->dtype == FGHM_I64;
+    const bool is_integer = fghm_dtype_is_integer(array->dtype);
     const double value = (double)index;
     /* What no double is, no number of any floating-point type is. */
     const bool exists = value < 0x1p63 && (int64_t)value == index;
