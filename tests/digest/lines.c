@@ -145,7 +145,7 @@ static uint64_t next_number(uint64_t *state) {
 struct inputs {
     const struct type *d;
     bool finite;
-    void *logits, *hard, *soft, *weights, *probabilities;
+    void *logits, *hard, *soft, *weights, *probabilities, *all_digits;
     int32_t labels[N];
     void *out[3];
 };
@@ -168,8 +168,9 @@ static double logit(uint64_t *state, size_t i, bool finite) {
 static void inputs_make(struct inputs *in, const struct type *d, bool finite) {
     uint64_t state = 1;
     *in = (struct inputs){.d = d, .finite = finite};
-    void **const arrays[] = {&in->logits,        &in->hard,   &in->soft,   &in->weights,
-                             &in->probabilities, &in->out[0], &in->out[1], &in->out[2]};
+    void **const arrays[] = {&in->logits,  &in->hard,          &in->soft,
+                             &in->weights, &in->probabilities, &in->all_digits,
+                             &in->out[0],  &in->out[1],        &in->out[2]};
     for (size_t k = 0; k < COUNT(arrays); k++) {
         *arrays[k] = new_array(d);
     }
@@ -181,11 +182,15 @@ static void inputs_make(struct inputs *in, const struct type *d, bool finite) {
         d->put(in->probabilities, i, fraction(&state, 20));
         in->labels[i] = (int32_t)(next_number(&state) % 8);
     }
+    /* What is left of 1 has digits that p does not have. */
+    for (size_t i = 0; i < N; i++) {
+        d->put(in->all_digits, i, fraction(&state, 31) * (1 - fraction(&state, 22)));
+    }
 }
 
 static void inputs_free(struct inputs *in) {
-    void *const arrays[] = {in->logits,        in->hard,   in->soft,   in->weights,
-                            in->probabilities, in->out[0], in->out[1], in->out[2]};
+    void *const arrays[] = {in->logits,     in->hard,   in->soft,   in->weights, in->probabilities,
+                            in->all_digits, in->out[0], in->out[1], in->out[2]};
     for (size_t k = 0; k < COUNT(arrays); k++) {
         free(arrays[k]);
     }
@@ -302,8 +307,9 @@ static void digest_calibration(struct inputs *in, const struct setting *s) {
 }
 
 /* A batch of N elements, or of rows of classes. */
-enum form { DENSE, LABELS, SOFTMAX, PROBABILITIES, FORMS };
-static const char *const form_names[FORMS] = {"dense", "labels", "softmax", "probabilities"};
+enum form { DENSE, LABELS, SOFTMAX, PROBABILITIES, ALL_DIGITS, FORMS };
+static const char *const form_names[FORMS] = {"dense", "labels", "softmax", "probabilities",
+                                              "probabilities-of-all-digits"};
 
 static fghm_batch batch_of(struct inputs *in, enum form form, const void *dense_targets) {
     const fghm_dtype dtype = in->d->dtype;
@@ -314,12 +320,13 @@ static fghm_batch batch_of(struct inputs *in, enum form form, const void *dense_
     batch.shape[0] = N / CLASSES;
     batch.shape[1] = CLASSES;
     batch.activation = form == SOFTMAX         ? FGHM_SOFTMAX
-                       : form == PROBABILITIES ? FGHM_PROBABILITY
+                       : form >= PROBABILITIES ? FGHM_PROBABILITY
                                                : FGHM_SIGMOID;
     batch.target_form = labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
     batch.ignore_index = labels ? CLASSES : FGHM_IGNORE_NONE;
-    batch.logits = (fghm_input){.data = form == PROBABILITIES ? in->probabilities : in->logits,
-                                .dtype = dtype};
+    const void *const logits[FORMS] = {in->logits, in->logits, in->logits, in->probabilities,
+                                       in->all_digits};
+    batch.logits = (fghm_input){.data = logits[form], .dtype = dtype};
     batch.targets = (fghm_input){.data = dense_targets, .dtype = dtype};
     batch.weights = (fghm_input){.data = in->weights, .dtype = dtype};
     batch.element_loss = (fghm_output){.data = in->out[0], .dtype = dtype};
