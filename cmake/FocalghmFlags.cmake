@@ -67,14 +67,18 @@ function(focalghm_set_flags target)
 endfunction()
 
 # Where there is debug information, it has all types and constants of the headers, not only
-# those that a file uses: abidiff compares them.
-check_c_compiler_flag(-fno-eliminate-unused-debug-types FOCALGHM_FLAG_ALL_DEBUG_TYPES)
+# those that a file uses: abidiff compares them.  clang takes the flag and warns of it.
+set(focalghm_debug_types)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set(focalghm_debug_types -fno-eliminate-unused-debug-types)
+endif()
 
 # For what the libraries are made of: nothing of it gains from -O3, which takes much more room,
 # so -O2 stands where nobody has chosen, that is in place of CMake's own -O3 and, in a project
 # without a build type, of none.  A level in CMAKE_C_FLAGS or in the flags of a build type is
 # the builder's choice.
 string(REGEX MATCHALL "(^| )-O[^ ]*" focalghm_level "${CMAKE_C_FLAGS}")
+list(FILTER focalghm_level EXCLUDE REGEX "-Ofast") # a level, and an arithmetic that is refused
 if(focalghm_level)
   list(GET focalghm_level -1 focalghm_level)
   string(STRIP "${focalghm_level}" focalghm_level)
@@ -112,7 +116,7 @@ function(focalghm_set_internal_flags target)
   target_compile_options(${target} PRIVATE
     $<${focalghm_optimizes}:${focalghm_level}>
     "$<${focalghm_optimizes}:${focalghm_small_structs}>"
-    $<$<BOOL:${FOCALGHM_FLAG_ALL_DEBUG_TYPES}>:-fno-eliminate-unused-debug-types>
+    ${focalghm_debug_types}
     "SHELL:-include \"${PROJECT_SOURCE_DIR}/src/arithmetic.h\"")
   if(FOCALGHM_PREFIX)
     target_compile_options(${target} PRIVATE
