@@ -52,6 +52,9 @@ static const struct row {
                                      .targets = true},
 };
 
+_Static_assert(sizeof rows / sizeof rows[0] == FGHM_REDUCTION_LAST + 1,
+               "FGHM_REDUCTION_LAST is the last of the table, and setters take it");
+
 struct fghm_reduction_needs fghm_reduction_needs(fghm_reduction reduction,
                                                  const struct fghm_plan *plan) {
     const struct row *const row = &rows[reduction];

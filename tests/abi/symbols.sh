@@ -15,10 +15,13 @@ exported() {
     "$ABI_NM" -D --defined-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort
 }
 
-# The preprocessor drops the comments; what FGHM_API precedes is a declaration.
+# The preprocessor drops the comments; what FGHM_API precedes is a declaration.  Every header, also
+# one that focalghm.h has forgotten.
 declared() {
-    printf '%s\n' '#define FOCALGHM_EXPORT_H' '#define FGHM_API EXPORTED' \
-        '#include "focalghm/focalghm.h"' |
+    {
+        printf '%s\n' '#define FOCALGHM_EXPORT_H' '#define FGHM_API EXPORTED'
+        find "$ABI_SOURCE/include/focalghm" -name '*.h' -printf '#include "focalghm/%f"\n'
+    } |
         "$ABI_CC" -E -P -I"$ABI_SOURCE/include" - | tr '\n' ' ' | tr ';' '\n' |
         sed -n 's/.*EXPORTED[^(]*[ *]\([A-Za-z0-9_]*\)(.*/\1/p' | sort
 }

@@ -24,6 +24,10 @@ const (
 	MeanPositives Reduction = C.FGHM_REDUCTION_MEAN_POSITIVES
 	// By the number of elements that are not ignored.
 	MeanValid Reduction = C.FGHM_REDUCTION_MEAN_VALID
+	// By the sum of the weights of the elements that are not ignored.
+	MeanWeights Reduction = C.FGHM_REDUCTION_MEAN_WEIGHTS
+	// By the sum of the targets of the elements that are not ignored.
+	MeanTargets Reduction = C.FGHM_REDUCTION_MEAN_TARGETS
 )
 
 // A Rule says which loss it is.

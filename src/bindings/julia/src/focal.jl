@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 
-const REDUCTIONS = (:sum, :mean, :normalizer, :mean_samples, :mean_positives, :mean_valid)
+const REDUCTIONS = (
+    :sum, :mean, :normalizer, :mean_samples, :mean_positives, :mean_valid, :mean_weights,
+    :mean_targets,
+)
 const RULES = (:linear, :split, :quality, :star)
 const HESSIAN_MODES = (:exact, :floored, :absolute, :gauss_newton)
 
