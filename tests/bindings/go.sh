@@ -26,6 +26,8 @@ trap 'rm -rf "$work"' EXIT
 cmake --install "$build" --prefix "$work/prefix" >"$work/install" || { cat "$work/install"; exit 1; }
 pkgconfig=$(dirname "$(find "$work/prefix" -name focalghm.pc)")
 export PKG_CONFIG_PATH="$pkgconfig" LD_LIBRARY_PATH="$pkgconfig/.."
+# Go keeps what pkg-config said in its cache, under a key that knows of these flags alone.
+export CGO_LDFLAGS="-O2 -g -L$pkgconfig/.."
 cd "$module" || exit
 
 format_is_kept() {
