@@ -50,6 +50,13 @@ if ! test -f "$build/root.complete"; then
     touch "$build/root.complete"
 fi
 
+emulator="qemu-$architecture;-L;$root"
+# A processor of x86-64 runs these programs by itself, where its kernel lets it.
+loader=$root/lib/ld-linux.so.2
+if test "$architecture" = i386 && "$loader" --version >/dev/null 2>&1; then
+    emulator="$loader;--library-path;$root/lib/$triplet:$libraries"
+fi
+
 export PKG_CONFIG_LIBDIR="$libraries/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$root"
 cmake -S . -B "$build" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$architecture" \
     -DCMAKE_C_COMPILER=$gcc-gcc -DCMAKE_LIBRARY_ARCHITECTURE=$triplet \
@@ -57,7 +64,7 @@ cmake -S . -B "$build" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$arch
     -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY \
     -DCMAKE_C_FLAGS="-isystem $root/usr/include -isystem $root/usr/include/$triplet" \
     -DCMAKE_EXE_LINKER_FLAGS="-Wl,-rpath-link,$libraries" \
-    -DCMAKE_CROSSCOMPILING_EMULATOR="qemu-$architecture;-L;$root" \
+    -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator" \
     -DFOCALGHM_BUILD_BENCH=OFF
 cmake --build "$build" -j "$(nproc)"
 exec tests/ctest.sh "$build" --label-exclude isa "$@"
