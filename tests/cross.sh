@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Builds for another architecture on a Debian machine of x86-64, and runs the tests by way
-# of qemu.
+# of qemu, or of the kernel where it can.
 # cross.sh aarch64|i386|s390x [BUILD [ARGUMENTS OF CTEST...]]
 set -eu
 cd "$(dirname "$0")/.."
