@@ -67,4 +67,4 @@ cmake -S . -B "$build" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$arch
     -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator" \
     -DFOCALGHM_BUILD_BENCH=OFF
 cmake --build "$build" -j "$(nproc)"
-exec tests/ctest.sh "$build" --label-exclude isa "$@"
+exec tests/ctest.sh "$build" --label-exclude 'isa|native' "$@"
