@@ -28,13 +28,13 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
 }
 
 /* The constants of the rules that one kernel computes in one go. */
-static void set_constants(const fghm_focal *focal, double scale,
+static void set_constants(const fghm_focal *focal, double loss_weight, double scale,
                           struct fghm_focal_constants *constants) {
     const bool floored = focal->hessian_mode == FGHM_HESSIAN_FLOORED;
     *constants = (struct fghm_focal_constants){
         .gamma = focal->gamma,
-        .positive = focal->loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
-        .negative = focal->loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
+        .positive = loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
+        .negative = loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
         .scale = scale,
         .quality = focal->rule == FGHM_FOCAL_RULE_QUALITY,
         .gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON,
@@ -83,6 +83,10 @@ static bool has_hard_targets(const struct fghm_arrays *arrays) {
            arrays->label_smoothing == 0;
 }
 
+static bool has_class_factors(const struct fghm_arrays *arrays) {
+    return arrays != NULL && (arrays->factors.alpha != NULL || arrays->factors.weights != NULL);
+}
+
 /* See struct fghm_focal_plan.  Targets that are 0 or 1 for certain need no split. */
 static void plan_losses(const fghm_focal *focal, bool probability, double divisor,
                         struct fghm_focal_plan *plan) {
@@ -93,7 +97,9 @@ static void plan_losses(const fghm_focal *focal, bool probability, double diviso
     plan->probability = probability;
     plan->split = split && !plan->batch.softmax;
     plan->star = 0;
-    set_constants(focal, 1 / divisor, &plan->constants);
+    /* With factors of classes, it is one of them. */
+    const double loss_weight = has_class_factors(arrays) ? 1 : focal->loss_weight;
+    set_constants(focal, loss_weight, 1 / divisor, &plan->constants);
     plan->split_absolute = plan->constants.absolute;
     plan->split_floor = focal->hessian_mode == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
     if (plan->split) {
@@ -101,7 +107,7 @@ static void plan_losses(const fghm_focal *focal, bool probability, double diviso
         plan->constants.hessian_floor = -DBL_MAX;
     }
     if (plan->batch.softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
-        plan->constants.positive = plan->constants.negative = focal->loss_weight;
+        plan->constants.positive = plan->constants.negative = loss_weight;
     }
     plan->kernel = probability ? kernels->probability : kernel_for(kernels, focal->gamma);
     if (plan->split) {
@@ -196,6 +202,9 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
         fghm_plan_make(batch, &limits, false, result, loss, &call.plan.batch, &arrays, report));
     FGHM_REQUIRE(result != NULL || loss != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
     FGHM_TRY(check_form(focal, batch, report));
+    if (has_class_factors(&arrays)) {
+        arrays.factors.common = focal->loss_weight;
+    }
     const bool probability = batch->activation == FGHM_PROBABILITY;
     FGHM_TRY(compute(focal, pool, probability, &call, &all, report));
     *value = fghm_result_of(&call.plan.batch, all, call.divisor);

@@ -462,7 +462,7 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         .ignore_index = batch->ignore_index,
         .nan_ignored = (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0,
         .label_smoothing = batch->label_smoothing,
-        .factors = {batch->class_alpha, batch->class_weights},
+        .factors = {batch->class_alpha, batch->class_weights, 1},
     };
     *plan = (struct fghm_plan){
         .shape = {0, (size_t)classes, 0},

@@ -337,6 +337,67 @@ static void masks_are_compared_before_they_are_rounded(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
+/* Factors whose product is an ordinary number, though not every partial product is a float: weight,
+ * class weight, loss weight.  Both forms, hard and soft targets, with and without split. */
+static void factors_meet_in_double(void **state) {
+    const struct {
+        float weight;
+        double class_weight, loss_weight;
+    } cases[] = {{1e27f, 0x1p40, 0x1p-40}, {1e-27f, 0x1p-40, 0x1p40}, {1e30f, 0x1p30, 0x1p-40}};
+    (void)state;
+    for (size_t k = 0; k < 4 * SUITE_COUNT(cases); k++) {
+        const size_t at = k / 4;
+        const bool softmax = k % 4 == 3;
+        const float logits[2] = {0.75f, -0.5f}, weight[2] = {cases[at].weight, cases[at].weight};
+        const float targets[2] = {1.0f, k % 4 == 1 ? 0.25f : 0.0f}, one[2] = {1.0f, 1.0f};
+        const double class_weights[2] = {cases[at].class_weight, cases[at].class_weight};
+        const double product =
+            (double)cases[at].weight * cases[at].class_weight * cases[at].loss_weight;
+        const int64_t label = 0;
+        float loss[2][2] = {{0}}, gradient[2][2], hessian[2][2];
+        for (int scaled = 0; scaled < 2; scaled++) {
+            fghm_focal *focal;
+            fghm_batch batch = FGHM_BATCH_INIT;
+            assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+            assert_int_equal(fghm_focal_set_reduction(focal, FGHM_REDUCTION_SUM), FGHM_OK);
+            assert_int_equal(
+                fghm_focal_set_loss_weight(focal, scaled ? cases[at].loss_weight : 1.0), FGHM_OK);
+            if (k % 4 == 2) {
+                assert_int_equal(fghm_focal_set_rule(focal, FGHM_FOCAL_RULE_SPLIT), FGHM_OK);
+            }
+            batch.ndim = 2;
+            batch.shape[0] = 1;
+            batch.shape[1] = 2;
+            batch.class_axis = 1;
+            batch.activation = softmax ? FGHM_SOFTMAX : FGHM_SIGMOID;
+            batch.target_form = softmax ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
+            batch.logits = (fghm_input){.data = logits, .dtype = FGHM_F32};
+            batch.targets = (fghm_input){.data = targets, .dtype = FGHM_F32};
+            if (softmax) {
+                batch.targets = (fghm_input){.data = &label, .dtype = FGHM_I64};
+            }
+            batch.weights = (fghm_input){.data = scaled ? weight : one, .dtype = FGHM_F32};
+            batch.class_weights = scaled ? class_weights : NULL;
+            batch.element_loss = (fghm_output){.data = loss[scaled], .dtype = FGHM_F32};
+            batch.gradient = (fghm_output){.data = gradient[scaled], .dtype = FGHM_F32};
+            batch.hessian = (fghm_output){.data = hessian[scaled], .dtype = FGHM_F32};
+            assert_int_equal(fghm_focal_batch(focal, NULL, &batch, NULL), FGHM_OK);
+            fghm_focal_destroy(focal);
+        }
+        for (int i = 0; i < 2; i++) {
+            const float *const got[] = {&loss[1][i], &gradient[1][i], &hessian[1][i]};
+            const float *const plain[] = {&loss[0][i], &gradient[0][i], &hessian[0][i]};
+            for (int o = 0; o < 3; o++) {
+                const double want = (double)*plain[o] * product;
+                if (!(fabs((double)*got[o] - want) <= 1e-6 * fabs(want))) {
+                    fail_msg("case %zu, output %d of %d is %g, want %g", k, o, i, (double)*got[o],
+                             want);
+                }
+            }
+        }
+    }
+}
+
 /* A batch whose gradients take the place of its logits, with an element in error: the others'
  * results are those that they have elsewhere. */
 static void errors_in_place(void **state) {
@@ -376,6 +437,7 @@ static const struct suite_test tests[] = {
      0},
     {"integers_are_compared_as_integers", integers_are_compared_as_integers, 0},
     {"masks_are_compared_before_they_are_rounded", masks_are_compared_before_they_are_rounded, 0},
+    {"factors_meet_in_double", factors_meet_in_double, 0},
     {"errors_in_place", errors_in_place, 0},
 };
 

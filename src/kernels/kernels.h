@@ -133,9 +133,11 @@ typedef void fghm_match_kernel(int32_t dtype, const void *data, ptrdiff_t offset
 typedef void fghm_blank_kernel(const uint8_t *ignored, const struct fghm_span *span, void *logits,
                                void *targets, void *weights);
 
-/* The factors of classes, but for those of the handle.  Either may be NULL: 1. */
+/* The factors of classes.  Either array may be NULL: 1.  What they have in common is the handle's
+ * loss weight, so that all of them meet in double. */
 struct fghm_class_factors {
     const double *alpha, *weights;
+    double common;
 };
 
 /* Weights (NULL: 1) times the factors of their classes: of the same class if step is 0, of

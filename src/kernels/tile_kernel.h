@@ -34,7 +34,8 @@ static void blank(const uint8_t *ignored, const struct fghm_span *span, void *lo
 /* The factor of a class for a target t. */
 static inline double class_factor(const struct fghm_class_factors *factors, size_t class_index,
                                   double t) {
-    const double weight = factors->weights == NULL ? 1 : factors->weights[class_index];
+    const double own = factors->weights == NULL ? 1 : factors->weights[class_index];
+    const double weight = own * factors->common;
     if (factors->alpha == NULL) {
         return t * weight + (1 - t) * weight;
     }

@@ -17,7 +17,8 @@ static struct fghm_class_arrays class_arrays_of(const struct fghm_plan *plan) {
 
 /* The factor of a class whose target is 1. */
 static inline double own_factor(const struct fghm_class_factors *factors, size_t class_index) {
-    const double weight = factors->weights == NULL ? 1 : factors->weights[class_index];
+    const double own = factors->weights == NULL ? 1 : factors->weights[class_index];
+    const double weight = own * factors->common;
     return factors->alpha == NULL ? weight : weight * factors->alpha[class_index];
 }
 

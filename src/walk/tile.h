@@ -434,7 +434,7 @@ static void weigh_classes(const struct fghm_kernels *kernels, const struct fghm_
         const size_t at = run.first - first;
         const struct fghm_class_factors factors = {
             all->alpha == NULL ? NULL : all->alpha + run.class_index,
-            all->weights == NULL ? NULL : all->weights + run.class_index};
+            all->weights == NULL ? NULL : all->weights + run.class_index, all->common};
         kernels->weigh(&factors, step, run.length, targets + at,
                        weights == NULL ? NULL : weights + at, to + at);
     }
