@@ -11,6 +11,7 @@
 
 #include "focalghm/batch.h"
 #include "kernels/kernels.h"
+#include "range.h"
 
 /* The shape of a batch. */
 struct fghm_axes {
@@ -56,10 +57,10 @@ bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b);
  * of them has to show it.  Views that are not there meet nothing. */
 bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b);
 
-/* The same of a view and plain bytes; and of an array that has been folded, `classes` times
+/* The same of a view and a range; and of an array that has been folded, `classes` times
  * along its class_stride. */
-bool fghm_view_is_apart_from(const struct fghm_view *view, const void *bytes, size_t size);
-bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes, const void *bytes,
-                              size_t size);
+bool fghm_view_is_apart_from(const struct fghm_view *view, struct fghm_range range);
+bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes,
+                              struct fghm_range range);
 
 #endif

@@ -177,8 +177,8 @@ static fghm_status calibrate(const fghm_focal *focal, fghm_pool *pool, size_t n,
     FGHM_REQUIRE(n == 0 || (logits != NULL && probabilities != NULL), FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
     FGHM_REQUIRE(logits == probabilities ||
-                     !fghm_ranges_overlap(fghm_range_of(logits, n * real_size),
-                                          fghm_range_of(probabilities, n * real_size)),
+                     !fghm_ranges_meet(fghm_range_of(logits, n * real_size),
+                                       fghm_range_of(probabilities, n * real_size)),
                  FGHM_ERROR_ALIASING);
     struct call call = {focal, map_of(focal), logits, probabilities};
     fghm_drive_range(pool, n, 1, work, &call);
