@@ -50,8 +50,8 @@ static bool has_strides(const int64_t *strides) {
     return false;
 }
 
-/* The bytes that an array reaches over; false if the array does not fit into memory. */
-static bool extent_of(const struct fghm_view *view, struct fghm_range *extent) {
+/* Finds the bytes that an array reaches over; false if it does not fit into memory. */
+static bool set_range(struct fghm_view *view) {
     const ptrdiff_t size = (ptrdiff_t)fghm_dtype_size(view->dtype);
     ptrdiff_t low = 0;
     ptrdiff_t high = 0;
@@ -68,7 +68,7 @@ static bool extent_of(const struct fghm_view *view, struct fghm_range *extent) {
         return false;
     }
     const uintptr_t first = (uintptr_t)view->data + (uintptr_t)low;
-    *extent = (struct fghm_range){first, (size_t)bytes};
+    view->range = (struct fghm_range){first, (size_t)bytes};
     return (low == 0 || first < (uintptr_t)view->data) && (size_t)bytes - 1 <= UINTPTR_MAX - first;
 }
 
@@ -99,7 +99,7 @@ static bool is_injective(const struct fghm_view *view) {
 }
 
 bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                                    const fghm_output *array) {
+                                    const struct fghm_owned *array) {
     const int class_axis = axes->class_axis;
     return array->layout == FGHM_LAYOUT_STRIDED && kind == FGHM_ARRAY_OF_SAMPLES &&
            class_axis >= 0 && axes->extents[class_axis] > 1 && array->strides[class_axis] != 0;
@@ -107,7 +107,8 @@ bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_arra
 
 /* The strides of one of the layouts; or FGHM_ERROR_LAYOUT. */
 static fghm_status set_strides(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                               const fghm_output *array, bool written, struct fghm_view *view) {
+                               const struct fghm_owned *array, bool written,
+                               struct fghm_view *view) {
     const int class_axis = axes->class_axis;
     const bool classes_repeat =
         kind == FGHM_ARRAY_OF_ELEMENTS && class_axis >= 0 && axes->extents[class_axis] > 1;
@@ -125,7 +126,7 @@ static fghm_status set_strides(const struct fghm_axes *axes, enum fghm_array_kin
 }
 
 fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                           const fghm_output *array, bool written, struct fghm_view *view) {
+                           const struct fghm_owned *array, bool written, struct fghm_view *view) {
     FGHM_REQUIRE(array->layout >= FGHM_LAYOUT_CONTIGUOUS && array->layout <= FGHM_LAYOUT_PER_SAMPLE,
                  FGHM_ERROR_CONSTANT);
     view->data = array->data;
@@ -137,8 +138,7 @@ fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind ki
         view->extents[axis] = absent ? 1 : axes->extents[axis];
     }
     FGHM_TRY(set_strides(axes, kind, array, written, view));
-    struct fghm_range extent;
-    FGHM_REQUIRE(extent_of(view, &extent), FGHM_ERROR_STRIDE);
+    FGHM_REQUIRE(set_range(view), FGHM_ERROR_STRIDE);
     FGHM_REQUIRE(!written || is_injective(view), FGHM_ERROR_STRIDE);
     return FGHM_OK;
 }
@@ -216,12 +216,8 @@ static bool apart_modulo(const struct fghm_view *a, const struct fghm_view *b, s
 }
 
 bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b) {
-    if (a->data == NULL || b->data == NULL) {
+    if (a->data == NULL || b->data == NULL || !fghm_ranges_meet(a->range, b->range)) {
         return true;
-    }
-    struct fghm_range x, y;
-    if (!extent_of(a, &x) || !extent_of(b, &y) || !fghm_ranges_meet(x, y)) {
-        return true; /* extents were found to fit when the views were made */
     }
     const struct fghm_view *const views[] = {a, b};
     for (int i = 0; i < 2; i++) {
@@ -234,11 +230,6 @@ bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b) 
         }
     }
     return false;
-}
-
-bool fghm_view_is_apart_from(const struct fghm_view *view, struct fghm_range range) {
-    struct fghm_range extent;
-    return view->data == NULL || !extent_of(view, &extent) || !fghm_ranges_meet(extent, range);
 }
 
 bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes,

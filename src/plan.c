@@ -275,32 +275,24 @@ enum { LOGITS, TARGETS, SCORES, WEIGHTS, ELEMENT_LOSS, GRADIENT, HESSIAN, HARMON
 /* One of them: what there is to know of it. */
 struct slot {
     fghm_field field;
-    fghm_output array; /* as the descriptor has it */
+    bool written;
+    struct fghm_owned array;
     enum fghm_array_kind kind;
     bool needed, floating, integer;
     struct fghm_array *to;
     struct fghm_view view;
 };
 
-static fghm_output as_output(const fghm_input *input) {
-    fghm_output output;
-    output.data = (void *)(uintptr_t)input->data;
-    output.dtype = input->dtype;
-    output.layout = input->layout;
-    memcpy(output.strides, input->strides, sizeof output.strides);
-    return output;
-}
+/* Either of the two structs, which differ by a const. */
+#define OWNED(array)                                                                               \
+    { (void *)(uintptr_t)(array).data, (array).dtype, (array).layout, (array).strides }
 
 static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays *arrays,
                        struct slot slots[ARRAYS]) {
-    const fghm_output callers[ARRAYS] = {as_output(&batch->logits),
-                                         as_output(&batch->targets),
-                                         as_output(&batch->scores),
-                                         as_output(&batch->weights),
-                                         batch->element_loss,
-                                         batch->gradient,
-                                         batch->hessian,
-                                         batch->harmonizing_weight};
+    const struct fghm_owned callers[ARRAYS] = {
+        OWNED(batch->logits),  OWNED(batch->targets),           OWNED(batch->scores),
+        OWNED(batch->weights), OWNED(batch->element_loss),      OWNED(batch->gradient),
+        OWNED(batch->hessian), OWNED(batch->harmonizing_weight)};
     struct fghm_array *const to[ARRAYS] = {
         &arrays->logits,       &arrays->targets,  &arrays->scores,  &arrays->weights,
         &arrays->element_loss, &arrays->gradient, &arrays->hessian, &arrays->harmonizing_weight};
@@ -310,6 +302,7 @@ static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays
         const bool of_samples =
             i == SCORES || (i == TARGETS && arrays->labels) || (of_loss && softmax);
         slots[i].field = FGHM_FIELD_LOGITS + i;
+        slots[i].written = i >= INPUTS;
         slots[i].array = callers[i];
         slots[i].kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
         slots[i].needed = i == LOGITS || i == TARGETS || (i == SCORES && scores);
@@ -321,7 +314,7 @@ static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays
     }
 }
 
-static fghm_status read_slot(const struct fghm_axes *axes, int index, struct slot *slot,
+static fghm_status read_slot(const struct fghm_axes *axes, struct slot *slot,
                              struct fghm_report *report) {
     if (slot->array.data == NULL) {
         return slot->needed ? fghm_fail(report, FGHM_ERROR_NULL_POINTER, slot->field) : FGHM_OK;
@@ -342,23 +335,23 @@ static fghm_status read_slot(const struct fghm_axes *axes, int index, struct slo
                             axes->class_axis);
     }
     const fghm_status status =
-        fghm_view_make(axes, slot->kind, &slot->array, index >= INPUTS, &slot->view);
+        fghm_view_make(axes, slot->kind, &slot->array, slot->written, &slot->view);
     return status == FGHM_OK ? FGHM_OK : fghm_fail(report, status, slot->field);
 }
 
+/* Those of them that are there. */
+struct present {
+    struct slot *slots[ARRAYS];
+    int count;
+};
+
 /* An output may take the place of an input, element for element; else it meets nothing. */
-static fghm_status check_meeting(const struct slot *slots, int output, int other,
-                                 struct fghm_report *report) {
-    const struct fghm_view *const view = &slots[output].view;
-    const bool replaced = other < INPUTS && fghm_views_are_same(view, &slots[other].view);
-    if (!replaced && !fghm_views_are_apart(view, &slots[other].view)) {
-        return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[output].field, slots[other].field);
-    }
-    return FGHM_OK;
+static bool may_meet(const struct slot *a, const struct slot *b) {
+    return a->written != b->written && fghm_views_are_same(&a->view, &b->view);
 }
 
 static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *result,
-                                  const double *loss, const struct slot *slots, size_t classes,
+                                  const double *loss, const struct present *present, size_t classes,
                                   struct fghm_report *report) {
     const size_t doubles = classes * sizeof(double);
     const struct fghm_range of_result = fghm_range_of(result, result == NULL ? 0 : result->size);
@@ -369,14 +362,19 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
                  {fghm_range_of(batch->class_weights, doubles), FGHM_FIELD_CLASS_WEIGHTS},
                  {of_result, FGHM_FIELD_RESULT},
                  {fghm_range_of(loss, sizeof *loss), FGHM_FIELD_RESULT}};
-    for (int i = 0; i < ARRAYS; i++) {
-        for (int output = i < INPUTS ? INPUTS : i + 1; output < ARRAYS; output++) {
-            FGHM_TRY(check_meeting(slots, output, i, report));
+    for (int i = 0; i < present->count; i++) {
+        const struct slot *const slot = present->slots[i];
+        for (int k = i + 1; k < present->count; k++) {
+            const struct slot *const output = present->slots[k];
+            if (output->written && !fghm_views_are_apart(&output->view, &slot->view) &&
+                !may_meet(slot, output)) {
+                return fghm_fail_both(report, FGHM_ERROR_ALIASING, output->field, slot->field);
+            }
         }
         for (size_t k = 0; k < sizeof plain / sizeof plain[0]; k++) {
-            const bool written = i >= INPUTS || plain[k].field == FGHM_FIELD_RESULT;
-            if (written && !fghm_view_is_apart_from(&slots[i].view, plain[k].range)) {
-                return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[i].field, plain[k].field);
+            const bool written = slot->written || plain[k].field == FGHM_FIELD_RESULT;
+            if (written && fghm_ranges_meet(slot->view.range, plain[k].range)) {
+                return fghm_fail_both(report, FGHM_ERROR_ALIASING, slot->field, plain[k].field);
             }
         }
     }
@@ -390,11 +388,9 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
 
 /* Whether an output takes the place of this input, or this output of an input: kernels then work
  * on copies, since they may look at an input once more after they have written. */
-static bool is_shared(const struct slot *slots, int index) {
-    const int first = index < INPUTS ? INPUTS : 0;
-    const int end = index < INPUTS ? ARRAYS : INPUTS;
-    for (int other = first; other < end; other++) {
-        if (fghm_views_are_same(&slots[other].view, &slots[index].view)) {
+static bool is_shared(const struct present *present, const struct slot *slot) {
+    for (int i = 0; i < present->count; i++) {
+        if (may_meet(present->slots[i], slot)) {
             return true;
         }
     }
@@ -406,19 +402,22 @@ static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *resul
                                const struct fghm_plan *plan, struct fghm_arrays *arrays,
                                struct fghm_report *report) {
     struct slot slots[ARRAYS];
+    struct present present = {.count = 0};
     list_slots(batch, plan->softmax, arrays, slots);
     for (int i = 0; i < ARRAYS; i++) {
-        FGHM_TRY(read_slot(axes, i, &slots[i], report));
-    }
-    FGHM_TRY(check_overlaps(batch, result, loss, slots, plan->shape.classes, report));
-    const int32_t real = plan->is_double ? FGHM_F64 : FGHM_F32;
-    for (int i = 0; i < ARRAYS; i++) {
+        FGHM_TRY(read_slot(axes, &slots[i], report));
         if (slots[i].view.data != NULL) {
-            struct fghm_array *const array = slots[i].to;
-            const bool by_sample = plan->by_sample || slots[i].kind == FGHM_ARRAY_OF_SAMPLES;
-            fghm_view_fold(&slots[i].view, by_sample, array);
-            array->direct = array->contiguous && array->dtype == real && !is_shared(slots, i);
+            present.slots[present.count++] = &slots[i];
         }
+    }
+    FGHM_TRY(check_overlaps(batch, result, loss, &present, plan->shape.classes, report));
+    const int32_t real = plan->is_double ? FGHM_F64 : FGHM_F32;
+    for (int i = 0; i < present.count; i++) {
+        const struct slot *const slot = present.slots[i];
+        struct fghm_array *const array = slot->to;
+        const bool by_sample = plan->by_sample || slot->kind == FGHM_ARRAY_OF_SAMPLES;
+        fghm_view_fold(&slot->view, by_sample, array);
+        array->direct = array->contiguous && array->dtype == real && !is_shared(&present, slot);
     }
     return FGHM_OK;
 }

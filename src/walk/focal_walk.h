@@ -210,7 +210,9 @@ focal_tile_again(const struct fghm_focal_plan *plan, size_t first, size_t n, str
 static void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
                        struct tile *tile, struct fghm_sum sums[2], struct fghm_part *part) {
     const struct fghm_part before = *part;
-    const struct fghm_sum sums_before[2] = {sums[0], sums[1]};
+    struct fghm_sum sums_before[2];
+    sum_copy(&sums_before[0], &sums[0]);
+    sum_copy(&sums_before[1], &sums[1]);
     struct fghm_span span = focal_load(plan, first, n, tile, part);
     const int bad = compute_tile(plan, first, tile, &span, sums, part);
     if (bad == 0 || plan->batch.arrays == NULL) {
@@ -224,7 +226,8 @@ static void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t 
     const size_t offender = part->offender;
     const enum fghm_bad kind = part->bad;
     *part = before;
-    memcpy(sums, sums_before, sizeof sums_before);
+    sum_copy(&sums[0], &sums_before[0]);
+    sum_copy(&sums[1], &sums_before[1]);
     if (found) {
         part->bad = kind;
         part->offender = offender;
