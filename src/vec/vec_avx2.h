@@ -132,6 +132,17 @@ static inline vmask m_not(vmask a) {
     return V_OP(xor)(a, V_AS_REAL(V_SET_INT(-1)));
 }
 
+static inline vmask m_load(const uint8_t *from) {
+#if FGHM_REAL_BITS == 32
+    const __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from));
+#else
+    int32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    const __m256i lanes = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(bytes));
+#endif
+    return V_AS_REAL(V_INT(cmpgt)(lanes, _mm256_setzero_si256()));
+}
+
 static inline bool m_all(vmask m) {
     return V_OP(movemask)(m) == (1 << V_LANES) - 1;
 }

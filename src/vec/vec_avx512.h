@@ -131,6 +131,16 @@ static inline vmask m_not(vmask a) {
     return (vmask)~a;
 }
 
+static inline vmask m_load(const uint8_t *from) {
+#if FGHM_REAL_BITS == 32
+    const __m512i lanes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from));
+    return _mm512_test_epi32_mask(lanes, lanes);
+#else
+    const __m512i lanes = _mm512_cvtepu8_epi64(_mm_loadl_epi64((const __m128i *)from));
+    return _mm512_test_epi64_mask(lanes, lanes);
+#endif
+}
+
 static inline bool m_all(vmask m) {
     return m == (vmask)-1;
 }

@@ -131,6 +131,18 @@ static inline vmask m_not(vmask a) {
     return V_INT(veor)(a, V_SET_INT(-1));
 }
 
+static inline vmask m_load(const uint8_t *from) {
+    uint64_t bytes = 0;
+    memcpy(&bytes, from, V_LANES);
+    const uint32x4_t of_32 = vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(bytes))));
+#if FGHM_REAL_BITS == 32
+    return vtstq_u32(of_32, of_32);
+#else
+    const uint64x2_t of_64 = vmovl_u32(vget_low_u32(of_32));
+    return vtstq_u64(of_64, of_64);
+#endif
+}
+
 static inline bool m_all(vmask m) {
 #if FGHM_REAL_BITS == 32
     return vminvq_u32(m) == UINT32_MAX;

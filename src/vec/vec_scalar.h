@@ -146,6 +146,11 @@ static inline vmask m_not(vmask a) {
     return !a;
 }
 
+/* Set where a byte is not 0; one byte for each lane. */
+static inline vmask m_load(const uint8_t *from) {
+    return from[0] != 0;
+}
+
 static inline bool m_all(vmask m) {
     return m;
 }

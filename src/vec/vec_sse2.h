@@ -155,6 +155,19 @@ static inline vmask m_not(vmask a) {
     return V_OP(xor)(a, V_AS_REAL(V_SET_INT(-1)));
 }
 
+static inline vmask m_load(const uint8_t *from) {
+    const __m128i zero = _mm_setzero_si128();
+    int32_t bytes = 0;
+    memcpy(&bytes, from, V_LANES);
+    const __m128i of_16 = _mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), zero);
+    const __m128i of_32 = _mm_cmpgt_epi32(_mm_unpacklo_epi16(of_16, zero), zero);
+#if FGHM_REAL_BITS == 32
+    return _mm_castsi128_ps(of_32);
+#else
+    return _mm_castsi128_pd(_mm_unpacklo_epi32(of_32, of_32));
+#endif
+}
+
 static inline bool m_all(vmask m) {
     return V_OP(movemask)(m) == (1 << V_LANES) - 1;
 }

@@ -13,6 +13,15 @@ static vmask mask_of(const void *from) {
     return v_gt(v_load(from), v_set(0));
 }
 
+/* Bytes that are set in one bit, a different one from lane to lane. */
+static vmask mask_of_bytes(const real *from) {
+    uint8_t bytes[V_LANES];
+    for (int lane = 0; lane < V_LANES; lane++) {
+        bytes[lane] = (uint8_t)(from[lane] > 0 ? 1 << lane % 8 : 0);
+    }
+    return m_load(bytes);
+}
+
 static vreal of_mask(vmask m) {
     return v_select(m, v_set(1), v_set(0));
 }
@@ -63,6 +72,8 @@ static vreal result(enum vec_op op, const void *a_from, const void *b_from, cons
         return of_mask(m_or(mask_of(a_from), mask_of(b_from)));
     case VEC_NOT_MASK:
         return of_mask(m_not(mask_of(a_from)));
+    case VEC_LOAD_MASK:
+        return of_mask(mask_of_bytes(a_from));
     case VEC_SELECT:
         return v_select(mask_of(c_from), a, b);
     case VEC_KEEP:

@@ -37,7 +37,8 @@ enum vec_op {
     VEC_LE,
     VEC_AND_MASK, /* masks of a and b */
     VEC_OR_MASK,
-    VEC_NOT_MASK, /* mask of a */
+    VEC_NOT_MASK,  /* mask of a */
+    VEC_LOAD_MASK, /* the same of a, from bytes */
     VEC_SELECT,
     VEC_KEEP,
     VEC_DROP,

@@ -96,6 +96,8 @@ static real result(enum vec_op op, real a, real b, real c) {
         return a > 0 || b > 0;
     case VEC_NOT_MASK:
         return !(a > 0);
+    case VEC_LOAD_MASK:
+        return a > 0;
     case VEC_SELECT:
         return c > 0 ? a : b;
     case VEC_KEEP:
