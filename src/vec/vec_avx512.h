@@ -47,6 +47,37 @@ static inline void v_store(real *to, vreal a) {
     V_OP(storeu)(to, a);
 }
 
+#if FGHM_REAL_BITS == 32
+
+static inline vreal v_load_f16(const uint16_t *from) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
+}
+
+static inline void v_store_f16(uint16_t *to, vreal a) {
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline vreal v_load_bf16(const uint16_t *from) {
+    const __m512i upper = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(upper, 16));
+}
+
+/* Half of the last place less one, and that place; NaN made quiet. */
+static inline void v_store_bf16(uint16_t *to, vreal a) {
+    const __m512i bits = _mm512_castps_si512(a);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i near = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+    const __m512i all = _mm512_mask_or_epi32(near, nan, bits, _mm512_set1_epi32(0x400000));
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(all, 16)));
+}
+
+static inline vreal v_load_u8(const uint8_t *from) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from)));
+}
+
+#endif
+
 static inline vreal v_add(vreal a, vreal b) {
     return V_OP(add)(a, b);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "fused.h"
+#include "vec/half.h"
 #include "vec/real.h"
 
 #define V_LANES 1
@@ -52,6 +53,31 @@ static inline vreal v_load(const real *from) {
 static inline void v_store(real *to, vreal a) {
     *to = a;
 }
+
+#if FGHM_REAL_BITS == 32
+
+/* Halves and bytes as floats, and floats as halves, rounded to nearest. */
+static inline vreal v_load_f16(const uint16_t *from) {
+    return float_of_f16(from[0]);
+}
+
+static inline void v_store_f16(uint16_t *to, vreal a) {
+    to[0] = f16_of_float(a);
+}
+
+static inline vreal v_load_bf16(const uint16_t *from) {
+    return float_of_bf16(from[0]);
+}
+
+static inline void v_store_bf16(uint16_t *to, vreal a) {
+    to[0] = bf16_of_float(a);
+}
+
+static inline vreal v_load_u8(const uint8_t *from) {
+    return from[0];
+}
+
+#endif
 
 static inline vreal v_add(vreal a, vreal b) {
     return a + b;

@@ -43,6 +43,9 @@ enum vec_op {
     VEC_KEEP,
     VEC_DROP,
     VEC_MUL_UNLESS,
+    VEC_F16, /* stored and loaded; of doubles, nothing */
+    VEC_BF16,
+    VEC_U8, /* the lowest byte of a, loaded */
     VEC_FRACTION,
     VEC_FRACTION_EXPONENT,
     VEC_EXPONENT,
