@@ -260,6 +260,33 @@ static void exponents(void **state) {
     operands_free(&o);
 }
 
+/* Every sum of a half and half of its last place, and what is next to it; others, too. */
+static void ties_of_halves(void **state) {
+    const struct row_case *c = *state;
+    const uint32_t last[] = {0, 0xfff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001};
+    struct random r = random_for(39);
+    struct operands o;
+    if (c->d->size != sizeof(float)) {
+        print_message("skipped: of floats alone\n");
+        skip();
+    }
+    operands_make(&o, c->d, &r);
+    for (uint32_t upper = 0; upper < 0x10000;) {
+        size_t n = 0;
+        for (; upper < 0x10000 && n + 2 * SUITE_COUNT(last) <= OPERANDS; upper++) {
+            for (size_t i = 0; i < 2 * SUITE_COUNT(last); i++) {
+                /* f16 has three more digits than bf16. */
+                const uint32_t digits = i % 2 == 0 ? 0 : (uint32_t)random_below(&r, 8) << 13;
+                const uint32_t bits = upper << 16 | (digits ^ last[i / 2]);
+                memcpy(o.a + n++ * sizeof bits, &bits, sizeof bits);
+            }
+        }
+        check_op(c, &o, VEC_F16, n);
+        check_op(c, &o, VEC_BF16, n);
+    }
+    operands_free(&o);
+}
+
 /* Whole numbers --------------------------------------------------------------------------- */
 
 static void check_index(const struct row_case *c, const struct operands *o, enum vec_index_op op,
@@ -426,6 +453,7 @@ int main(int argument_count, char **arguments) {
         {"products_minus", products_minus, 1},
         {"fractions", fractions, 1},
         {"exponents", exponents, 1},
+        {"ties_of_halves", ties_of_halves, 1},
         {"indices", indices, 1},
         {"lookups", lookups, 1},
         {"masks_of_all", masks_of_all, 1},
