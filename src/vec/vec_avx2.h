@@ -240,6 +240,12 @@ static inline vreal v_lookup16(const real *table, vindex index) {
     return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
 }
 
+static inline vreal v_lookup32(const real *table, vindex index) {
+    const __m256 low = v_lookup16(table, index);
+    const __m256 high = v_lookup16(table + 16, index);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 27)));
+}
+
 static inline void v_store_index(int32_t *to, vindex index) {
     _mm256_storeu_si256((__m256i *)to, index);
 }
@@ -256,6 +262,10 @@ static inline vreal v_lookup(const real *table, vindex index) {
 
 static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, _mm256_and_si256(index, V_SET_INT(15)));
+}
+
+static inline vreal v_lookup32(const real *table, vindex index) {
+    return v_lookup(table, _mm256_and_si256(index, V_SET_INT(31)));
 }
 
 static inline void v_store_index(int32_t *to, vindex index) {

@@ -223,14 +223,16 @@ static inline vreal v_lookup16(const real *table, vindex index) {
     return _mm512_permutexvar_ps(index, _mm512_loadu_ps(table));
 }
 
+static inline vreal v_lookup32(const real *table, vindex index) {
+    return _mm512_permutex2var_ps(_mm512_loadu_ps(table), index, _mm512_loadu_ps(table + 16));
+}
+
 /* Permutes look up the lower bits of the index, masks choose by the other two:
  * a third of the time of a gather. */
 static inline vreal v_lookup128(const real *table, vindex index) {
     __m512 quarters[4];
     for (int i = 0; i < 4; i++) {
-        const __m512 low = _mm512_loadu_ps(table + 32 * i);
-        const __m512 high = _mm512_loadu_ps(table + 32 * i + 16);
-        quarters[i] = _mm512_permutex2var_ps(low, index, high);
+        quarters[i] = v_lookup32(table + 32 * i, index);
     }
     const __mmask16 odd = _mm512_test_epi32_mask(index, _mm512_set1_epi32(32));
     const __mmask16 upper = _mm512_test_epi32_mask(index, _mm512_set1_epi32(64));
@@ -263,6 +265,11 @@ static inline vreal v_lookup(const real *table, vindex index) {
 
 static inline vreal v_lookup16(const real *table, vindex index) {
     return _mm512_permutex2var_pd(_mm512_loadu_pd(table), index, _mm512_loadu_pd(table + 8));
+}
+
+static inline vreal v_lookup32(const real *table, vindex index) {
+    const __mmask8 upper = _mm512_test_epi64_mask(index, _mm512_set1_epi64(16));
+    return _mm512_mask_blend_pd(upper, v_lookup16(table, index), v_lookup16(table + 16, index));
 }
 
 static inline vreal v_lookup128(const real *table, vindex index) {

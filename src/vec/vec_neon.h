@@ -282,6 +282,10 @@ static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, index);
 }
 
+static inline vreal v_lookup32(const real *table, vindex index) {
+    return v_lookup(table, index);
+}
+
 static inline vreal v_lookup128(const real *table, vindex index) {
     return v_lookup(table, index);
 }

@@ -222,7 +222,7 @@ static inline vreal v_exponent(vreal rounded) {
 }
 
 /* Whole numbers in lanes as wide as a real.  v_index cuts off the fraction; NaN
- * gives what v_lookup16 takes for 0. */
+ * gives what v_lookup16 and v_lookup32 take for 0. */
 static inline vindex v_index(vreal a) {
     return a == a ? (vindex)a : 0;
 }
@@ -237,13 +237,17 @@ static inline vindex v_index_increment(vmask m, vindex index) {
     return index + m;
 }
 
-/* table[index], for an index within the table; and for tables of exactly 16 and
- * exactly 128. */
+/* table[index], for an index within the table; and for tables of exactly 16, 32 and
+ * 128. */
 static inline vreal v_lookup(const real *table, vindex index) {
     return table[index];
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {
+    return table[index];
+}
+
+static inline vreal v_lookup32(const real *table, vindex index) {
     return table[index];
 }
 

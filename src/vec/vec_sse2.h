@@ -293,6 +293,10 @@ static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, _mm_and_si128(index, V_SET_INT(15)));
 }
 
+static inline vreal v_lookup32(const real *table, vindex index) {
+    return v_lookup(table, _mm_and_si128(index, V_SET_INT(31)));
+}
+
 static inline vreal v_lookup128(const real *table, vindex index) {
     return v_lookup(table, index);
 }

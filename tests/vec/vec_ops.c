@@ -152,6 +152,7 @@ static bool all(const void *a) {
 static void lookup(size_t entries, const void *table, const void *a, void *out) {
     const vindex index = v_index(v_load(a));
     v_store(out, entries == 16    ? v_lookup16(table, index)
+                 : entries == 32  ? v_lookup32(table, index)
                  : entries == 128 ? v_lookup128(table, index)
                                   : v_lookup(table, index));
 }
