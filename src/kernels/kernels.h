@@ -183,6 +183,16 @@ typedef void fghm_spread_kernel(const struct fghm_class_arrays *arrays,
                                 size_t n, const void *samples, const void *gradient,
                                 const void *hessian, const void *factors);
 
+/* What a handle makes of log-odds; see calibration_kernel.h. */
+struct fghm_calibration {
+    double gamma, negative_gamma;
+    bool star;
+    double offset, offset_low; /* log((1 - alpha) / alpha), in two parts */
+};
+
+/* Logits, replaced by the probabilities that they are best for. */
+typedef void fghm_calibrate_kernel(const struct fghm_calibration *map, size_t n, double *numbers);
+
 struct fghm_kernels {
     size_t real_size;
     fghm_focal_kernel *focal[FGHM_GAMMAS];
@@ -202,6 +212,7 @@ struct fghm_kernels {
     fghm_weigh_kernel *weigh;
     fghm_tally_kernel *tally;
     fghm_total_kernel *total;
+    fghm_calibrate_kernel *calibrate; /* of doubles alone */
 };
 
 #endif
