@@ -9,8 +9,8 @@ _Static_assert(FGHM_VERSION ==
                    FGHM_VERSION_MAJOR * 10000 + FGHM_VERSION_MINOR * 100 + FGHM_VERSION_PATCH,
                "FGHM_VERSION is the three numbers in one");
 
-/* One more with each change of a digest.  tests/digest.txt begins with it, and the program that writes it
- * insists. */
+/* One more with each change of a digest.  tests/digest.txt begins with it, and the program that
+ * writes it insists. */
 #define NUMERICS_REVISION 2
 
 const char *fghm_version(void) {
