@@ -180,8 +180,8 @@ typedef void fghm_margins_kernel(const struct fghm_class_arrays *arrays, size_t 
  * Hessian is multiplied by. */
 typedef void fghm_spread_kernel(const struct fghm_class_arrays *arrays,
                                 const struct fghm_focal_constants *constants, size_t first,
-                                size_t n, const void *samples, const void *gradient,
-                                const void *hessian, const void *factors);
+                                size_t n, void *samples, const void *gradient, const void *hessian,
+                                const void *factors);
 
 struct fghm_kernels {
     size_t real_size;

@@ -76,7 +76,7 @@ static struct fghm_span samples_load(const struct fghm_plan *plan, bool is_mask,
 /* Brings the results of samples to the caller. */
 static void samples_store(const struct fghm_plan *plan,
                           const struct fghm_focal_constants *constants, size_t first,
-                          const struct softmax_samples *samples, struct tile *tile,
+                          struct softmax_samples *samples, struct tile *tile,
                           const struct fghm_span *span) {
     written(tile->kernels, &plan->arrays->element_loss, first, span->n, span->element_loss);
     if (span->gradient != NULL) {
