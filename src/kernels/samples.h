@@ -9,13 +9,21 @@
 
 #include "vec/real.h"
 
-/* Classes whose exponentials are added in fours; so many of columns stay in the tile. */
-#define FOURS (4 * SUM_LANES)
+/* Exponentials are those of the differences to the largest logit, times this: whatever is not far
+ * too small to be seen in a share is a normal number. */
+#if FGHM_REAL_BITS == 32
+#define LIFT_EXPONENT 64
+#define LIFT 0x1p64f
+#else
+#define LIFT_EXPONENT 512
+#define LIFT 0x1p512
+#endif
 
-/* Samples of a tile, at most, and numbers that it has room for.  The stack of a call is what
- * limits both. */
-#define SOFTMAX_TILE (FGHM_REAL_BITS == 32 ? 64 : 16)
-#define SOFTMAX_ROOM ((size_t)FOURS * SUM_LANES)
+/* Classes whose exponentials are added in fours. */
+#define FOURS ((size_t)4 * SUM_LANES)
+
+/* Samples of a tile, at most. */
+#define SOFTMAX_TILE ((size_t)64)
 
 /* What a label can be besides the index of a class. */
 #define BACKGROUND (-1)
@@ -23,25 +31,18 @@
 #define NO_LABEL (-3)
 
 struct softmax_samples {
-    int32_t columns[SOFTMAX_TILE]; /* by the walk */
-    /* By the walk: whether the derivatives of the same samples follow, so that exponentials may
-     * wait where gradients or Hessians will be.  What comes next is by the kernels. */
+    int32_t columns[SOFTMAX_TILE];
+    /* Whether the derivatives of the same samples follow, so that exponentials may wait where
+     * gradients or Hessians will be. */
     bool kept;
+    real column[SOFTMAX_TILE];  /* as numbers */
     real own[SOFTMAX_TILE];     /* the logit of the sample's own class */
     real largest[SOFTMAX_TILE]; /* of the others */
     real sum[SOFTMAX_TILE];     /* of the lifted exponentials of the others, */
     real sum_low[SOFTMAX_TILE]; /* and what rounding took from it */
-    /* Columns: of up to FOURS classes the logits, then the exponentials; of more classes, room for
-     * the logits of FOURS of them and SUM_LANES samples. */
-    real block[SOFTMAX_ROOM];
+    real rest[SOFTMAX_TILE];    /* without the largest, where that is more than half of it */
+    /* Room of the tile for rows that have no other place, or columns: logits, then exponentials. */
+    real *block;
 };
-
-/* Samples of a tile: a block of columns has room, and logits and gradients of rows stay in the
- * level 1 cache from the one step to the other, or those of one sample in the next. */
-static inline size_t softmax_tile(size_t classes) {
-    const size_t room = classes <= FOURS ? SOFTMAX_ROOM / classes / SUM_LANES * SUM_LANES
-                                         : 16384 / sizeof(real) / classes;
-    return room > SOFTMAX_TILE ? SOFTMAX_TILE : room > 0 ? room : 1;
-}
 
 #endif

@@ -259,8 +259,7 @@ static __attribute__((noinline)) void focal_tiles(const struct fghm_focal_plan *
     const struct tile_needs needs = focal_needs(plan);
     tile_arrange(&tile, &needs);
     if (plan->batch.softmax) {
-        tile_arrange_all(&tile);
-        tile.length = softmax_tile(plan->batch.shape.classes);
+        tile_arrange_samples(&tile, softmax_tile(plan->batch.shape.classes));
     }
     struct fghm_sum sums[2];
     sum_start(&sums[0]);

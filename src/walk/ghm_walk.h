@@ -38,8 +38,7 @@ static struct tile_needs ghm_needs(const struct fghm_ghm_plan *plan, bool applie
 static void ghm_arrange(const struct fghm_ghm_plan *plan, bool applies, struct tile *tile) {
     tile->kernels = plan->kernels;
     if (plan->batch.softmax) {
-        tile_arrange_all(tile);
-        tile->length = softmax_tile(plan->batch.shape.classes);
+        tile_arrange_samples(tile, softmax_tile(plan->batch.shape.classes));
         return;
     }
     const struct tile_needs needs = ghm_needs(plan, applies);
@@ -57,6 +56,7 @@ static struct fghm_span ghm_load(const struct fghm_plan *plan, size_t first, siz
         for (size_t k = 0; k < n; k++) {
             if (tile->ignored[k]) {
                 samples->columns[k] = IGNORED;
+                samples->column[k] = (real)IGNORED;
             }
         }
     }
