@@ -170,6 +170,7 @@ typedef void fghm_harmonize_kernel(const struct fghm_bins *bins, const void *bin
  * fghm_row_largest_kernel: the largest of n logits, and of *largest; not that of class `own`.
  * fghm_row_lift_kernel: lifted exponentials of n logits, 0 for the class `own`, to `exponentials`
  * (or NULL), and to a sum.  n is a multiple of 256, but for the last classes of a row.
+ * fghm_row_reduce_kernel: both, of all classes.
  * fghm_row_rest_kernel: adds them without that of the largest logit.
  * fghm_row_spread_kernel: brings the derivatives of a sample's margin to its logits. */
 struct fghm_spread {
@@ -182,6 +183,8 @@ struct fghm_spread {
 typedef void fghm_row_largest_kernel(size_t n, size_t own, const void *logits, void *largest);
 typedef void fghm_row_lift_kernel(size_t n, size_t own, const void *logits, const void *largest,
                                   void *exponentials, struct fghm_sum *sum);
+typedef void fghm_row_reduce_kernel(size_t n, size_t own, const void *logits, void *largest,
+                                    void *exponentials, struct fghm_sum *sum);
 typedef void fghm_row_rest_kernel(size_t n, const void *exponentials, struct fghm_sum *sum);
 typedef void fghm_row_spread_kernel(const struct fghm_spread *spread, size_t sample, size_t n,
                                     size_t own, const void *exponentials, void *gradient,
@@ -190,7 +193,7 @@ typedef void fghm_row_spread_kernel(const struct fghm_spread *spread, size_t sam
 /* The same of columns: class c of neighbouring samples at `first + c step`; `first` NULL if they
  * are not wanted.  A part is `classes` classes from `start` on, of samples from `first` of a tile
  * on, a multiple of 16 of them.  Sums are 16 of each 16 samples: class c adds to those that are
- * c mod 16. */
+ * c mod 16; classes from 0 on begin them. */
 struct fghm_columns {
     void *first;
     ptrdiff_t step;
@@ -228,6 +231,7 @@ struct fghm_kernels {
     fghm_harmonize_kernel *ghmr_harmonize;
     fghm_row_largest_kernel *row_largest;
     fghm_row_lift_kernel *row_lift;
+    fghm_row_reduce_kernel *row_reduce;
     fghm_row_rest_kernel *row_rest;
     fghm_row_spread_kernel *row_spread;
     fghm_columns_largest_kernel *columns_largest;

@@ -32,6 +32,7 @@ const struct fghm_kernels FGHM_KERNELS = {
     .ghmr_harmonize = ghmr_harmonize,
     .row_largest = row_largest,
     .row_lift = row_lift,
+    .row_reduce = row_reduce,
     .row_rest = row_rest,
     .row_spread = row_spread,
     .columns_largest = columns_largest,

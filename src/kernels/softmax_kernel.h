@@ -185,16 +185,6 @@ KERNEL_INLINE vreal spread_hessian(const struct spread_modes *modes, const struc
 /* Registers that are worked on together. */
 #define TOGETHER ((size_t)4 * V_LANES)
 
-/* FOURS classes of a row from class i on, or all that are left, and where their exponentials go:
- * those of the caller, or a copy, if the own class is among them, for which -inf stands, or if
- * there are fewer, which -inf follows to the end of what is worked on together, then 0. */
-struct row_block {
-    const real *logits;
-    real *exponentials;
-    size_t classes, filled;
-    real copy[FOURS];
-};
-
 /* Copies n numbers, few of them. */
 KERNEL_LOOP void copy_reals(size_t n, const real *from, real *to) {
     size_t i = 0;
@@ -206,52 +196,67 @@ KERNEL_LOOP void copy_reals(size_t n, const real *from, real *to) {
     }
 }
 
-KERNEL_LOOP void row_copy(size_t n, size_t own, const real *from, struct row_block *block) {
-    for (size_t k = 0; k < FOURS; k += V_LANES) {
-        v_store(block->copy + k, v_set(k < block->filled ? -(real)INFINITY : 0));
+/* A row, FOURS classes at a time: those of the caller, or copies of those with the own class, for
+ * which -inf stands, and of the last ones, if they are fewer, which -inf follows to the end of what
+ * is worked on together, then 0. */
+struct row {
+    const real *logits;
+    size_t own_block, last_block; /* where they begin */
+    size_t filled;                /* numbers of the last that are worked on */
+    real own[FOURS], last[FOURS];
+    real unwanted[FOURS]; /* exponentials that nobody keeps */
+};
+
+KERNEL_LOOP void row_copy(struct row *row, const real *logits, size_t n, size_t own) {
+    const size_t left = n % FOURS;
+    row->logits = logits;
+    row->last_block = n - left;
+    row->filled = (left + TOGETHER - 1) / TOGETHER * TOGETHER;
+    row->own_block = own < n ? own / FOURS * FOURS : SIZE_MAX;
+    if (left > 0) {
+        for (size_t k = left / V_LANES * V_LANES; k < FOURS; k += V_LANES) {
+            v_store(row->last + k, v_set(k < row->filled ? -(real)INFINITY : 0));
+        }
+        copy_reals(left, logits + row->last_block, row->last);
     }
-    copy_reals(n, from, block->copy);
-    if (own < n) {
-        block->copy[own] = -(real)INFINITY;
+    if (own < row->last_block) {
+        copy_reals(FOURS, logits + row->own_block, row->own);
+        row->own[own % FOURS] = -(real)INFINITY;
+    } else if (own < n) {
+        row->last[own % FOURS] = -(real)INFINITY;
     }
-    block->logits = block->copy;
 }
 
-KERNEL_INLINE void row_block_at(struct row_block *block, size_t n, size_t own, size_t i,
-                                const real *logits) {
-    const size_t left = n - i;
-    block->logits = logits + i;
-    block->classes = left < FOURS ? left : FOURS;
-    block->filled = (block->classes + TOGETHER - 1) / TOGETHER * TOGETHER;
-    if (left < FOURS || own - i < FOURS) {
-        row_copy(block->classes, own - i, logits + i, block);
-    }
+KERNEL_INLINE const real *row_block(const struct row *row, size_t i) {
+    return i == row->last_block ? row->last : i == row->own_block ? row->own : row->logits + i;
 }
 
-/* The largest of n logits, without that of the own class, and *largest. */
-static void row_largest(size_t n, size_t own, const void *row_logits, void *row_largest) {
-    const real *const logits = row_logits;
-    real *const largest = row_largest;
-    struct row_block block;
+KERNEL_INLINE size_t row_block_length(const struct row *row, size_t i) {
+    return i == row->last_block ? row->filled : FOURS;
+}
+
+KERNEL_LOOP real row_find_largest(const struct row *row, size_t n, real largest) {
     vreal most[4];
     KERNEL_UNROLL
     for (size_t k = 0; k < 4; k++) {
-        most[k] = v_set(*largest);
+        most[k] = v_set(largest);
     }
     for (size_t i = 0; i < n; i += FOURS) {
-        row_block_at(&block, n, own, i, logits);
-        for (size_t at = 0; at < block.filled; at += TOGETHER) {
+        const real *const logits = row_block(row, i);
+        const size_t length = row_block_length(row, i);
+        for (size_t at = 0; at < length; at += TOGETHER) {
             KERNEL_UNROLL
             for (size_t k = 0; k < 4; k++) {
-                most[k] = v_max(v_load(block.logits + at + k * V_LANES), most[k]);
+                most[k] = v_max(v_load(logits + at + k * V_LANES), most[k]);
             }
         }
     }
     real lanes[V_LANES];
     v_store(lanes, v_max(v_max(most[0], most[1]), v_max(most[2], most[3])));
     for (size_t lane = 0; lane < V_LANES; lane++) {
-        *largest = lanes[lane] > *largest ? lanes[lane] : *largest;
+        largest = lanes[lane] > largest ? lanes[lane] : largest;
     }
+    return largest;
 }
 
 KERNEL_LOOP void row_sum_start(struct lane_sum *sum, const struct fghm_sum *total) {
@@ -271,25 +276,23 @@ KERNEL_LOOP void row_add(struct lane_sum *sum, size_t i, const real *exponential
     }
 }
 
-/* Lifted exponentials of n logits, 0 for the own class, to `exponentials` unless that is NULL, and
- * to the sum.  n is a multiple of CHUNK, but for the last classes of a row. */
-static void row_lift(size_t n, size_t own, const void *row_logits, const void *row_largest,
-                     void *row_exponentials, struct fghm_sum *total) {
-    const real *const logits = row_logits;
-    real *const exponentials = row_exponentials;
-    const vreal largest = v_set(*(const real *)row_largest);
-    struct row_block block;
+KERNEL_LOOP void row_exponentials(struct row *row, size_t n, real most, real *exponentials,
+                                  struct fghm_sum *total) {
+    const vreal largest = v_set(most);
     struct lane_sum sum;
     row_sum_start(&sum, total);
     for (size_t i = 0; i < n; i += FOURS) {
-        row_block_at(&block, n, own, i, logits);
-        const bool direct = exponentials != NULL && block.classes == FOURS;
-        real *const to = direct ? exponentials + i : block.copy;
-        for (size_t at = 0; at < block.filled; at += TOGETHER) {
+        const bool is_last = i == row->last_block;
+        const real *const logits = row_block(row, i);
+        const size_t length = row_block_length(row, i);
+        real *const to = is_last                ? row->last
+                         : exponentials != NULL ? exponentials + i
+                                                : row->unwanted;
+        for (size_t at = 0; at < length; at += TOGETHER) {
             vreal e[4];
             KERNEL_UNROLL
             for (size_t k = 0; k < 4; k++) {
-                e[k] = v_load(block.logits + at + k * V_LANES);
+                e[k] = v_load(logits + at + k * V_LANES);
             }
             lifted_exps(4, e, largest);
             KERNEL_UNROLL
@@ -298,27 +301,56 @@ static void row_lift(size_t n, size_t own, const void *row_logits, const void *r
             }
         }
         row_add(&sum, i, to);
-        if (exponentials != NULL && !direct) {
-            copy_reals(block.classes, block.copy, exponentials + i);
+        if (is_last && exponentials != NULL) {
+            copy_reals(n - i, row->last, exponentials + i);
         }
     }
     row_sum_end(&sum, total);
 }
 
+/* The largest of n logits, without that of the own class, and *largest. */
+static void row_largest(size_t n, size_t own, const void *logits, void *row_largest) {
+    real *const largest = row_largest;
+    struct row row;
+    row_copy(&row, logits, n, own);
+    *largest = row_find_largest(&row, n, *largest);
+}
+
+/* Lifted exponentials of n logits, 0 for the own class, to `exponentials` unless that is NULL, and
+ * to the sum.  n is a multiple of CHUNK, but for the last classes of a row. */
+static void row_lift(size_t n, size_t own, const void *logits, const void *largest,
+                     void *exponentials, struct fghm_sum *total) {
+    struct row row;
+    row_copy(&row, logits, n, own);
+    row_exponentials(&row, n, *(const real *)largest, exponentials, total);
+}
+
+/* Both, of a whole row. */
+static void row_reduce(size_t n, size_t own, const void *logits, void *row_largest,
+                       void *exponentials, struct fghm_sum *total) {
+    real *const largest = row_largest;
+    struct row row;
+    row_copy(&row, logits, n, own);
+    *largest = row_find_largest(&row, n, -REAL_MAX);
+    row_exponentials(&row, n, *largest, exponentials, total);
+}
+
 /* Adds n exponentials without that of the largest logit. */
 static void row_rest(size_t n, const void *row_exponentials, struct fghm_sum *total) {
     const real *const exponentials = row_exponentials;
-    struct row_block block;
+    real block[FOURS];
     struct lane_sum sum;
     row_sum_start(&sum, total);
     for (size_t i = 0; i < n; i += FOURS) {
-        block.classes = n - i < FOURS ? n - i : FOURS;
-        block.filled = 0;
-        row_copy(block.classes, SIZE_MAX, exponentials + i, &block);
-        for (size_t at = 0; at < FOURS; at += V_LANES) {
-            v_store(block.copy + at, summand_of(BELOW_LARGEST, v_load(block.copy + at)));
+        const size_t left = n - i < FOURS ? n - i : FOURS;
+        if (left < FOURS) {
+            memset(block, 0, sizeof block);
         }
-        row_add(&sum, i, block.copy);
+        copy_reals(left, exponentials + i, block);
+        for (size_t at = 0; at < FOURS; at += V_LANES) {
+            v_store(block + at, summand_of(BELOW_LARGEST, v_load(block + at)));
+        }
+        row_add(&sum, i, block);
     }
     row_sum_end(&sum, total);
 }
@@ -382,10 +414,26 @@ static inline real *column_of(const struct fghm_columns *columns, size_t c, size
     return (real *)columns->first + (ptrdiff_t)c * columns->step + lane;
 }
 
+/* What is known of samples before their first class. */
+KERNEL_LOOP void columns_start(const struct fghm_columns_part *part,
+                               struct softmax_samples *samples) {
+    for (size_t k = part->first; k < part->first + part->lanes; k += SUM_LANES) {
+        for (size_t lane = 0; lane < SUM_LANES; lane++) {
+            samples->column[k + lane] = (real)samples->columns[k + lane];
+            samples->own[k + lane] = 0;
+            samples->largest[k + lane] = -REAL_MAX;
+            samples->rest[k + lane] = 0;
+        }
+    }
+}
+
 /* The largest logits of the others, and those of the samples' own classes. */
 static void columns_largest(const struct fghm_columns_part *part, const struct fghm_columns *logits,
                             void *tile_samples) {
     struct softmax_samples *const samples = tile_samples;
+    if (part->start == 0) {
+        columns_start(part, samples);
+    }
     for (size_t lane = 0; lane < part->lanes; lane += V_LANES) {
         const size_t k = part->first + lane;
         const vreal own_class = v_load(samples->column + k);
@@ -408,11 +456,16 @@ static void columns_largest(const struct fghm_columns_part *part, const struct f
 KERNEL_LOOP void columns_add(enum summand summand, const struct fghm_columns_part *part,
                              const struct fghm_columns *exponentials, double *to) {
     const size_t used = part->classes < SUM_LANES ? part->classes : SUM_LANES;
+    const bool starts = part->start == 0;
     for (size_t at = 0; at < part->lanes; at += SUM_LANES) {
         for (size_t c = 0; c < used; c++) {
             double *const total = to + (at + c) * SUM_LANES;
             vsum sum;
-            v_sum_load(&sum, total);
+            if (starts) {
+                v_sum_zero(&sum);
+            } else {
+                v_sum_load(&sum, total);
+            }
             for (size_t lane = 0; lane < SUM_LANES; lane += V_LANES) {
                 vreal two[2] = {v_set(0), v_set(0)};
                 for (size_t k = c; k < part->classes; k += SUM_LANES) {

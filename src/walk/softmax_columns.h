@@ -133,11 +133,7 @@ union class_sums {
     } many;
 };
 
-KERNEL_RARE void class_sums_start(union class_sums *sums, const struct column_walk *walk) {
-    const size_t used = walk->arrays->classes < SUM_LANES ? walk->arrays->classes : SUM_LANES;
-    for (size_t at = 0; at < walk->part.lanes; at += SUM_LANES) {
-        memset(sums->chunk + at * SUM_LANES, 0, used * SUM_LANES * sizeof(double));
-    }
+static void class_sums_start(union class_sums *sums, const struct column_walk *walk) {
     if (walk->arrays->classes > CHUNK) {
         memset(&sums->many, 0, sizeof sums->many);
     }
@@ -162,8 +158,7 @@ KERNEL_RARE void class_sums_next(union class_sums *sums, const struct column_wal
 }
 
 /* The sums of SUM_LANES samples, in the order of sum_of_sixteen. */
-KERNEL_RARE double *class_sums_end(union class_sums *sums, const struct column_walk *walk,
-                                   size_t at) {
+static double *class_sums_end(union class_sums *sums, const struct column_walk *walk, size_t at) {
     const size_t classes = walk->arrays->classes;
     const size_t used = classes < SUM_LANES ? classes : SUM_LANES;
     double *const total = sums->chunk + at * SUM_LANES;
@@ -178,7 +173,7 @@ KERNEL_RARE double *class_sums_end(union class_sums *sums, const struct column_w
 }
 
 /* The sums of exponentials of samples. */
-KERNEL_RARE void columns_reduce(struct column_walk *walk, struct softmax_samples *samples) {
+static void columns_reduce(struct column_walk *walk, struct softmax_samples *samples) {
     union class_sums sums;
     while (column_walk_next(walk)) {
         const struct fghm_columns logits = column_walk_read(walk);
@@ -201,7 +196,7 @@ KERNEL_RARE void columns_reduce(struct column_walk *walk, struct softmax_samples
 KERNEL_RARE struct fghm_columns column_walk_exponentials(struct column_walk *walk,
                                                          const struct softmax_samples *samples) {
     if (walk->kept.first == NULL) {
-        double unused[SUM_LANES * SUM_LANES] = {0};
+        double unused[SUM_LANES * SUM_LANES];
         column_walk_lift(walk, samples, unused);
     }
     return column_walk_place(walk);

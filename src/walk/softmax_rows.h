@@ -126,10 +126,10 @@ KERNEL_RARE void row_reduce(const struct fghm_kernels *kernels, const struct sam
     if (rows->room != NULL || rows->logits.dense != NULL) {
         const real *const logits = row_read(kernels, &rows->logits, 0, classes, rows->room);
         samples->own[k] = logits[own];
-        kernels->row_largest(classes, own, logits, largest);
-        kernels->row_lift(classes, own, logits, largest, rows->room, &sum);
+        kernels->row_reduce(classes, own, logits, largest, rows->room, &sum);
     } else {
         real part[CHUNK];
+        *largest = -REAL_MAX;
         FOR_ROW_PARTS(start, n, classes) {
             (void)row_read(kernels, &rows->logits, start, n, part);
             samples->own[k] = own - start < n ? part[own - start] : samples->own[k];
@@ -147,12 +147,18 @@ KERNEL_RARE void rows_reduce(const struct fghm_kernels *kernels, const struct cl
                              size_t first, size_t n, struct softmax_samples *samples) {
     struct sample_walk walk;
     sample_walk_start(&walk, arrays, first);
-    for (size_t k = 0; k < n; k++) {
-        if (samples->columns[k] >= 0) {
+    for (size_t k = 0; k % SUM_LANES != 0 || k < n; k++) {
+        samples->rest[k] = 0;
+        if (k < n && samples->columns[k] >= 0) {
             const struct sample_rows rows = sample_rows_of(&walk, arrays->classes, k, samples);
             row_reduce(kernels, &rows, arrays->classes, k, samples);
+        } else {
+            samples->own[k] = samples->sum[k] = samples->sum_low[k] = 0;
+            samples->largest[k] = -REAL_MAX;
         }
-        sample_walk_next(&walk);
+        if (k < n) {
+            sample_walk_next(&walk);
+        }
     }
 }
 

@@ -16,8 +16,9 @@ static struct class_arrays class_arrays_of(const struct fghm_plan *plan) {
                                  .hessian = &plan->arrays->hessian};
 }
 
-/* Up to so many classes are columns in any case: a row would fill a register or two. */
-#define FEW_CLASSES 16
+/* Up to so many classes are columns in any case: what a row costs besides is more than moving it.
+ */
+#define FEW_CLASSES 32
 
 /* Whether classes of a sample lie nearer to each other than the samples of a class. */
 static inline bool are_rows(const struct class_arrays *arrays) {
@@ -45,11 +46,8 @@ KERNEL_RARE void load_margins(const struct fghm_kernels *kernels, const struct c
                               size_t first, size_t n, struct softmax_samples *samples,
                               real *margins) {
     const size_t lanes = (n + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
-    for (size_t k = 0; k < lanes; k++) {
-        samples->columns[k] = k < n ? samples->columns[k] : IGNORED;
-        samples->column[k] = (real)samples->columns[k];
-        samples->own[k] = samples->sum[k] = samples->sum_low[k] = samples->rest[k] = 0;
-        samples->largest[k] = -REAL_MAX;
+    for (size_t k = n; k < lanes; k++) {
+        samples->columns[k] = IGNORED;
     }
     if (are_rows(arrays)) {
         rows_reduce(kernels, arrays, first, n, samples);
@@ -126,10 +124,14 @@ static struct fghm_span samples_load(const struct fghm_plan *plan, bool is_mask,
     load_columns(plan, first, n, samples->columns);
     load_margins(tile->kernels, &classes, first, n, samples, tile->logits);
     load_sample_weights(plan, is_mask, first, n, samples->columns, tile, part);
+    const bool alike = arrays->factors.weights == NULL && arrays->factors.alpha == NULL;
     for (size_t k = 0; k < n; k++) {
         const int32_t column = samples->columns[k];
         const bool is_ignored = column < 0;
-        const double factor = is_ignored ? 0 : own_factor(&arrays->factors, (size_t)column);
+        double factor = arrays->factors.common;
+        if (!alike && !is_ignored) {
+            factor = own_factor(&arrays->factors, (size_t)column);
+        }
         tile->logits[k] = is_ignored ? 1 : tile->logits[k];
         tile->targets[k] = 1;
         tile->weights[k] = is_ignored ? 0 : (real)(factor * (double)tile->weights[k]);
