@@ -169,20 +169,91 @@ static double exp_from_margin(size_t n, const void *logits, const void *targets,
     return (double)(sum * factor);
 }
 
+/* d loss / d x_c = this ([c = label] - p_c), for a label with the probability p. */
+static real softmax_slope(real p) {
+    const real wrong = 1 - p;
+    return wrong * (2 * p * log(p) - wrong);
+}
+
+static real largest_of(size_t n, const real *numbers) {
+    real largest = numbers[0];
+    for (size_t c = 1; c < n; c++) {
+        largest = numbers[c] > largest ? numbers[c] : largest;
+    }
+    return largest;
+}
+
+/* One exponential for each element, which waits in the gradient. */
+static double softmax_kept(size_t samples, size_t classes, const void *logits,
+                           const unsigned char *labels, void *gradient, double scale) {
+    const real factor = (real)scale;
+    real total = 0;
+    for (size_t k = 0; k < samples; k++) {
+        const real *const x = (const real *)logits + k * classes;
+        real *restrict const slope = (real *)gradient + k * classes;
+        const real largest = largest_of(classes, x);
+        real sum = 0;
+        for (size_t c = 0; c < classes; c++) {
+            slope[c] = exp(x[c] - largest);
+            sum += slope[c];
+        }
+        const real p = slope[labels[k]] / sum;
+        const real towards = factor * softmax_slope(p);
+        const real share = -towards / sum;
+        total -= (1 - p) * (1 - p) * log(p);
+        for (size_t c = 0; c < classes; c++) {
+            slope[c] *= share;
+        }
+        slope[labels[k]] += towards;
+    }
+    return (double)(total * factor);
+}
+
+/* From log-probabilities, as the logarithm of softmax is usually had: two exponentials. */
+static double softmax_log(size_t samples, size_t classes, const void *logits,
+                          const unsigned char *labels, void *gradient, double scale) {
+    const real factor = (real)scale;
+    real total = 0;
+    for (size_t k = 0; k < samples; k++) {
+        const real *const x = (const real *)logits + k * classes;
+        real *restrict const slope = (real *)gradient + k * classes;
+        const real largest = largest_of(classes, x);
+        real sum = 0;
+        for (size_t c = 0; c < classes; c++) {
+            sum += exp(x[c] - largest);
+        }
+        const real log_sum = largest + log(sum);
+        const real p = exp(x[labels[k]] - log_sum);
+        const real towards = factor * softmax_slope(p);
+        total -= (1 - p) * (1 - p) * (x[labels[k]] - log_sum);
+        for (size_t c = 0; c < classes; c++) {
+            slope[c] = -towards * exp(x[c] - log_sum);
+        }
+        slope[labels[k]] += towards;
+    }
+    return (double)(total * factor);
+}
+
 static const struct loop gamma_2[] = {
-    {LOOP_FLAGS ", margin, log", from_margin},
-    {LOOP_FLAGS ", margin, log1p", from_margin_log1p},
-    {LOOP_FLAGS ", |margin|, log1p", from_absolute},
-    {LOOP_FLAGS ", probability, log", from_probability},
+    {.name = LOOP_FLAGS ", margin, log", .run = from_margin},
+    {.name = LOOP_FLAGS ", margin, log1p", .run = from_margin_log1p},
+    {.name = LOOP_FLAGS ", |margin|, log1p", .run = from_absolute},
+    {.name = LOOP_FLAGS ", probability, log", .run = from_probability},
 };
 
 static const struct loop general_gamma[] = {
-    {LOOP_FLAGS ", margin, pow", power_from_margin},
-    {LOOP_FLAGS ", probability, pow", power_from_probability},
-    {LOOP_FLAGS ", margin, exp", exp_from_margin},
+    {.name = LOOP_FLAGS ", margin, pow", .run = power_from_margin},
+    {.name = LOOP_FLAGS ", probability, pow", .run = power_from_probability},
+    {.name = LOOP_FLAGS ", margin, exp", .run = exp_from_margin},
+};
+
+static const struct loop softmax[] = {
+    {.name = LOOP_FLAGS ", exponentials kept", .run_softmax = softmax_kept},
+    {.name = LOOP_FLAGS ", log-probabilities", .run_softmax = softmax_log},
 };
 
 const struct loop_set LOOPS = {
     .gamma_2 = {sizeof gamma_2 / sizeof gamma_2[0], gamma_2},
     .general_gamma = {sizeof general_gamma / sizeof general_gamma[0], general_gamma},
+    .softmax = {sizeof softmax / sizeof softmax[0], softmax},
 };

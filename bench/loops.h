@@ -13,9 +13,14 @@
 typedef double loop_function(size_t n, const void *logits, const void *targets, void *gradient,
                              double gamma, double scale);
 
+/* The same of softmax with gamma 2, without alpha: rows of logits, with a label each. */
+typedef double softmax_loop_function(size_t samples, size_t classes, const void *logits,
+                                     const unsigned char *labels, void *gradient, double scale);
+
 struct loop {
     const char *name;
     loop_function *run;
+    softmax_loop_function *run_softmax;
 };
 
 /* Different ways to write the same loop; which one is fastest depends on the
@@ -28,6 +33,7 @@ struct loop_forms {
 struct loop_set {
     struct loop_forms gamma_2;
     struct loop_forms general_gamma;
+    struct loop_forms softmax;
 };
 
 extern const struct loop_set loops_libm_f32;

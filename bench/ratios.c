@@ -35,6 +35,16 @@
 #define N_4096_HISTOGRAMS ((size_t)2 * 4096)
 #define N_16384_HISTOGRAMS ((size_t)2 * 16384)
 
+/* Softmax, samples x classes: in the level 2 cache, but for the classes of a language model;
+ * images of 128 x 128 with 21 classes. */
+#define N_SOFTMAX_2 N_L2
+#define N_SOFTMAX_80 ((size_t)400 * 80)
+#define N_SOFTMAX_1000 ((size_t)32 * 1000)
+#define N_SOFTMAX_128256 ((size_t)8 * 128256)
+#define N_SOFTMAX_ROW ((size_t)128256)
+#define IMAGE ((size_t)128)
+#define N_SOFTMAX_IMAGE ((size_t)21 * IMAGE * IMAGE)
+
 /* Competitors must compute the same loss, to this relative error. */
 #define SAME 1e-3
 
@@ -63,6 +73,7 @@ struct entrant {
     double (*run)(const struct entrant *entrant); /* returns the loss, if it computes one */
     const struct bench *bench;
     size_t n;
+    size_t classes; /* of softmax */
     const struct loop *loop;
     double gamma;
 };
@@ -238,6 +249,26 @@ static double run_histograms(const struct entrant *entrant) {
     return status == FGHM_OK ? result.loss : (double)NAN;
 }
 
+/* Labels are 0 and 1, which all have. */
+static double softmax_batch(const struct entrant *entrant, fghm_batch *batch) {
+    batch->activation = FGHM_SOFTMAX;
+    batch->target_form = FGHM_TARGET_LABEL;
+    batch->targets = (fghm_input){.data = entrant->bench->f32.byte_targets, .dtype = FGHM_U8};
+    return focal_batch(entrant, batch);
+}
+
+static double run_softmax(const struct entrant *entrant) {
+    fghm_batch batch = batch_of(entrant->n / entrant->classes, entrant->classes);
+    return softmax_batch(entrant, &batch);
+}
+
+static double run_softmax_image(const struct entrant *entrant) {
+    fghm_batch batch = batch_of(1, entrant->classes);
+    batch.ndim = 4;
+    batch.shape[2] = batch.shape[3] = (int64_t)IMAGE;
+    return softmax_batch(entrant, &batch);
+}
+
 /* Returns a weight in place of a loss. */
 static double run_density(const struct entrant *entrant) {
     const struct inputs *const in = &entrant->bench->f32;
@@ -306,6 +337,13 @@ static double run_loop_f64(const struct entrant *entrant) {
     return run_loop(entrant, &entrant->bench->f64);
 }
 
+static double run_softmax_loop(const struct entrant *entrant) {
+    const struct inputs *const in = &entrant->bench->f32;
+    const size_t samples = entrant->n / entrant->classes;
+    return entrant->loop->run_softmax(samples, entrant->classes, in->logits, in->byte_targets,
+                                      in->gradient, 1 / (double)samples);
+}
+
 static double run_stream(const struct entrant *entrant) {
     const struct inputs *const in = &entrant->bench->f32;
     stream_add_f32(entrant->n, in->logits, in->targets, in->gradient);
@@ -339,6 +377,8 @@ struct side {
     const struct loop_set *loops[LOOP_SETS_MAX];
     const char *form;
     bool general_gamma;
+    bool softmax;
+    size_t classes;
     const char *needs_row;
 };
 
@@ -361,6 +401,12 @@ static const struct side ghmc_100 = {.run = run_ghmc_100};
 static const struct side density = {.run = run_density};
 static const struct side density_qsort = {.run = run_density_qsort};
 static const struct side histograms = {.run = run_histograms};
+static const struct side softmax_2 = {.run = run_softmax, .classes = 2};
+static const struct side softmax_21 = {.run = run_softmax, .classes = 21};
+static const struct side softmax_80 = {.run = run_softmax, .classes = 80};
+static const struct side softmax_1000 = {.run = run_softmax, .classes = 1000};
+static const struct side softmax_128256 = {.run = run_softmax, .classes = 128256};
+static const struct side softmax_image = {.run = run_softmax_image, .classes = 21};
 static const struct side stream = {.run = run_stream};
 static const struct side stream_threads = {.run = run_stream_threads};
 /* Without -Ofast one cares about accuracy, and about logits that are large. */
@@ -390,6 +436,11 @@ static const struct side ofast_loop_f64 = {
     .run = run_loop_f64,
     .loops = {&loops_ofast_f64, &loops_ofast512_f64},
 };
+static const struct side ofast_softmax = {
+    .run = run_softmax_loop,
+    .loops = {&loops_ofast_f32, &loops_ofast512_f32},
+    .softmax = true,
+};
 static const struct side ofast_avx2_loop = {
     .run = run_loop_f32,
     .loops = {&loops_ofast_avx2_f32},
@@ -398,17 +449,19 @@ static const struct side ofast_avx2_loop = {
 #endif
 
 /* Puts the entrants of a side into `entrants`; returns how many. */
-static size_t enter(const struct bench *bench, const struct side *side, size_t n,
+static size_t enter(const struct bench *bench, const struct side *side, size_t n, size_t classes,
                     struct entrant *entrants) {
-    const struct entrant plain = {side->run, bench, n, NULL, 2};
+    const struct entrant plain = {side->run, bench, n, classes, NULL, 2};
     if (side->loops[0] == NULL) {
         entrants[0] = plain;
         return 1;
     }
     size_t count = 0;
     for (size_t set = 0; set < LOOP_SETS_MAX && side->loops[set] != NULL; set++) {
-        const struct loop_forms *const forms =
-            side->general_gamma ? &side->loops[set]->general_gamma : &side->loops[set]->gamma_2;
+        const struct loop_set *const all = side->loops[set];
+        const struct loop_forms *const forms = side->softmax         ? &all->softmax
+                                               : side->general_gamma ? &all->general_gamma
+                                                                     : &all->gamma_2;
         for (size_t i = 0; i < forms->count; i++) {
             entrants[count] = plain;
             entrants[count].loop = &forms->forms[i];
@@ -466,6 +519,15 @@ static const struct ratio ratios[] = {
     {"ghmc_dram_of_focal", TIME, N_DRAM, &ghmc, &focal, "<= 1.6"},
     {"ghmc_100bins_of_10bins", TIME, N_L2, &ghmc_100, &ghmc, "<= 1.45"},
     {"density_over_qsort", SPEED, N_DENSITY, &density, &density_qsort, ">= 5"},
+    {"softmax_2_ns", PER_ELEMENT, N_SOFTMAX_2, &softmax_2, NULL, "<= 3"},
+#if BENCH_HAVE_LOOPS_OFAST
+    {"softmax_80_over_ofast", SPEED, N_SOFTMAX_80, &softmax_80, &ofast_softmax, ">= 1.1"},
+    {"softmax_1000_over_ofast", SPEED, N_SOFTMAX_1000, &softmax_1000, &ofast_softmax, ">= 1.3"},
+    {"softmax_128256_over_ofast", SPEED, N_SOFTMAX_128256, &softmax_128256, &ofast_softmax,
+     ">= 1.3"},
+#endif
+    {"softmax_one_row_ns", PER_ELEMENT, N_SOFTMAX_ROW, &softmax_128256, NULL, "<= 1.5"},
+    {"softmax_nchw_of_rows", TIME, N_SOFTMAX_IMAGE, &softmax_image, &softmax_21, "<= 1"},
     {"small_call_ns", NANOSECONDS, N_SMALL, &focal, NULL, "<= 45"},
     {"small_call_7_ns", NANOSECONDS, N_TINY, &focal, NULL, "<= 45"},
     {"small_batch_call_ns", NANOSECONDS, N_SMALL, &focal_dense_batch, NULL, "<= 150"},
@@ -568,9 +630,9 @@ static size_t best_of_theirs(const struct ratio *ratio, const struct entrant *en
 static void measure(const struct bench *bench, const struct ratio *ratio) {
     struct entrant entrants[CONTENDERS_MAX];
     static struct contender contenders[CONTENDERS_MAX];
-    size_t count = enter(bench, ratio->ours, ratio->n, entrants);
+    size_t count = enter(bench, ratio->ours, ratio->n, ratio->ours->classes, entrants);
     if (ratio->theirs != NULL) {
-        count += enter(bench, ratio->theirs, ratio->n, entrants + count);
+        count += enter(bench, ratio->theirs, ratio->n, ratio->ours->classes, entrants + count);
     }
     check_entrants(entrants, count);
     for (size_t i = 0; i < count; i++) {

@@ -107,6 +107,12 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   endforeach()
 endif()
 
+# Padding in front of loops and branches took 3 of 100 bytes and no time that could be measured.
+set(focalghm_alignment)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set(focalghm_alignment -falign-loops=1 -falign-jumps=1)
+endif()
+
 function(focalghm_set_internal_flags target)
   focalghm_set_flags(${target})
   set_target_properties(${target} PROPERTIES
@@ -116,6 +122,7 @@ function(focalghm_set_internal_flags target)
   target_compile_options(${target} PRIVATE
     $<${focalghm_optimizes}:${focalghm_level}>
     "$<${focalghm_optimizes}:${focalghm_small_structs}>"
+    "$<${focalghm_optimizes}:${focalghm_alignment}>"
     ${focalghm_debug_types}
     "SHELL:-include \"${PROJECT_SOURCE_DIR}/src/arithmetic.h\"")
   if(FOCALGHM_PREFIX)

@@ -345,8 +345,10 @@ static void check_softmax(const struct combination *c, const struct drawn_arrays
     reference_softmax(r, &loss, x, c->base.classes, label, at.c);
     if (c->base.classes > 1) {
         reference_margin(z, x, c->base.classes, label);
-        bound += 2.0 * (c->loss.gamma + 1.0) * fabs(mpfr_get_d(z, MPFR_RNDN));
-        bound += at.c != label ? 2.0 * (largest - mpfr_get_d(x[at.c], MPFR_RNDN)) : 0;
+        const double below = largest - mpfr_get_d(x[at.c], MPFR_RNDN);
+        const double log_classes = log((double)c->base.classes);
+        bound += (c->loss.gamma + 1.0) * (fabs(mpfr_get_d(z, MPFR_RNDN)) + log_classes);
+        bound += at.c != label ? 2.0 * below + log_classes + 4.0 : 0.0;
     }
     check_element(c, a, k, loss_at, r, NULL, drawn_weight(&c->base, a, k),
                   class_weight_of(c, label), divisor, bound);

@@ -158,7 +158,8 @@ static const char *const op_names[VEC_OPS] = {"v_load",
                                               "v_load_u8",
                                               "v_fraction",
                                               "v_fraction's exponent",
-                                              "v_exponent"};
+                                              "v_exponent",
+                                              "v_power"};
 
 /* Which NaN arithmetic makes is not said; what only moves bits keeps them. */
 static bool is_arithmetic(enum vec_op op) {
@@ -284,6 +285,22 @@ static void ties_of_halves(void **state) {
         check_op(c, &o, VEC_F16, n);
         check_op(c, &o, VEC_BF16, n);
     }
+    operands_free(&o);
+}
+
+/* Every normal power of two, and 0. */
+static void powers(void **state) {
+    const struct row_case *c = *state;
+    const struct vec_ops *const ops = ops_of(c);
+    const size_t n = 2 * (size_t)ops->bias + 1;
+    struct random r = random_for(39);
+    struct operands o;
+    operands_make(&o, c->d, &r);
+    assert_true(n <= OPERANDS);
+    for (size_t i = 0; i < n + LANES_MAX; i++) {
+        c->d->put(o.a, i, ops->round + (double)(i < n ? i : 0));
+    }
+    check_op(c, &o, VEC_POWER, n);
     operands_free(&o);
 }
 
@@ -454,6 +471,7 @@ int main(int argument_count, char **arguments) {
         {"fractions", fractions, 1},
         {"exponents", exponents, 1},
         {"ties_of_halves", ties_of_halves, 1},
+        {"powers", powers, 1},
         {"indices", indices, 1},
         {"lookups", lookups, 1},
         {"masks_of_all", masks_of_all, 1},

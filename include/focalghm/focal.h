@@ -473,9 +473,11 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  * Accuracy is that of fghm_focal_f32, or of fghm_focal_f64 for FGHM_F64 logits, rounded once more
  * to the outputs' dtypes, with these exceptions:
  *
- *  - Softmax: the margin x_y - log(...) is itself rounded, which adds up to
- *    2 (gamma + 1) |margin| ulp, and the derivatives for another class c have up to
- *    2 (largest - x_c) ulp more, with the largest of the others.
+ *  - Softmax with C classes: the margin x_y - log(...) is itself rounded, and its logarithm is that
+ *    of rounded exponentials, which adds up to (gamma + 1) (|margin| + log C) ulp; the derivatives
+ *    for another class c have up to 2 (largest - x_c) + log C + 4 ulp more, with the largest of the
+ *    others; Hessians twice that, in ulp of the sum of their terms' magnitudes.  The gradients of a
+ *    sample add up to at most 2^-21 (double: 2^-50) of the sum of their magnitudes, with any C.
  *  - Probabilities: 16 ulp for every gamma in [0, 10], of the terms' magnitudes for derivatives.
  *  - FGHM_FOCAL_RULE_STAR: gamma x is rounded, which adds up to 2 gamma |x| ulp.
  *  - Label smoothing: the smoothed target is rounded to the type; the bounds hold for that rounded

@@ -164,24 +164,60 @@ typedef void fghm_total_kernel(double least, double most, size_t n, const void *
 typedef void fghm_harmonize_kernel(const struct fghm_bins *bins, const void *bin_weights,
                                    const struct fghm_span *span, void *weights);
 
-/* Softmax, of a few samples at a time; see softmax_kernel.h. */
-struct fghm_class_arrays {
-    size_t classes;
-    const struct fghm_array *logits;
-    const struct fghm_array *gradient, *hessian; /* data NULL where they are not wanted */
+/* Softmax: loops over the classes of one sample (a row), or of a few samples (columns); see
+ * softmax_kernel.h.  Numbers are of the kernels' type, samples a struct softmax_samples of it.
+ *
+ * fghm_row_largest_kernel: the largest of n logits, and of *largest; not that of class `own`.
+ * fghm_row_lift_kernel: lifted exponentials of n logits, 0 for the class `own`, to `exponentials`
+ * (or NULL), and to a sum.  n is a multiple of 256, but for the last classes of a row.
+ * fghm_row_reduce_kernel: both, of all classes.
+ * fghm_row_rest_kernel: adds them without that of the largest logit.
+ * fghm_row_spread_kernel: brings the derivatives of a sample's margin to its logits. */
+struct fghm_spread {
+    bool absolute;
+    double hessian_floor;
+    const void *samples;
+    const void *gradient, *hessian; /* of the margins */
+    const void *factors;            /* what the floor is multiplied by */
 };
+typedef void fghm_row_largest_kernel(size_t n, size_t own, const void *logits, void *largest);
+typedef void fghm_row_lift_kernel(size_t n, size_t own, const void *logits, const void *largest,
+                                  void *exponentials, struct fghm_sum *sum);
+typedef void fghm_row_reduce_kernel(size_t n, size_t own, const void *logits, void *largest,
+                                    void *exponentials, struct fghm_sum *sum);
+typedef void fghm_row_rest_kernel(size_t n, const void *exponentials, struct fghm_sum *sum);
+typedef void fghm_row_spread_kernel(const struct fghm_spread *spread, size_t sample, size_t n,
+                                    size_t own, const void *exponentials, void *gradient,
+                                    void *hessian);
 
-/* The margins of n samples from `first` on.  samples is a struct softmax_samples of the kernels'
- * type, with the columns set; the rest of it is for the second step. */
-typedef void fghm_margins_kernel(const struct fghm_class_arrays *arrays, size_t first, size_t n,
-                                 void *samples, void *margins);
+/* The same of columns: class c of neighbouring samples at `first + c step`; `first` NULL if they
+ * are not wanted.  A part is `classes` classes from `start` on, of samples from `first` of a tile
+ * on, a multiple of 16 of them.  Sums are 16 of each 16 samples: class c adds to those that are
+ * c mod 16; classes from 0 on begin them. */
+struct fghm_columns {
+    void *first;
+    ptrdiff_t step;
+};
+struct fghm_columns_part {
+    size_t first, lanes;
+    size_t start, classes;
+};
+typedef void fghm_columns_largest_kernel(const struct fghm_columns_part *part,
+                                         const struct fghm_columns *logits, void *samples);
+typedef void fghm_columns_lift_kernel(const struct fghm_columns_part *part,
+                                      const struct fghm_columns *logits,
+                                      const struct fghm_columns *exponentials, const void *samples,
+                                      double *sums);
+typedef void fghm_columns_rest_kernel(const struct fghm_columns_part *part,
+                                      const struct fghm_columns *exponentials, double *sums);
+typedef void fghm_columns_spread_kernel(const struct fghm_spread *spread,
+                                        const struct fghm_columns_part *part,
+                                        const struct fghm_columns *exponentials,
+                                        const struct fghm_columns *gradient,
+                                        const struct fghm_columns *hessian);
 
-/* Brings the derivatives of the margins to the logits; `factors` is what the floor of the
- * Hessian is multiplied by. */
-typedef void fghm_spread_kernel(const struct fghm_class_arrays *arrays,
-                                const struct fghm_focal_constants *constants, size_t first,
-                                size_t n, const void *samples, const void *gradient,
-                                const void *hessian, const void *factors);
+/* The margins of n samples. */
+typedef void fghm_margins_kernel(size_t n, const void *samples, void *margins);
 
 /* What a handle makes of log-odds; see calibration_kernel.h. */
 struct fghm_calibration {
@@ -203,8 +239,16 @@ struct fghm_kernels {
     fghm_count_kernel *ghmr_count;
     fghm_regression_kernel *ghmr_apply;
     fghm_harmonize_kernel *ghmr_harmonize;
+    fghm_row_largest_kernel *row_largest;
+    fghm_row_lift_kernel *row_lift;
+    fghm_row_reduce_kernel *row_reduce;
+    fghm_row_rest_kernel *row_rest;
+    fghm_row_spread_kernel *row_spread;
+    fghm_columns_largest_kernel *columns_largest;
+    fghm_columns_lift_kernel *columns_lift;
+    fghm_columns_rest_kernel *columns_rest;
+    fghm_columns_spread_kernel *columns_spread;
     fghm_margins_kernel *margins;
-    fghm_spread_kernel *spread;
     fghm_read_kernel *read;
     fghm_write_kernel *write;
     fghm_match_kernel *match;

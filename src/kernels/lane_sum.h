@@ -59,8 +59,8 @@ KERNEL_INLINE void lane_sum_end(const struct lane_sum *lanes, struct fghm_sum *t
 }
 
 /* At the end of each chunk. */
-KERNEL_INLINE void lane_sum_end_chunk(struct lane_sum *lanes) {
 #if FGHM_REAL_BITS == 64
+static __attribute__((noinline)) void lane_sum_end_chunk(struct lane_sum *lanes) {
     real chunk[SUM_LANES];
     v_sum_store(chunk, &lanes->sum);
     v_sum_zero(&lanes->sum);
@@ -74,10 +74,12 @@ KERNEL_INLINE void lane_sum_end_chunk(struct lane_sum *lanes) {
         v_store(lanes->error + lane, v_add(v_load(lanes->error + lane), error));
         v_store(lanes->total + lane, after);
     }
-#else
-    (void)lanes;
-#endif
 }
+#else
+KERNEL_INLINE void lane_sum_end_chunk(struct lane_sum *lanes) {
+    (void)lanes;
+}
+#endif
 
 /* Adds blocks of SUM_LANES. */
 KERNEL_INLINE void add_blocks(vsum *sum, size_t blocks, const real *from) {

@@ -11,6 +11,7 @@
 #include "kernels/ghmr_kernel.h"
 #include "kernels/probability_kernel.h"
 #include "kernels/softmax_kernel.h"
+#include "kernels/storage_kernel.h"
 #include "kernels/tile_kernel.h"
 
 extern const struct fghm_kernels FGHM_KERNELS;
@@ -32,8 +33,16 @@ const struct fghm_kernels FGHM_KERNELS = {
     .ghmr_count = ghmr_count,
     .ghmr_apply = ghmr_apply,
     .ghmr_harmonize = ghmr_harmonize,
+    .row_largest = row_largest,
+    .row_lift = row_lift,
+    .row_reduce = row_reduce,
+    .row_rest = row_rest,
+    .row_spread = row_spread,
+    .columns_largest = columns_largest,
+    .columns_lift = columns_lift,
+    .columns_rest = columns_rest,
+    .columns_spread = columns_spread,
     .margins = softmax_margins,
-    .spread = softmax_spread,
     .read = read_reals,
     .write = write_reals,
     .match = match_labels,

@@ -14,211 +14,568 @@
  *     d / dx_y = G,        d2 / dx_y2 = H,
  *     d / dx_c = -G r_c,   d2 / dx_c2 = H r_c^2 - G r_c (1 - r_c).
  *
- * Nothing cancels, nothing is divided by 1 - p.  A tile is a few samples; blocks of
- * SUM_LANES of them, BLOCK_CLASSES classes at a time, lie class by class, so that
- * every lane of a register is a sample of its own. */
+ * Nothing cancels, nothing is divided by 1 - p.
+ *
+ * These are the loops over classes; src/walk/softmax_walk.h says in which order and over what.
+ * Lanes of a register are classes of one sample (rows), or samples of one class (columns).  Both
+ * find the largest logit of the others first, and both add the exponentials in the same order: of
+ * each 64 classes, four that are 16 apart are added in their own type, in pairs, and the sums go
+ * to 16 lanes of a sum. */
 
 #include "kernels/focal_kernel.h"
 #include "kernels/samples.h"
-#include "kernels/storage_kernel.h"
-#include "walk/cursor.h"
 
-#define BLOCK_CLASSES 32
+/* What several of them call. */
+#define KERNEL_LOOP static __attribute__((noinline, hot))
 
-struct softmax_block {
-    real values[BLOCK_CLASSES * SUM_LANES];
+/* Exponentials --------------------------------------------------------------- */
+
+#if FGHM_REAL_BITS == 32
+#define LIFT_DROP 0x1p-64f
+#define LIFTED_ZERO -0x1.08c842p+7f /* -(REAL_EXPONENT_BIAS + LIFT_EXPONENT) ln 2 */
+#define LN2 0x1.62e43p-1f
+#else
+#define LIFT_DROP 0x1p-512
+#define LIFTED_ZERO -0x1.09fec7ba27fbap+10
+#define LN2 0x1.62e42fefa39efp-1
+#endif
+
+/* exp(r) for |r| <= 0.3466 by Horner's rule, from the highest power on.  Minimax polynomials of
+ * the relative error, made with Lawson's algorithm, coefficients rounded; error 0.07 units of
+ * 2^-24 and 0.11 of 2^-53. */
+#if FGHM_REAL_BITS == 32
+#define EXP_TERMS 7
+static const real exp_terms[EXP_TERMS] = {
+    0x1.6a23d2p-10f, 0x1.1239e8p-7f, 0x1.5558f2p-5f, 0x1.555492p-3f, 0x1.fffffcp-2f, 1, 1};
+#else
+#define EXP_TERMS 12
+static const real exp_terms[EXP_TERMS] = {0x1.ad8234199bccdp-26,
+                                          0x1.28ad6f040fb7dp-22,
+                                          0x1.71df238ec738ep-19,
+                                          0x1.a0199a0fa6656p-16,
+                                          0x1.a01a012b2343ep-13,
+                                          0x1.6c16c1842941cp-10,
+                                          0x1.1111111127988p-7,
+                                          0x1.555555555087ep-5,
+                                          0x1.55555555554fap-3,
+                                          0x1.000000000000ap-1,
+                                          1,
+                                          1};
+#endif
+
+#define FOR_REGISTERS KERNEL_UNROLL for (int k = 0; k < count; k++)
+
+/* Makes lifted exponentials of `count` registers of logits, at most four and each at most
+ * `largest`; NaN of NaN, and 0 from LIFTED_ZERO below `largest` on.  The difference is rounded, by
+ * half a unit in its last place, of which LN2 in one part takes less; from there on, the error is
+ * 1.9 units.  Step by step: a chain of these operations is longer than what out-of-order
+ * execution overlaps. */
+KERNEL_INLINE void lifted_exps(int count, vreal *x, vreal largest) {
+    const vreal round = v_set(REAL_ROUND + (REAL_EXPONENT_BIAS + LIFT_EXPONENT));
+    vreal r[4], power[4];
+    FOR_REGISTERS {
+        x[k] = v_max(v_set(LIFTED_ZERO), v_sub(x[k], largest));
+    }
+    FOR_REGISTERS {
+        power[k] = v_muladd(x[k], v_set(LOG2_E), round);
+    }
+    FOR_REGISTERS {
+        r[k] = v_nmuladd(v_sub(power[k], round), v_set(LN2), x[k]);
+        power[k] = v_power(power[k]);
+        x[k] = v_set(exp_terms[0]);
+    }
+    KERNEL_UNROLL
+    for (int i = 1; i < EXP_TERMS; i++) {
+        FOR_REGISTERS {
+            x[k] = v_muladd(x[k], r[k], v_set(exp_terms[i]));
+        }
+    }
+    FOR_REGISTERS {
+        x[k] = v_mul(x[k], power[k]);
+    }
+}
+
+#undef FOR_REGISTERS
+
+KERNEL_INLINE vreal lifted_exp(vreal logit, vreal largest) {
+    lifted_exps(1, &logit, largest);
+    return logit;
+}
+
+/* What is added up: the exponentials, or all of them but those of the largest logit. */
+enum summand { ALL, BELOW_LARGEST };
+
+KERNEL_INLINE vreal summand_of(enum summand summand, vreal exponential) {
+    return summand == ALL ? exponential : v_drop(v_eq(exponential, v_set(LIFT)), exponential);
+}
+
+/* Outputs of one sample or register ------------------------------------------- */
+
+/* How the Hessian is to be. */
+struct spread_modes {
+    vmask absolute, has_floor;
+    vreal hessian_floor; /* 0 if there is none */
 };
 
-/* Whether the classes of a sample lie nearer to each other than the samples of a class. */
-static inline bool lies_in_rows(const struct fghm_array *array) {
-    const ptrdiff_t class_stride = array->class_stride;
-    const ptrdiff_t sample_stride = array->strides[array->axes - 1];
-    return (class_stride < 0 ? -class_stride : class_stride) <=
-           (sample_stride < 0 ? -sample_stride : sample_stride);
+/* The derivatives of a margin, and what turns them into those of the logits. */
+struct spread {
+    vreal gradient, hessian; /* G and H */
+    vreal reciprocal;        /* of the sum of lifted exponentials */
+    vreal sum;
+    vreal dominant; /* LIFT where the largest of the others is more than half of all */
+    vreal rest;     /* the sum without that one */
+    vreal factor;   /* of the floor of the Hessian */
+};
+
+static inline struct spread_modes spread_modes_of(const struct fghm_spread *spread) {
+    const vreal floor = v_set_factor(spread->hessian_floor);
+    const vmask has_floor = v_gt(floor, v_set(-REAL_MAX));
+    return (struct spread_modes){
+        .absolute = v_eq(v_set(spread->absolute), v_set(1)),
+        .has_floor = has_floor,
+        .hessian_floor = v_keep(has_floor, floor),
+    };
 }
 
-/* Reads, or writes, the classes of a sample into a lane of a block. */
-static inline void move_row(const struct fghm_array *array, ptrdiff_t start, size_t lane,
-                            size_t classes, bool writes, struct softmax_block *block) {
-    real row[BLOCK_CLASSES];
-    if (writes) {
-        for (size_t c = 0; c < classes; c++) {
-            row[c] = block->values[c * SUM_LANES + lane];
-        }
-        write_reals(array->dtype, array->data, start, array->class_stride, classes, row);
-        return;
+/* Of a register of samples, or of one in all lanes. */
+KERNEL_INLINE struct spread spread_of(vreal gradient, vreal hessian, vreal factor,
+                                      struct pair sum) {
+    const vreal divisor = v_max(v_set(REAL_MIN), sum.high);
+    const vreal quotient = v_div(v_set(1), divisor);
+    const vmask is_dominated = v_gt(v_set(2 * LIFT), sum.high);
+    return (struct spread){
+        .gradient = gradient,
+        .hessian = hessian,
+        .reciprocal = v_nmuladd(v_mul(sum.low, quotient), quotient, quotient),
+        .sum = sum.high,
+        .dominant = v_keep(is_dominated, v_set(LIFT)),
+        .rest = v_set(0),
+        .factor = factor,
+    };
+}
+
+KERNEL_INLINE vreal spread_gradient(const struct spread *spread, vreal exponential) {
+    return v_mul(v_sub(v_set(0), spread->gradient), v_mul(exponential, spread->reciprocal));
+}
+
+/* The mode is that of the Hessian before factors, so of a negative one the sign comes after
+ * it. */
+KERNEL_INLINE vreal spread_mode(const struct spread_modes *modes, vreal factor, vreal exact) {
+    const vmask is_negative = v_gt(v_set(0), factor);
+    const vreal signed_exact = v_negate_where(is_negative, exact);
+    const vreal magnitude = v_select(modes->absolute, v_abs(signed_exact), signed_exact);
+    const vreal product = v_mul(modes->hessian_floor, v_negate_where(is_negative, factor));
+    const vreal floor = v_select(modes->has_floor, product, v_set(-REAL_MAX));
+    return v_negate_where(is_negative, v_max(floor, magnitude));
+}
+
+KERNEL_INLINE vreal spread_hessian(const struct spread_modes *modes, const struct spread *spread,
+                                   vreal exponential) {
+    const vmask is_dominant = v_eq(exponential, spread->dominant);
+    const vreal others = v_select(is_dominant, spread->rest, v_sub(spread->sum, exponential));
+    const vreal share = v_mul(exponential, spread->reciprocal);
+    const vreal minus_gradient = v_sub(v_set(0), spread->gradient);
+    const vreal slope = v_mul(minus_gradient, v_mul(others, spread->reciprocal));
+    const vreal exact = v_mul(share, v_muladd(spread->hessian, share, slope));
+    return spread_mode(modes, spread->factor, exact);
+}
+
+/* Rows --------------------------------------------------------------------------- */
+
+/* Registers that are worked on together. */
+#define TOGETHER ((size_t)4 * V_LANES)
+
+/* Copies n numbers, few of them. */
+KERNEL_LOOP void copy_reals(size_t n, const real *from, real *to) {
+    size_t i = 0;
+    for (; i + V_LANES <= n; i += V_LANES) {
+        v_store(to + i, v_load(from + i));
     }
-    read_reals(array->dtype, array->data, start, array->class_stride, classes, row);
-    for (size_t c = 0; c < classes; c++) {
-        block->values[c * SUM_LANES + lane] = row[c];
+    for (; i < n; i++) {
+        to[i] = from[i];
     }
 }
 
-/* Reads, or writes, the elements of `classes` classes and `samples` samples of an array. */
-static inline void move_block(const struct fghm_array *array, size_t first, size_t samples,
-                              size_t first_class, size_t classes, bool writes,
-                              struct softmax_block *block) {
-    const bool rows = lies_in_rows(array);
-    struct cursor cursor = cursor_at(array, first);
-    size_t length;
-    for (size_t lane = 0; lane < samples; lane += length) {
-        const ptrdiff_t start = cursor.offset + (ptrdiff_t)first_class * array->class_stride;
-        length = rows ? 1 : cursor_run(&cursor, samples - lane);
-        if (rows) {
-            move_row(array, start, lane, classes, writes, block);
+/* A row, FOURS classes at a time: those of the caller, or copies of those with the own class, for
+ * which -inf stands, and of the last ones, if they are fewer, which -inf follows to the end of what
+ * is worked on together, then 0. */
+struct row {
+    const real *logits;
+    size_t own_block, last_block; /* where they begin */
+    size_t filled;                /* numbers of the last that are worked on */
+    real own[FOURS], last[FOURS];
+    real unwanted[FOURS]; /* exponentials that nobody keeps */
+};
+
+KERNEL_LOOP void row_copy(struct row *row, const real *logits, size_t n, size_t own) {
+    const size_t left = n % FOURS;
+    row->logits = logits;
+    row->last_block = n - left;
+    row->filled = (left + TOGETHER - 1) / TOGETHER * TOGETHER;
+    row->own_block = own < n ? own / FOURS * FOURS : SIZE_MAX;
+    if (left > 0) {
+        for (size_t k = left / V_LANES * V_LANES; k < FOURS; k += V_LANES) {
+            v_store(row->last + k, v_set(k < row->filled ? -(real)INFINITY : 0));
         }
-        for (size_t c = 0; !rows && c < classes; c++) {
-            const ptrdiff_t offset = start + (ptrdiff_t)c * array->class_stride;
-            real *const row = block->values + c * SUM_LANES + lane;
-            if (writes) {
-                write_reals(array->dtype, array->data, offset, cursor_stride(&cursor), length, row);
-            } else {
-                read_reals(array->dtype, array->data, offset, cursor_stride(&cursor), length, row);
+        copy_reals(left, logits + row->last_block, row->last);
+    }
+    if (own < row->last_block) {
+        copy_reals(FOURS, logits + row->own_block, row->own);
+        row->own[own % FOURS] = -(real)INFINITY;
+    } else if (own < n) {
+        row->last[own % FOURS] = -(real)INFINITY;
+    }
+}
+
+KERNEL_INLINE const real *row_block(const struct row *row, size_t i) {
+    return i == row->last_block ? row->last : i == row->own_block ? row->own : row->logits + i;
+}
+
+KERNEL_INLINE size_t row_block_length(const struct row *row, size_t i) {
+    return i == row->last_block ? row->filled : FOURS;
+}
+
+KERNEL_LOOP real row_find_largest(const struct row *row, size_t n, real largest) {
+    vreal most[4];
+    KERNEL_UNROLL
+    for (size_t k = 0; k < 4; k++) {
+        most[k] = v_set(largest);
+    }
+    for (size_t i = 0; i < n; i += FOURS) {
+        const real *const logits = row_block(row, i);
+        const size_t length = row_block_length(row, i);
+        for (size_t at = 0; at < length; at += TOGETHER) {
+            KERNEL_UNROLL
+            for (size_t k = 0; k < 4; k++) {
+                most[k] = v_max(v_load(logits + at + k * V_LANES), most[k]);
             }
         }
-        cursor_next(&cursor, length);
+    }
+    real lanes[V_LANES];
+    v_store(lanes, v_max(v_max(most[0], most[1]), v_max(most[2], most[3])));
+    for (size_t lane = 0; lane < V_LANES; lane++) {
+        largest = lanes[lane] > largest ? lanes[lane] : largest;
+    }
+    return largest;
+}
+
+KERNEL_LOOP void row_sum_start(struct lane_sum *sum, const struct fghm_sum *total) {
+    lane_sum_start(sum, total);
+}
+
+KERNEL_LOOP void row_sum_end(struct lane_sum *sum, struct fghm_sum *total) {
+    lane_sum_end_chunk(sum);
+    lane_sum_end(sum, total);
+}
+
+/* Adds FOURS exponentials. */
+KERNEL_LOOP void row_add(struct lane_sum *sum, size_t i, const real *exponentials) {
+    add_fours(&sum->sum, 1, exponentials);
+    if ((i + FOURS) % CHUNK == 0) {
+        lane_sum_end_chunk(sum);
     }
 }
 
-/* exp(logit - largest) where the class is one of the others. */
-KERNEL_INLINE vreal other_exponential(vreal logit, vreal largest, vmask is_own) {
-    /* What is no other may be far above the largest of them. */
-    const struct exponential e = exp_minus(v_max(v_set(0), v_sub(largest, logit)));
-    return v_drop(is_own, v_add(e.power, e.remainder));
-}
-
-/* The two sweeps over the logits of the samples of a block. */
-enum sweep { FIND_LARGEST, ADD_EXPONENTIALS };
-
-KERNEL_INLINE void softmax_step(enum sweep sweep, struct softmax_samples *samples, size_t sample,
-                                vmask is_own, vreal logit) {
-    const vreal largest = v_load(samples->largest + sample);
-    if (sweep == FIND_LARGEST) {
-        const vreal own = v_load(samples->own + sample);
-        v_store(samples->largest + sample, v_select(is_own, largest, v_max(logit, largest)));
-        v_store(samples->own + sample, v_select(is_own, logit, own));
-    } else {
-        const vreal e = other_exponential(logit, largest, is_own);
-        const struct pair sum = exact_sum(v_load(samples->sum + sample), e);
-        v_store(samples->sum + sample, sum.high);
-        v_store(samples->sum_low + sample, v_add(v_load(samples->sum_low + sample), sum.low));
-    }
-}
-
-KERNEL_INLINE void softmax_sweep(enum sweep sweep, const struct fghm_class_arrays *arrays,
-                                 size_t first, size_t n, struct softmax_samples *samples) {
-    struct softmax_block block;
-    memset(&block, 0, sizeof block);
-    for (size_t at = 0; at < n; at += SUM_LANES) {
-        const size_t lanes = n - at < SUM_LANES ? n - at : SUM_LANES;
-        for (size_t start = 0; start < arrays->classes; start += BLOCK_CLASSES) {
-            const size_t left = arrays->classes - start;
-            const size_t classes = left < BLOCK_CLASSES ? left : BLOCK_CLASSES;
-            move_block(arrays->logits, first + at, lanes, start, classes, false, &block);
-            for (size_t i = 0; i < classes * SUM_LANES; i += V_LANES) {
-                const size_t sample = at + i % SUM_LANES;
-                const vreal column = v_load(samples->column + sample);
-                const vmask is_own = v_eq(column, v_set((real)(start + i / SUM_LANES)));
-                softmax_step(sweep, samples, sample, is_own, v_load(block.values + i));
+KERNEL_LOOP void row_exponentials(struct row *row, size_t n, real most, real *exponentials,
+                                  struct fghm_sum *total) {
+    const vreal largest = v_set(most);
+    struct lane_sum sum;
+    row_sum_start(&sum, total);
+    for (size_t i = 0; i < n; i += FOURS) {
+        const bool is_last = i == row->last_block;
+        const real *const logits = row_block(row, i);
+        const size_t length = row_block_length(row, i);
+        real *const to = is_last                ? row->last
+                         : exponentials != NULL ? exponentials + i
+                                                : row->unwanted;
+        for (size_t at = 0; at < length; at += TOGETHER) {
+            vreal e[4];
+            KERNEL_UNROLL
+            for (size_t k = 0; k < 4; k++) {
+                e[k] = v_load(logits + at + k * V_LANES);
             }
+            lifted_exps(4, e, largest);
+            KERNEL_UNROLL
+            for (size_t k = 0; k < 4; k++) {
+                v_store(to + at + k * V_LANES, e[k]);
+            }
+        }
+        row_add(&sum, i, to);
+        if (is_last && exponentials != NULL) {
+            copy_reals(n - i, row->last, exponentials + i);
+        }
+    }
+    row_sum_end(&sum, total);
+}
+
+/* The largest of n logits, without that of the own class, and *largest. */
+static void row_largest(size_t n, size_t own, const void *logits, void *row_largest) {
+    real *const largest = row_largest;
+    struct row row;
+    row_copy(&row, logits, n, own);
+    *largest = row_find_largest(&row, n, *largest);
+}
+
+/* Lifted exponentials of n logits, 0 for the own class, to `exponentials` unless that is NULL, and
+ * to the sum.  n is a multiple of CHUNK, but for the last classes of a row. */
+static void row_lift(size_t n, size_t own, const void *logits, const void *largest,
+                     void *exponentials, struct fghm_sum *total) {
+    struct row row;
+    row_copy(&row, logits, n, own);
+    row_exponentials(&row, n, *(const real *)largest, exponentials, total);
+}
+
+/* Both, of a whole row. */
+static void row_reduce(size_t n, size_t own, const void *logits, void *row_largest,
+                       void *exponentials, struct fghm_sum *total) {
+    real *const largest = row_largest;
+    struct row row;
+    row_copy(&row, logits, n, own);
+    *largest = row_find_largest(&row, n, -REAL_MAX);
+    row_exponentials(&row, n, *largest, exponentials, total);
+}
+
+/* Adds n exponentials without that of the largest logit. */
+static void row_rest(size_t n, const void *row_exponentials, struct fghm_sum *total) {
+    const real *const exponentials = row_exponentials;
+    real block[FOURS];
+    struct lane_sum sum;
+    row_sum_start(&sum, total);
+    for (size_t i = 0; i < n; i += FOURS) {
+        const size_t left = n - i < FOURS ? n - i : FOURS;
+        if (left < FOURS) {
+            memset(block, 0, sizeof block);
+        }
+        copy_reals(left, exponentials + i, block);
+        for (size_t at = 0; at < FOURS; at += V_LANES) {
+            v_store(block + at, summand_of(BELOW_LARGEST, v_load(block + at)));
+        }
+        row_add(&sum, i, block);
+    }
+    row_sum_end(&sum, total);
+}
+
+KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct spread *spread,
+                                 size_t n, const real *exponentials, real *gradient,
+                                 real *hessian) {
+    for (size_t i = 0; i < n; i += V_LANES) {
+        const vreal e = v_load(exponentials + i);
+        if (gradient != NULL) {
+            v_store(gradient + i, spread_gradient(spread, e));
+        }
+        if (hessian != NULL) {
+            v_store(hessian + i, spread_hessian(modes, spread, e));
         }
     }
 }
 
-/* The margins of n samples. */
-static void softmax_margins(const struct fghm_class_arrays *arrays, size_t first, size_t n,
-                            void *tile_samples, void *tile_margins) {
+/* The derivatives of n logits from their exponentials, which may be in the place of one of
+ * them. */
+static void row_spread(const struct fghm_spread *of, size_t sample, size_t n, size_t own,
+                       const void *row_exponentials, void *row_gradient, void *row_hessian) {
+    const struct softmax_samples *const samples = of->samples;
+    const real *const exponentials = row_exponentials;
+    real *const gradient = row_gradient;
+    real *const hessian = row_hessian;
+    const struct spread_modes modes = spread_modes_of(of);
+    const real own_hessian = hessian == NULL ? 0 : ((const real *)of->hessian)[sample];
+    const struct pair sum = {v_set(samples->sum[sample]), v_set(samples->sum_low[sample])};
+    struct spread spread =
+        spread_of(v_set(((const real *)of->gradient)[sample]), v_set(own_hessian),
+                  v_set(((const real *)of->factors)[sample]), sum);
+    spread.rest = v_set(samples->rest[sample]);
+    /* What is no whole register, and the own class. */
+    real last[V_LANES] = {0}, last_gradient[V_LANES], last_hessian[V_LANES];
+    const size_t rest = n % V_LANES, whole = n - rest;
+    copy_reals(rest, exponentials + whole, last);
+    row_spread_part(&modes, &spread, whole, exponentials, gradient, hessian);
+    row_spread_part(&modes, &spread, V_LANES, last, last_gradient,
+                    hessian == NULL ? NULL : last_hessian);
+    if (gradient != NULL) {
+        copy_reals(rest, last_gradient, gradient + whole);
+    }
+    if (hessian != NULL) {
+        copy_reals(rest, last_hessian, hessian + whole);
+    }
+    if (gradient != NULL && own < n) {
+        gradient[own] = ((const real *)of->gradient)[sample];
+    }
+    if (hessian != NULL && own < n) {
+        v_store(last_hessian, spread_mode(&modes, spread.factor, spread.hessian));
+        hessian[own] = last_hessian[0];
+    }
+}
+
+#undef TOGETHER
+
+/* Columns ---------------------------------------------------------------------- */
+
+static inline real *column_of(const struct fghm_columns *columns, size_t c, size_t lane) {
+    return (real *)columns->first + (ptrdiff_t)c * columns->step + lane;
+}
+
+/* What is known of samples before their first class. */
+KERNEL_LOOP void columns_start(const struct fghm_columns_part *part,
+                               struct softmax_samples *samples) {
+    for (size_t k = part->first; k < part->first + part->lanes; k += SUM_LANES) {
+        for (size_t lane = 0; lane < SUM_LANES; lane++) {
+            samples->column[k + lane] = (real)samples->columns[k + lane];
+            samples->own[k + lane] = 0;
+            samples->largest[k + lane] = -REAL_MAX;
+            samples->rest[k + lane] = 0;
+        }
+    }
+}
+
+/* The largest logits of the others, and those of the samples' own classes. */
+static void columns_largest(const struct fghm_columns_part *part, const struct fghm_columns *logits,
+                            void *tile_samples) {
     struct softmax_samples *const samples = tile_samples;
-    real *const margins = tile_margins;
-    memset(samples->own, 0, sizeof samples->own);
-    memset(samples->sum, 0, sizeof samples->sum);
-    memset(samples->sum_low, 0, sizeof samples->sum_low);
-    for (size_t k = 0; k < SOFTMAX_TILE; k++) {
-        samples->column[k] = k < n ? (real)samples->columns[k] : 0;
-        samples->largest[k] = -REAL_MAX;
+    if (part->start == 0) {
+        columns_start(part, samples);
     }
-    softmax_sweep(FIND_LARGEST, arrays, first, n, samples);
-    softmax_sweep(ADD_EXPONENTIALS, arrays, first, n, samples);
-    for (size_t k = 0; k < SOFTMAX_TILE; k += V_LANES) {
-        const vreal own = v_load(samples->own + k);
-        const vreal sum = v_load(samples->sum + k);
-        /* 0 has no logarithm, and is looked for below. */
-        const struct pair safe = {v_max(v_set(REAL_MIN), sum), v_load(samples->sum_low + k)};
-        /* The low half has what rounding took from the sum, and is NaN where the sum is. */
-        const struct pair minus_log = minus_log_pair(safe);
-        const vreal above = v_add(v_sub(own, v_load(samples->largest + k)), minus_log.high);
-        const vreal margin = v_add(above, minus_log.low);
-        /* The difference of finite logits may overflow. */
-        const vreal finite = v_max(v_set(-REAL_MAX), v_min(v_set(REAL_MAX), margin));
-        const vmask is_finite = v_le(v_abs(own), v_set(REAL_MAX));
-        const vmask alone = m_and(v_eq(sum, v_set(0)), v_eq(own, own));
-        v_store(margins + k, v_select(alone, v_set(REAL_MAX), v_select(is_finite, finite, margin)));
+    for (size_t lane = 0; lane < part->lanes; lane += V_LANES) {
+        const size_t k = part->first + lane;
+        const vreal own_class = v_load(samples->column + k);
+        vreal most = v_load(samples->largest + k);
+        vreal own_logit = v_load(samples->own + k);
+        vreal at = v_set((real)part->start);
+        for (size_t c = 0; c < part->classes; c++) {
+            const vreal x = v_load(column_of(logits, c, lane));
+            const vmask is_own = v_eq(own_class, at);
+            most = v_select(is_own, most, v_max(x, most));
+            own_logit = v_select(is_own, x, own_logit);
+            at = v_add(at, v_set(1));
+        }
+        v_store(samples->largest + k, most);
+        v_store(samples->own + k, own_logit);
     }
 }
 
-/* Brings the derivatives G and H of the margins to the logits, one output after the
- * other; `factors` is what the floor of the Hessian is multiplied by. */
-static void softmax_spread(const struct fghm_class_arrays *arrays,
-                           const struct fghm_focal_constants *constants, size_t first, size_t n,
-                           const void *tile_samples, const void *tile_gradient,
-                           const void *tile_hessian, const void *tile_factors) {
-    const struct softmax_samples *const samples = tile_samples;
-    const real *const gradient = tile_gradient;
-    const real *const hessian = tile_hessian;
-    const real *const factors = tile_factors;
-    const struct focal_factors modes = focal_factors(constants);
-    const vreal lowest = v_set(-REAL_MAX);
-    const vmask has_floor = v_gt(modes.hessian_floor, lowest);
-    const vreal least = v_keep(has_floor, modes.hessian_floor);
-    for (size_t at = 0; at < n; at += SUM_LANES) {
-        const size_t lanes = n - at < SUM_LANES ? n - at : SUM_LANES;
-        struct softmax_block block, gradients, hessians;
-        memset(&block, 0, sizeof block);
-        for (size_t start = 0; start < arrays->classes; start += BLOCK_CLASSES) {
-            const size_t left = arrays->classes - start;
-            const size_t classes = left < BLOCK_CLASSES ? left : BLOCK_CLASSES;
-            move_block(arrays->logits, first + at, lanes, start, classes, false, &block);
-            for (size_t i = 0; i < classes * SUM_LANES; i += V_LANES) {
-                const size_t sample = at + i % SUM_LANES;
-                const vreal column = v_load(samples->column + sample);
-                const vmask is_own = v_eq(column, v_set((real)(start + i / SUM_LANES)));
-                const vreal logit = v_load(block.values + i);
-                const vreal e = other_exponential(logit, v_load(samples->largest + sample), is_own);
-                const vreal sum = v_load(samples->sum + sample);
-                const vreal divisor = v_max(v_set(REAL_MIN), sum);
-                const vmask is_ignored = v_eq(column, v_set(IGNORED));
-                const vreal ratio = v_drop(is_ignored, v_div(e, divisor));
-                const vreal share = v_drop(is_own, ratio);
-                const vreal own = v_load(gradient + sample);
-                const vreal minus_own = v_sub(v_set(0), own);
-                v_store(gradients.values + i, v_select(is_own, own, v_mul(minus_own, share)));
-                if (hessian == NULL) {
-                    continue;
+/* Adds the exponentials of up to FOURS classes, class c to the sums c mod SUM_LANES. */
+KERNEL_LOOP void columns_add(enum summand summand, const struct fghm_columns_part *part,
+                             const struct fghm_columns *exponentials, double *to) {
+    const size_t used = part->classes < SUM_LANES ? part->classes : SUM_LANES;
+    const bool starts = part->start == 0;
+    for (size_t at = 0; at < part->lanes; at += SUM_LANES) {
+        for (size_t c = 0; c < used; c++) {
+            double *const total = to + (at + c) * SUM_LANES;
+            vsum sum;
+            if (starts) {
+                v_sum_zero(&sum);
+            } else {
+                v_sum_load(&sum, total);
+            }
+            for (size_t lane = 0; lane < SUM_LANES; lane += V_LANES) {
+                vreal two[2] = {v_set(0), v_set(0)};
+                for (size_t k = c; k < part->classes; k += SUM_LANES) {
+                    const vreal e = v_load(column_of(exponentials, k, at + lane));
+                    const size_t half = k / (2 * SUM_LANES);
+                    two[half] = v_add(two[half], summand_of(summand, e));
                 }
-                const vreal own_hessian = v_load(hessian + sample);
-                /* 1 - share: where one class is nearly all, the rest is in sum_low. */
-                const vreal rest = v_add(v_sub(sum, e), v_load(samples->sum_low + sample));
-                const vreal slope = v_mul(minus_own, v_drop(is_ignored, v_div(rest, divisor)));
-                const vreal other = v_mul(share, v_muladd(own_hessian, share, slope));
-                /* The mode is that of the Hessian before factors, so of a negative one the
-                 * sign comes after it. */
-                const vreal factor = v_load(factors + sample);
-                const vmask is_negative = v_gt(v_set(0), factor);
-                const vreal exact =
-                    v_negate_where(is_negative, v_select(is_own, own_hessian, other));
-                const vreal magnitude = v_select(modes.absolute, v_abs(exact), exact);
-                const vreal product = v_mul(least, v_negate_where(is_negative, factor));
-                const vreal floor = v_select(has_floor, product, lowest);
-                v_store(hessians.values + i, v_negate_where(is_negative, v_max(floor, magnitude)));
+                v_sum_add(&sum, (int)lane / V_LANES, v_add(two[0], two[1]));
             }
-            if (arrays->gradient->data != NULL) {
-                move_block(arrays->gradient, first + at, lanes, start, classes, true, &gradients);
+            v_sum_store(total, &sum);
+        }
+    }
+}
+
+/* Lifted exponentials of logits, which may be in their place, 0 for the samples' own classes, and
+ * the sums of them. */
+static void columns_lift(const struct fghm_columns_part *part, const struct fghm_columns *logits,
+                         const struct fghm_columns *exponentials, const void *tile_samples,
+                         double *sums) {
+    const struct softmax_samples *const samples = tile_samples;
+    for (size_t lane = 0; lane < part->lanes; lane += V_LANES) {
+        const vreal own_class = v_load(samples->column + part->first + lane);
+        const vreal most = v_load(samples->largest + part->first + lane);
+        vreal at = v_set((real)part->start);
+        for (size_t c = 0; c < part->classes; c++) {
+            /* The own class may be far above the largest of the others. */
+            const vreal x = v_min(most, v_load(column_of(logits, c, lane)));
+            const vmask is_own = v_eq(own_class, at);
+            v_store(column_of(exponentials, c, lane), v_drop(is_own, lifted_exp(x, most)));
+            at = v_add(at, v_set(1));
+        }
+    }
+    columns_add(ALL, part, exponentials, sums);
+}
+
+/* The sums without the exponentials of the largest logits. */
+static void columns_rest(const struct fghm_columns_part *part,
+                         const struct fghm_columns *exponentials, double *sums) {
+    columns_add(BELOW_LARGEST, part, exponentials, sums);
+}
+
+/* The derivatives; `exponentials` may be in the place of one of them. */
+static void columns_spread(const struct fghm_spread *of, const struct fghm_columns_part *part,
+                           const struct fghm_columns *exponentials,
+                           const struct fghm_columns *gradient,
+                           const struct fghm_columns *hessian) {
+    const struct softmax_samples *const samples = of->samples;
+    const struct spread_modes modes = spread_modes_of(of);
+    for (size_t lane = 0; lane < part->lanes; lane += V_LANES) {
+        const size_t k = part->first + lane;
+        const vreal own_class = v_load(samples->column + k);
+        const vmask is_ignored = v_gt(v_set(0), own_class);
+        const struct pair sum = {v_load(samples->sum + k), v_load(samples->sum_low + k)};
+        const vreal own_hessian =
+            hessian->first == NULL ? v_set(0) : v_load((const real *)of->hessian + k);
+        struct spread spread = spread_of(v_load((const real *)of->gradient + k), own_hessian,
+                                         v_load((const real *)of->factors + k), sum);
+        spread.rest = v_load(samples->rest + k);
+        const vreal own = spread_mode(&modes, spread.factor, spread.hessian);
+        vreal at = v_set((real)part->start);
+        for (size_t c = 0; c < part->classes; c++) {
+            const vmask is_own = v_eq(own_class, at);
+            const vreal e = v_load(column_of(exponentials, c, lane));
+            at = v_add(at, v_set(1));
+            if (gradient->first != NULL) {
+                const vreal other = spread_gradient(&spread, e);
+                v_store(column_of(gradient, c, lane),
+                        v_drop(is_ignored, v_select(is_own, spread.gradient, other)));
             }
-            if (arrays->hessian->data != NULL) {
-                move_block(arrays->hessian, first + at, lanes, start, classes, true, &hessians);
+            if (hessian->first != NULL) {
+                const vreal other = spread_hessian(&modes, &spread, e);
+                v_store(column_of(hessian, c, lane),
+                        v_drop(is_ignored, v_select(is_own, own, other)));
             }
         }
     }
 }
+
+/* Margins ---------------------------------------------------------------------- */
+
+/* own - largest - log(sum), where all three are known to more digits than a number of the type
+ * has. */
+KERNEL_INLINE vreal margin_of(vreal own, vreal largest, struct pair sum) {
+    const vreal most = v_set(REAL_MAX);
+    const vreal least = v_set(-REAL_MAX);
+    struct pair above = exact_sum(own, v_sub(v_set(0), largest));
+    /* The difference of finite logits may overflow. */
+    above.low = v_keep(v_le(v_abs(above.high), most), above.low);
+    above.high = v_max(least, v_min(most, above.high));
+    /* 0 has no logarithm, and is looked for below. */
+    const struct pair safe = {v_max(v_set(REAL_MIN), sum.high), sum.low};
+    const struct pair margin = pair_sum(above, minus_log_pair(safe));
+    const vreal finite = v_max(least, v_min(most, margin.high));
+    const vmask is_finite = v_le(v_abs(own), most);
+    const vmask alone = m_and(v_eq(sum.high, v_set(0)), v_eq(own, own));
+    return v_select(alone, most, v_select(is_finite, finite, v_add(own, sum.high)));
+}
+
+static void softmax_margins(size_t n, const void *tile_samples, void *tile_margins) {
+    const struct softmax_samples *const samples = tile_samples;
+    real *const margins = tile_margins;
+    for (size_t k = 0; k < n; k += V_LANES) {
+        const vreal drop = v_set(LIFT_DROP);
+        const struct pair sum = {v_mul(v_load(samples->sum + k), drop),
+                                 v_mul(v_load(samples->sum_low + k), drop)};
+        v_store(margins + k,
+                margin_of(v_load(samples->own + k), v_load(samples->largest + k), sum));
+    }
+}
+
+#undef KERNEL_LOOP
 
 #endif

@@ -216,6 +216,10 @@ static inline vreal v_exponent(vreal rounded) {
     return v_mul(V_AS_REAL(V_INT(add)(shifted, one)), V_AS_REAL(down));
 }
 
+static inline vreal v_power(vreal rounded) {
+    return V_AS_REAL(V_INT(slli)(V_AS_INT(rounded), REAL_EXPONENT_SHIFT));
+}
+
 static inline vindex v_index_bits(vreal a) {
     return V_AS_INT(a);
 }

@@ -203,6 +203,11 @@ static inline vreal v_exponent(vreal rounded) {
 
 #if FGHM_REAL_BITS == 32
 
+static inline vreal v_power(vreal rounded) {
+    const __m512i bits = _mm512_castps_si512(rounded);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, REAL_EXPONENT_SHIFT));
+}
+
 static inline vindex v_index(vreal a) {
     return _mm512_cvttps_epi32(a);
 }
@@ -246,6 +251,11 @@ static inline void v_store_index(int32_t *to, vindex index) {
 }
 
 #else
+
+static inline vreal v_power(vreal rounded) {
+    const __m512i bits = _mm512_castpd_si512(rounded);
+    return _mm512_castsi512_pd(_mm512_slli_epi64(bits, REAL_EXPONENT_SHIFT));
+}
 
 static inline vindex v_index(vreal a) {
     return _mm512_cvttpd_epi64(a);

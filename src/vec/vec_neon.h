@@ -243,6 +243,10 @@ static inline vreal v_exponent(vreal rounded) {
     return v_mul(V_AS_REAL(V_INT(vadd)(shift_up(V_AS_INT(rounded)), one)), V_AS_REAL(down));
 }
 
+static inline vreal v_power(vreal rounded) {
+    return V_AS_REAL(shift_up(V_AS_INT(rounded)));
+}
+
 /* NaN gives 0. */
 static inline vindex v_index(vreal a) {
 #if FGHM_REAL_BITS == 32

@@ -221,6 +221,12 @@ static inline vreal v_exponent(vreal rounded) {
     return real_of((bits_of(rounded) << REAL_EXPONENT_SHIFT) + one) * real_of(down);
 }
 
+/* 2^(n - REAL_EXPONENT_BIAS) for `rounded` = REAL_ROUND + n, 0 < n <= 2 REAL_EXPONENT_BIAS; 0
+ * for n = 0. */
+static inline vreal v_power(vreal rounded) {
+    return real_of(bits_of(rounded) << REAL_EXPONENT_SHIFT);
+}
+
 /* Whole numbers in lanes as wide as a real.  v_index cuts off the fraction; NaN
  * gives what v_lookup16 and v_lookup32 take for 0. */
 static inline vindex v_index(vreal a) {

@@ -254,6 +254,10 @@ static inline vreal v_exponent(vreal rounded) {
     return v_mul(V_AS_REAL(V_INT(add)(shifted, one)), V_AS_REAL(down));
 }
 
+static inline vreal v_power(vreal rounded) {
+    return V_AS_REAL(V_INT(slli)(V_AS_INT(rounded), REAL_EXPONENT_SHIFT));
+}
+
 static inline vindex v_index(vreal a) {
 #if FGHM_REAL_BITS == 32
     return _mm_cvttps_epi32(a);

@@ -58,17 +58,31 @@ struct array_run {
     struct cursor cursor; /* where the array is not contiguous */
 };
 
+/* Out of line, like the step to the next run: many callers. */
+static __attribute__((noinline)) void
+array_run_start(struct array_run *run, const struct fghm_array *array, size_t first, size_t n) {
+    run->index = 0;
+    run->cursor = cursor_at(array, first);
+    run->offset = run->cursor.offset;
+    run->stride = cursor_stride(&run->cursor);
+    run->n = n == 0 ? 0 : cursor_run(&run->cursor, n);
+}
+
 /* The runs of the n elements of an array from `first` on; the last has n = 0. */
 static inline struct array_run array_run_at(const struct fghm_array *array, size_t first,
                                             size_t n) {
     if (array->contiguous) {
         return (struct array_run){.n = n, .offset = (ptrdiff_t)first, .stride = 1};
     }
-    struct array_run run = {.cursor = cursor_at(array, first)};
-    run.offset = run.cursor.offset;
-    run.stride = cursor_stride(&run.cursor);
-    run.n = n == 0 ? 0 : cursor_run(&run.cursor, n);
+    struct array_run run;
+    array_run_start(&run, array, first, n);
     return run;
+}
+
+static __attribute__((noinline)) void array_run_go_on(struct array_run *run, size_t left) {
+    cursor_next(&run->cursor, run->n);
+    run->offset = run->cursor.offset;
+    run->n = cursor_run(&run->cursor, left);
 }
 
 static inline void array_run_next(struct array_run *run, size_t n) {
@@ -78,9 +92,7 @@ static inline void array_run_next(struct array_run *run, size_t n) {
         run->n = 0;
         return;
     }
-    cursor_next(&run->cursor, run->n);
-    run->offset = run->cursor.offset;
-    run->n = cursor_run(&run->cursor, left);
+    array_run_go_on(run, left);
 }
 
 /* Neighbours along the last axis of a shape: the elements of one sample where inner

@@ -235,9 +235,13 @@ static void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t 
     focal_tile_again(plan, first, n, tile, sums, part);
 }
 
-static void focal_samples(const struct fghm_focal_plan *plan, size_t first, size_t n,
-                          struct tile *tile, struct fghm_sum sums[2], struct fghm_part *part) {
+/* Out of line for the sake of the stack, which only softmax needs. */
+static __attribute__((noinline)) void focal_samples(const struct fghm_focal_plan *plan,
+                                                    size_t first, size_t n, struct tile *tile,
+                                                    struct fghm_sum sums[2],
+                                                    struct fghm_part *part) {
     struct softmax_samples samples;
+    samples.kept = true;
     struct fghm_span span = samples_load(&plan->batch, false, first, n, &samples, tile, part);
     /* The Hessian's mode is for the Hessian of the logits. */
     struct fghm_focal_plan margins = *plan;
@@ -258,8 +262,7 @@ static __attribute__((noinline)) void focal_tiles(const struct fghm_focal_plan *
     const struct tile_needs needs = focal_needs(plan);
     tile_arrange(&tile, &needs);
     if (plan->batch.softmax) {
-        tile_arrange_all(&tile);
-        tile.length = SOFTMAX_TILE;
+        tile_arrange_samples(&tile, softmax_tile(plan->batch.shape.classes));
     }
     struct fghm_sum sums[2];
     sum_start(&sums[0]);

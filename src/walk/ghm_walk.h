@@ -38,8 +38,7 @@ static struct tile_needs ghm_needs(const struct fghm_ghm_plan *plan, bool applie
 static void ghm_arrange(const struct fghm_ghm_plan *plan, bool applies, struct tile *tile) {
     tile->kernels = plan->kernels;
     if (plan->batch.softmax) {
-        tile_arrange_all(tile);
-        tile->length = SOFTMAX_TILE;
+        tile_arrange_samples(tile, softmax_tile(plan->batch.shape.classes));
         return;
     }
     const struct tile_needs needs = ghm_needs(plan, applies);
@@ -71,16 +70,26 @@ static void count_contiguous(const struct fghm_ghm_plan *plan, const struct fghm
     count(plan->bins, span, counts, valid, bad);
 }
 
+/* Out of line for the sake of the stack: what is known of samples is not needed to count. */
+static __attribute__((noinline)) struct fghm_span ghm_load_margins(const struct fghm_ghm_plan *plan,
+                                                                   size_t first, size_t n,
+                                                                   struct tile *tile,
+                                                                   struct fghm_part *part) {
+    struct softmax_samples samples;
+    samples.kept = false;
+    return ghm_load(&plan->batch, first, n, &samples, tile, part);
+}
+
 static __attribute__((noinline)) void ghm_count_tiles(const struct fghm_ghm_plan *plan,
                                                       size_t first, size_t n, uint64_t *counts,
                                                       uint64_t *valid, struct fghm_part *part) {
-    struct softmax_samples samples;
     struct tile tile;
     ghm_arrange(plan, false, &tile);
     for (size_t at = 0; at < n; at += tile.length) {
         const size_t length = n - at < tile.length ? n - at : tile.length;
         const struct fghm_span span =
-            ghm_load(&plan->batch, first + at, length, &samples, &tile, part);
+            plan->batch.softmax ? ghm_load_margins(plan, first + at, length, &tile, part)
+                                : ghm_load(&plan->batch, first + at, length, NULL, &tile, part);
         int bad = 0;
         count_contiguous(plan, &span, counts, valid, &bad);
         find_offender(bad, first + at, &span, part);
@@ -163,11 +172,13 @@ static void ghm_elements(const struct fghm_ghm_plan *plan, size_t first, size_t 
     }
 }
 
-static void ghm_samples(const struct fghm_ghm_plan *plan, size_t first, size_t n, struct tile *tile,
-                        struct fghm_sum *sum, struct fghm_part *part) {
+static __attribute__((noinline)) void ghm_samples(const struct fghm_ghm_plan *plan, size_t first,
+                                                  size_t n, struct tile *tile, struct fghm_sum *sum,
+                                                  struct fghm_part *part) {
     /* What samples_store has to know: no floor, no mode. */
     const struct fghm_focal_constants constants = {.hessian_floor = -DBL_MAX};
     struct softmax_samples samples;
+    samples.kept = true;
     const struct fghm_span span = ghm_load(&plan->batch, first, n, &samples, tile, part);
     int bad = 0;
     store_harmonizing_weights(plan, first, &span, NULL, tile);

@@ -8,31 +8,61 @@
 #include "kernels/samples.h"
 #include "walk/cursor.h"
 
+/* What labels mean. */
+struct labelling {
+    uint64_t first_label, classes;
+    int64_t ignore_index, background;
+    bool ignoring, has_background;
+};
+
+static inline struct labelling labelling_of(const struct fghm_plan *plan) {
+    const struct fghm_arrays *const arrays = plan->arrays;
+    return (struct labelling){(uint64_t)arrays->first_label,
+                              plan->shape.classes,
+                              arrays->ignore_index,
+                              arrays->background,
+                              arrays->ignoring,
+                              arrays->has_background};
+}
+
 /* The index of the label's class, or BACKGROUND, IGNORED or NO_LABEL. */
-static inline int32_t column_of(const struct fghm_arrays *arrays, size_t classes, int64_t label) {
-    const uint64_t column = (uint64_t)label - (uint64_t)arrays->first_label;
-    const int32_t other =
-        arrays->has_background && label == arrays->background ? BACKGROUND : NO_LABEL;
-    const int32_t known = column < classes ? (int32_t)column : other;
-    return arrays->ignoring && label == arrays->ignore_index ? IGNORED : known;
+static inline int32_t column_of(const struct labelling *labelling, int64_t label) {
+    const uint64_t column = (uint64_t)label - labelling->first_label;
+    if (labelling->ignoring && label == labelling->ignore_index) {
+        return IGNORED;
+    }
+    if (column < labelling->classes) {
+        return (int32_t)column;
+    }
+    return labelling->has_background && label == labelling->background ? BACKGROUND : NO_LABEL;
 }
 
 /* The columns of n samples from `first` on. */
 static void load_columns(const struct fghm_plan *plan, size_t first, size_t n, int32_t *to) {
-    const struct fghm_arrays *const arrays = plan->arrays;
-    const struct fghm_array *const labels = &arrays->targets;
-    const size_t classes = plan->shape.classes;
+    const struct fghm_array *const labels = &plan->arrays->targets;
+    const struct labelling labelling = labelling_of(plan);
     for (struct array_run run = array_run_at(labels, first, n); run.n > 0;
          array_run_next(&run, n)) {
         const uint8_t *const u8 = (const uint8_t *)labels->data + run.offset;
         const int32_t *const i32 = (const int32_t *)labels->data + run.offset;
         const int64_t *const i64 = (const int64_t *)labels->data + run.offset;
-        for (size_t k = 0; k < run.n; k++) {
-            const ptrdiff_t at = (ptrdiff_t)k * run.stride;
-            const int64_t label = labels->dtype == FGHM_U8    ? u8[at]
-                                  : labels->dtype == FGHM_I32 ? i32[at]
-                                                              : i64[at];
-            to[run.index + k] = column_of(arrays, classes, label);
+        int32_t *const columns = to + run.index;
+        const ptrdiff_t end = (ptrdiff_t)run.n;
+        switch (labels->dtype) {
+        case FGHM_U8:
+            for (ptrdiff_t k = 0; k < end; k++) {
+                columns[k] = column_of(&labelling, u8[k * run.stride]);
+            }
+            break;
+        case FGHM_I32:
+            for (ptrdiff_t k = 0; k < end; k++) {
+                columns[k] = column_of(&labelling, i32[k * run.stride]);
+            }
+            break;
+        default:
+            for (ptrdiff_t k = 0; k < end; k++) {
+                columns[k] = column_of(&labelling, i64[k * run.stride]);
+            }
         }
     }
 }

@@ -6,13 +6,84 @@
 
 #include <float.h>
 
-#include "walk/tile.h"
+#include "walk/softmax_columns.h"
+#include "walk/softmax_rows.h"
 
-static struct fghm_class_arrays class_arrays_of(const struct fghm_plan *plan) {
-    return (struct fghm_class_arrays){.classes = plan->shape.classes,
-                                      .logits = &plan->arrays->logits,
-                                      .gradient = &plan->arrays->gradient,
-                                      .hessian = &plan->arrays->hessian};
+static struct class_arrays class_arrays_of(const struct fghm_plan *plan) {
+    return (struct class_arrays){.classes = plan->shape.classes,
+                                 .logits = &plan->arrays->logits,
+                                 .gradient = &plan->arrays->gradient,
+                                 .hessian = &plan->arrays->hessian};
+}
+
+/* Up to so many classes are columns in any case: what a row costs besides is more than moving it.
+ */
+#define FEW_CLASSES 32
+
+/* Whether classes of a sample lie nearer to each other than the samples of a class. */
+static inline bool are_rows(const struct class_arrays *arrays) {
+    const struct fghm_array *const array = arrays->logits;
+    const ptrdiff_t class_stride = array->class_stride;
+    const ptrdiff_t sample_stride = array->strides[array->axes - 1];
+    return arrays->classes > FEW_CLASSES &&
+           (class_stride < 0 ? -class_stride : class_stride) <=
+               (sample_stride < 0 ? -sample_stride : sample_stride);
+}
+
+/* Samples of a tile, which the order of losses in their sum depends on: columns of up to FOURS
+ * classes have room, and logits and gradients of rows stay in the level 1 cache from the one step
+ * to the other, or those of one sample in the next. */
+static inline size_t softmax_tile(size_t classes) {
+    const size_t room = classes <= FOURS ? SAMPLES_ROOM / classes : 16384 / sizeof(real) / classes;
+    const size_t tile = room < SUM_LANES ? room : room / SUM_LANES * SUM_LANES;
+    return tile > SOFTMAX_TILE ? SOFTMAX_TILE : tile > 0 ? tile : 1;
+}
+
+_Static_assert(FOURS *SUM_LANES <= SAMPLES_ROOM, "FOURS classes of some samples have room");
+
+/* The margins of n samples. */
+KERNEL_RARE void load_margins(const struct fghm_kernels *kernels, const struct class_arrays *arrays,
+                              size_t first, size_t n, struct softmax_samples *samples,
+                              real *margins) {
+    const size_t lanes = (n + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
+    for (size_t k = n; k < lanes; k++) {
+        samples->columns[k] = IGNORED;
+    }
+    if (are_rows(arrays)) {
+        rows_reduce(kernels, arrays, first, n, samples);
+    } else {
+        if (n < lanes) {
+            /* Lanes that nobody has. */
+            memset(samples->block, 0, SAMPLES_ROOM * sizeof(real));
+        }
+        struct column_walk walk;
+        for (size_t at = 0; at < n; at += walk.samples) {
+            walk = column_walk_of(kernels, arrays, first, at, n, samples);
+            columns_reduce(&walk, samples);
+        }
+    }
+    kernels->margins(lanes, samples, margins);
+}
+
+/* Brings the derivatives of the margins to the logits. */
+KERNEL_RARE void store_derivatives(const struct fghm_kernels *kernels,
+                                   const struct class_arrays *arrays,
+                                   const struct fghm_spread *spread, size_t first, size_t n,
+                                   struct softmax_samples *samples) {
+    if (are_rows(arrays)) {
+        rows_spread(kernels, arrays, spread, first, n, samples);
+        return;
+    }
+    struct column_walk walk;
+    for (size_t at = 0; at < n; at += walk.samples) {
+        walk = column_walk_of(kernels, arrays, first, at, n, samples);
+        if (arrays->hessian->data != NULL) {
+            columns_rest(&walk, samples);
+            columns_spread_both(&walk, spread, samples);
+        } else {
+            columns_spread(&walk, spread, samples, NULL);
+        }
+    }
 }
 
 /* The factor of a class whose target is 1. */
@@ -48,14 +119,19 @@ static struct fghm_span samples_load(const struct fghm_plan *plan, bool is_mask,
                                      size_t n, struct softmax_samples *samples, struct tile *tile,
                                      struct fghm_part *part) {
     const struct fghm_arrays *const arrays = plan->arrays;
-    const struct fghm_class_arrays classes = class_arrays_of(plan);
+    const struct class_arrays classes = class_arrays_of(plan);
+    samples->block = tile->room + TILE_ROOM - SAMPLES_ROOM;
     load_columns(plan, first, n, samples->columns);
-    tile->kernels->margins(&classes, first, n, samples, tile->logits);
+    load_margins(tile->kernels, &classes, first, n, samples, tile->logits);
     load_sample_weights(plan, is_mask, first, n, samples->columns, tile, part);
+    const bool alike = arrays->factors.weights == NULL && arrays->factors.alpha == NULL;
     for (size_t k = 0; k < n; k++) {
         const int32_t column = samples->columns[k];
         const bool is_ignored = column < 0;
-        const double factor = is_ignored ? 0 : own_factor(&arrays->factors, (size_t)column);
+        double factor = arrays->factors.common;
+        if (!alike && !is_ignored) {
+            factor = own_factor(&arrays->factors, (size_t)column);
+        }
         tile->logits[k] = is_ignored ? 1 : tile->logits[k];
         tile->targets[k] = 1;
         tile->weights[k] = is_ignored ? 0 : (real)(factor * (double)tile->weights[k]);
@@ -76,21 +152,28 @@ static struct fghm_span samples_load(const struct fghm_plan *plan, bool is_mask,
 /* Brings the results of samples to the caller. */
 static void samples_store(const struct fghm_plan *plan,
                           const struct fghm_focal_constants *constants, size_t first,
-                          const struct softmax_samples *samples, struct tile *tile,
+                          struct softmax_samples *samples, struct tile *tile,
                           const struct fghm_span *span) {
     written(tile->kernels, &plan->arrays->element_loss, first, span->n, span->element_loss);
     if (span->gradient != NULL) {
-        const struct fghm_class_arrays classes = class_arrays_of(plan);
+        const struct class_arrays classes = class_arrays_of(plan);
         const double factor = constants->positive * constants->scale;
+        for (size_t k = 0; k < span->n; k++) {
+            tile->weights[k] = (real)(factor * (double)tile->weights[k]);
+        }
         /* What the registers have besides samples. */
-        for (size_t k = span->n; k < SOFTMAX_TILE; k++) {
-            tile->gradient[k] = tile->hessian[k] = 0;
+        for (size_t k = span->n; k % SUM_LANES != 0; k++) {
+            tile->gradient[k] = tile->hessian[k] = tile->weights[k] = 0;
         }
-        for (size_t k = 0; k < SOFTMAX_TILE; k++) {
-            tile->weights[k] = k < span->n ? (real)(factor * (double)tile->weights[k]) : 0;
-        }
-        tile->kernels->spread(&classes, constants, first, span->n, samples, tile->gradient,
-                              span->hessian, tile->weights);
+        const struct fghm_spread spread = {
+            .absolute = constants->absolute,
+            .hessian_floor = constants->hessian_floor,
+            .samples = samples,
+            .gradient = tile->gradient,
+            .hessian = span->hessian,
+            .factors = tile->weights,
+        };
+        store_derivatives(tile->kernels, &classes, &spread, first, span->n, samples);
     }
 }
 

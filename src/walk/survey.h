@@ -32,15 +32,19 @@ static void survey_labels(const struct fghm_kernels *kernels, const struct fghm_
         uint32_t ignored = 0;
         uint32_t positives = 0;
         uint32_t labelled = 0;
+        uint32_t unknown = 0;
         for (size_t k = 0; k < length; k++) {
+            unknown += columns[k] == NO_LABEL;
+            ignored += columns[k] == IGNORED;
+            positives += columns[k] >= 0 && columns[k] != background;
+            labelled += columns[k] >= 0;
+        }
+        for (size_t k = 0; unknown > 0 && k < length; k++) {
             if (columns[k] == NO_LABEL) {
                 part->bad = FGHM_BAD_NOTHING; /* more than a score */
                 found_offender(FGHM_BAD_LABEL, part, first + at + k);
                 return;
             }
-            ignored += columns[k] == IGNORED;
-            positives += columns[k] >= 0 && columns[k] != background;
-            labelled += columns[k] >= 0;
         }
         if (arrays->scores.data != NULL) {
             survey_scores(kernels, plan, first + at, length, columns, part);

@@ -70,6 +70,18 @@ static void tile_arrange_all(struct tile *tile) {
     tile_arrange(tile, &all);
 }
 
+/* The same for samples, of which a tile has few: room is left for logits of classes. */
+#define SAMPLES_ROOM (TILE_ROOM - (size_t)6 * CHUNK)
+
+static void tile_arrange_samples(struct tile *tile, size_t samples) {
+    real **const arrays[] = {&tile->logits,       &tile->targets,  &tile->weights,
+                             &tile->element_loss, &tile->gradient, &tile->hessian};
+    tile->length = samples;
+    for (size_t i = 0; i < 6; i++) {
+        *arrays[i] = tile->room + i * CHUNK;
+    }
+}
+
 static inline bool needs_room(const struct fghm_array *array) {
     return array->data != NULL && !array->direct;
 }

@@ -119,6 +119,8 @@ static vreal result(enum vec_op op, const void *a_from, const void *b_from, cons
         return exponent;
     case VEC_EXPONENT:
         return v_exponent(a);
+    case VEC_POWER:
+        return v_power(a);
     default:
         return a;
     }
@@ -221,4 +223,5 @@ const struct vec_ops VEC_TABLE = {
     .round = (double)REAL_ROUND,
     .least_exponent = -(REAL_EXPONENT_BIAS + REAL_EXPONENT_SHIFT),
     .most_exponent = REAL_LIFT_EXPONENT,
+    .bias = REAL_EXPONENT_BIAS,
 };

@@ -49,6 +49,7 @@ enum vec_op {
     VEC_FRACTION,
     VEC_FRACTION_EXPONENT,
     VEC_EXPONENT,
+    VEC_POWER,
     VEC_OPS
 };
 
@@ -73,9 +74,9 @@ struct vec_ops {
      * are no packed counters.  The number of bins that `few` counts is returned. */
     bool (*packed)(bool few, size_t n, const void *a, uint32_t counts[VEC_PACKED_BINS],
                    size_t *bins);
-    /* REAL_ROUND, and the exponents that v_exponent takes. */
+    /* REAL_ROUND, the exponents that v_exponent takes, and REAL_EXPONENT_BIAS. */
     double round;
-    int least_exponent, most_exponent;
+    int least_exponent, most_exponent, bias;
 };
 
 #endif

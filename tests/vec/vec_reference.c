@@ -151,6 +151,9 @@ static real result(enum vec_op op, real a, real b, real c) {
         return (real)(exponent - 1);
     case VEC_EXPONENT:
         return (real)ldexp(1, (int)(a - (real)VEC_TABLE.round));
+    case VEC_POWER:
+        exponent = (int)(a - (real)VEC_TABLE.round);
+        return exponent == 0 ? 0 : (real)ldexp(1, exponent - VEC_TABLE.bias);
     default:
         return a;
     }
@@ -197,4 +200,5 @@ const struct vec_ops VEC_TABLE = {
     .sum = sum,
     .tally = tally,
     .round = REFERENCE_BITS == 32 ? 0x1.8p23 : 0x1.8p52,
+    .bias = REFERENCE_BITS == 32 ? 127 : 1023,
 };
