@@ -57,6 +57,8 @@ run_case cpp_images_compiles compiles "$examples/images.cpp" images
 run_case cpp_images runs images
 run_case cpp_digits_compiles compiles "$examples/digits.cpp" digits
 case_of_digits cpp_digits runs digits
+run_case cpp_cases_compiles compiles "$ABI_SOURCE/tests/bindings/cpp/cases.cpp" cases
+case_of_bits cpp_cases reads_cases runs cases
 for standard in c++17 c++20; do
     if command -v clang++-14 >/dev/null; then
         run_case "no_warnings_in_$standard" no_warnings $standard

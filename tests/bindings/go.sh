@@ -9,7 +9,10 @@ source=$here/../..
 module=$source/src/bindings/go
 build=$(cd "${1:-$source/build}" && pwd) || exit
 
-cases="format vet staticcheck tests race cgocheck benchmarks readme digits"
+export ABI_SOURCE="$source"
+. "$here/programs.sh"
+
+cases="format vet staticcheck tests race cgocheck benchmarks readme digits cases"
 skip_all() {
     for name in $cases; do
         skip_case "go_$name" "$1"
@@ -57,15 +60,9 @@ get_staticcheck() {
 # The program in the README, in a module made as it says.
 readme_program_runs() {
     mkdir "$work/readme" && cd "$work/readme" &&
-        awk '/^```go$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$source/README.md" \
-            >main.go && gofmt -l . >unformatted && test ! -s unformatted &&
+        readme_example go >main.go && gofmt -l . >unformatted && test ! -s unformatted &&
         go mod init readme && go mod edit -require focalghm@v0.2.0 \
         -replace "focalghm@v0.2.0=$module" && go run . >output && grep '^0.0076451' output
-}
-
-same_loss() {
-    go run ./examples/digits "$source/bench/train/digits.csv" >"$work/digits" &&
-        diff "$here/digits.txt" "$work/digits"
 }
 
 run_case go_format format_is_kept
@@ -81,9 +78,7 @@ run_case go_race go test -count=1 -race .
 run_case go_cgocheck env GOEXPERIMENT=cgocheck2 go test -count=1 .
 run_case go_benchmarks go test -run none -bench . -benchtime 3x .
 run_case go_readme readme_program_runs
-if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
-    skip_case go_digits "without fused multiply-add bits may be others"
-else
-    run_case go_digits same_loss
-fi
+case_of_digits go_digits go run ./examples/digits
+case_of_bits go_cases env FOCALGHM_CASES="$source/tests/bindings/cases.txt" \
+    go test -count=1 -run TestCases .
 end_cases

@@ -21,20 +21,30 @@ has_all() {
 # The training program's last loss has the same bits in all languages, those of digits.txt, on every
 # processor with fused multiply-add.
 
+# case_of_bits NAME COMMAND...: a case that has its bits where there is fused multiply-add.
+case_of_bits() {
+    if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
+        skip_case "$1" "this processor has no fused multiply-add"
+    else
+        run_case "$@"
+    fi
+}
+
 # case_of_digits NAME COMMAND...: the command trains with the file that is its last argument.
 case_of_digits() {
     name=$1
     shift
-    if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
-        skip_case "$name" "this processor has no fused multiply-add"
-    else
-        run_case "$name" digits_are_right "$@"
-    fi
+    case_of_bits "$name" digits_are_right "$@"
 }
 
 digits_are_right() {
     found=$("$@" "$ABI_SOURCE/bench/train/digits.csv") &&
         echo "$found" | diff - "$ABI_SOURCE/tests/bindings/digits.txt"
+}
+
+# reads_cases COMMAND...: it writes the lines of the cases that all languages share as they are.
+reads_cases() {
+    "$@" <"$ABI_SOURCE/tests/bindings/cases.txt" | diff - "$ABI_SOURCE/tests/bindings/cases.txt"
 }
 
 # readme_example LANGUAGE: the first program of the README in it, as it is printed there.

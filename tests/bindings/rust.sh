@@ -102,6 +102,8 @@ run_case rust_lints in_crates cargo clippy --all-targets -- -D warnings
 run_case rust_lints_with_ndarray in_crates cargo clippy --all-targets --all-features -- -D warnings
 run_case rust_documentation documentation_has_no_warnings
 run_tests
+case_of_bits rust_cases in_crates env FOCALGHM_CASES="$ABI_SOURCE/tests/bindings/cases.txt" \
+    cargo test --all-features --test cases -- --ignored
 {
     echo '//! As in the README.'
     readme_example rust
