@@ -428,6 +428,49 @@ static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *resul
     return FGHM_OK;
 }
 
+/* How many numbers lie from the first to the last of a view, on either side of index 0. */
+static void reach_of(const struct fghm_view *view, size_t *before, size_t *after) {
+    *before = 0;
+    *after = 1;
+    for (int axis = 0; axis < view->ndim; axis++) {
+        const int64_t way = (view->extents[axis] - 1) * view->strides[axis];
+        *(way < 0 ? before : after) += (size_t)(way < 0 ? -way : way);
+    }
+}
+
+fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, size_t *before,
+                             size_t *after) {
+    struct fghm_report report = {0};
+    struct fghm_axes axes;
+    struct slot slots[ARRAYS];
+    fghm_batch batch;
+    size_t elements;
+    FGHM_REQUIRE(caller_batch != NULL && before != NULL && after != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(field >= FGHM_FIELD_CLASS_ALPHA && field <= FGHM_FIELD_HARMONIZING_WEIGHT,
+                 FGHM_ERROR_CONSTANT);
+    FGHM_TRY(read_descriptor(caller_batch, &batch, &report));
+    FGHM_TRY(read_shape(&batch, &axes, &elements, &report));
+    FGHM_TRY(check_constants(&batch, &report));
+    size_t low = 0;
+    size_t high = 0;
+    if (field < FGHM_FIELD_LOGITS) {
+        high = axes.class_axis < 0 ? 1 : (size_t)axes.extents[axes.class_axis];
+    } else {
+        struct fghm_arrays arrays = {.labels = batch.target_form != FGHM_TARGET_DENSE};
+        const int index = field - FGHM_FIELD_LOGITS;
+        list_slots(&batch, batch.activation == FGHM_SOFTMAX, &arrays, slots);
+        if (elements > 0) {
+            /* Wherever it lies: here neither end leaves the address space. */
+            slots[index].array.data = (void *)(UINTPTR_MAX / 2);
+            FGHM_TRY(read_slot(&axes, index, &slots[index], &report));
+            reach_of(&slots[index].view, &low, &high);
+        }
+    }
+    *before = low;
+    *after = high;
+    return FGHM_OK;
+}
+
 /* The plan ----------------------------------------------------------------------- */
 
 fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_batch_limits *limits,

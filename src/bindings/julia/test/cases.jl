@@ -199,7 +199,7 @@ name_or_dash(field) = field === :none ? "-" : String(field)
 function error_line(e, words, ndim)
     words[1] == "call" || return "error $(e.code) $(name_or_dash(e.field))"
     occursin("batch", words[2]) || return "error $(e.code) -"
-    place = findfirst(isequal(e.place), FocalGHM.PLACES) - 1
+    place = findfirst(isequal(e.place), (:none, :element, :sample, :class, :axis)) - 1
     offender = e.place === :axis ? ndim - e.index : e.index - 1
     return "error $(e.code) $(name_or_dash(e.field)) $(name_or_dash(e.other_field)) $place $offender"
 end
