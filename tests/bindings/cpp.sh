@@ -32,6 +32,13 @@ compiles() {
             -o "$work/$2"
 }
 
+# The program of the README by the line of the README.
+readme_compiles() {
+    cd "$work" && readme_example cpp >app.cpp && line=$(readme_line 'c++ ') && test -n "$line" &&
+        PATH=$work:$PATH && ln -sf "$(command -v "$ABI_CXX")" c++ &&
+        export PKG_CONFIG_PATH="$libdir/pkgconfig" && eval "$line"
+}
+
 # runs PROGRAM [ARGUMENT]
 runs() {
     LD_LIBRARY_PATH=$libdir "$work/$1" ${2:+"$2"}
@@ -50,9 +57,8 @@ if test -z "$ABI_CXX"; then
     end_cases
 fi
 run_case cpp_header_alone header_alone
-readme_example cpp >"$work/readme.cpp"
-run_case cpp_readme_compiles compiles "$work/readme.cpp" readme
-run_case cpp_readme runs readme
+run_case cpp_readme_compiles readme_compiles
+run_case cpp_readme runs a.out
 run_case cpp_images_compiles compiles "$examples/images.cpp" images
 run_case cpp_images runs images
 run_case cpp_digits_compiles compiles "$examples/digits.cpp" digits

@@ -5,7 +5,7 @@
 # go.sh [BUILD]
 . "${0%/*}/../abi/cases.sh"
 here=$(cd "${0%/*}" && pwd)
-source=$here/../..
+source=$(cd "$here/../.." && pwd)
 module=$source/src/bindings/go
 build=$(cd "${1:-$source/build}" && pwd) || exit
 
@@ -61,8 +61,8 @@ get_staticcheck() {
 readme_program_runs() {
     mkdir "$work/readme" && cd "$work/readme" &&
         readme_example go >main.go && gofmt -l . >unformatted && test ! -s unformatted &&
-        go mod init readme && go mod edit -require focalghm@v0.2.0 \
-        -replace "focalghm@v0.2.0=$module" && go run . >output && grep '^0.0076451' output
+        go mod init readme && line=$(readme_line 'go mod edit') && test -n "$line" &&
+        eval "$line" && go run . >output && grep '^0.0076451' output
 }
 
 run_case go_format format_is_kept

@@ -7,7 +7,7 @@
 # Debian 12 has no Julia.  With CI=true the one of Debian 11 is unpacked in the build tree.
 . "${0%/*}/../abi/cases.sh"
 here=$(cd "${0%/*}" && pwd)
-source=$here/../..
+source=$(cd "$here/../.." && pwd)
 export ABI_SOURCE="$source"
 . "$here/programs.sh"
 package=$source/src/bindings/julia
@@ -113,11 +113,8 @@ installs() {
     mkdir -p "$work/depot/registries/None" "$work/user" && cd "$work/user" &&
         printf '%s\n' 'name = "None"' 'uuid = "00000000-0000-4000-8000-000000000000"' 'repo = ""' \
             '[packages]' >"$work/depot/registries/None/Registry.toml" &&
-        julia --startup-file=no --project=. -e '
-            using Pkg
-            Pkg.develop(path = ARGS[1])
-            using FocalGHM
-            println(Focal())' "$package"
+        line=$(readme_line 'julia -e') && test -n "$line" && export JULIA_PROJECT=. &&
+        eval "$line" && julia --startup-file=no -e 'using FocalGHM; println(Focal())'
 }
 
 readme_program_runs() {

@@ -52,3 +52,8 @@ readme_example() {
     awk -v start="\`\`\`$1" '/^```/ { if (inside) exit; inside = ($0 == start); next } inside' \
         "$ABI_SOURCE/README.md"
 }
+
+# readme_line WORDS: the install line of the README that begins so, with the tree's own path.
+readme_line() {
+    sed -n "s|SOURCE|$ABI_SOURCE|g; s|^    \($1.*\)|\1|p" "$ABI_SOURCE/README.md"
+}

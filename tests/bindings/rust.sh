@@ -64,6 +64,13 @@ documentation_has_no_warnings() {
     in_crates env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features
 }
 
+# In a package of its own, by the line of the README.
+readme_program_runs() {
+    line=$(readme_line 'cargo add') && test -n "$line" && cargo new --quiet --vcs none \
+        --name readme "$work/readme" && cd "$work/readme" && readme_example rust >src/main.rs &&
+        eval "$line" && cargo run --offline
+}
+
 links_static() {
     in_crates cargo build --example digits --features static &&
         ! readelf -d "$CARGO_TARGET_DIR/debug/examples/digits" | grep 'NEEDED.*libfocalghm'
@@ -97,11 +104,7 @@ run_case rust_documentation documentation_has_no_warnings
 run_tests
 case_of_bits rust_cases in_crates env FOCALGHM_CASES="$ABI_SOURCE/tests/bindings/cases.txt" \
     cargo test --all-features --test cases -- --ignored
-{
-    echo '//! As in the README.'
-    readme_example rust
-} >"$work/crates/focalghm/examples/readme.rs"
-run_case rust_readme in_crates cargo run --example readme
+run_case rust_readme readme_program_runs
 run_case rust_digits_compiles in_crates cargo build --example digits
 case_of_digits rust_digits "$CARGO_TARGET_DIR/debug/examples/digits"
 run_case rust_static links_static
