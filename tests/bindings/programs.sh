@@ -21,12 +21,16 @@ has_all() {
 # The training program's last loss has the same bits in all languages, those of digits.txt, on every
 # processor with fused multiply-add.
 
+has_fused_multiply_add() {
+    test "$(uname -m)" != x86_64 || grep -qw fma /proc/cpuinfo
+}
+
 # case_of_bits NAME COMMAND...: a case that has its bits where there is fused multiply-add.
 case_of_bits() {
-    if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
-        skip_case "$1" "this processor has no fused multiply-add"
-    else
+    if has_fused_multiply_add; then
         run_case "$@"
+    else
+        skip_case "$1" "this processor has no fused multiply-add"
     fi
 }
 
