@@ -281,41 +281,36 @@ struct slot {
     struct fghm_view view;
 };
 
-static fghm_output as_output(const fghm_input *input) {
-    fghm_output output;
-    output.data = (void *)(uintptr_t)input->data;
-    output.dtype = input->dtype;
-    output.layout = input->layout;
-    memcpy(output.strides, input->strides, sizeof output.strides);
-    return output;
+/* Inputs and outputs differ in a const alone. */
+_Static_assert(sizeof(fghm_input) == sizeof(fghm_output), "fghm_input is as fghm_output");
+static void set_slot(const fghm_batch *batch, int index, struct slot *slot) {
+    static const size_t places[ARRAYS] = {
+        offsetof(fghm_batch, logits),       offsetof(fghm_batch, targets),
+        offsetof(fghm_batch, scores),       offsetof(fghm_batch, weights),
+        offsetof(fghm_batch, element_loss), offsetof(fghm_batch, gradient),
+        offsetof(fghm_batch, hessian),      offsetof(fghm_batch, harmonizing_weight)};
+    const bool labels = batch->target_form != FGHM_TARGET_DENSE;
+    const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
+    const bool of_loss = index == WEIGHTS || index == ELEMENT_LOSS || index == HARMONIZING;
+    const bool of_samples = index == SCORES || (index == TARGETS && labels) ||
+                            (of_loss && batch->activation == FGHM_SOFTMAX);
+    slot->field = FGHM_FIELD_LOGITS + index;
+    memcpy(&slot->array, (const unsigned char *)batch + places[index], sizeof slot->array);
+    slot->kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
+    slot->needed = index == LOGITS || index == TARGETS || (index == SCORES && scores);
+    slot->floating = index != TARGETS || !labels;
+    slot->integer = index == TARGETS;
+    slot->view.data = NULL;
 }
 
-static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays *arrays,
+static void list_slots(const fghm_batch *batch, struct fghm_arrays *arrays,
                        struct slot slots[ARRAYS]) {
-    const fghm_output callers[ARRAYS] = {as_output(&batch->logits),
-                                         as_output(&batch->targets),
-                                         as_output(&batch->scores),
-                                         as_output(&batch->weights),
-                                         batch->element_loss,
-                                         batch->gradient,
-                                         batch->hessian,
-                                         batch->harmonizing_weight};
     struct fghm_array *const to[ARRAYS] = {
         &arrays->logits,       &arrays->targets,  &arrays->scores,  &arrays->weights,
         &arrays->element_loss, &arrays->gradient, &arrays->hessian, &arrays->harmonizing_weight};
-    const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
     for (int i = 0; i < ARRAYS; i++) {
-        const bool of_loss = i == WEIGHTS || i == ELEMENT_LOSS || i == HARMONIZING;
-        const bool of_samples =
-            i == SCORES || (i == TARGETS && arrays->labels) || (of_loss && softmax);
-        slots[i].field = FGHM_FIELD_LOGITS + i;
-        slots[i].array = callers[i];
-        slots[i].kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
-        slots[i].needed = i == LOGITS || i == TARGETS || (i == SCORES && scores);
-        slots[i].floating = i != TARGETS || !arrays->labels;
-        slots[i].integer = i == TARGETS;
+        set_slot(batch, i, &slots[i]);
         slots[i].to = to[i];
-        slots[i].view.data = NULL;
         to[i]->data = NULL;
     }
 }
@@ -411,7 +406,7 @@ static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *resul
                                const struct fghm_plan *plan, struct fghm_arrays *arrays,
                                struct fghm_report *report) {
     struct slot slots[ARRAYS];
-    list_slots(batch, plan->softmax, arrays, slots);
+    list_slots(batch, arrays, slots);
     for (int i = 0; i < ARRAYS; i++) {
         FGHM_TRY(read_slot(axes, i, &slots[i], report));
     }
@@ -442,7 +437,6 @@ fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, s
                              size_t *after) {
     struct fghm_report report = {0};
     struct fghm_axes axes;
-    struct slot slots[ARRAYS];
     fghm_batch batch;
     size_t elements;
     FGHM_REQUIRE(caller_batch != NULL && before != NULL && after != NULL, FGHM_ERROR_NULL_POINTER);
@@ -456,14 +450,14 @@ fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, s
     if (field < FGHM_FIELD_LOGITS) {
         high = axes.class_axis < 0 ? 1 : (size_t)axes.extents[axes.class_axis];
     } else {
-        struct fghm_arrays arrays = {.labels = batch.target_form != FGHM_TARGET_DENSE};
         const int index = field - FGHM_FIELD_LOGITS;
-        list_slots(&batch, batch.activation == FGHM_SOFTMAX, &arrays, slots);
+        struct slot slot;
+        set_slot(&batch, index, &slot);
         if (elements > 0) {
             /* Wherever it lies: here neither end leaves the address space. */
-            slots[index].array.data = (void *)(UINTPTR_MAX / 2);
-            FGHM_TRY(read_slot(&axes, index, &slots[index], &report));
-            reach_of(&slots[index].view, &low, &high);
+            slot.array.data = (void *)(UINTPTR_MAX / 2);
+            FGHM_TRY(read_slot(&axes, index, &slot, &report));
+            reach_of(&slot.view, &low, &high);
         }
     }
     *before = low;
