@@ -290,6 +290,7 @@ void constants_have_the_values_of_c() {
     }
     REQUIRE(sentence(status{FGHM_ERROR_SCORE - 1}) == "unknown status");
     REQUIRE(name(field::negative_gamma) == "negative_gamma" && name(field::none).empty());
+    REQUIRE(name(status::null_handle) == "null_handle" && name(place::sample) == "sample");
     REQUIRE(no_class_axis == FGHM_AXIS_NONE && ignore_none == FGHM_IGNORE_NONE);
 }
 
