@@ -283,33 +283,45 @@ struct slot {
     struct fghm_view view;
 };
 
-/* Either of the two structs, which differ by a const. */
-#define OWNED(array)                                                                               \
-    { (void *)(uintptr_t)(array).data, (array).dtype, (array).layout, (array).strides }
+/* Inputs and outputs differ in a const alone. */
+static struct fghm_owned array_of(const fghm_batch *batch, int index) {
+    const fghm_input *const inputs[] = {&batch->logits, &batch->targets, &batch->scores,
+                                        &batch->weights};
+    const fghm_output *const outputs[] = {&batch->element_loss, &batch->gradient, &batch->hessian,
+                                          &batch->harmonizing_weight};
+    if (index < INPUTS) {
+        const fghm_input *const input = inputs[index];
+        return (struct fghm_owned){(void *)(uintptr_t)input->data, input->dtype, input->layout,
+                                   input->strides};
+    }
+    const fghm_output *const output = outputs[index - INPUTS];
+    return (struct fghm_owned){output->data, output->dtype, output->layout, output->strides};
+}
 
-static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays *arrays,
+static void set_slot(const fghm_batch *batch, int index, struct slot *slot) {
+    const bool labels = batch->target_form != FGHM_TARGET_DENSE;
+    const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
+    const bool of_loss = index == WEIGHTS || index == ELEMENT_LOSS || index == HARMONIZING;
+    const bool of_samples = index == SCORES || (index == TARGETS && labels) ||
+                            (of_loss && batch->activation == FGHM_SOFTMAX);
+    slot->field = FGHM_FIELD_LOGITS + index;
+    slot->written = index >= INPUTS;
+    slot->array = array_of(batch, index);
+    slot->kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
+    slot->needed = index == LOGITS || index == TARGETS || (index == SCORES && scores);
+    slot->floating = index != TARGETS || !labels;
+    slot->integer = index == TARGETS;
+    slot->view.data = NULL;
+}
+
+static void list_slots(const fghm_batch *batch, struct fghm_arrays *arrays,
                        struct slot slots[ARRAYS]) {
-    const struct fghm_owned callers[ARRAYS] = {
-        OWNED(batch->logits),  OWNED(batch->targets),           OWNED(batch->scores),
-        OWNED(batch->weights), OWNED(batch->element_loss),      OWNED(batch->gradient),
-        OWNED(batch->hessian), OWNED(batch->harmonizing_weight)};
     struct fghm_array *const to[ARRAYS] = {
         &arrays->logits,       &arrays->targets,  &arrays->scores,  &arrays->weights,
         &arrays->element_loss, &arrays->gradient, &arrays->hessian, &arrays->harmonizing_weight};
-    const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
     for (int i = 0; i < ARRAYS; i++) {
-        const bool of_loss = i == WEIGHTS || i == ELEMENT_LOSS || i == HARMONIZING;
-        const bool of_samples =
-            i == SCORES || (i == TARGETS && arrays->labels) || (of_loss && softmax);
-        slots[i].field = FGHM_FIELD_LOGITS + i;
-        slots[i].written = i >= INPUTS;
-        slots[i].array = callers[i];
-        slots[i].kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
-        slots[i].needed = i == LOGITS || i == TARGETS || (i == SCORES && scores);
-        slots[i].floating = i != TARGETS || !arrays->labels;
-        slots[i].integer = i == TARGETS;
+        set_slot(batch, i, &slots[i]);
         slots[i].to = to[i];
-        slots[i].view.data = NULL;
         to[i]->data = NULL;
     }
 }
@@ -403,7 +415,7 @@ static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *resul
                                struct fghm_report *report) {
     struct slot slots[ARRAYS];
     struct present present = {.count = 0};
-    list_slots(batch, plan->softmax, arrays, slots);
+    list_slots(batch, arrays, slots);
     for (int i = 0; i < ARRAYS; i++) {
         FGHM_TRY(read_slot(axes, &slots[i], report));
         if (slots[i].view.data != NULL) {
@@ -419,6 +431,48 @@ static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *resul
         fghm_view_fold(&slot->view, by_sample, array);
         array->direct = array->contiguous && array->dtype == real && !is_shared(&present, slot);
     }
+    return FGHM_OK;
+}
+
+/* How many numbers lie from the first to the last of a view, on either side of index 0. */
+static void reach_of(const struct fghm_view *view, size_t *before, size_t *after) {
+    *before = 0;
+    *after = 1;
+    for (int axis = 0; axis < view->ndim; axis++) {
+        const int64_t way = (view->extents[axis] - 1) * view->strides[axis];
+        *(way < 0 ? before : after) += (size_t)(way < 0 ? -way : way);
+    }
+}
+
+fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, size_t *before,
+                             size_t *after) {
+    struct fghm_report report = {0};
+    struct fghm_axes axes;
+    fghm_batch batch;
+    size_t elements;
+    FGHM_REQUIRE(caller_batch != NULL && before != NULL && after != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(field >= FGHM_FIELD_CLASS_ALPHA && field <= FGHM_FIELD_HARMONIZING_WEIGHT,
+                 FGHM_ERROR_CONSTANT);
+    FGHM_TRY(read_descriptor(caller_batch, &batch, &report));
+    FGHM_TRY(read_shape(&batch, &axes, &elements, &report));
+    FGHM_TRY(check_constants(&batch, &report));
+    size_t low = 0;
+    size_t high = 0;
+    if (field < FGHM_FIELD_LOGITS) {
+        high = axes.class_axis < 0 ? 1 : (size_t)axes.extents[axes.class_axis];
+    } else {
+        const int index = field - FGHM_FIELD_LOGITS;
+        struct slot slot;
+        set_slot(&batch, index, &slot);
+        if (elements > 0) {
+            /* Wherever it lies: here neither end leaves the address space. */
+            slot.array.data = (void *)(UINTPTR_MAX / 2);
+            FGHM_TRY(read_slot(&axes, &slot, &report));
+            reach_of(&slot.view, &low, &high);
+        }
+    }
+    *before = low;
+    *after = high;
     return FGHM_OK;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sentences of statuses, and the names of fields: tables, which a test holds against the
- * enums. */
+/* The sentences and names of statuses, the names of fields and places: tables, which a test holds
+ * against the enums. */
 #include "focalghm/status.h"
 
 #include <stddef.h>
@@ -43,6 +43,38 @@ static const struct text statuses[] = {
     {FGHM_ERROR_TARGET, "a target is out of its range"},
     {FGHM_ERROR_PROBABILITY, "a probability is outside [0, 1]"},
     {FGHM_ERROR_SCORE, "a score is outside [0, 1]"},
+};
+
+static const struct text status_names[] = {
+    {FGHM_OK, "ok"},
+    {FGHM_ERROR_NULL_HANDLE, "null_handle"},
+    {FGHM_ERROR_NULL_POINTER, "null_pointer"},
+    {FGHM_ERROR_NO_OUTPUT, "no_output"},
+    {FGHM_ERROR_MEMORY, "memory"},
+    {FGHM_ERROR_THREADS, "threads"},
+    {FGHM_ERROR_STRUCT, "struct"},
+    {FGHM_ERROR_UNINITIALIZED, "uninitialized"},
+    {FGHM_ERROR_UNSET, "unset"},
+    {FGHM_ERROR_RANGE, "range"},
+    {FGHM_ERROR_CONSTANT, "constant"},
+    {FGHM_ERROR_SIZE, "size"},
+    {FGHM_ERROR_DTYPE, "dtype"},
+    {FGHM_ERROR_LAYOUT, "layout"},
+    {FGHM_ERROR_STRIDE, "stride"},
+    {FGHM_ERROR_ALIASING, "aliasing"},
+    {FGHM_ERROR_COMBINATION, "combination"},
+    {FGHM_ERROR_KIND, "kind"},
+    {FGHM_ERROR_HISTORY, "history"},
+    {FGHM_ERROR_CAPACITY, "capacity"},
+    {FGHM_ERROR_HISTOGRAMS, "histograms"},
+    {FGHM_ERROR_COUNTS, "counts"},
+    {FGHM_ERROR_EDGES, "edges"},
+    {FGHM_ERROR_STATE, "state"},
+    {FGHM_ERROR_DIVISOR, "divisor"},
+    {FGHM_ERROR_LABEL, "label"},
+    {FGHM_ERROR_TARGET, "target"},
+    {FGHM_ERROR_PROBABILITY, "probability"},
+    {FGHM_ERROR_SCORE, "score"},
 };
 
 static const struct text fields[] = {
@@ -94,6 +126,11 @@ static const struct text fields[] = {
     {FGHM_FIELD_WEIGHT_CAP, "weight_cap"},
 };
 
+static const struct text places[] = {
+    {FGHM_PLACE_NONE, ""},       {FGHM_PLACE_ELEMENT, "element"}, {FGHM_PLACE_SAMPLE, "sample"},
+    {FGHM_PLACE_CLASS, "class"}, {FGHM_PLACE_AXIS, "axis"},
+};
+
 static const char *find(const struct text *table, size_t count, int32_t value, const char *other) {
     for (size_t i = 0; i < count; i++) {
         if (table[i].value == value) {
@@ -107,6 +144,15 @@ const char *fghm_status_string(fghm_status status) {
     return find(statuses, sizeof statuses / sizeof statuses[0], status, "unknown status");
 }
 
+const char *fghm_status_name(fghm_status status) {
+    return find(status_names, sizeof status_names / sizeof status_names[0], status,
+                "unknown status");
+}
+
 const char *fghm_field_name(fghm_field field) {
     return find(fields, sizeof fields / sizeof fields[0], field, "unknown field");
+}
+
+const char *fghm_place_name(fghm_place place) {
+    return find(places, sizeof places / sizeof places[0], place, "unknown place");
 }

@@ -141,6 +141,13 @@ static const struct {
     {FGHM_FIELD_WEIGHT_CAP, "WEIGHT_CAP"},
 };
 
+static void assert_small_letters(const char *got, const char *want) {
+    assert_int_equal(strlen(got), strlen(want));
+    for (size_t i = 0; want[i] != '\0'; i++) {
+        assert_int_equal(got[i], tolower((unsigned char)want[i]));
+    }
+}
+
 static void field_names(void **state) {
     (void)state;
     for (fghm_field field = -1000; field < 1000; field++) {
@@ -153,10 +160,7 @@ static void field_names(void **state) {
             assert_string_equal(got, "unknown field");
             continue;
         }
-        assert_int_equal(strlen(got), strlen(want));
-        for (size_t i = 0; want[i] != '\0'; i++) {
-            assert_int_equal(got[i], tolower((unsigned char)want[i]));
-        }
+        assert_small_letters(got, want);
     }
     for (fghm_status status = -1000; status < 1000; status++) {
         bool known = false;
@@ -165,6 +169,29 @@ static void field_names(void **state) {
         }
         assert_int_equal(strcmp(fghm_status_string(status), "unknown status") != 0, known);
     }
+}
+
+/* The constants in capitals, behind FGHM_ERROR_ and FGHM_PLACE_. */
+static void status_and_place_names(void **state) {
+    static const char *const names[] = {
+        "OK",      "NULL_HANDLE",   "NULL_POINTER", "NO_OUTPUT",   "MEMORY",      "THREADS",
+        "STRUCT",  "UNINITIALIZED", "UNSET",        "RANGE",       "CONSTANT",    "SIZE",
+        "DTYPE",   "LAYOUT",        "STRIDE",       "ALIASING",    "COMBINATION", "KIND",
+        "HISTORY", "CAPACITY",      "HISTOGRAMS",   "COUNTS",      "EDGES",       "STATE",
+        "DIVISOR", "LABEL",         "TARGET",       "PROBABILITY", "SCORE"};
+    static const char *const places[] = {"", "ELEMENT", "SAMPLE", "CLASS", "AXIS"};
+    (void)state;
+    assert_int_equal(SUITE_COUNT(names), SUITE_COUNT(statuses));
+    for (int k = -1000; k < 1000; k++) {
+        const size_t at = (size_t)(k < 0 ? -k : k);
+        const bool is_status = k <= 0 && at < SUITE_COUNT(names);
+        const bool is_place = k >= 0 && at < SUITE_COUNT(places);
+        assert_small_letters(fghm_status_name(k), is_status ? names[at] : "unknown status");
+        assert_small_letters(fghm_place_name(k), is_place ? places[at] : "unknown place");
+    }
+    assert_string_equal(fghm_status_name(FGHM_ERROR_NULL_HANDLE), "null_handle");
+    assert_string_equal(fghm_status_name(FGHM_ERROR_SCORE), "score");
+    assert_string_equal(fghm_place_name(FGHM_PLACE_SAMPLE), "sample");
 }
 
 static void values_are_pinned(void **state) {
@@ -1523,6 +1550,7 @@ int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"status_strings", status_strings, 0},
         {"field_names", field_names, 0},
+        {"status_and_place_names", status_and_place_names, 0},
         {"values_are_pinned", values_are_pinned, 0},
         {"version_is_that_of_the_header", version_is_that_of_the_header, 0},
         {"isa_name_stays_the_same", isa_name_stays_the_same, 0},

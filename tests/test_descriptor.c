@@ -670,6 +670,149 @@ static void results_are_used_again(void **state) {
     request_free(q);
 }
 
+/* -------------------------------------------------------------------------
+ * What an array reaches. */
+
+enum { ROOM = 4096, TRIALS = 2000 };
+
+/* Draws how an array lies; its strides are small enough for the room. */
+static void draw_layout(struct random *r, int32_t ndim, fghm_layout *layout, int64_t *strides) {
+    *layout = (fghm_layout)random_below(r, 3);
+    for (int32_t axis = 0; axis < ndim && *layout == FGHM_LAYOUT_STRIDED; axis++) {
+        strides[axis] = (int64_t)random_below(r, 61) - 30;
+        strides[axis] = random_below(r, 4) == 0 ? 0 : strides[axis];
+    }
+}
+
+/* The first and the last number over all indices, from their definition. */
+static void walk_indices(const fghm_batch *b, bool of_samples, fghm_layout layout,
+                         const int64_t *strides, int64_t reach[2]) {
+    size_t elements = 1;
+    for (int32_t axis = 0; axis < b->ndim; axis++) {
+        elements *= (size_t)b->shape[axis];
+    }
+    reach[0] = 0;
+    reach[1] = -1;
+    for (size_t k = 0; k < elements; k++) {
+        size_t rest = k;
+        int64_t at = 0, step = 1;
+        for (int32_t axis = b->ndim - 1; axis >= 0; axis--) {
+            const int64_t index = (int64_t)(rest % (size_t)b->shape[axis]);
+            const bool absent =
+                axis == b->class_axis && (of_samples || layout == FGHM_LAYOUT_PER_SAMPLE);
+            at += absent ? 0 : index * (layout == FGHM_LAYOUT_STRIDED ? strides[axis] : step);
+            step *= absent ? 1 : b->shape[axis];
+            rest /= (size_t)b->shape[axis];
+        }
+        reach[0] = at < reach[0] ? at : reach[0];
+        reach[1] = at > reach[1] ? at : reach[1];
+    }
+}
+
+static void reach_is_what_indices_say(void **state) {
+    static float memory[4][2 * ROOM];
+    static int32_t labels[2 * ROOM];
+    struct random r = random_for(41);
+    size_t taken = 0, refused = 0;
+    fghm_focal *const focal = focal_handle(2.0, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+    (void)state;
+    for (int trial = 0; trial < TRIALS; trial++) {
+        fghm_batch b = FGHM_BATCH_INIT;
+        b.ndim = 1 + (int32_t)random_below(&r, 4);
+        for (int32_t axis = 0; axis < b.ndim; axis++) {
+            b.shape[axis] = (int64_t)random_below(&r, 4);
+        }
+        b.class_axis = (int32_t)random_below(&r, (size_t)b.ndim);
+        b.activation = random_bits(&r) & 1 ? FGHM_SOFTMAX : FGHM_SIGMOID;
+        b.target_form = FGHM_TARGET_LABEL;
+        b.logits = (fghm_input){.data = memory[0] + ROOM, .dtype = FGHM_F32};
+        b.targets = (fghm_input){.data = labels + ROOM, .dtype = FGHM_I32};
+        b.weights = (fghm_input){.data = memory[1] + ROOM, .dtype = FGHM_F32};
+        b.element_loss = (fghm_output){.data = memory[2] + ROOM, .dtype = FGHM_F32};
+        b.gradient = (fghm_output){.data = memory[3] + ROOM, .dtype = FGHM_F32};
+        const bool softmax = b.activation == FGHM_SOFTMAX;
+        const struct {
+            fghm_field field;
+            bool of_samples;
+            fghm_layout *layout;
+            int64_t *strides;
+        } arrays[] = {
+            {FGHM_FIELD_LOGITS, false, &b.logits.layout, b.logits.strides},
+            {FGHM_FIELD_TARGETS, true, &b.targets.layout, b.targets.strides},
+            {FGHM_FIELD_WEIGHTS, softmax, &b.weights.layout, b.weights.strides},
+            {FGHM_FIELD_ELEMENT_LOSS, softmax, &b.element_loss.layout, b.element_loss.strides},
+            {FGHM_FIELD_GRADIENT, false, &b.gradient.layout, b.gradient.strides},
+        };
+        fghm_status status = FGHM_OK;
+        fghm_field field = FGHM_FIELD_NONE;
+        for (size_t k = 0; k < SUITE_COUNT(arrays); k++) {
+            size_t before = 77, after = 78;
+            int64_t want[2];
+            if (random_bits(&r) & 1) {
+                draw_layout(&r, b.ndim, arrays[k].layout, arrays[k].strides);
+            }
+            const fghm_status got = fghm_batch_reach(&b, arrays[k].field, &before, &after);
+            if (got == FGHM_OK) {
+                walk_indices(&b, arrays[k].of_samples, *arrays[k].layout, arrays[k].strides, want);
+                assert_int_equal(before, -want[0]);
+                assert_int_equal(after, want[1] + 1);
+            } else {
+                assert_true(before == 77 && after == 78);
+            }
+            field = status == FGHM_OK && got != FGHM_OK ? arrays[k].field : field;
+            status = status == FGHM_OK ? got : status;
+        }
+        /* The same error, in the first array that has one. */
+        fghm_result result = FGHM_RESULT_INIT;
+        assert_int_equal(fghm_focal_batch(focal, NULL, &b, &result), status);
+        const bool of_array = result.field >= FGHM_FIELD_LOGITS;
+        assert_true(!of_array || status == FGHM_OK || result.field == field);
+        taken += status == FGHM_OK ? 1 : 0;
+        refused += status != FGHM_OK ? 1 : 0;
+    }
+    assert_true(taken > TRIALS / 8 && refused > TRIALS / 8);
+    fghm_focal_destroy(focal);
+}
+
+static void reach_of_other_things(void **state) {
+    size_t before = 77, after = 78;
+    fghm_batch b = FGHM_BATCH_INIT;
+    (void)state;
+    b.ndim = 2;
+    b.shape[0] = 5;
+    b.shape[1] = 3;
+    assert_int_equal(fghm_batch_reach(NULL, FGHM_FIELD_LOGITS, &before, &after),
+                     FGHM_ERROR_NULL_POINTER);
+    for (fghm_field field = -1; field < 300; field++) {
+        const bool has_reach =
+            field >= FGHM_FIELD_CLASS_ALPHA && field <= FGHM_FIELD_HARMONIZING_WEIGHT;
+        const fghm_status want = !has_reach                  ? FGHM_ERROR_CONSTANT
+                                 : field < FGHM_FIELD_LOGITS ? FGHM_OK
+                                                             : FGHM_ERROR_UNSET;
+        assert_int_equal(fghm_batch_reach(&b, field, &before, &after), want);
+    }
+    /* Whether it is there or not. */
+    b.gradient.dtype = FGHM_F16;
+    assert_int_equal(fghm_batch_reach(&b, FGHM_FIELD_GRADIENT, &before, &after), FGHM_OK);
+    assert_true(before == 0 && after == 15);
+    b.gradient.layout = FGHM_LAYOUT_STRIDED;
+    b.gradient.strides[0] = -3;
+    b.gradient.strides[1] = 1;
+    assert_int_equal(fghm_batch_reach(&b, FGHM_FIELD_GRADIENT, &before, &after), FGHM_OK);
+    assert_true(before == 12 && after == 3);
+    assert_int_equal(fghm_batch_reach(&b, FGHM_FIELD_CLASS_WEIGHTS, &before, &after), FGHM_OK);
+    assert_true(before == 0 && after == 1);
+    b.class_axis = -1;
+    assert_int_equal(fghm_batch_reach(&b, FGHM_FIELD_CLASS_WEIGHTS, &before, &after), FGHM_OK);
+    assert_true(before == 0 && after == 3);
+    b.shape[1] = FGHM_UNSET;
+    assert_int_equal(fghm_batch_reach(&b, FGHM_FIELD_LOGITS, &before, &after), FGHM_ERROR_UNSET);
+    b.tag = 0;
+    assert_int_equal(fghm_batch_reach(&b, FGHM_FIELD_LOGITS, &before, &after),
+                     FGHM_ERROR_UNINITIALIZED);
+    assert_true(before == 0 && after == 3);
+}
+
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"no_padding", no_padding, 0},
@@ -695,6 +838,8 @@ int main(int argument_count, char **arguments) {
         {"ignored_values", ignored_values, 0},
         {"sums_of_the_result", sums_of_the_result, 0},
         {"results_are_used_again", results_are_used_again, 0},
+        {"reach_is_what_indices_say", reach_is_what_indices_say, 0},
+        {"reach_of_other_things", reach_of_other_things, 0},
     };
     return suite_run(argument_count, arguments, "descriptor", tests, SUITE_COUNT(tests));
 }

@@ -202,6 +202,8 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
 /* clang-format off */
 #define CALLS(X) \
     X(fghm_batch_init, (&w->bad_batch, sizeof w->bad_batch), (NULL, 0)) \
+    X(fghm_batch_reach, (&w->batch, FGHM_FIELD_LOGITS, &w->size, &w->size), \
+      (&w->batch, 0, &w->size, &w->size)) \
     X(fghm_focal_batch, (w->focal, w->pool, &w->batch, &w->result), (w->focal, NULL, &w->bad_batch, &w->result)) \
     X(fghm_focal_best_constant, (w->focal, w->v->positives, w->v->negatives, &w->number), (w->focal, 0.0, 1.0, &w->number)) \
     X(fghm_focal_calibrate_f32, (w->focal, w->pool, N, w->f32, w->out_f32[0]), (w->focal, NULL, SIZE_MAX, w->f32, w->out_f32[0])) \
@@ -292,7 +294,9 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_ghm_destroy, (w->ghm_to_destroy), (NULL)) \
     X(fghm_isa_name, (), ()) \
     X(fghm_numerics_revision, (), ()) \
+    X(fghm_place_name, (FGHM_PLACE_AXIS), (-7)) \
     X(fghm_pool_destroy, (w->pool_to_destroy), (NULL)) \
+    X(fghm_status_name, (FGHM_ERROR_MEMORY), (-7)) \
     X(fghm_status_string, (FGHM_ERROR_MEMORY), (-7)) \
     X(fghm_version, (), ()) \
     X(fghm_version_number, (), ())

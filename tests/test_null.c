@@ -57,6 +57,7 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
 /* clang-format off */
 #define FUNCTIONS(X) \
     X(fghm_batch_init, "o", (p[0], sizeof(fghm_batch))) \
+    X(fghm_batch_reach, "boo", (p[0], FGHM_FIELD_LOGITS, p[1], p[2])) \
     X(fghm_focal_batch, "f?kb?q", (p[0], p[1], p[2], p[3])) \
     X(fghm_focal_best_constant, "fo", (p[0], 2.0, 3.0, p[1])) \
     X(fghm_focal_calibrate_f32, "f?kxo", (p[0], p[1], N, p[2], p[3])) \
@@ -157,9 +158,9 @@ static const struct function functions[] = {FUNCTIONS(ROW)};
 
 /* These have no pointer but, to be freed, a handle that may be NULL: see test_api. */
 static const char *const without_status[] = {
-    "fghm_field_name",    "fghm_focal_destroy",     "fghm_ghm_destroy",
-    "fghm_isa_name",      "fghm_numerics_revision", "fghm_pool_destroy",
-    "fghm_status_string", "fghm_version",           "fghm_version_number",
+    "fghm_field_name",        "fghm_focal_destroy", "fghm_ghm_destroy",   "fghm_isa_name",
+    "fghm_numerics_revision", "fghm_pool_destroy",  "fghm_status_string", "fghm_version",
+    "fghm_version_number",    "fghm_place_name",    "fghm_status_name",
 };
 
 /* Everything that a call can get or change. */

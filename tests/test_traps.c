@@ -572,6 +572,7 @@ static const struct function of_density[] = {
 /* Functions without arithmetic: they copy, compare or convert at most. */
 static const char *const without_arithmetic[] = {
     "fghm_batch_init",
+    "fghm_batch_reach",
     "fghm_field_name",
     "fghm_focal_clear_alpha",
     "fghm_focal_clear_negative_gamma",
@@ -619,11 +620,13 @@ static const char *const without_arithmetic[] = {
     "fghm_ghm_set_reduction",
     "fghm_isa_name",
     "fghm_numerics_revision",
+    "fghm_place_name",
     "fghm_pool_create",
     "fghm_pool_create_from",
     "fghm_pool_destroy",
     "fghm_pool_get_threads",
     "fghm_result_init",
+    "fghm_status_name",
     "fghm_status_string",
     "fghm_version",
     "fghm_version_number",

@@ -353,6 +353,29 @@ typedef struct fghm_result {
 FGHM_API fghm_status fghm_batch_init(fghm_batch *batch, size_t size);
 
 /**
+ * How many numbers of memory an array of a batch reaches: what a call with it may read or write.
+ * For those who know how much memory there is, as bindings to other languages do, and for those
+ * who are about to get it.
+ *
+ * An array fits into `count` numbers, of which number `first` has the index 0 on every axis, if
+ * first >= before and count - first >= after.  Where the array is there, an error is one that every
+ * call over this batch returns, too, before it touches an array.
+ *
+ * @param batch        the batch; pointers to arrays are not looked at
+ * @param field        which: FGHM_FIELD_CLASS_ALPHA ... FGHM_FIELD_HARMONIZING_WEIGHT
+ * @param[out] before  numbers in front of the one with index 0 on every axis: 0 without negative
+ *                     strides
+ * @param[out] after   numbers from that one on, itself included: for a contiguous array as many as
+ *                     it has, for factors of classes the number of classes; 0 if there are no
+ *                     elements.  Both as they were on an error
+ * @return FGHM_OK; FGHM_ERROR_NULL_POINTER; FGHM_ERROR_CONSTANT if field is none of these; what a
+ *         call returns for a batch with this shape and these constants, and for this array's dtype,
+ *         layout and strides
+ */
+FGHM_API fghm_status fghm_batch_reach(const fghm_batch *batch, fghm_field field, size_t *before,
+                                      size_t *after);
+
+/**
  * Does what FGHM_RESULT_INIT does; as fghm_batch_init.
  *
  * @param result  the struct to initialize

@@ -22,8 +22,9 @@ extern "C" {
  * @code
  * fghm_result result = FGHM_RESULT_INIT;
  * if (fghm_focal_batch(focal, NULL, &batch, &result) != FGHM_OK) {
- *     fprintf(stderr, "%s: %s, index %lld\n", fghm_field_name(result.field),
- *             fghm_status_string(result.status), (long long)result.offender);
+ *     fprintf(stderr, "%s: %s, %s %lld\n", fghm_field_name(result.field),
+ *             fghm_status_string(result.status), fghm_place_name(result.place),
+ *             (long long)result.offender);
  * }
  * @endcode
  *
@@ -193,6 +194,16 @@ enum fghm_place_values {
 FGHM_API const char *fghm_status_string(fghm_status status);
 
 /**
+ * The name of a status: that of its constant in small letters, without FGHM_ERROR_, e.g. "range";
+ * "ok".  For logs, and for languages that name errors by words.
+ *
+ * Any thread may call it.
+ * @param status any number
+ * @return text in static storage, never NULL; for a number that is no status, "unknown status"
+ */
+FGHM_API const char *fghm_status_name(fghm_status status);
+
+/**
  * The name of a field as it stands in its struct, e.g. "class_axis", or of a setting as its setter
  * has it, e.g. "negative_gamma".  One name differs from its setter's: FGHM_FIELD_BIN_DIVISOR,
  * which fghm_ghm_set_divisor sets, is "bin_divisor".
@@ -203,6 +214,16 @@ FGHM_API const char *fghm_status_string(fghm_status status);
  * number that is none
  */
 FGHM_API const char *fghm_field_name(fghm_field field);
+
+/**
+ * The name of what an offender's index counts: "element", "sample", "class" or "axis".
+ *
+ * Any thread may call it.
+ * @param place any number
+ * @return text in static storage, never NULL; "" for FGHM_PLACE_NONE, "unknown place" for a
+ * number that is none
+ */
+FGHM_API const char *fghm_place_name(fghm_place place);
 
 #ifdef __cplusplus
 }

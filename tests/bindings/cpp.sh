@@ -32,6 +32,13 @@ compiles() {
             -o "$work/$2"
 }
 
+# The program of the README by the line of the README.
+readme_compiles() {
+    cd "$work" && readme_example cpp >app.cpp && line=$(readme_line 'c++ ') && test -n "$line" &&
+        PATH=$work:$PATH && ln -sf "$(command -v "$ABI_CXX")" c++ &&
+        export PKG_CONFIG_PATH="$libdir/pkgconfig" && eval "$line"
+}
+
 # runs PROGRAM [ARGUMENT]
 runs() {
     LD_LIBRARY_PATH=$libdir "$work/$1" ${2:+"$2"}
@@ -50,13 +57,14 @@ if test -z "$ABI_CXX"; then
     end_cases
 fi
 run_case cpp_header_alone header_alone
-readme_example cpp >"$work/readme.cpp"
-run_case cpp_readme_compiles compiles "$work/readme.cpp" readme
-run_case cpp_readme runs readme
+run_case cpp_readme_compiles readme_compiles
+run_case cpp_readme runs a.out
 run_case cpp_images_compiles compiles "$examples/images.cpp" images
 run_case cpp_images runs images
 run_case cpp_digits_compiles compiles "$examples/digits.cpp" digits
 case_of_digits cpp_digits runs digits
+run_case cpp_cases_compiles compiles "$ABI_SOURCE/tests/bindings/cpp/cases.cpp" cases
+case_of_bits cpp_cases reads_cases runs cases
 for standard in c++17 c++20; do
     if command -v clang++-14 >/dev/null; then
         run_case "no_warnings_in_$standard" no_warnings $standard

@@ -5,9 +5,12 @@
 # go.sh [BUILD]
 . "${0%/*}/../abi/cases.sh"
 here=$(cd "${0%/*}" && pwd)
-source=$here/../..
+source=$(cd "$here/../.." && pwd)
 module=$source/src/bindings/go
 build=$(cd "${1:-$source/build}" && pwd) || exit
+
+export ABI_SOURCE="$source"
+. "$here/programs.sh"
 
 cases="format vet staticcheck tests race cgocheck benchmarks readme digits"
 skip_all() {
@@ -28,6 +31,8 @@ pkgconfig=$(dirname "$(find "$work/prefix" -name focalghm.pc)")
 export PKG_CONFIG_PATH="$pkgconfig" LD_LIBRARY_PATH="$pkgconfig/.."
 # Go keeps what pkg-config said in its cache, under a key that knows of these flags alone.
 export CGO_LDFLAGS="-O2 -g -L$pkgconfig/.."
+# TestCases reads this.
+! has_fused_multiply_add || export FOCALGHM_CASES="$source/tests/bindings/cases.txt"
 cd "$module" || exit
 
 format_is_kept() {
@@ -57,15 +62,9 @@ get_staticcheck() {
 # The program in the README, in a module made as it says.
 readme_program_runs() {
     mkdir "$work/readme" && cd "$work/readme" &&
-        awk '/^```go$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$source/README.md" \
-            >main.go && gofmt -l . >unformatted && test ! -s unformatted &&
-        go mod init readme && go mod edit -require focalghm@v0.2.0 \
-        -replace "focalghm@v0.2.0=$module" && go run . >output && grep '^0.0076451' output
-}
-
-same_loss() {
-    go run ./examples/digits "$source/bench/train/digits.csv" >"$work/digits" &&
-        diff "$here/digits.txt" "$work/digits"
+        readme_example go >main.go && gofmt -l . >unformatted && test ! -s unformatted &&
+        go mod init readme && line=$(readme_line 'go mod edit') && test -n "$line" &&
+        eval "$line" && go run . >output && grep '^0.0076451' output
 }
 
 run_case go_format format_is_kept
@@ -81,9 +80,5 @@ run_case go_race go test -count=1 -race .
 run_case go_cgocheck env GOEXPERIMENT=cgocheck2 go test -count=1 .
 run_case go_benchmarks go test -run none -bench . -benchtime 3x .
 run_case go_readme readme_program_runs
-if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
-    skip_case go_digits "without fused multiply-add bits may be others"
-else
-    run_case go_digits same_loss
-fi
+case_of_digits go_digits go run ./examples/digits
 end_cases

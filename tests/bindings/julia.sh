@@ -7,7 +7,9 @@
 # Debian 12 has no Julia.  With CI=true the one of Debian 11 is unpacked in the build tree.
 . "${0%/*}/../abi/cases.sh"
 here=$(cd "${0%/*}" && pwd)
-source=$here/../..
+source=$(cd "$here/../.." && pwd)
+export ABI_SOURCE="$source"
+. "$here/programs.sh"
 package=$source/src/bindings/julia
 build=$(cd "${1:-$source/build}" && pwd) || exit
 
@@ -56,7 +58,7 @@ fi
 libraries=
 if ! command -v julia >/dev/null; then
     if ! test -f "$root/complete"; then
-        for name in tests threads loader install readme digits; do
+        for name in tests threads loader install readme digits cases; do
             skip_case "julia_$name" "there is no Julia"
         done
         end_cases
@@ -111,22 +113,13 @@ installs() {
     mkdir -p "$work/depot/registries/None" "$work/user" && cd "$work/user" &&
         printf '%s\n' 'name = "None"' 'uuid = "00000000-0000-4000-8000-000000000000"' 'repo = ""' \
             '[packages]' >"$work/depot/registries/None/Registry.toml" &&
-        julia --startup-file=no --project=. -e '
-            using Pkg
-            Pkg.develop(path = ARGS[1])
-            using FocalGHM
-            println(Focal())' "$package"
+        line=$(readme_line 'julia -e') && test -n "$line" && export JULIA_PROJECT=. &&
+        eval "$line" && julia --startup-file=no -e 'using FocalGHM; println(Focal())'
 }
 
 readme_program_runs() {
-    awk '/^```julia$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$source/README.md" \
-        >"$work/readme.jl" && in_package "$work/readme.jl" >"$work/readme" &&
+    readme_example julia >"$work/readme.jl" && in_package "$work/readme.jl" >"$work/readme" &&
         grep -E '^[0-9.]+$' "$work/readme"
-}
-
-same_loss() {
-    in_package "$package/examples/digits.jl" "$source/bench/train/digits.csv" >"$work/digits" &&
-        diff "$here/digits.txt" "$work/digits"
 }
 
 run_case julia_tests tests_pass
@@ -134,9 +127,6 @@ run_case julia_threads threads_agree
 run_case julia_loader loader_finds
 run_case julia_install installs
 run_case julia_readme readme_program_runs
-if test "$(uname -m)" = x86_64 && ! grep -qw fma /proc/cpuinfo; then
-    skip_case julia_digits "without fused multiply-add bits may be others"
-else
-    run_case julia_digits same_loss
-fi
+case_of_digits julia_digits in_package "$package/examples/digits.jl"
+case_of_bits julia_cases reads_cases in_package "$package/test/cases.jl"
 end_cases

@@ -11,11 +11,8 @@ work=$(fresh_dir bindings_rust)
 export PKG_CONFIG="$ABI_PKG_CONFIG" PKG_CONFIG_PATH="$ABI_PREFIX/$ABI_LIBDIR/pkgconfig"
 export LD_LIBRARY_PATH="$ABI_PREFIX/$ABI_LIBDIR"
 
-version_is_the_librarys() {
-    version=$("$ABI_PKG_CONFIG" --modversion focalghm) &&
-        grep -x "version = \"$version\"" "$source/Cargo.toml" &&
-        grep "focalghm-sys.*version = \"$version\"" "$source/focalghm/Cargo.toml"
-}
+# All but `vendored`, which does without the library that is installed.
+features=focalghm/ndarray,focalghm/static
 
 # declarations FILE: one line for each function, constant, type, and field of a struct.  What
 # bindgen adds for the tags of C enums, and for handles, is left out.
@@ -53,7 +50,7 @@ in_crates() {
 
 # The tests of the crates, a case each.
 run_tests() {
-    (in_crates cargo test --all-features) >"$work/log" 2>&1
+    (in_crates cargo test --features "$features") >"$work/log" 2>&1
     status=$?
     awk '/^test .* \.\.\. / && !/\.\.\. ignored/ {
         result = $NF == "ok" ? "       OK" : "  FAILED "
@@ -67,7 +64,28 @@ run_tests() {
 }
 
 documentation_has_no_warnings() {
-    in_crates env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features
+    in_crates env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --features "$features"
+}
+
+# What would be published, with the C sources in it, takes the place of the crate.
+packages() {
+    version=$("$ABI_PKG_CONFIG" --modversion focalghm) &&
+        sh "$source/stage.sh" "$work/crates" && cd "$work/crates" &&
+        cargo package --workspace --allow-dirty --no-verify && rm -r focalghm-sys &&
+        tar xzf "$CARGO_TARGET_DIR/package/focalghm-sys-$version.crate" &&
+        mv "focalghm-sys-$version" focalghm-sys
+}
+
+# in_vendored COMMAND...: without the installed library.
+in_vendored() {
+    cd "$work/crates" && unset PKG_CONFIG_PATH LD_LIBRARY_PATH && "$@"
+}
+
+# In a package of its own, by the line of the README.
+readme_program_runs() {
+    line=$(readme_line 'cargo add') && test -n "$line" && cargo new --quiet --vcs none \
+        --name readme "$work/readme" && cd "$work/readme" && readme_example rust >src/main.rs &&
+        eval "$line" && cargo run --offline
 }
 
 links_static() {
@@ -75,7 +93,6 @@ links_static() {
         ! readelf -d "$CARGO_TARGET_DIR/debug/examples/digits" | grep 'NEEDED.*libfocalghm'
 }
 
-run_case rust_version_is_the_librarys version_is_the_librarys
 run_case rust_has_all has_all "$source"/focalghm/src/*.rs
 for tool in cargo rustfmt cargo-clippy; do
     if ! command -v $tool >/dev/null; then
@@ -99,16 +116,20 @@ if ! (in_crates cargo fetch) >"$work/log" 2>&1; then
     end_cases
 fi
 run_case rust_lints in_crates cargo clippy --all-targets -- -D warnings
-run_case rust_lints_with_ndarray in_crates cargo clippy --all-targets --all-features -- -D warnings
+run_case rust_lints_with_ndarray in_crates cargo clippy --all-targets --features "$features" -- -D warnings
 run_case rust_documentation documentation_has_no_warnings
 run_tests
-{
-    echo '//! As in the README.'
-    readme_example rust
-} >"$work/crates/focalghm/examples/readme.rs"
-run_case rust_readme in_crates cargo run --example readme
+case_of_bits rust_cases in_crates env FOCALGHM_CASES="$ABI_SOURCE/tests/bindings/cases.txt" \
+    cargo test --features "$features" --test cases -- --ignored
+run_case rust_readme readme_program_runs
 run_case rust_digits_compiles in_crates cargo build --example digits
 case_of_digits rust_digits "$CARGO_TARGET_DIR/debug/examples/digits"
 run_case rust_static links_static
 case_of_digits rust_digits_static env -u LD_LIBRARY_PATH "$CARGO_TARGET_DIR/debug/examples/digits"
+run_case rust_package packages
+run_case rust_vendored_lints in_vendored cargo clippy --all-targets --features vendored -- -D warnings
+run_case rust_vendored_tests in_vendored cargo test --lib --tests --features vendored
+run_case rust_vendored_compiles in_vendored cargo build --example digits --features vendored
+case_of_digits rust_vendored_digits env -u LD_LIBRARY_PATH "$CARGO_TARGET_DIR/debug/examples/digits"
+skip_case rust_miri "Miri cannot call C, and every function of the crates does"
 end_cases

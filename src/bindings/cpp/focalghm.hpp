@@ -36,7 +36,6 @@
 #include <functional>
 #include <initializer_list>
 #include <iterator>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -264,9 +263,16 @@ inline std::string_view sentence(status status) noexcept {
     return fghm_status_string(static_cast<fghm_status>(status));
 }
 
-/** The name of a field; "" for field::none. */
+/** Names as C has them: "range"; "class_axis", and "" for field::none; "sample", and "" for
+ * place::none. */
+inline std::string_view name(status status) noexcept {
+    return fghm_status_name(static_cast<fghm_status>(status));
+}
 inline std::string_view name(field field) noexcept {
     return fghm_field_name(static_cast<fghm_field>(field));
+}
+inline std::string_view name(place place) noexcept {
+    return fghm_place_name(static_cast<fghm_place>(place));
 }
 
 // Errors ---------------------------------------------------------------------------------
@@ -369,7 +375,6 @@ class status_error : public error {
     }
 
     static std::string text(const fghm_result &result) {
-        constexpr std::array<const char *, 5> places{"", "element ", "sample ", "class ", "axis "};
         std::string text = fghm_field_name(result.field);
         if (result.other_field != FGHM_FIELD_NONE) {
             text += std::string(", ") + fghm_field_name(result.other_field);
@@ -378,8 +383,8 @@ class status_error : public error {
             text += ": ";
         }
         text += fghm_status_string(result.status);
-        if (result.place > FGHM_PLACE_NONE && result.place <= FGHM_PLACE_AXIS) {
-            text += std::string(", ") + places[static_cast<std::size_t>(result.place)] +
+        if (result.place != FGHM_PLACE_NONE) {
+            text += std::string(", ") + fghm_place_name(result.place) + " " +
                     std::to_string(result.offender);
         }
         return text;
@@ -787,16 +792,16 @@ class batch {
     }
 
     batch &class_alpha(view<const double> factors) noexcept {
-        return put(factors, batch_.class_alpha, class_factors_[0]);
+        return put(factors, batch_.class_alpha, field::class_alpha);
     }
     batch &class_gamma(view<const double> factors) noexcept {
-        return put(factors, batch_.class_gamma, class_factors_[1]);
+        return put(factors, batch_.class_gamma, field::class_gamma);
     }
     batch &class_weights(view<const double> factors) noexcept {
-        return put(factors, batch_.class_weights, class_factors_[2]);
+        return put(factors, batch_.class_weights, field::class_weights);
     }
     batch &class_offsets(view<const double> factors) noexcept {
-        return put(factors, batch_.class_offsets, class_factors_[3]);
+        return put(factors, batch_.class_offsets, field::class_offsets);
     }
 
     batch &logits(const input &array) {
@@ -826,20 +831,25 @@ class batch {
 
     /** What C is given, after the lengths of all arrays have been checked. */
     const fghm_batch &native() const {
-        // What C refuses for its shape has no lengths to compare.
-        const std::int32_t ndim = batch_.ndim;
-        const std::int32_t axis = batch_.class_axis == no_class_axis
-                                      ? -1
-                                      : batch_.class_axis + (batch_.class_axis < 0) * ndim;
-        if (ndim >= 1 && ndim <= FGHM_AXES_MAX && axis >= -1 && axis < ndim) {
-            check_lengths(axis);
+        for (fghm_field where = FGHM_FIELD_CLASS_ALPHA; where <= last_slot; where++) {
+            const std::optional<memory> &given = memory_[slot_of(field{where})];
+            std::size_t before = 0, after = 0;
+            /* An error is one that C returns in the call, too. */
+            if (given && fghm_batch_reach(&batch_, where, &before, &after) == FGHM_OK) {
+                check_memory(field{where}, *given, before, after);
+            }
         }
         return batch_;
     }
 
   private:
+    static constexpr fghm_field first_slot = FGHM_FIELD_CLASS_ALPHA;
+    static constexpr fghm_field last_slot = FGHM_FIELD_HARMONIZING_WEIGHT;
+
+    /** How many numbers there are, which has index 0, and how many strides, if they are strided. */
     struct memory {
-        std::size_t size, first, axes;
+        std::size_t size, first;
+        std::optional<std::size_t> axes;
     };
 
     template <class Slot, class Void>
@@ -852,104 +862,37 @@ class batch {
         slot.dtype = static_cast<fghm_dtype>(array.stored);
         slot.layout = static_cast<fghm_layout>(array.lies);
         std::copy(array.strides.begin(), array.strides.end(), slot.strides);
-        memory_[slot_of(where)] = memory{array.size, array.first, array.axes};
+        memory_[slot_of(where)] = memory{array.size, array.first, std::nullopt};
+        if (array.lies == layout::strided) {
+            memory_[slot_of(where)]->axes = array.axes;
+        }
         return *this;
     }
 
-    batch &put(view<const double> factors, const double *&slot,
-               std::optional<std::size_t> &length) noexcept {
+    batch &put(view<const double> factors, const double *&slot, field where) noexcept {
         slot = factors.data();
-        length = factors.size();
+        memory_[slot_of(where)] = memory{factors.size(), 0, std::nullopt};
         return *this;
     }
 
     static std::size_t slot_of(field where) noexcept {
-        return static_cast<std::size_t>(where) - static_cast<std::size_t>(field::logits);
+        return static_cast<std::size_t>(static_cast<fghm_field>(where) - first_slot);
     }
 
-    void check_lengths(std::int32_t class_axis) const {
-        for (std::int32_t axis = 0; axis < batch_.ndim; axis++) {
-            if (batch_.shape[axis] < 0) {
-                return; // C refuses it
-            }
-        }
-        const std::size_t classes =
-            class_axis < 0 ? 1 : static_cast<std::size_t>(batch_.shape[class_axis]);
-        for (std::size_t i = 0; i < class_factors_.size(); i++) {
-            if (class_factors_[i]) {
-                detail::check_length(field{FGHM_FIELD_CLASS_ALPHA + static_cast<fghm_field>(i)},
-                                     *class_factors_[i], classes);
-            }
-        }
-        const bool labels = batch_.target_form != FGHM_TARGET_DENSE;
-        const bool softmax = batch_.activation == FGHM_SOFTMAX;
-        check_array(field::logits, batch_.logits, class_axis, false);
-        check_array(field::targets, batch_.targets, class_axis, labels);
-        check_array(field::scores, batch_.scores, class_axis, true);
-        check_array(field::weights, batch_.weights, class_axis, softmax);
-        check_array(field::element_loss, batch_.element_loss, class_axis, softmax);
-        check_array(field::gradient, batch_.gradient, class_axis, false);
-        check_array(field::hessian, batch_.hessian, class_axis, false);
-        check_array(field::harmonizing_weight, batch_.harmonizing_weight, class_axis, softmax);
-    }
-
-    template <class Slot>
-    void check_array(field where, const Slot &slot, std::int32_t class_axis, bool samples) const {
-        const std::optional<memory> &array = memory_[slot_of(where)];
-        if (!array) {
-            return;
-        }
-        const bool by_sample = samples || slot.layout == FGHM_LAYOUT_PER_SAMPLE;
-        const std::int32_t left_out = by_sample ? class_axis : -1;
-        const std::size_t numbers = count(left_out);
-        if (slot.layout != FGHM_LAYOUT_STRIDED) {
-            detail::check_length(where, array->size, numbers);
-        } else if (array->axes != static_cast<std::size_t>(batch_.ndim)) {
-            throw shape_error(where, std::to_string(array->axes) + " strides for " +
+    void check_memory(field where, const memory &given, std::size_t before,
+                      std::size_t after) const {
+        if (!given.axes) {
+            detail::check_length(where, given.size, after);
+        } else if (*given.axes != static_cast<std::size_t>(batch_.ndim)) {
+            throw shape_error(where, std::to_string(*given.axes) + " strides for " +
                                          std::to_string(batch_.ndim) + " axes");
-        } else if (numbers > 0 && !reaches_inside(slot.strides, *array, left_out)) {
+        } else if (given.first < before || given.size - given.first < after) {
             throw shape_error(where, "strides leave the array");
         }
     }
 
-    /** How many numbers the axes have but for one; the largest number there is if more. */
-    std::size_t count(std::int32_t left_out) const noexcept {
-        constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
-        std::size_t numbers = 1;
-        for (std::int32_t axis = 0; axis < batch_.ndim; axis++) {
-            const auto extent = static_cast<std::size_t>(batch_.shape[axis]);
-            if (axis != left_out) {
-                numbers = extent != 0 && numbers > most / extent ? most : numbers * extent;
-            }
-        }
-        return numbers;
-    }
-
-    bool reaches_inside(const std::int64_t *strides, const memory &array,
-                        std::int32_t left_out) const noexcept {
-        if (array.first >= array.size) {
-            return false;
-        }
-        std::uint64_t before = array.first, after = array.size - 1 - array.first;
-        for (std::int32_t axis = 0; axis < batch_.ndim; axis++) {
-            const auto steps = static_cast<std::uint64_t>(batch_.shape[axis]) - 1;
-            if (axis == left_out || steps == 0 || strides[axis] == 0) {
-                continue;
-            }
-            std::uint64_t &room = strides[axis] < 0 ? before : after;
-            const auto bits = static_cast<std::uint64_t>(strides[axis]);
-            const std::uint64_t stride = strides[axis] < 0 ? 0 - bits : bits;
-            if (steps > room / stride) {
-                return false;
-            }
-            room -= steps * stride;
-        }
-        return true;
-    }
-
     fghm_batch batch_{};
-    std::array<std::optional<memory>, 8> memory_{};
-    std::array<std::optional<std::size_t>, 4> class_factors_{};
+    std::array<std::optional<memory>, last_slot - first_slot + 1> memory_{};
 };
 
 namespace detail {

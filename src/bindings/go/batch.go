@@ -7,7 +7,6 @@ import "C"
 
 import (
 	"math"
-	"math/bits"
 	"runtime"
 	"unsafe"
 )
@@ -36,12 +35,9 @@ type Number interface {
 // An Array is a view of a slice, made by [Contiguous], [Strided] or [PerSample].  The zero Array
 // is none.  It shares the slice's memory.
 type Array struct {
-	data   unsafe.Pointer
-	length int // of the slice
-	first  int // the index of the element that has index 0 on each axis
-	size   int // of a number
-	form   C.fgo_array
-	tooFew bool // strides
+	data unsafe.Pointer
+	size int // of a number
+	form C.fgo_array
 }
 
 // Contiguous is a slice that holds the array row-major: all axes of the shape for an array of
@@ -62,8 +58,10 @@ func PerSample[T Number](s []T) Array {
 // stride 0 for the class axis.
 func Strided[T Number](s []T, first int, strides ...int) Array {
 	a := view(s, C.FGHM_LAYOUT_STRIDED)
-	a.first = first
-	a.tooFew = len(strides) > AxesMax
+	a.form.first = C.int64_t(first)
+	if len(strides) > AxesMax {
+		a.form.first = -1 // no number: it leads out of any slice
+	}
 	for axis, stride := range strides {
 		if axis < AxesMax {
 			a.form.strides[axis] = C.int64_t(stride)
@@ -74,9 +72,8 @@ func Strided[T Number](s []T, first int, strides ...int) Array {
 
 func view[T Number](s []T, layout C.fghm_layout) Array {
 	var number T
-	a := Array{data: unsafe.Pointer(unsafe.SliceData(s)), length: len(s),
-		size: int(unsafe.Sizeof(number))}
-	a.form.layout = layout
+	a := Array{data: unsafe.Pointer(unsafe.SliceData(s)), size: int(unsafe.Sizeof(number))}
+	a.form.layout, a.form.length = layout, C.int64_t(len(s))
 	switch any(number).(type) {
 	case float32:
 		a.form.dtype = C.FGHM_F32
@@ -99,10 +96,10 @@ func view[T Number](s []T, layout C.fghm_layout) Array {
 // start points at the element with the index 0 on each axis.  Where that is out of the slice, no
 // call looks at it.
 func (a *Array) start() *C.char {
-	if a.first <= 0 || a.first >= a.length {
+	if a.form.first <= 0 || a.form.first >= a.form.length {
 		return (*C.char)(a.data)
 	}
-	return (*C.char)(unsafe.Add(a.data, a.first*a.size))
+	return (*C.char)(unsafe.Add(a.data, int(a.form.first)*a.size))
 }
 
 // An Activation says what the logits hold.
@@ -219,126 +216,6 @@ type Result struct {
 	Elements, Valid, Positives uint64
 }
 
-// length is how many numbers of a slice the array has to reach; reach is false where a stride
-// leads out of it.
-func (a *Array) reach(b *Batch, classAxis int, samples bool) bool {
-	skip := -1
-	if samples || a.form.layout == C.FGHM_LAYOUT_PER_SAMPLE {
-		skip = classAxis
-	}
-	if a.form.layout != C.FGHM_LAYOUT_STRIDED {
-		length := uint64(1)
-		for axis := range int(b.ndim) {
-			if axis != skip {
-				high, low := bits.Mul64(length, uint64(b.shape[axis]))
-				if high != 0 {
-					return false
-				}
-				length = low
-			}
-		}
-		return length == uint64(a.length)
-	}
-	if a.tooFew {
-		return false
-	}
-	lowest, highest := a.first, a.first
-	if lowest < 0 || highest >= a.length {
-		return false
-	}
-	for axis := range int(b.ndim) {
-		steps, stride := uint64(b.shape[axis]-1), a.form.strides[axis]
-		if axis == skip || steps == 0 || stride == 0 {
-			continue
-		}
-		magnitude := uint64(stride)
-		if stride < 0 {
-			magnitude = -magnitude
-		}
-		high, distance := bits.Mul64(steps, magnitude)
-		if high != 0 || distance > uint64(a.length) {
-			return false
-		}
-		if stride > 0 {
-			highest += int(distance)
-		} else {
-			lowest -= int(distance)
-		}
-		if lowest < 0 || highest >= a.length {
-			return false
-		}
-	}
-	return true
-}
-
-// classAxis is the axis counted from the front, -1 for none; known is false for a shape that the C
-// library refuses before it looks at an array.
-func (b *Batch) classAxis() (axis int, known bool) {
-	ndim := int(b.ndim)
-	if b.tag != C.FGHM_TAG || ndim < 1 || ndim > AxesMax {
-		return 0, false
-	}
-	axis = b.ClassAxis
-	switch {
-	case axis == NoAxis:
-		axis = -1
-	case axis < -ndim || axis >= ndim:
-		return 0, false
-	case axis < 0:
-		axis += ndim
-	}
-	for i := range ndim {
-		if b.shape[i] < 0 || (i == axis && b.shape[i] == 0) {
-			return 0, false
-		}
-	}
-	return axis, true
-}
-
-// check sees to it that no array leads out of its slice.  All else is the C library's to check.
-func (b *Batch) check() error {
-	axis, known := b.classAxis()
-	if !known {
-		return nil
-	}
-	classes := 1
-	if axis >= 0 {
-		classes = int(b.shape[axis])
-	}
-	for _, p := range [...]part{partOf(FieldClassAlpha, b.ClassAlpha),
-		partOf(FieldClassGamma, b.ClassGamma), partOf(FieldClassWeights, b.ClassWeights),
-		partOf(FieldClassOffsets, b.ClassOffsets)} {
-		if p.is && p.length != classes {
-			return newError(ErrLength, p.field)
-		}
-	}
-	for i := range int(b.ndim) {
-		if b.shape[i] == 0 {
-			return nil
-		}
-	}
-	labels, softmax := b.TargetForm != Dense, b.Activation == Softmax
-	for _, slot := range [...]struct {
-		field   Field
-		array   *Array
-		samples bool
-	}{
-		{FieldLogits, &b.Logits, false},
-		{FieldTargets, &b.Targets, labels},
-		{FieldScores, &b.Scores, true},
-		{FieldWeights, &b.Weights, softmax},
-		{FieldElementLoss, &b.ElementLoss, softmax},
-		{FieldGradient, &b.Gradient, false},
-		{FieldHessian, &b.Hessian, false},
-		{FieldHarmonizingWeight, &b.HarmonizingWeight, softmax},
-	} {
-		if slot.array.data != nil && !slot.array.reach(b, axis, slot.samples) {
-			return newError(ErrLength, slot.field)
-		}
-	}
-	return nil
-}
-
 func numbers(s []float64) *C.double {
 	return (*C.double)(unsafe.SliceData(s))
 }
@@ -358,9 +235,6 @@ func words(s []uint64) *C.uint64_t {
 // call does what `what` says with the batch.
 func (b *Batch) call(what C.int32_t, focal *C.fghm_focal, ghm *C.fghm_ghm, pool *Pool,
 	counts []uint64) (Result, error) {
-	if err := b.check(); err != nil {
-		return Result{}, err
-	}
 	threads, err := pool.use()
 	if err != nil {
 		return Result{}, err
@@ -372,6 +246,9 @@ func (b *Batch) call(what C.int32_t, focal *C.fghm_focal, ghm *C.fghm_ghm, pool 
 		ignore_index: C.int64_t(b.IgnoreIndex), label_smoothing: C.double(b.LabelSmoothing)}
 	if b.NaNTargetsIgnored {
 		given.flags = C.FGHM_NAN_TARGETS_IGNORED
+	}
+	for i, factors := range [...][]float64{b.ClassAlpha, b.ClassGamma, b.ClassWeights, b.ClassOffsets} {
+		given.factor_lengths[i] = C.int64_t(len(factors))
 	}
 	given.arrays = [...]C.fgo_array{b.Logits.form, b.Targets.form, b.Scores.form, b.Weights.form,
 		b.ElementLoss.form, b.Gradient.form, b.Hessian.form, b.HarmonizingWeight.form}

@@ -11,6 +11,7 @@
 
 #include <focalghm/focalghm.h>
 #include <math.h>
+#include <stdbool.h>
 
 #if FGHM_VERSION_MAJOR != 0 || FGHM_VERSION_MINOR != 2
 #error "this module is for libfocalghm 0.2"
@@ -21,10 +22,15 @@ typedef struct {
     double loss;
 } fgo_loss;
 
+/* An array, and of its slice how long it is and which number has index 0. */
 typedef struct {
     int32_t dtype, layout;
     int64_t strides[FGHM_AXES_MAX];
+    int64_t length, first;
 } fgo_array;
+
+/* Status of a call that has not been made, since an array would lead out of its slice. */
+enum { FGO_OUTSIDE = 1 };
 
 /* The arrays of a batch. */
 enum {
@@ -46,6 +52,7 @@ typedef struct {
     int64_t shape[FGHM_AXES_MAX];
     int64_t ignore_index;
     double label_smoothing;
+    int64_t factor_lengths[4]; /* class_alpha and those behind it */
     fgo_array arrays[FGO_ARRAYS];
 } fgo_batch;
 
@@ -66,6 +73,41 @@ static inline fghm_output fgo_output(const fgo_array *array, void *data) {
         output.strides[axis] = array->strides[axis];
     }
     return output;
+}
+
+static inline bool fgo_fits(const fgo_array *array, size_t before, size_t after) {
+    if (array->layout != FGHM_LAYOUT_STRIDED) {
+        return (uint64_t)array->length == after;
+    }
+    return array->first >= 0 && array->first <= array->length && (uint64_t)array->first >= before &&
+           (uint64_t)(array->length - array->first) >= after;
+}
+
+/* The first array that leads out of its slice.  What is wrong with the batch itself is the call's
+ * to say. */
+static inline fghm_field fgo_outside(const fghm_batch *batch, const fgo_batch *given) {
+    const void *const factors[] = {batch->class_alpha, batch->class_gamma, batch->class_weights,
+                                   batch->class_offsets};
+    const void *const arrays[] = {batch->logits.data,       batch->targets.data,
+                                  batch->scores.data,       batch->weights.data,
+                                  batch->element_loss.data, batch->gradient.data,
+                                  batch->hessian.data,      batch->harmonizing_weight.data};
+    size_t before, after;
+    for (int i = 0; i < 4; i++) {
+        const fghm_field field = FGHM_FIELD_CLASS_ALPHA + i;
+        if (factors[i] != NULL && fghm_batch_reach(batch, field, &before, &after) == FGHM_OK &&
+            (uint64_t)given->factor_lengths[i] != after) {
+            return field;
+        }
+    }
+    for (int i = 0; i < FGO_ARRAYS; i++) {
+        const fghm_field field = FGHM_FIELD_LOGITS + i;
+        if (arrays[i] != NULL && fghm_batch_reach(batch, field, &before, &after) == FGHM_OK &&
+            after > 0 && !fgo_fits(&given->arrays[i], before, after)) {
+            return field;
+        }
+    }
+    return FGHM_FIELD_NONE;
 }
 
 /* Data is char here: cgo does not look through pointers to it for others. */
@@ -103,6 +145,11 @@ fgo_batch_call(int32_t call, fghm_focal *focal, fghm_ghm *ghm, fghm_pool *pool, 
     batch.harmonizing_weight =
         fgo_output(&given.arrays[FGO_HARMONIZING_WEIGHT], harmonizing_weight);
 
+    result.field = fgo_outside(&batch, &given);
+    if (result.field != FGHM_FIELD_NONE) {
+        result.status = FGO_OUTSIDE;
+        return result;
+    }
     fghm_status status = FGHM_ERROR_CONSTANT;
     switch (call) {
     case FGO_FOCAL:

@@ -88,8 +88,7 @@ func NewFocal() (*Focal, error) {
 // Clone makes another handle with the same settings.
 func (f *Focal) Clone() (*Focal, error) {
 	var pointer *C.fghm_focal
-	err := failure(C.fghm_focal_clone(f.pointer, &pointer), FieldNone)
-	runtime.KeepAlive(f)
+	err := f.checked(C.fghm_focal_clone(f.pointer, &pointer), FieldNone)
 	if err != nil {
 		return nil, err
 	}
@@ -104,152 +103,126 @@ func (f *Focal) Close() error {
 
 // SetGamma sets gamma, in [0, 64].
 func (f *Focal) SetGamma(gamma float64) error {
-	err := failure(C.fghm_focal_set_gamma(f.changed(), C.double(gamma)), FieldGamma)
-	runtime.KeepAlive(f)
-	return err
+	return f.checked(C.fghm_focal_set_gamma(f.changed(), C.double(gamma)), FieldGamma)
 }
 
 // Gamma returns gamma.
 func (f *Focal) Gamma() (float64, error) {
 	var gamma C.double
-	err := failure(C.fghm_focal_get_gamma(f.pointer, &gamma), FieldGamma)
-	runtime.KeepAlive(f)
+	err := f.checked(C.fghm_focal_get_gamma(f.pointer, &gamma), FieldGamma)
 	return float64(gamma), err
 }
 
 // SetNegativeGamma sets a gamma for negatives alone, in [0, 64].
 func (f *Focal) SetNegativeGamma(gamma float64) error {
-	status := C.fghm_focal_set_negative_gamma(f.changed(), C.double(gamma))
-	runtime.KeepAlive(f)
-	return failure(status, FieldNegativeGamma)
+	return f.checked(C.fghm_focal_set_negative_gamma(f.changed(), C.double(gamma)),
+		FieldNegativeGamma)
 }
 
 // ClearNegativeGamma gives negatives the gamma of positives again.
 func (f *Focal) ClearNegativeGamma() error {
-	err := failure(C.fghm_focal_clear_negative_gamma(f.changed()), FieldNegativeGamma)
-	runtime.KeepAlive(f)
-	return err
+	return f.checked(C.fghm_focal_clear_negative_gamma(f.changed()), FieldNegativeGamma)
 }
 
 // NegativeGamma returns the gamma of negatives that is in force, and whether it has been set.
 func (f *Focal) NegativeGamma() (gamma float64, set bool, err error) {
 	var value C.double
 	var isSet C.int32_t
-	status := C.fghm_focal_get_negative_gamma(f.pointer, &value, &isSet)
-	runtime.KeepAlive(f)
-	return float64(value), isSet != 0, failure(status, FieldNegativeGamma)
+	err = f.checked(C.fghm_focal_get_negative_gamma(f.pointer, &value, &isSet), FieldNegativeGamma)
+	return float64(value), isSet != 0, err
 }
 
 // SetAlpha sets the factor of positives, 0 or in [2^-40, 1]; 1 - alpha is that of negatives.
 func (f *Focal) SetAlpha(alpha float64) error {
-	err := failure(C.fghm_focal_set_alpha(f.changed(), C.double(alpha)), FieldAlpha)
-	runtime.KeepAlive(f)
-	return err
+	return f.checked(C.fghm_focal_set_alpha(f.changed(), C.double(alpha)), FieldAlpha)
 }
 
 // ClearAlpha turns alpha off.
 func (f *Focal) ClearAlpha() error {
-	err := failure(C.fghm_focal_clear_alpha(f.changed()), FieldAlpha)
-	runtime.KeepAlive(f)
-	return err
+	return f.checked(C.fghm_focal_clear_alpha(f.changed()), FieldAlpha)
 }
 
 // Alpha returns the factor of positives, and whether alpha is on.
 func (f *Focal) Alpha() (alpha float64, enabled bool, err error) {
 	var value C.double
 	var isOn C.int32_t
-	status := C.fghm_focal_get_alpha(f.pointer, &value, &isOn)
-	runtime.KeepAlive(f)
-	return float64(value), isOn != 0, failure(status, FieldAlpha)
+	err = f.checked(C.fghm_focal_get_alpha(f.pointer, &value, &isOn), FieldAlpha)
+	return float64(value), isOn != 0, err
 }
 
 // SetReduction sets how losses become one number.
 func (f *Focal) SetReduction(reduction Reduction) error {
-	status := C.fghm_focal_set_reduction(f.changed(), C.fghm_reduction(reduction))
-	runtime.KeepAlive(f)
-	return failure(status, FieldReduction)
+	return f.checked(C.fghm_focal_set_reduction(f.changed(), C.fghm_reduction(reduction)),
+		FieldReduction)
 }
 
 // Reduction returns how losses become one number.
 func (f *Focal) Reduction() (Reduction, error) {
 	var reduction C.fghm_reduction
-	err := failure(C.fghm_focal_get_reduction(f.pointer, &reduction), FieldReduction)
-	runtime.KeepAlive(f)
+	err := f.checked(C.fghm_focal_get_reduction(f.pointer, &reduction), FieldReduction)
 	return Reduction(reduction), err
 }
 
 // SetNormalizer sets the divisor of the reduction Normalizer, in [2^-40, 2^60].
 func (f *Focal) SetNormalizer(normalizer float64) error {
-	status := C.fghm_focal_set_normalizer(f.changed(), C.double(normalizer))
-	runtime.KeepAlive(f)
-	return failure(status, FieldNormalizer)
+	return f.checked(C.fghm_focal_set_normalizer(f.changed(), C.double(normalizer)),
+		FieldNormalizer)
 }
 
 // Normalizer returns the divisor of the reduction Normalizer.
 func (f *Focal) Normalizer() (float64, error) {
 	var normalizer C.double
-	err := failure(C.fghm_focal_get_normalizer(f.pointer, &normalizer), FieldNormalizer)
-	runtime.KeepAlive(f)
+	err := f.checked(C.fghm_focal_get_normalizer(f.pointer, &normalizer), FieldNormalizer)
 	return float64(normalizer), err
 }
 
 // SetLossWeight sets a factor of all results, 0 or in [2^-40, 2^40].
 func (f *Focal) SetLossWeight(weight float64) error {
-	err := failure(C.fghm_focal_set_loss_weight(f.changed(), C.double(weight)), FieldLossWeight)
-	runtime.KeepAlive(f)
-	return err
+	return f.checked(C.fghm_focal_set_loss_weight(f.changed(), C.double(weight)), FieldLossWeight)
 }
 
 // LossWeight returns the factor of all results.
 func (f *Focal) LossWeight() (float64, error) {
 	var weight C.double
-	err := failure(C.fghm_focal_get_loss_weight(f.pointer, &weight), FieldLossWeight)
-	runtime.KeepAlive(f)
+	err := f.checked(C.fghm_focal_get_loss_weight(f.pointer, &weight), FieldLossWeight)
 	return float64(weight), err
 }
 
 // SetRule sets which loss it is.
 func (f *Focal) SetRule(rule Rule) error {
-	err := failure(C.fghm_focal_set_rule(f.changed(), C.fghm_focal_rule(rule)), FieldRule)
-	runtime.KeepAlive(f)
-	return err
+	return f.checked(C.fghm_focal_set_rule(f.changed(), C.fghm_focal_rule(rule)), FieldRule)
 }
 
 // Rule returns which loss it is.
 func (f *Focal) Rule() (Rule, error) {
 	var rule C.fghm_focal_rule
-	err := failure(C.fghm_focal_get_rule(f.pointer, &rule), FieldRule)
-	runtime.KeepAlive(f)
+	err := f.checked(C.fghm_focal_get_rule(f.pointer, &rule), FieldRule)
 	return Rule(rule), err
 }
 
 // SetHessianMode sets what Hessians are given.
 func (f *Focal) SetHessianMode(mode HessianMode) error {
-	status := C.fghm_focal_set_hessian_mode(f.changed(), C.fghm_hessian_mode(mode))
-	runtime.KeepAlive(f)
-	return failure(status, FieldHessianMode)
+	return f.checked(C.fghm_focal_set_hessian_mode(f.changed(), C.fghm_hessian_mode(mode)),
+		FieldHessianMode)
 }
 
 // HessianMode returns what Hessians are given.
 func (f *Focal) HessianMode() (HessianMode, error) {
 	var mode C.fghm_hessian_mode
-	err := failure(C.fghm_focal_get_hessian_mode(f.pointer, &mode), FieldHessianMode)
-	runtime.KeepAlive(f)
+	err := f.checked(C.fghm_focal_get_hessian_mode(f.pointer, &mode), FieldHessianMode)
 	return HessianMode(mode), err
 }
 
 // SetHessianFloor sets the least Hessian of HessianFloored, 0 or in [2^-60, 2^60].
 func (f *Focal) SetHessianFloor(floor float64) error {
-	status := C.fghm_focal_set_hessian_floor(f.changed(), C.double(floor))
-	runtime.KeepAlive(f)
-	return failure(status, FieldHessianFloor)
+	return f.checked(C.fghm_focal_set_hessian_floor(f.changed(), C.double(floor)),
+		FieldHessianFloor)
 }
 
 // HessianFloor returns the least Hessian of HessianFloored.
 func (f *Focal) HessianFloor() (float64, error) {
 	var floor C.double
-	err := failure(C.fghm_focal_get_hessian_floor(f.pointer, &floor), FieldHessianFloor)
-	runtime.KeepAlive(f)
+	err := f.checked(C.fghm_focal_get_hessian_floor(f.pointer, &floor), FieldHessianFloor)
 	return float64(floor), err
 }
 
@@ -337,9 +310,9 @@ func (f *Focal) Batch(pool *Pool, b *Batch) (Result, error) {
 // the initial score for boosting.
 func (f *Focal) BestConstant(positives, negatives float64) (float64, error) {
 	var logit C.double
-	status := C.fghm_focal_best_constant(f.pointer, C.double(positives), C.double(negatives), &logit)
-	runtime.KeepAlive(f)
-	return float64(logit), failure(status, FieldNone)
+	err := f.checked(C.fghm_focal_best_constant(f.pointer, C.double(positives), C.double(negatives), &logit),
+		FieldNone)
+	return float64(logit), err
 }
 
 // Calibrate32 makes probabilities from the logits of a model that was trained with this

@@ -88,6 +88,12 @@ func (o *owned[P]) changed() P {
 	return pointer
 }
 
+// checked is the error for the status of a call with the object, which lives until here.
+func (o *owned[P]) checked(status C.fghm_status, field Field) error {
+	runtime.KeepAlive(o)
+	return failure(status, field)
+}
+
 func (o *owned[P]) close() {
 	var none P
 	pointer := o.changed()

@@ -98,8 +98,7 @@ func bytes(s []byte) unsafe.Pointer {
 // Clone makes another handle with the same kind, settings and history.
 func (g *GHM) Clone() (*GHM, error) {
 	var pointer *C.fghm_ghm
-	err := failure(C.fghm_ghm_clone(g.pointer, &pointer), FieldNone)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_clone(g.pointer, &pointer), FieldNone)
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +114,7 @@ func (g *GHM) Close() error {
 // Kind returns which loss the handle is for.
 func (g *GHM) Kind() (Kind, error) {
 	var kind C.fghm_ghm_kind
-	err := failure(C.fghm_ghm_get_kind(g.pointer, &kind), FieldKind)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_kind(g.pointer, &kind), FieldKind)
 	return Kind(kind), err
 }
 
@@ -125,16 +123,13 @@ func (g *GHM) SetBins(bins int) error {
 	if bins < 0 {
 		return newError(ErrRange, FieldBins)
 	}
-	err := failure(C.fghm_ghm_set_bins(g.changed(), C.size_t(bins)), FieldBins)
-	runtime.KeepAlive(g)
-	return err
+	return g.checked(C.fghm_ghm_set_bins(g.changed(), C.size_t(bins)), FieldBins)
 }
 
 // Bins returns the number of bins.
 func (g *GHM) Bins() (int, error) {
 	var bins C.size_t
-	err := failure(C.fghm_ghm_get_bins(g.pointer, &bins), FieldBins)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_bins(g.pointer, &bins), FieldBins)
 	return int(bins), err
 }
 
@@ -143,9 +138,8 @@ func (g *GHM) SetEdges(edges []float64) error {
 	if len(edges) == 0 {
 		return newError(ErrEdges, FieldEdges)
 	}
-	status := C.fghm_ghm_set_edges(g.changed(), C.size_t(len(edges)-1), numbers(edges))
-	runtime.KeepAlive(g)
-	return failure(status, FieldEdges)
+	return g.checked(C.fghm_ghm_set_edges(g.changed(), C.size_t(len(edges)-1), numbers(edges)),
+		FieldEdges)
 }
 
 // Edges returns the edges of the bins.
@@ -165,136 +159,112 @@ func (g *GHM) SetHistograms(histograms int) error {
 	if histograms < 0 {
 		return newError(ErrRange, FieldHistograms)
 	}
-	status := C.fghm_ghm_set_histograms(g.changed(), C.size_t(histograms))
-	runtime.KeepAlive(g)
-	return failure(status, FieldHistograms)
+	return g.checked(C.fghm_ghm_set_histograms(g.changed(), C.size_t(histograms)), FieldHistograms)
 }
 
 // Histograms returns the number of histograms.
 func (g *GHM) Histograms() (int, error) {
 	var histograms C.size_t
-	err := failure(C.fghm_ghm_get_histograms(g.pointer, &histograms), FieldHistograms)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_histograms(g.pointer, &histograms), FieldHistograms)
 	return int(histograms), err
 }
 
 // SetMu sets mu of a GHM for regression, in [1e-30, 1e30].
 func (g *GHM) SetMu(mu float64) error {
-	err := failure(C.fghm_ghm_set_mu(g.changed(), C.double(mu)), FieldMu)
-	runtime.KeepAlive(g)
-	return err
+	return g.checked(C.fghm_ghm_set_mu(g.changed(), C.double(mu)), FieldMu)
 }
 
 // Mu returns mu of a GHM for regression.
 func (g *GHM) Mu() (float64, error) {
 	var mu C.double
-	err := failure(C.fghm_ghm_get_mu(g.pointer, &mu), FieldMu)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_mu(g.pointer, &mu), FieldMu)
 	return float64(mu), err
 }
 
 // SetMomentum sets the momentum of the updates to come, in [0, 1).
 func (g *GHM) SetMomentum(momentum float64) error {
-	err := failure(C.fghm_ghm_set_momentum(g.changed(), C.double(momentum)), FieldMomentum)
-	runtime.KeepAlive(g)
-	return err
+	return g.checked(C.fghm_ghm_set_momentum(g.changed(), C.double(momentum)), FieldMomentum)
 }
 
 // Momentum returns the momentum.
 func (g *GHM) Momentum() (float64, error) {
 	var momentum C.double
-	err := failure(C.fghm_ghm_get_momentum(g.pointer, &momentum), FieldMomentum)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_momentum(g.pointer, &momentum), FieldMomentum)
 	return float64(momentum), err
 }
 
 // SetMomentumRule sets what momentum does.
 func (g *GHM) SetMomentumRule(rule MomentumRule) error {
-	status := C.fghm_ghm_set_momentum_rule(g.changed(), C.fghm_ghm_momentum_rule(rule))
-	runtime.KeepAlive(g)
-	return failure(status, FieldMomentumRule)
+	return g.checked(C.fghm_ghm_set_momentum_rule(g.changed(), C.fghm_ghm_momentum_rule(rule)),
+		FieldMomentumRule)
 }
 
 // MomentumRule returns what momentum does.
 func (g *GHM) MomentumRule() (MomentumRule, error) {
 	var rule C.fghm_ghm_momentum_rule
-	err := failure(C.fghm_ghm_get_momentum_rule(g.pointer, &rule), FieldMomentumRule)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_momentum_rule(g.pointer, &rule), FieldMomentumRule)
 	return MomentumRule(rule), err
 }
 
 // SetDivisor sets what weights are divided by the number of.
 func (g *GHM) SetDivisor(divisor Divisor) error {
-	status := C.fghm_ghm_set_divisor(g.changed(), C.fghm_ghm_divisor(divisor))
-	runtime.KeepAlive(g)
-	return failure(status, FieldBinDivisor)
+	return g.checked(C.fghm_ghm_set_divisor(g.changed(), C.fghm_ghm_divisor(divisor)),
+		FieldBinDivisor)
 }
 
 // Divisor returns what weights are divided by the number of.
 func (g *GHM) Divisor() (Divisor, error) {
 	var divisor C.fghm_ghm_divisor
-	err := failure(C.fghm_ghm_get_divisor(g.pointer, &divisor), FieldBinDivisor)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_divisor(g.pointer, &divisor), FieldBinDivisor)
 	return Divisor(divisor), err
 }
 
 // SetWeightCap sets what no weight is above, from 2^-40 to +Inf, which is no cap.
 func (g *GHM) SetWeightCap(weightCap float64) error {
-	err := failure(C.fghm_ghm_set_weight_cap(g.changed(), C.double(weightCap)), FieldWeightCap)
-	runtime.KeepAlive(g)
-	return err
+	return g.checked(C.fghm_ghm_set_weight_cap(g.changed(), C.double(weightCap)), FieldWeightCap)
 }
 
 // WeightCap returns what no weight is above.
 func (g *GHM) WeightCap() (float64, error) {
 	var weightCap C.double
-	err := failure(C.fghm_ghm_get_weight_cap(g.pointer, &weightCap), FieldWeightCap)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_weight_cap(g.pointer, &weightCap), FieldWeightCap)
 	return float64(weightCap), err
 }
 
 // SetLossWeight sets a factor of all results, 0 or in [2^-40, 2^40].
 func (g *GHM) SetLossWeight(weight float64) error {
-	err := failure(C.fghm_ghm_set_loss_weight(g.changed(), C.double(weight)), FieldLossWeight)
-	runtime.KeepAlive(g)
-	return err
+	return g.checked(C.fghm_ghm_set_loss_weight(g.changed(), C.double(weight)), FieldLossWeight)
 }
 
 // LossWeight returns the factor of all results.
 func (g *GHM) LossWeight() (float64, error) {
 	var weight C.double
-	err := failure(C.fghm_ghm_get_loss_weight(g.pointer, &weight), FieldLossWeight)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_loss_weight(g.pointer, &weight), FieldLossWeight)
 	return float64(weight), err
 }
 
 // SetReduction sets how losses become one number: Sum, Mean or Normalizer.
 func (g *GHM) SetReduction(reduction Reduction) error {
-	status := C.fghm_ghm_set_reduction(g.changed(), C.fghm_reduction(reduction))
-	runtime.KeepAlive(g)
-	return failure(status, FieldReduction)
+	return g.checked(C.fghm_ghm_set_reduction(g.changed(), C.fghm_reduction(reduction)),
+		FieldReduction)
 }
 
 // Reduction returns how losses become one number.
 func (g *GHM) Reduction() (Reduction, error) {
 	var reduction C.fghm_reduction
-	err := failure(C.fghm_ghm_get_reduction(g.pointer, &reduction), FieldReduction)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_reduction(g.pointer, &reduction), FieldReduction)
 	return Reduction(reduction), err
 }
 
 // SetNormalizer sets the divisor of the reduction Normalizer, in [2^-40, 2^60].
 func (g *GHM) SetNormalizer(normalizer float64) error {
-	err := failure(C.fghm_ghm_set_normalizer(g.changed(), C.double(normalizer)), FieldNormalizer)
-	runtime.KeepAlive(g)
-	return err
+	return g.checked(C.fghm_ghm_set_normalizer(g.changed(), C.double(normalizer)), FieldNormalizer)
 }
 
 // Normalizer returns the divisor of the reduction Normalizer.
 func (g *GHM) Normalizer() (float64, error) {
 	var normalizer C.double
-	err := failure(C.fghm_ghm_get_normalizer(g.pointer, &normalizer), FieldNormalizer)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_normalizer(g.pointer, &normalizer), FieldNormalizer)
 	return float64(normalizer), err
 }
 
@@ -367,9 +337,8 @@ func (g *GHM) Count64(pool *Pool, inputs, targets, weights []float64, counts []u
 
 // Update moves the averages by what counting has added up, and makes the weights.
 func (g *GHM) Update(counts []uint64) error {
-	status := C.fghm_ghm_update(g.changed(), C.size_t(len(counts)), words(counts))
-	runtime.KeepAlive(g)
-	return failure(status, FieldCounts)
+	return g.checked(C.fghm_ghm_update(g.changed(), C.size_t(len(counts)), words(counts)),
+		FieldCounts)
 }
 
 // Apply32 applies the weights that the handle has to contiguous elements, in float32.
@@ -468,8 +437,7 @@ func (g *GHM) Density64(pool *Pool, inputs, targets, mask, weights []float64) er
 // CountsSize returns how many numbers counting and updating have: bins + 1 for each histogram.
 func (g *GHM) CountsSize() (int, error) {
 	var size C.size_t
-	err := failure(C.fghm_ghm_get_counts_size(g.pointer, &size), FieldCounts)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_counts_size(g.pointer, &size), FieldCounts)
 	return int(size), err
 }
 
@@ -504,9 +472,9 @@ func (g *GHM) Averages() ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	status := C.fghm_ghm_get_averages(g.pointer, C.size_t(len(averages)), numbers(averages))
-	runtime.KeepAlive(g)
-	return averages, failure(status, FieldNone)
+	err = g.checked(C.fghm_ghm_get_averages(g.pointer, C.size_t(len(averages)), numbers(averages)),
+		FieldNone)
+	return averages, err
 }
 
 // Weights returns the weights of the bins: a number for each bin of each histogram.
@@ -515,9 +483,9 @@ func (g *GHM) Weights() ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	status := C.fghm_ghm_get_weights(g.pointer, C.size_t(len(weights)), numbers(weights))
-	runtime.KeepAlive(g)
-	return weights, failure(status, FieldNone)
+	err = g.checked(C.fghm_ghm_get_weights(g.pointer, C.size_t(len(weights)), numbers(weights)),
+		FieldNone)
+	return weights, err
 }
 
 // Nonempty returns how many bins of each histogram had elements at the last update.
@@ -539,16 +507,13 @@ func (g *GHM) Nonempty() ([]int, error) {
 // Steps returns how many updates there have been since the handle was made or reset.
 func (g *GHM) Steps() (uint64, error) {
 	var steps C.uint64_t
-	err := failure(C.fghm_ghm_get_steps(g.pointer, &steps), FieldNone)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_get_steps(g.pointer, &steps), FieldNone)
 	return uint64(steps), err
 }
 
 // Reset forgets the history, and keeps the settings.
 func (g *GHM) Reset() error {
-	err := failure(C.fghm_ghm_reset(g.changed()), FieldNone)
-	runtime.KeepAlive(g)
-	return err
+	return g.checked(C.fghm_ghm_reset(g.changed()), FieldNone)
 }
 
 // Save returns the kind, all settings and the history as bytes, the same on every machine.
@@ -558,14 +523,11 @@ func (g *GHM) Save() ([]byte, error) {
 		return nil, err
 	}
 	state := make([]byte, size)
-	err := failure(C.fghm_ghm_save(g.pointer, size, bytes(state)), FieldNone)
-	runtime.KeepAlive(g)
+	err := g.checked(C.fghm_ghm_save(g.pointer, size, bytes(state)), FieldNone)
 	return state, err
 }
 
 // Load replaces all settings and the history by what Save returned for a handle of the same kind.
 func (g *GHM) Load(state []byte) error {
-	err := failure(C.fghm_ghm_load(g.changed(), C.size_t(len(state)), bytes(state)), FieldNone)
-	runtime.KeepAlive(g)
-	return err
+	return g.checked(C.fghm_ghm_load(g.changed(), C.size_t(len(state)), bytes(state)), FieldNone)
 }

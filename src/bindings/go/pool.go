@@ -96,8 +96,7 @@ func (p *Pool) Close() error {
 // Threads returns how many threads work on a call that is given this pool.
 func (p *Pool) Threads() (int, error) {
 	var threads C.size_t
-	err := failure(C.fghm_pool_get_threads(p.pointer, &threads), FieldNone)
-	runtime.KeepAlive(p)
+	err := p.checked(C.fghm_pool_get_threads(p.pointer, &threads), FieldNone)
 	return int(threads), err
 }
 

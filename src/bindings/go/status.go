@@ -81,7 +81,7 @@ const (
 
 	// A slice has another length than the shape or the other slices ask for, or its strides lead
 	// out of it.  The C library cannot see that; this package looks before each call.
-	ErrLength Status = 1
+	ErrLength Status = C.FGO_OUTSIDE
 )
 
 // Error returns the sentence for the status.
@@ -90,6 +90,14 @@ func (s Status) Error() string {
 		return "a slice has not the length that the shape asks for"
 	}
 	return C.GoString(C.fghm_status_string(C.fghm_status(s)))
+}
+
+// Name returns the status as one word: "range", "null_handle".
+func (s Status) Name() string {
+	if s == ErrLength {
+		return "length"
+	}
+	return C.GoString(C.fghm_status_name(C.fghm_status(s)))
 }
 
 // A Field is a field of a batch or a setting: where an error is.
@@ -169,19 +177,7 @@ const (
 
 // String returns the place's name, "" for PlaceNone.
 func (p Place) String() string {
-	switch p {
-	case PlaceNone:
-		return ""
-	case PlaceElement:
-		return "element"
-	case PlaceSample:
-		return "sample"
-	case PlaceClass:
-		return "class"
-	case PlaceAxis:
-		return "axis"
-	}
-	return fmt.Sprintf("Place(%d)", int32(p))
+	return C.GoString(C.fghm_place_name(C.fghm_place(p)))
 }
 
 // An Error is what functions of this package return when something is wrong.

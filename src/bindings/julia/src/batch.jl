@@ -285,15 +285,15 @@ function with_batch(
     end
     r = result[]
     status == 0 && return result_of(r)
-    place = PLACES[r.place+1]
+    place = name_of(fghm_place_name, r.place)
     throw(
         FocalGHMError(
             status,
-            field_name(r.field),
-            field_name(r.other_field),
+            name_of(fghm_field_name, r.field),
+            name_of(fghm_field_name, r.other_field),
             place,
             offender_index(shape, place, r.offender),
-            STATUSES[-status] in ELEMENT_ERRORS && r.filled > 40 ? result_of(r) : nothing,
+            name_of(fghm_status_name, status) in ELEMENT_ERRORS && r.filled > 40 ? result_of(r) : nothing,
         ),
     )
 end

@@ -1,40 +1,5 @@
 # SPDX-License-Identifier: MIT
 
-# From -1 downwards.
-const STATUSES = (
-    :null_handle,
-    :null_pointer,
-    :no_output,
-    :memory,
-    :threads,
-    :struct,
-    :uninitialized,
-    :unset,
-    :range,
-    :constant,
-    :size,
-    :dtype,
-    :layout,
-    :stride,
-    :aliasing,
-    :combination,
-    :kind,
-    :history,
-    :capacity,
-    :histograms,
-    :counts,
-    :edges,
-    :state,
-    :divisor,
-    :label,
-    :target,
-    :probability,
-    :score,
-)
-
-# From 0 upwards.
-const PLACES = (:none, :element, :sample, :class, :axis)
-
 """
 The numbers of a call: `loss` (that is `sum / divisor`), `sum`, `divisor`, `sum_weights`,
 `sum_targets`, and how many `elements` there were (with softmax: samples), how many were `valid`,
@@ -81,7 +46,7 @@ end
 
 function FocalGHMError(code, field = :none, other = :none, place = :none, index = 0, result = nothing)
     message = unsafe_string(ccall(fghm_status_string[], Cstring, (Int32,), code))
-    return FocalGHMError(STATUSES[-code], code, message, field, other, place, index, result)
+    return FocalGHMError(name_of(fghm_status_name, code), code, message, field, other, place, index, result)
 end
 
 function Base.showerror(io::IO, e::FocalGHMError)
@@ -95,8 +60,9 @@ function Base.showerror(io::IO, e::FocalGHMError)
     e.place === :none || print(io, ", ", e.place, " ", e.index)
 end
 
-function field_name(field::Int32)
-    name = unsafe_string(ccall(fghm_field_name[], Cstring, (Int32,), field))
+# The name that C has for a status, a field or a place.
+function name_of(entry::Entry, number)
+    name = unsafe_string(ccall(entry[], Cstring, (Int32,), number))
     return isempty(name) ? :none : Symbol(name)
 end
 

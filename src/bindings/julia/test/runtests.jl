@@ -47,16 +47,16 @@ Random.seed!(1)
             occursin(r"^fghm_(focal|focal_softmax|ghm_(step|count|apply))_f(32|64)$", string(name)) ||
                 name in (
                     :fghm_batch_init,
+                    :fghm_batch_reach,
                     :fghm_result_init,
                     :fghm_ghm_get_counts_size,
                     :fghm_pool_create_from,
                 )
         end
     end
-    @test FocalGHM.STATUSES[28] === :score
     messages = [FocalGHMError(-i).message for i = 1:28]
     @test allunique(messages) && !("unknown status" in messages)
-    @test FocalGHMError(-29 + 1).code == -28
+    @test FocalGHMError(-28).status === :score && FocalGHMError(-1).status === :null_handle
 end
 
 @testset "loss is the formula" begin

@@ -7,12 +7,11 @@
 package main
 
 import (
-	"encoding/csv"
+	"bufio"
 	"fmt"
 	"log"
 	"math"
 	"os"
-	"strconv"
 
 	"focalghm"
 )
@@ -20,7 +19,20 @@ import (
 const pixels, classes, steps, rate = 64, 10, 20, 4.0
 
 func main() {
-	inputs, labels := read(os.Args[1])
+	file, err := os.Open(os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	var inputs []float64
+	var labels []int64
+	numbers := bufio.NewReader(file)
+	for number, end := 0, ' '; err == nil; _, err = fmt.Fscanf(numbers, "%d%c", &number, &end) {
+		if end == ',' {
+			inputs = append(inputs, float64(number)/16)
+		} else if end == '\n' {
+			labels = append(labels, int64(number))
+		}
+	}
 	rows := focalghm.Rows[float64]{Classes: classes, Labels: labels,
 		Logits: make([]float64, len(labels)*classes), Gradient: make([]float64, len(labels)*classes)}
 	weights := make([]float64, pixels*classes)
@@ -47,30 +59,4 @@ func main() {
 		}
 	}
 	fmt.Printf("%.6f %016x\n", loss, math.Float64bits(loss))
-}
-
-func read(name string) (inputs []float64, labels []int64) {
-	file, err := os.Open(name)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer file.Close()
-	lines, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, line := range lines {
-		for i, text := range line {
-			number, err := strconv.Atoi(text)
-			if err != nil {
-				log.Fatal(err)
-			}
-			if i < pixels {
-				inputs = append(inputs, float64(number)/16)
-			} else {
-				labels = append(labels, int64(number))
-			}
-		}
-	}
-	return inputs, labels
 }

@@ -276,8 +276,13 @@ pub type fghm_run = Option<
 
 extern "C" {
     pub fn fghm_status_string(status: fghm_status) -> *const c_char;
+    pub fn fghm_status_name(status: fghm_status) -> *const c_char;
     pub fn fghm_field_name(field: fghm_field) -> *const c_char;
+    pub fn fghm_place_name(place: fghm_place) -> *const c_char;
     pub fn fghm_batch_init(batch: *mut fghm_batch, size: usize) -> fghm_status;
+    pub fn fghm_batch_reach(
+        batch: *const fghm_batch, field: fghm_field, before: *mut usize, after: *mut usize,
+    ) -> fghm_status;
     pub fn fghm_result_init(result: *mut fghm_result, size: usize) -> fghm_status;
     pub fn fghm_pool_create(pool: *mut *mut fghm_pool, threads: usize) -> fghm_status;
     pub fn fghm_pool_create_from(

@@ -218,89 +218,61 @@ mod of_ndarray {
     }
 }
 
-/// The shape of a batch that the C library may accept, as far as arrays depend on it.
-pub(crate) struct Shape<'s> {
-    pub extents: &'s [i64],
-    pub class_axis: Option<usize>,
-}
-
-impl Shape<'_> {
-    pub fn classes(&self) -> usize {
-        self.class_axis.map_or(1, |axis| self.extents[axis] as usize)
-    }
-
-    /// The axes but for one, which an array of samples has not.
-    fn axes(&self, left_out: Option<usize>) -> impl Iterator<Item = usize> + use<> {
-        (0..self.extents.len()).filter(move |axis| Some(*axis) != left_out)
-    }
-
-    fn count(&self, left_out: Option<usize>) -> usize {
-        let extents = || self.axes(left_out).map(|axis| self.extents[axis] as usize);
-        if extents().any(|extent| extent == 0) {
-            0
-        } else {
-            extents().fold(1, usize::saturating_mul)
-        }
-    }
+/// The axes of a batch that an array with so many has: all, or all but that of the classes.
+#[cfg(feature = "ndarray")]
+fn own_axes(axes: usize, batch: &sys::fghm_batch) -> impl Iterator<Item = usize> + use<> {
+    let ndim = batch.ndim.clamp(0, AXES as i32);
+    let from_the_end = if batch.class_axis < 0 { ndim } else { 0 };
+    let of_classes = batch.class_axis.saturating_add(from_the_end);
+    let left_out = if axes as i32 == ndim - 1 { of_classes } else { -1 };
+    (0..ndim).filter(move |axis| *axis != left_out).map(|axis| axis as usize)
 }
 
 impl Array {
-    /// The array as C takes it, if it has all the numbers that C may touch.
-    pub fn described(
-        &self, field: Field, shape: &Shape<'_>, samples: bool,
-    ) -> Result<sys::fghm_output> {
-        let class_axis = if samples { shape.class_axis } else { None };
+    /// The array as C takes it, in this shape.
+    pub fn described(&self, _batch: &sys::fghm_batch) -> sys::fghm_output {
         let (layout, strides) = match self.form {
-            Form::Contiguous { length } => {
-                check_length(field, length, shape.count(class_axis))?;
-                (sys::FGHM_LAYOUT_CONTIGUOUS, [0; AXES])
-            }
-            Form::PerSample { length } => {
-                check_length(field, length, shape.count(shape.class_axis))?;
-                (sys::FGHM_LAYOUT_PER_SAMPLE, [0; AXES])
-            }
-            Form::Strided { length, first, axes, strides } => {
-                check_length(field, axes, shape.extents.len())?;
-                if !reaches_inside(shape, class_axis, length, first, &strides) {
-                    return Err(Error::Strides { field });
-                }
-                (sys::FGHM_LAYOUT_STRIDED, strides)
-            }
+            Form::Contiguous { .. } => (sys::FGHM_LAYOUT_CONTIGUOUS, [0; AXES]),
+            Form::PerSample { .. } => (sys::FGHM_LAYOUT_PER_SAMPLE, [0; AXES]),
+            Form::Strided { strides, .. } => (sys::FGHM_LAYOUT_STRIDED, strides),
             #[cfg(feature = "ndarray")]
-            Form::Shaped { axes, extents, strides } => {
-                check_length(field, axes, shape.axes(class_axis).count())?;
+            Form::Shaped { axes, strides, .. } => {
                 let mut all = [0; AXES];
-                for (own, axis) in shape.axes(class_axis).enumerate() {
-                    check_length(field, extents[own], shape.extents[axis] as usize)?;
-                    all[axis] = strides[own];
+                for (axis, stride) in own_axes(axes, _batch).zip(strides) {
+                    all[axis] = stride;
                 }
                 (sys::FGHM_LAYOUT_STRIDED, all)
             }
         };
-        Ok(sys::fghm_output { data: self.data, dtype: self.dtype, layout, strides })
+        sys::fghm_output { data: self.data, dtype: self.dtype, layout, strides }
     }
-}
 
-/// Whether all that the strides lead to is in a slice of this length.
-fn reaches_inside(
-    shape: &Shape<'_>, class_axis: Option<usize>, length: usize, first: usize,
-    strides: &[i64; AXES],
-) -> bool {
-    if shape.count(class_axis) == 0 {
-        return true;
-    }
-    if first >= length {
-        return false;
-    }
-    let (mut before, mut after) = (first as u64, (length - 1 - first) as u64);
-    for axis in shape.axes(class_axis) {
-        let room = if strides[axis] < 0 { &mut before } else { &mut after };
-        let steps = shape.extents[axis] as u64 - 1;
-        match steps.checked_mul(strides[axis].unsigned_abs()).and_then(|way| room.checked_sub(way))
-        {
-            Some(left) => *room = left,
-            None => return false,
+    /// Whether it has all the numbers that C may touch: `before` the one that has index 0 on every
+    /// axis, and `after`, from that one on.
+    pub fn check(
+        &self, field: Field, batch: &sys::fghm_batch, before: usize, after: usize,
+    ) -> Result<()> {
+        let ndim = batch.ndim as usize;
+        match self.form {
+            Form::Contiguous { length } | Form::PerSample { length } => {
+                check_length(field, length, after)
+            }
+            Form::Strided { length, first, axes, .. } => {
+                check_length(field, axes, ndim)?;
+                let inside = first >= before && length.checked_sub(first) >= Some(after);
+                if after == 0 || inside {
+                    Ok(())
+                } else {
+                    Err(Error::Strides { field })
+                }
+            }
+            #[cfg(feature = "ndarray")]
+            Form::Shaped { axes, extents, .. } => {
+                check_length(field, axes, own_axes(axes, batch).count())?;
+                own_axes(axes, batch).zip(extents).try_for_each(|(axis, extent)| {
+                    check_length(field, extent, batch.shape[axis] as usize)
+                })
+            }
         }
     }
-    true
 }

@@ -2,7 +2,7 @@
 
 //! Batches in any form.
 
-use crate::array::{Array, Shape};
+use crate::array::Array;
 use crate::error::check_length;
 use crate::{sys, Activation, Background, Field, Input, Output, Result, TargetForm};
 use std::marker::PhantomData;
@@ -160,8 +160,7 @@ impl<'a> Batch<'a> {
         harmonizing_weight(Output, 7);
     }
 
-    /// The batch as C takes it.  What it points at is inside the borrowed arrays, for any shape that
-    /// C accepts.
+    /// The batch as C takes it.  What C touches is inside the borrowed arrays.
     pub(crate) fn described(&self) -> Result<sys::fghm_batch> {
         let mut batch = initial_batch();
         batch.ndim = i32::try_from(self.shape.len()).unwrap_or(i32::MAX);
@@ -176,34 +175,40 @@ impl<'a> Batch<'a> {
         batch.flags = self.flags;
         batch.ignore_index = self.ignore_index;
         batch.label_smoothing = self.label_smoothing;
-        if let Some(shape) = accepted(&batch) {
-            let mut factors = [std::ptr::null(); 4];
-            for (i, given) in self.class_factors.iter().enumerate() {
-                if let Some(given) = given {
-                    let field = Field::from_raw(sys::FGHM_FIELD_CLASS_ALPHA + i as i32);
-                    check_length(field, given.len(), shape.classes())?;
-                    factors[i] = given.as_ptr();
-                }
-            }
-            let labels = self.target_form != sys::FGHM_TARGET_DENSE;
-            let softmax = self.activation == sys::FGHM_SOFTMAX;
-            let samples = [false, labels, true, softmax, softmax, false, false, softmax];
-            let mut arrays = [NO_ARRAY; 8];
-            for (i, given) in self.arrays.iter().enumerate() {
-                if let Some(given) = given {
-                    let field = Field::from_raw(sys::FGHM_FIELD_LOGITS + i as i32);
-                    arrays[i] = given.described(field, &shape, samples[i])?;
-                }
-            }
-            [batch.class_alpha, batch.class_gamma, batch.class_weights, batch.class_offsets] =
-                factors;
-            let inputs = [arrays[0], arrays[1], arrays[2], arrays[3]].map(input);
-            [batch.logits, batch.targets, batch.scores, batch.weights] = inputs;
-            [batch.element_loss, batch.gradient, batch.hessian, batch.harmonizing_weight] =
-                [arrays[4], arrays[5], arrays[6], arrays[7]];
-        }
+        [batch.class_alpha, batch.class_gamma, batch.class_weights, batch.class_offsets] =
+            self.class_factors.map(|given| given.map_or(std::ptr::null(), <[f64]>::as_ptr));
+        let arrays =
+            self.arrays.map(|given| given.map_or(NO_ARRAY, |array| array.described(&batch)));
+        [batch.logits, batch.targets, batch.scores, batch.weights] =
+            [arrays[0], arrays[1], arrays[2], arrays[3]].map(input);
+        [batch.element_loss, batch.gradient, batch.hessian, batch.harmonizing_weight] =
+            [arrays[4], arrays[5], arrays[6], arrays[7]];
+        self.check(&batch)?;
         Ok(batch)
     }
+
+    /// Whether what C would touch is inside the borrowed arrays.  A batch without an answer is one
+    /// that C refuses.
+    fn check(&self, batch: &sys::fghm_batch) -> Result<()> {
+        for (field, given) in (sys::FGHM_FIELD_CLASS_ALPHA..).zip(self.class_factors) {
+            if let (Some(factors), Some((_, classes))) = (given, reach(batch, field)) {
+                check_length(Field::from_raw(field), factors.len(), classes)?;
+            }
+        }
+        for (field, given) in (sys::FGHM_FIELD_LOGITS..).zip(&self.arrays) {
+            if let (Some(array), Some((before, after))) = (given, reach(batch, field)) {
+                array.check(Field::from_raw(field), batch, before, after)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn reach(batch: &sys::fghm_batch, field: i32) -> Option<(usize, usize)> {
+    let (mut before, mut after) = (0, 0);
+    // SAFETY: a batch, whose arrays are not looked at, and places for the numbers.
+    let status = unsafe { sys::fghm_batch_reach(batch, field, &mut before, &mut after) };
+    (status == sys::FGHM_OK).then_some((before, after))
 }
 
 const NO_ARRAY: sys::fghm_output = sys::fghm_output {
@@ -216,19 +221,6 @@ const NO_ARRAY: sys::fghm_output = sys::fghm_output {
 fn input(array: sys::fghm_output) -> sys::fghm_input {
     let sys::fghm_output { data, dtype, layout, strides } = array;
     sys::fghm_input { data, dtype, layout, strides }
-}
-
-/// The shape, if its numbers of axes and classes make sense.  If not, C refuses it whatever else the
-/// batch has.
-fn accepted(batch: &sys::fghm_batch) -> Option<Shape<'_>> {
-    let extents = batch.shape.get(..usize::try_from(batch.ndim).ok()?)?;
-    let class_axis = match batch.class_axis {
-        sys::FGHM_AXIS_NONE => None,
-        axis if axis < 0 => Some(usize::try_from(axis + batch.ndim).ok()?),
-        axis => Some(usize::try_from(axis).ok()?),
-    };
-    let fits = !extents.is_empty() && class_axis.is_none_or(|axis| axis < extents.len());
-    fits.then_some(Shape { extents, class_axis })
 }
 
 fn initial_batch() -> sys::fghm_batch {

@@ -73,6 +73,12 @@ constants! {
 }
 
 impl Status {
+    /// One word: `"range"`, `"null_handle"`.
+    pub fn name(self) -> &'static str {
+        // SAFETY: static storage, by the manual, for any number.
+        unsafe { text(sys::fghm_status_name(self.0)) }
+    }
+
     /// A sentence, without a full stop.
     pub fn sentence(self) -> &'static str {
         // SAFETY: static storage, by the manual, for any number.
@@ -153,6 +159,14 @@ constants! {
         SAMPLE = FGHM_PLACE_SAMPLE,
         CLASS = FGHM_PLACE_CLASS,
         AXIS = FGHM_PLACE_AXIS,
+    }
+}
+
+impl Place {
+    /// Its name; `""` for [`Place::NONE`].
+    pub fn name(self) -> &'static str {
+        // SAFETY: static storage, by the manual, for any number.
+        unsafe { text(sys::fghm_place_name(self.0)) }
     }
 }
 

@@ -80,13 +80,10 @@ impl fmt::Display for Error {
         match self {
             Self::Library { status, place, offender, .. } => {
                 f.write_str(status.sentence())?;
-                match *place {
-                    Place::ELEMENT => write!(f, ", element {offender}"),
-                    Place::SAMPLE => write!(f, ", sample {offender}"),
-                    Place::CLASS => write!(f, ", class {offender}"),
-                    Place::AXIS => write!(f, ", axis {offender}"),
-                    _ => Ok(()),
+                if *place != Place::NONE {
+                    write!(f, ", {} {offender}", place.name())?;
                 }
+                Ok(())
             }
             Self::Length { length, needed, .. } => write!(f, "{length} in place of {needed}"),
             Self::Strides { .. } => f.write_str("strides lead out of the slice"),

@@ -91,6 +91,8 @@ fn other_shapes_are_refused() {
     let focal = Focal::new().unwrap();
     let refuse = |field, mut batch: Batch<'_>| match focal.compute_batch(&mut batch, None) {
         Err(Error::Length { field: f, .. }) => assert_eq!(f, field),
+        // Labels that step along classes.
+        Err(Error::Library { status: Status::STRIDE, field: f, .. }) => assert_eq!(f, field),
         other => panic!("{other:?}"),
     };
     let batch = || Batch::new(&[4, 3]).class_axis(1).logits(&logits).targets(&zeros);

@@ -169,6 +169,7 @@ fn constants_have_names() {
         assert!(!format!("{:?}", Status::from_raw(raw)).starts_with("Status"));
     }
     assert_eq!(Status::from_raw(sys::FGHM_ERROR_SCORE - 1).sentence(), "unknown status");
+    assert_eq!((Status::NULL_HANDLE.name(), Place::SAMPLE.name()), ("null_handle", "sample"));
     assert_eq!(Field::NEGATIVE_GAMMA.name(), "negative_gamma");
     assert!(Status::SCORE.is_of_elements() && !Status::LABEL.is_of_elements());
 }
