@@ -61,9 +61,10 @@ function(focalghm_set_flags target)
     ${focalghm_warnings}
     $<$<BOOL:${FOCALGHM_WERROR}>:-Werror>
     ${focalghm_arithmetic}
-    # No path of the build machine in a binary.
-    -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
-    -ffile-prefix-map=${PROJECT_BINARY_DIR}=.)
+    # No path of the build machine in code.  Those in debug information are found by debuggers, and
+    # changed by the tools of distributions.
+    -fmacro-prefix-map=${PROJECT_SOURCE_DIR}=.
+    -fmacro-prefix-map=${PROJECT_BINARY_DIR}=.)
 endfunction()
 
 # Where there is debug information, it has all types and constants of the headers, not only
@@ -86,10 +87,11 @@ else()
   set(focalghm_level -O2)
 endif()
 set(focalghm_types_with_level $<CONFIG:Debug>,$<CONFIG:MinSizeRel>)
-if(NOT CMAKE_C_FLAGS_RELEASE STREQUAL "-O3 -DNDEBUG")
+if(CMAKE_C_FLAGS_RELEASE MATCHES "(^| )-O" AND NOT CMAKE_C_FLAGS_RELEASE STREQUAL "-O3 -DNDEBUG")
   string(APPEND focalghm_types_with_level ,$<CONFIG:Release>)
 endif()
-if(NOT CMAKE_C_FLAGS_RELWITHDEBINFO STREQUAL "-O2 -g -DNDEBUG")
+if(CMAKE_C_FLAGS_RELWITHDEBINFO MATCHES "(^| )-O"
+    AND NOT CMAKE_C_FLAGS_RELWITHDEBINFO STREQUAL "-O2 -g -DNDEBUG")
   string(APPEND focalghm_types_with_level ,$<CONFIG:RelWithDebInfo>)
 endif()
 set(focalghm_optimizes $<NOT:$<OR:${focalghm_types_with_level}>>)

@@ -6,10 +6,19 @@ include(CMakePackageConfigHelpers)
 
 set(focalghm_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/focalghm)
 
-install(TARGETS ${focalghm_libraries} EXPORT focalghm-targets
-  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
-  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# Each library with targets of its own: distributions have the static one in another package, and
+# a file of targets wants all that it names.
+foreach(library IN LISTS focalghm_libraries)
+  set(kind shared)
+  if(library STREQUAL "focalghm_static")
+    set(kind static)
+  endif()
+  install(TARGETS ${library} EXPORT focalghm-${kind}-targets
+    RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT focalghm-${kind}-targets NAMESPACE focalghm:: DESTINATION ${focalghm_package_dir})
+endforeach()
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/licenses/focalghm)
 install(DIRECTORY "${focalghm_include_dir}/focalghm" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
@@ -27,7 +36,6 @@ configure_package_config_file(cmake/focalghm-config.cmake.in
   ${PROJECT_BINARY_DIR}/focalghm-config.cmake
   INSTALL_DESTINATION ${focalghm_package_dir}
   NO_SET_AND_CHECK_MACRO)
-install(EXPORT focalghm-targets NAMESPACE focalghm:: DESTINATION ${focalghm_package_dir})
 install(FILES
   ${PROJECT_BINARY_DIR}/focalghm-config.cmake
   ${PROJECT_BINARY_DIR}/focalghm-config-version.cmake

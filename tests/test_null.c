@@ -23,7 +23,9 @@ int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
                           void *context);
 
-static bool memory_is_out, threads_are_out;
+/* volatile: link-time optimization knows that malloc does not look at them, and so would not set
+ * them. */
+static volatile bool memory_is_out, threads_are_out;
 
 void *__wrap_malloc(size_t size) {
     return memory_is_out ? NULL : __real_malloc(size);

@@ -139,7 +139,8 @@ builder_chooses_the_level() {
         test "$(levels level-s -DCMAKE_BUILD_TYPE=MinSizeRel)" = -Os &&
         test -z "$(levels level-debug -DCMAKE_BUILD_TYPE=Debug)" &&
         test "$(levels level-none -DCMAKE_BUILD_TYPE=None)" = -O2 &&
-        test "$(levels level-release)" = -O2
+        test "$(levels level-release)" = -O2 &&
+        test "$(levels level-fedora -DCMAKE_C_FLAGS_RELEASE=-DNDEBUG)" = -O2
 }
 
 # Nothing but the rules of installing: no compiler for Windows is needed to write them.

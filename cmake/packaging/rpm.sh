@@ -1,0 +1,31 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# rpm.sh TARBALL OUT [ARGUMENTS OF RPMBUILD...]: makes the RPM packages of a tarball that tarball.sh
+# has made, source and binary, in the folder OUT, with the flags of Fedora; `--without check` leaves
+# the tests out.
+set -eu
+tarball=$(realpath "$1")
+mkdir -p "$2"
+out=$(cd "$2" && pwd)
+shift 2
+
+mkdir -p "$out/SOURCES" "$out/SPECS"
+cp "$tarball" "$out/SOURCES"
+tar xzf "$tarball" -C "$out"
+source=$out/$(basename "$tarball" .tar.gz)
+. "$source/cmake/packaging/common.sh"
+spec=$out/SPECS/libfocalghm.spec
+spec >"$spec"
+
+# The time of files and packages: that of the commit, where the macros of a distribution do not take
+# the day of the changelog.
+SOURCE_DATE_EPOCH=$(stat -c %Y "$source/CMakeLists.txt")
+export SOURCE_DATE_EPOCH
+
+# Where rpm does not manage the packages of the machine, it finds none of BuildRequires.
+set -- --define "_topdir $out" "$@"
+if test ! -e /etc/redhat-release; then
+    set -- --nodeps --load "$source/cmake/packaging/fedora.macros" "$@"
+fi
+exec rpmbuild -ba "$@" "$spec"
