@@ -31,7 +31,8 @@ static void set(void *array, size_t real_size, size_t i, double value) {
 
 struct inputs inputs_make(size_t n, size_t real_size) {
     const size_t bytes = (n * real_size + PAGE - 1) / PAGE * PAGE + STAGGER;
-    const size_t label_bytes = n / INPUT_CLASSES * sizeof(int32_t);
+    const size_t rows = n / INPUT_CLASSES;
+    const size_t label_bytes = 2 * rows * sizeof(int32_t);
     const size_t total = (4 * bytes + n + PAGE + label_bytes + PAGE - 1) / PAGE * PAGE;
     char *const memory = aligned_alloc(PAGE, total);
     if (memory == NULL) {
@@ -50,14 +51,16 @@ struct inputs inputs_make(size_t n, size_t real_size) {
         .labels = (int32_t *)(void *)(memory + 4 * bytes + (n + PAGE - 1) / PAGE * PAGE),
         .memory = memory,
     };
+    inputs.ignored_labels = inputs.labels + rows;
     uint64_t state = 0x9E3779B97F4A7C15;
     for (size_t i = 0; i < n; i++) {
         set(inputs.logits, real_size, i, -8 + 12 * random_unit(&state));
         inputs.byte_targets[i] = random_unit(&state) < 0.1;
         set(inputs.targets, real_size, i, inputs.byte_targets[i]);
     }
-    for (size_t row = 0; row < n / INPUT_CLASSES; row++) {
+    for (size_t row = 0; row < rows; row++) {
         inputs.labels[row] = (int32_t)((INPUT_CLASSES + 1) * random_unit(&state));
+        inputs.ignored_labels[row] = row % 20 == 0 ? INPUT_IGNORED : inputs.labels[row];
     }
     return inputs;
 }

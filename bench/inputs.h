@@ -11,6 +11,7 @@
 
 /* Classes of a sample, where the elements are seen as rows of a matrix. */
 #define INPUT_CLASSES 80
+#define INPUT_IGNORED (-1)
 
 struct inputs {
     size_t n;
@@ -19,8 +20,9 @@ struct inputs {
     void *targets;
     void *gradient;
     void *hessian;
-    uint8_t *byte_targets; /* the same targets in bytes */
-    int32_t *labels;       /* a class, or INPUT_CLASSES for none, for each row */
+    uint8_t *byte_targets;   /* the same targets in bytes */
+    int32_t *labels;         /* a class, or INPUT_CLASSES for none, for each row */
+    int32_t *ignored_labels; /* the same with one row in twenty ignored */
     void *memory;
 };
 

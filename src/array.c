@@ -50,14 +50,8 @@ static bool has_strides(const int64_t *strides) {
     return false;
 }
 
-/* The bytes that an array reaches over. */
-struct extent {
-    uintptr_t first;
-    size_t bytes;
-};
-
-/* False if the array does not fit into memory. */
-static bool extent_of(const struct fghm_view *view, struct extent *extent) {
+/* Finds the bytes that an array reaches over; false if it does not fit into memory. */
+static bool set_range(struct fghm_view *view) {
     const ptrdiff_t size = (ptrdiff_t)fghm_dtype_size(view->dtype);
     ptrdiff_t low = 0;
     ptrdiff_t high = 0;
@@ -74,7 +68,7 @@ static bool extent_of(const struct fghm_view *view, struct extent *extent) {
         return false;
     }
     const uintptr_t first = (uintptr_t)view->data + (uintptr_t)low;
-    *extent = (struct extent){first, (size_t)bytes};
+    view->range = (struct fghm_range){first, (size_t)bytes};
     return (low == 0 || first < (uintptr_t)view->data) && (size_t)bytes - 1 <= UINTPTR_MAX - first;
 }
 
@@ -105,7 +99,7 @@ static bool is_injective(const struct fghm_view *view) {
 }
 
 bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                                    const fghm_output *array) {
+                                    const struct fghm_owned *array) {
     const int class_axis = axes->class_axis;
     return array->layout == FGHM_LAYOUT_STRIDED && kind == FGHM_ARRAY_OF_SAMPLES &&
            class_axis >= 0 && axes->extents[class_axis] > 1 && array->strides[class_axis] != 0;
@@ -113,7 +107,8 @@ bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_arra
 
 /* The strides of one of the layouts; or FGHM_ERROR_LAYOUT. */
 static fghm_status set_strides(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                               const fghm_output *array, bool written, struct fghm_view *view) {
+                               const struct fghm_owned *array, bool written,
+                               struct fghm_view *view) {
     const int class_axis = axes->class_axis;
     const bool classes_repeat =
         kind == FGHM_ARRAY_OF_ELEMENTS && class_axis >= 0 && axes->extents[class_axis] > 1;
@@ -131,7 +126,7 @@ static fghm_status set_strides(const struct fghm_axes *axes, enum fghm_array_kin
 }
 
 fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                           const fghm_output *array, bool written, struct fghm_view *view) {
+                           const struct fghm_owned *array, bool written, struct fghm_view *view) {
     FGHM_REQUIRE(array->layout >= FGHM_LAYOUT_CONTIGUOUS && array->layout <= FGHM_LAYOUT_PER_SAMPLE,
                  FGHM_ERROR_CONSTANT);
     view->data = array->data;
@@ -143,8 +138,7 @@ fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind ki
         view->extents[axis] = absent ? 1 : axes->extents[axis];
     }
     FGHM_TRY(set_strides(axes, kind, array, written, view));
-    struct extent extent;
-    FGHM_REQUIRE(extent_of(view, &extent), FGHM_ERROR_STRIDE);
+    FGHM_REQUIRE(set_range(view), FGHM_ERROR_STRIDE);
     FGHM_REQUIRE(!written || is_injective(view), FGHM_ERROR_STRIDE);
     return FGHM_OK;
 }
@@ -197,14 +191,10 @@ bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b) {
     return true;
 }
 
-static bool extents_are_apart(struct extent a, struct extent b) {
-    return a.first >= b.first ? a.first - b.first >= b.bytes : b.first - a.first >= a.bytes;
-}
-
 /* What an array reaches over modulo `period`: axes that step by multiples of it do not count. */
-static struct extent folded(const struct fghm_view *view, size_t period) {
+static struct fghm_range folded(const struct fghm_view *view, size_t period) {
     const size_t size = fghm_dtype_size(view->dtype);
-    struct extent extent = {(uintptr_t)view->data, size};
+    struct fghm_range extent = {(uintptr_t)view->data, size};
     for (int axis = 0; axis < view->ndim; axis++) {
         const size_t step = (size_t)magnitude(view->strides[axis]) * size;
         if (view->extents[axis] > 1 && step % period != 0) {
@@ -218,20 +208,16 @@ static struct extent folded(const struct fghm_view *view, size_t period) {
 
 /* Whether the bytes of the two differ modulo `period`. */
 static bool apart_modulo(const struct fghm_view *a, const struct fghm_view *b, size_t period) {
-    const struct extent x = folded(a, period);
-    const struct extent y = folded(b, period);
+    const struct fghm_range x = folded(a, period);
+    const struct fghm_range y = folded(b, period);
     const size_t behind = y.first >= x.first ? (y.first - x.first) % period
                                              : period - 1 - (x.first - y.first - 1) % period;
     return x.bytes <= behind && y.bytes <= period - behind;
 }
 
 bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b) {
-    if (a->data == NULL || b->data == NULL) {
+    if (a->data == NULL || b->data == NULL || !fghm_ranges_meet(a->range, b->range)) {
         return true;
-    }
-    struct extent x, y;
-    if (!extent_of(a, &x) || !extent_of(b, &y) || extents_are_apart(x, y)) {
-        return true; /* extents were found to fit when the views were made */
     }
     const struct fghm_view *const views[] = {a, b};
     for (int i = 0; i < 2; i++) {
@@ -246,15 +232,9 @@ bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b) 
     return false;
 }
 
-bool fghm_view_is_apart_from(const struct fghm_view *view, const void *bytes, size_t size) {
-    struct extent extent;
-    return view->data == NULL || bytes == NULL || size == 0 || !extent_of(view, &extent) ||
-           extents_are_apart(extent, (struct extent){(uintptr_t)bytes, size});
-}
-
-bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes, const void *bytes,
-                              size_t size) {
-    if (array->data == NULL || size == 0) {
+bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes,
+                              struct fghm_range range) {
+    if (array->data == NULL) {
         return true;
     }
     /* That these do not overflow was found when the view was made. */
@@ -267,7 +247,7 @@ bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes, co
         low += reach < 0 ? reach : 0;
         high += reach < 0 ? 0 : reach;
     }
-    const struct extent extent = {(uintptr_t)array->data + (uintptr_t)(low * element),
-                                  (size_t)((high - low + 1) * element)};
-    return extents_are_apart(extent, (struct extent){(uintptr_t)bytes, size});
+    const struct fghm_range extent = {(uintptr_t)array->data + (uintptr_t)(low * element),
+                                      (size_t)((high - low + 1) * element)};
+    return !fghm_ranges_meet(extent, range);
 }

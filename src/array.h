@@ -11,6 +11,7 @@
 
 #include "focalghm/batch.h"
 #include "kernels/kernels.h"
+#include "range.h"
 
 /* The shape of a batch. */
 struct fghm_axes {
@@ -28,6 +29,15 @@ struct fghm_view {
     int class_axis;
     int64_t extents[FGHM_AXES_MAX];
     int64_t strides[FGHM_AXES_MAX];
+    struct fghm_range range; /* what it reaches over */
+};
+
+/* What its owner says of an array: the fields of fghm_input and fghm_output. */
+struct fghm_owned {
+    void *data; /* inputs are only read */
+    fghm_dtype dtype;
+    fghm_layout layout;
+    const int64_t *strides;
 };
 
 /* What an array is, besides what its owner says of it. */
@@ -39,12 +49,12 @@ bool fghm_dtype_is_integer(fghm_dtype dtype);
 
 /* Whether an array of samples has a stride for the classes, which it does not have. */
 bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                                    const fghm_output *array);
+                                    const struct fghm_owned *array);
 
 /* Makes the view of an array that is there and does not step along classes that it has not.
  * FGHM_ERROR_CONSTANT, FGHM_ERROR_LAYOUT or FGHM_ERROR_STRIDE. */
 fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                           const fghm_output *array, bool written, struct fghm_view *view);
+                           const struct fghm_owned *array, bool written, struct fghm_view *view);
 
 /* Folds a view for a walk over elements, or (by_sample) over samples. */
 void fghm_view_fold(const struct fghm_view *view, bool by_sample, struct fghm_array *array);
@@ -56,10 +66,9 @@ bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b);
  * of them has to show it.  Views that are not there meet nothing. */
 bool fghm_views_are_apart(const struct fghm_view *a, const struct fghm_view *b);
 
-/* The same of a view and plain bytes; and of an array that has been folded, `classes` times
- * along its class_stride. */
-bool fghm_view_is_apart_from(const struct fghm_view *view, const void *bytes, size_t size);
-bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes, const void *bytes,
-                              size_t size);
+/* The same of a range and of an array that has been folded, `classes` times along its
+ * class_stride. */
+bool fghm_array_is_apart_from(const struct fghm_array *array, size_t classes,
+                              struct fghm_range range);
 
 #endif

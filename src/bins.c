@@ -248,9 +248,11 @@ static double get(const void *array, size_t index, bool single) {
 #define CELLS_MAX ((double)(1 << 16))
 
 /* Kernels load `upper` in groups of eight (TALLY_GROUP), and tables of up to 16 cells whole: as
- * many as two registers of AVX2, or one of AVX-512, hold and permute. */
+ * many as two registers of AVX2, or one of AVX-512, hold and permute.  Those of up to 32 take twice
+ * as much, still less than a gather. */
 #define UPPER_PADDING 8
 #define CELLS_SMALL 16
+#define CELLS_WHOLE 32
 
 /* The arrays of a struct fghm_bins, writable. */
 struct arrays {
@@ -350,8 +352,10 @@ static void *make_arrays(struct fghm_bins *bins, bool single, const struct wide 
                          const double *edges, struct arrays *arrays) {
     const size_t real_size = single ? sizeof(float) : sizeof(double);
     const size_t edge_bytes = (bins->bins + UPPER_PADDING) * real_size;
-    const size_t cell_bytes = bins->cells * real_size;
-    char *const memory = fghm_memory(2 * edge_bytes + 2 * cell_bytes);
+    const size_t cells = bins->cells < CELLS_WHOLE ? CELLS_WHOLE : bins->cells;
+    const size_t cell_bytes = cells * real_size;
+    /* Zeroed, since a table that is shorter than what is loaded is loaded all the same. */
+    char *const memory = fghm_zeroed_memory(1, 2 * edge_bytes + 2 * cell_bytes);
     if (memory == NULL) {
         return NULL;
     }

@@ -84,12 +84,18 @@ static const struct fghm_settings settings = {rows, sizeof rows / sizeof rows[0]
 
 static fghm_status set_double(fghm_focal *focal, fghm_field field, double value) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    return fghm_setting_set_double(fghm_setting_of(&settings, field), value, false, focal);
+    FGHM_TRY(fghm_setting_set_double(fghm_setting_of(&settings, field), value, false, focal));
+    focal->negative_gamma_set = focal->negative_gamma_set || field == FGHM_FIELD_NEGATIVE_GAMMA;
+    focal->alpha_enabled = focal->alpha_enabled || field == FGHM_FIELD_ALPHA;
+    fghm_focal_prepare(focal);
+    return FGHM_OK;
 }
 
 static fghm_status set_int32(fghm_focal *focal, fghm_field field, int32_t value) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    return fghm_setting_set_int32(fghm_setting_of(&settings, field), value, false, focal);
+    FGHM_TRY(fghm_setting_set_int32(fghm_setting_of(&settings, field), value, false, focal));
+    fghm_focal_prepare(focal);
+    return FGHM_OK;
 }
 
 static fghm_status get_double(const fghm_focal *focal, fghm_field field, double *value) {
@@ -114,6 +120,7 @@ fghm_status fghm_focal_create(fghm_focal **focal) {
     FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
     *made = (fghm_focal){.alpha_enabled = true, .negative_gamma_set = false};
     fghm_settings_init(&settings, made);
+    fghm_focal_prepare(made);
     *focal = made;
     return FGHM_OK;
 }
@@ -142,15 +149,14 @@ fghm_status fghm_focal_check_rule(const fghm_focal *focal) {
 /* Settings that can be unset ------------------------------------------------------- */
 
 fghm_status fghm_focal_set_negative_gamma(fghm_focal *focal, double gamma) {
-    FGHM_TRY(set_double(focal, FGHM_FIELD_NEGATIVE_GAMMA, gamma));
-    focal->negative_gamma_set = true;
-    return FGHM_OK;
+    return set_double(focal, FGHM_FIELD_NEGATIVE_GAMMA, gamma);
 }
 
 fghm_status fghm_focal_clear_negative_gamma(fghm_focal *focal) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     focal->negative_gamma = 0;
     focal->negative_gamma_set = false;
+    fghm_focal_prepare(focal);
     return FGHM_OK;
 }
 
@@ -163,15 +169,14 @@ fghm_status fghm_focal_get_negative_gamma(const fghm_focal *focal, double *gamma
 }
 
 fghm_status fghm_focal_set_alpha(fghm_focal *focal, double alpha) {
-    FGHM_TRY(set_double(focal, FGHM_FIELD_ALPHA, alpha));
-    focal->alpha_enabled = true;
-    return FGHM_OK;
+    return set_double(focal, FGHM_FIELD_ALPHA, alpha);
 }
 
 fghm_status fghm_focal_clear_alpha(fghm_focal *focal) {
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     focal->alpha = 1;
     focal->alpha_enabled = false;
+    fghm_focal_prepare(focal);
     return FGHM_OK;
 }
 

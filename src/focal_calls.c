@@ -27,15 +27,15 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
     return kernels->focal[FGHM_GAMMA_ANY];
 }
 
-/* The constants of the rules that one kernel computes in one go. */
-static void set_constants(const fghm_focal *focal, double loss_weight, double scale,
+/* The constants of the rules that one kernel computes in one go, but for the divisor. */
+static void set_constants(const fghm_focal *focal, double loss_weight,
                           struct fghm_focal_constants *constants) {
     const bool floored = focal->hessian_mode == FGHM_HESSIAN_FLOORED;
     *constants = (struct fghm_focal_constants){
         .gamma = focal->gamma,
         .positive = loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
         .negative = loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
-        .scale = scale,
+        .scale = 1,
         .quality = focal->rule == FGHM_FOCAL_RULE_QUALITY,
         .gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON,
         .absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE,
@@ -79,34 +79,31 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
 
 /* Whether targets are 0 or 1 for certain. */
 static bool has_hard_targets(const struct fghm_arrays *arrays) {
-    return arrays != NULL && arrays->labels && arrays->scores.data == NULL &&
-           arrays->label_smoothing == 0;
+    return fghm_have_labels(arrays) && arrays->scores.data == NULL && arrays->label_smoothing == 0;
 }
 
-static bool has_class_factors(const struct fghm_arrays *arrays) {
-    return arrays != NULL && (arrays->factors.alpha != NULL || arrays->factors.weights != NULL);
-}
-
-/* See struct fghm_focal_plan.  Targets that are 0 or 1 for certain need no split. */
-static void plan_losses(const fghm_focal *focal, bool probability, double divisor,
-                        struct fghm_focal_plan *plan) {
-    const struct fghm_arrays *const arrays = plan->batch.arrays;
-    const struct fghm_kernels *const kernels = plan->kernels;
+/* See struct fghm_focal_plan: all but the batch and the divisor.  Targets that are 0 or 1 for
+ * certain need no split. */
+static void plan_losses(const fghm_focal *focal, bool is_double, bool probability, bool softmax,
+                        const struct fghm_arrays *arrays, struct fghm_focal_plan *plan) {
+    const struct fghm_row *const row = fghm_row();
+    const struct fghm_kernels *const kernels = is_double ? row->f64 : row->f32;
     const bool split = fghm_focal_has_two_gammas(focal) ||
                        (focal->rule == FGHM_FOCAL_RULE_SPLIT && !has_hard_targets(arrays));
+    plan->kernels = kernels;
     plan->probability = probability;
-    plan->split = split && !plan->batch.softmax;
+    plan->split = split && !softmax;
     plan->star = 0;
     /* With factors of classes, it is one of them. */
-    const double loss_weight = has_class_factors(arrays) ? 1 : focal->loss_weight;
-    set_constants(focal, loss_weight, 1 / divisor, &plan->constants);
+    const double loss_weight = fghm_have_class_factors(arrays) ? 1 : focal->loss_weight;
+    set_constants(focal, loss_weight, &plan->constants);
     plan->split_absolute = plan->constants.absolute;
     plan->split_floor = focal->hessian_mode == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
     if (plan->split) {
         plan->constants.absolute = false;
         plan->constants.hessian_floor = -DBL_MAX;
     }
-    if (plan->batch.softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
+    if (softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
         plan->constants.positive = plan->constants.negative = loss_weight;
     }
     plan->kernel = probability ? kernels->probability : kernel_for(kernels, focal->gamma);
@@ -130,6 +127,14 @@ static void plan_losses(const fghm_focal *focal, bool probability, double diviso
     }
 }
 
+void fghm_focal_prepare(fghm_focal *focal) {
+    focal->rule_status = fghm_focal_check_rule(focal);
+    if (focal->rule_status == FGHM_OK) {
+        plan_losses(focal, false, false, false, NULL, &focal->prepared_f32);
+        plan_losses(focal, true, false, false, NULL, &focal->prepared_f64);
+    }
+}
+
 /* One call, and what its segments bring back. */
 struct focal_call {
     const struct fghm_walk *walk;
@@ -144,19 +149,16 @@ static void segment_work(void *context, size_t segment, size_t first, size_t n) 
     call->walk->focal(&call->plan, first, n, &call->parts[segment]);
 }
 
-/* Computes a plan that has been made; *all is what has been counted, added up and found.  After an
- * error nothing has been computed. */
-static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, bool probability,
-                           struct focal_call *call, const struct fghm_part **all,
-                           struct fghm_report *report) {
+/* Computes a plan that has been made, but for the divisor; *all is what has been counted, added up
+ * and found.  After an error nothing has been computed. */
+static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, struct focal_call *call,
+                           const struct fghm_part **all, struct fghm_report *report) {
     struct fghm_plan *const plan = &call->plan.batch;
-    const struct fghm_row *const row = fghm_row();
-    call->plan.kernels = plan->is_double ? row->f64 : row->f32;
     call->walk = fghm_walk_of(call->plan.kernels->real_size);
     plan->star = focal->rule == FGHM_FOCAL_RULE_STAR;
 
     const struct fghm_reduction_needs needs = fghm_reduction_needs(focal->reduction, plan);
-    const bool counted = needs.targets || (plan->arrays != NULL && plan->arrays->labels);
+    const bool counted = needs.targets || fghm_have_labels(plan->arrays);
     static const struct fghm_part nothing;
     struct fghm_part surveyed;
     const struct fghm_part *counts = &nothing;
@@ -167,7 +169,11 @@ static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, bool probab
     }
     FGHM_TRY(fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, counts,
                                     &call->divisor, report));
-    plan_losses(focal, probability, call->divisor, &call->plan);
+    const double scale = 1 / call->divisor;
+    call->plan.constants.scale *= scale;
+    if (call->plan.split) {
+        call->plan.negative_constants.scale *= scale;
+    }
     const size_t segments = fghm_plan_drive(pool, plan, segment_work, call);
     struct fghm_part *const computed = fghm_merge_parts(call->parts, segments);
     if (counted) {
@@ -202,11 +208,12 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
         fghm_plan_make(batch, &limits, false, result, loss, &call.plan.batch, &arrays, report));
     FGHM_REQUIRE(result != NULL || loss != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
     FGHM_TRY(check_form(focal, batch, report));
-    if (has_class_factors(&arrays)) {
+    if (fghm_have_class_factors(&arrays)) {
         arrays.factors.common = focal->loss_weight;
     }
-    const bool probability = batch->activation == FGHM_PROBABILITY;
-    FGHM_TRY(compute(focal, pool, probability, &call, &all, report));
+    plan_losses(focal, call.plan.batch.is_double, batch->activation == FGHM_PROBABILITY,
+                call.plan.batch.softmax, &arrays, &call.plan);
+    FGHM_TRY(compute(focal, pool, &call, &all, report));
     *value = fghm_result_of(&call.plan.batch, all, call.divisor);
     return fghm_part_status(all, report);
 }
@@ -231,9 +238,10 @@ static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool
     FGHM_REQUIRE(loss != NULL || span->element_loss != NULL || span->gradient != NULL ||
                      span->hessian != NULL,
                  FGHM_ERROR_NO_OUTPUT);
+    call.plan = is_double ? focal->prepared_f64 : focal->prepared_f32;
     FGHM_TRY(fghm_plan_of_span(span, is_double, loss, &call.plan.batch));
-    FGHM_TRY(fghm_focal_check_rule(focal));
-    FGHM_TRY(compute(focal, pool, false, &call, &all, &report));
+    FGHM_TRY(focal->rule_status);
+    FGHM_TRY(compute(focal, pool, &call, &all, &report));
     FGHM_TRY(fghm_part_status(all, &report));
     if (loss != NULL) {
         *loss = quotient_of(all->sum + all->sum_error, all->sum_huge, call.divisor);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "focalghm/focal.h"
+#include "walk/walk.h"
 
 /* The alpha of a new handle.  Softmax has no alpha, and takes this one, and none, for one
  * that nobody has set. */
@@ -24,7 +25,15 @@ struct fghm_focal {
     fghm_focal_rule rule;
     fghm_hessian_mode hessian_mode;
     double hessian_floor;
+    /* What follows from these, so that small calls need not find it out: whether the rule can have
+     * the gammas that are set, and if so, the plans of contiguous logits but for their batches
+     * and divisors. */
+    fghm_status rule_status;
+    struct fghm_focal_plan prepared_f32, prepared_f64;
 };
+
+/* To be called when a setting has changed. */
+void fghm_focal_prepare(fghm_focal *focal);
 
 /* The gamma of negatives that is in force. */
 static inline double fghm_focal_negative_gamma(const fghm_focal *focal) {

@@ -327,7 +327,7 @@ static fghm_status check_counts_apart(const struct fghm_span *span, size_t real_
     const void *const inputs[] = {span->logits, span->targets, span->weights};
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
         const struct fghm_range input = fghm_range_of(inputs[i], span->n * real_size);
-        FGHM_REQUIRE(input.bytes == 0 || !fghm_ranges_overlap(written, input), FGHM_ERROR_ALIASING);
+        FGHM_REQUIRE(!fghm_ranges_meet(written, input), FGHM_ERROR_ALIASING);
     }
     return FGHM_OK;
 }
@@ -431,7 +431,7 @@ static fghm_result result_of(const struct ghm_call *call, const struct found *fo
 static fghm_status check_batch_counts_apart(const struct fghm_plan *plan, const fghm_result *result,
                                             const uint64_t *counts, size_t size,
                                             struct fghm_report *report) {
-    const size_t bytes = size * sizeof counts[0];
+    const struct fghm_range written = fghm_range_of(counts, size * sizeof counts[0]);
     const struct fghm_arrays *const arrays = plan->arrays;
     const struct {
         const struct fghm_array *array;
@@ -440,12 +440,11 @@ static fghm_status check_batch_counts_apart(const struct fghm_plan *plan, const 
                   {&arrays->targets, FGHM_FIELD_TARGETS},
                   {&arrays->weights, FGHM_FIELD_WEIGHTS}};
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
-        if (!fghm_array_is_apart_from(inputs[i].array, plan->shape.classes, counts, bytes)) {
+        if (!fghm_array_is_apart_from(inputs[i].array, plan->shape.classes, written)) {
             return fghm_fail_both(report, FGHM_ERROR_ALIASING, FGHM_FIELD_COUNTS, inputs[i].field);
         }
     }
-    const struct fghm_range written = fghm_range_of(result, result == NULL ? 0 : result->size);
-    if (written.bytes > 0 && fghm_ranges_overlap(written, fghm_range_of(counts, bytes))) {
+    if (fghm_ranges_meet(written, fghm_range_of(result, result == NULL ? 0 : result->size))) {
         return fghm_fail_both(report, FGHM_ERROR_ALIASING, FGHM_FIELD_COUNTS, FGHM_FIELD_RESULT);
     }
     return FGHM_OK;

@@ -10,6 +10,7 @@
 #include "array.h"
 #include "check.h"
 #include "kernels/double_sum.h"
+#include "range.h"
 
 /* More classes than this have no exact index in float. */
 #define SOFTMAX_CLASSES_MAX ((int64_t)1 << 24)
@@ -274,32 +275,24 @@ enum { LOGITS, TARGETS, SCORES, WEIGHTS, ELEMENT_LOSS, GRADIENT, HESSIAN, HARMON
 /* One of them: what there is to know of it. */
 struct slot {
     fghm_field field;
-    fghm_output array; /* as the descriptor has it */
+    bool written;
+    struct fghm_owned array;
     enum fghm_array_kind kind;
     bool needed, floating, integer;
     struct fghm_array *to;
     struct fghm_view view;
 };
 
-static fghm_output as_output(const fghm_input *input) {
-    fghm_output output;
-    output.data = (void *)(uintptr_t)input->data;
-    output.dtype = input->dtype;
-    output.layout = input->layout;
-    memcpy(output.strides, input->strides, sizeof output.strides);
-    return output;
-}
+/* Either of the two structs, which differ by a const. */
+#define OWNED(array)                                                                               \
+    { (void *)(uintptr_t)(array).data, (array).dtype, (array).layout, (array).strides }
 
 static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays *arrays,
                        struct slot slots[ARRAYS]) {
-    const fghm_output callers[ARRAYS] = {as_output(&batch->logits),
-                                         as_output(&batch->targets),
-                                         as_output(&batch->scores),
-                                         as_output(&batch->weights),
-                                         batch->element_loss,
-                                         batch->gradient,
-                                         batch->hessian,
-                                         batch->harmonizing_weight};
+    const struct fghm_owned callers[ARRAYS] = {
+        OWNED(batch->logits),  OWNED(batch->targets),           OWNED(batch->scores),
+        OWNED(batch->weights), OWNED(batch->element_loss),      OWNED(batch->gradient),
+        OWNED(batch->hessian), OWNED(batch->harmonizing_weight)};
     struct fghm_array *const to[ARRAYS] = {
         &arrays->logits,       &arrays->targets,  &arrays->scores,  &arrays->weights,
         &arrays->element_loss, &arrays->gradient, &arrays->hessian, &arrays->harmonizing_weight};
@@ -309,6 +302,7 @@ static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays
         const bool of_samples =
             i == SCORES || (i == TARGETS && arrays->labels) || (of_loss && softmax);
         slots[i].field = FGHM_FIELD_LOGITS + i;
+        slots[i].written = i >= INPUTS;
         slots[i].array = callers[i];
         slots[i].kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
         slots[i].needed = i == LOGITS || i == TARGETS || (i == SCORES && scores);
@@ -320,7 +314,7 @@ static void list_slots(const fghm_batch *batch, bool softmax, struct fghm_arrays
     }
 }
 
-static fghm_status read_slot(const struct fghm_axes *axes, int index, struct slot *slot,
+static fghm_status read_slot(const struct fghm_axes *axes, struct slot *slot,
                              struct fghm_report *report) {
     if (slot->array.data == NULL) {
         return slot->needed ? fghm_fail(report, FGHM_ERROR_NULL_POINTER, slot->field) : FGHM_OK;
@@ -341,52 +335,51 @@ static fghm_status read_slot(const struct fghm_axes *axes, int index, struct slo
                             axes->class_axis);
     }
     const fghm_status status =
-        fghm_view_make(axes, slot->kind, &slot->array, index >= INPUTS, &slot->view);
+        fghm_view_make(axes, slot->kind, &slot->array, slot->written, &slot->view);
     return status == FGHM_OK ? FGHM_OK : fghm_fail(report, status, slot->field);
 }
 
-/* An output may take the place of an input, element for element; else it meets nothing. */
-static fghm_status check_meeting(const struct slot *slots, int output, int other,
-                                 struct fghm_report *report) {
-    const struct fghm_view *const view = &slots[output].view;
-    const bool replaced = other < INPUTS && fghm_views_are_same(view, &slots[other].view);
-    if (!replaced && !fghm_views_are_apart(view, &slots[other].view)) {
-        return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[output].field, slots[other].field);
-    }
-    return FGHM_OK;
-}
+/* Those of them that are there. */
+struct present {
+    struct slot *slots[ARRAYS];
+    int count;
+};
 
-/* Whether arrays, of which either may be NULL, have bytes in common. */
-static bool bytes_meet(const void *a, size_t a_size, const void *b, size_t b_size) {
-    return a != NULL && b != NULL &&
-           ((uintptr_t)b - (uintptr_t)a < a_size || (uintptr_t)a - (uintptr_t)b < b_size);
+/* An output may take the place of an input, element for element; else it meets nothing. */
+static bool may_meet(const struct slot *a, const struct slot *b) {
+    return a->written != b->written && fghm_views_are_same(&a->view, &b->view);
 }
 
 static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *result,
-                                  const double *loss, const struct slot *slots, size_t classes,
+                                  const double *loss, const struct present *present, size_t classes,
                                   struct fghm_report *report) {
+    const size_t doubles = classes * sizeof(double);
+    const struct fghm_range of_result = fghm_range_of(result, result == NULL ? 0 : result->size);
     const struct {
-        const void *bytes;
-        size_t size;
+        struct fghm_range range;
         fghm_field field;
-    } plain[] = {{batch->class_alpha, classes * sizeof(double), FGHM_FIELD_CLASS_ALPHA},
-                 {batch->class_weights, classes * sizeof(double), FGHM_FIELD_CLASS_WEIGHTS},
-                 {result, result == NULL ? 0 : result->size, FGHM_FIELD_RESULT},
-                 {loss, sizeof *loss, FGHM_FIELD_RESULT}};
-    for (int i = 0; i < ARRAYS; i++) {
-        for (int output = i < INPUTS ? INPUTS : i + 1; output < ARRAYS; output++) {
-            FGHM_TRY(check_meeting(slots, output, i, report));
+    } plain[] = {{fghm_range_of(batch->class_alpha, doubles), FGHM_FIELD_CLASS_ALPHA},
+                 {fghm_range_of(batch->class_weights, doubles), FGHM_FIELD_CLASS_WEIGHTS},
+                 {of_result, FGHM_FIELD_RESULT},
+                 {fghm_range_of(loss, sizeof *loss), FGHM_FIELD_RESULT}};
+    for (int i = 0; i < present->count; i++) {
+        const struct slot *const slot = present->slots[i];
+        for (int k = i + 1; k < present->count; k++) {
+            const struct slot *const output = present->slots[k];
+            if (output->written && !fghm_views_are_apart(&output->view, &slot->view) &&
+                !may_meet(slot, output)) {
+                return fghm_fail_both(report, FGHM_ERROR_ALIASING, output->field, slot->field);
+            }
         }
         for (size_t k = 0; k < sizeof plain / sizeof plain[0]; k++) {
-            const bool written = i >= INPUTS || plain[k].field == FGHM_FIELD_RESULT;
-            if (written &&
-                !fghm_view_is_apart_from(&slots[i].view, plain[k].bytes, plain[k].size)) {
-                return fghm_fail_both(report, FGHM_ERROR_ALIASING, slots[i].field, plain[k].field);
+            const bool written = slot->written || plain[k].field == FGHM_FIELD_RESULT;
+            if (written && fghm_ranges_meet(slot->view.range, plain[k].range)) {
+                return fghm_fail_both(report, FGHM_ERROR_ALIASING, slot->field, plain[k].field);
             }
         }
     }
     for (int k = 0; k < 2; k++) {
-        if (bytes_meet(plain[k].bytes, plain[k].size, result, result == NULL ? 0 : result->size)) {
+        if (fghm_ranges_meet(plain[k].range, of_result)) {
             return fghm_fail_both(report, FGHM_ERROR_ALIASING, plain[k].field, FGHM_FIELD_RESULT);
         }
     }
@@ -395,11 +388,9 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
 
 /* Whether an output takes the place of this input, or this output of an input: kernels then work
  * on copies, since they may look at an input once more after they have written. */
-static bool is_shared(const struct slot *slots, int index) {
-    const int first = index < INPUTS ? INPUTS : 0;
-    const int end = index < INPUTS ? ARRAYS : INPUTS;
-    for (int other = first; other < end; other++) {
-        if (fghm_views_are_same(&slots[other].view, &slots[index].view)) {
+static bool is_shared(const struct present *present, const struct slot *slot) {
+    for (int i = 0; i < present->count; i++) {
+        if (may_meet(present->slots[i], slot)) {
             return true;
         }
     }
@@ -411,19 +402,22 @@ static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *resul
                                const struct fghm_plan *plan, struct fghm_arrays *arrays,
                                struct fghm_report *report) {
     struct slot slots[ARRAYS];
+    struct present present = {.count = 0};
     list_slots(batch, plan->softmax, arrays, slots);
     for (int i = 0; i < ARRAYS; i++) {
-        FGHM_TRY(read_slot(axes, i, &slots[i], report));
-    }
-    FGHM_TRY(check_overlaps(batch, result, loss, slots, plan->shape.classes, report));
-    const int32_t real = plan->is_double ? FGHM_F64 : FGHM_F32;
-    for (int i = 0; i < ARRAYS; i++) {
+        FGHM_TRY(read_slot(axes, &slots[i], report));
         if (slots[i].view.data != NULL) {
-            struct fghm_array *const array = slots[i].to;
-            const bool by_sample = plan->by_sample || slots[i].kind == FGHM_ARRAY_OF_SAMPLES;
-            fghm_view_fold(&slots[i].view, by_sample, array);
-            array->direct = array->contiguous && array->dtype == real && !is_shared(slots, i);
+            present.slots[present.count++] = &slots[i];
         }
+    }
+    FGHM_TRY(check_overlaps(batch, result, loss, &present, plan->shape.classes, report));
+    const int32_t real = plan->is_double ? FGHM_F64 : FGHM_F32;
+    for (int i = 0; i < present.count; i++) {
+        const struct slot *const slot = present.slots[i];
+        struct fghm_array *const array = slot->to;
+        const bool by_sample = plan->by_sample || slot->kind == FGHM_ARRAY_OF_SAMPLES;
+        fghm_view_fold(&slot->view, by_sample, array);
+        array->direct = array->contiguous && array->dtype == real && !is_shared(&present, slot);
     }
     return FGHM_OK;
 }
@@ -481,53 +475,56 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
     return make_arrays(batch, result, loss, &axes, plan, arrays, report);
 }
 
-/* Whether an output of contiguous elements meets another array of them, which may be NULL. */
-static inline bool elements_meet(const void *output, const void *other, size_t bytes) {
-    return (uintptr_t)other - (uintptr_t)output < bytes ||
-           ((uintptr_t)output - (uintptr_t)other < bytes && other != NULL);
+/* Whether an array meets another one, which may be NULL. */
+static inline bool meets(const void *array, size_t bytes, const void *other, size_t other_bytes) {
+    return other != NULL && fghm_bytes_meet((uintptr_t)array, bytes, (uintptr_t)other, other_bytes);
 }
 
-/* The output may take the place of an input. */
-static inline bool output_meets(const void *output, const void *input, size_t bytes) {
-    return output != input && elements_meet(output, input, bytes);
+/* Whether an output meets an input that it does not replace.  No loops: what a small call costs
+ * counts. */
+static inline bool meets_inputs(const struct fghm_span *span, size_t bytes, const void *output) {
+    return (output != span->logits && meets(output, bytes, span->logits, bytes)) ||
+           (output != span->targets && meets(output, bytes, span->targets, bytes)) ||
+           (output != span->weights && meets(output, bytes, span->weights, bytes));
 }
 
-static bool output_fits(const struct fghm_span *span, const void *output, const double *loss,
-                        size_t bytes) {
-    return !output_meets(output, span->logits, bytes) &&
-           !output_meets(output, span->targets, bytes) &&
-           !output_meets(output, span->weights, bytes) &&
-           !bytes_meet(output, bytes, loss, sizeof *loss);
-}
-
-static bool loss_fits(const struct fghm_span *span, const double *loss, size_t bytes) {
-    return !bytes_meet(loss, sizeof *loss, span->logits, bytes) &&
-           !bytes_meet(loss, sizeof *loss, span->targets, bytes) &&
-           !bytes_meet(loss, sizeof *loss, span->weights, bytes);
+/* Whether contiguous arrays, `bytes` each, can be where they are, and the loss (or NULL) too. */
+static bool are_apart(const struct fghm_span *span, size_t bytes, const double *loss) {
+    const void *const element_loss = span->element_loss;
+    const void *const gradient = span->gradient;
+    const void *const hessian = span->hessian;
+    const size_t one = sizeof *loss;
+    if (element_loss != NULL &&
+        (meets_inputs(span, bytes, element_loss) || meets(element_loss, bytes, gradient, bytes) ||
+         meets(element_loss, bytes, hessian, bytes) || meets(element_loss, bytes, loss, one))) {
+        return false;
+    }
+    if (gradient != NULL &&
+        (meets_inputs(span, bytes, gradient) || meets(gradient, bytes, hessian, bytes) ||
+         meets(gradient, bytes, loss, one))) {
+        return false;
+    }
+    if (hessian != NULL &&
+        (meets_inputs(span, bytes, hessian) || meets(hessian, bytes, loss, one))) {
+        return false;
+    }
+    return loss == NULL ||
+           !(meets(loss, one, span->logits, bytes) || meets(loss, one, span->targets, bytes) ||
+             meets(loss, one, span->weights, bytes));
 }
 
 fghm_status fghm_plan_of_span(const struct fghm_span *span, bool is_double, const double *loss,
                               struct fghm_plan *plan) {
-    const size_t real_size = is_double ? sizeof(double) : sizeof(float);
-    const size_t bytes = span->n * real_size;
-    const void *const outputs[] = {span->element_loss, span->gradient, span->hessian};
+    const size_t most = is_double ? PTRDIFF_MAX / sizeof(double) : PTRDIFF_MAX / sizeof(float);
+    const size_t bytes = span->n * (is_double ? sizeof(double) : sizeof(float));
     *plan = (struct fghm_plan){
         .shape = {1, 1, span->n}, .is_double = is_double, .span = span, .arrays = NULL};
     if (span->n == 0) {
         return FGHM_OK;
     }
     FGHM_REQUIRE(span->logits != NULL && span->targets != NULL, FGHM_ERROR_NULL_POINTER);
-    FGHM_REQUIRE(span->n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
-    FGHM_REQUIRE(loss == NULL || loss_fits(span, loss, bytes), FGHM_ERROR_ALIASING);
-    for (size_t i = 0; i < 3; i++) {
-        if (outputs[i] == NULL) {
-            continue;
-        }
-        FGHM_REQUIRE(output_fits(span, outputs[i], loss, bytes), FGHM_ERROR_ALIASING);
-        for (size_t j = i + 1; j < 3; j++) {
-            FGHM_REQUIRE(!elements_meet(outputs[i], outputs[j], bytes), FGHM_ERROR_ALIASING);
-        }
-    }
+    FGHM_REQUIRE(span->n <= most, FGHM_ERROR_SIZE);
+    FGHM_REQUIRE(are_apart(span, bytes, loss), FGHM_ERROR_ALIASING);
     return FGHM_OK;
 }
 
@@ -629,10 +626,6 @@ static void survey_weights_segment(void *context, size_t segment, size_t first, 
     survey->walk->survey_weights(survey->kernels, &survey->plan, first, n, &survey->parts[segment]);
 }
 
-static bool has_labels(const struct fghm_plan *plan) {
-    return plan->arrays != NULL && plan->arrays->labels;
-}
-
 /* Out of line, since few calls need it and its parts need room. */
 static __attribute__((noinline)) fghm_status
 survey(fghm_pool *pool, const struct fghm_kernels *kernels, const struct fghm_plan *plan,
@@ -643,7 +636,8 @@ survey(fghm_pool *pool, const struct fghm_kernels *kernels, const struct fghm_pl
     survey.plan = *plan;
     survey.plan.counting = true;
     if (targets) {
-        const size_t units = has_labels(plan) ? fghm_plan_samples(plan) : fghm_plan_losses(plan);
+        const size_t units =
+            fghm_have_labels(plan->arrays) ? fghm_plan_samples(plan) : fghm_plan_losses(plan);
         const size_t segments = fghm_drive_range(pool, units, 1, survey_segment, &survey);
         *part = *fghm_merge_parts(survey.parts, segments);
         /* A score that is none does not stop the call; a label that is none does. */
@@ -651,7 +645,7 @@ survey(fghm_pool *pool, const struct fghm_kernels *kernels, const struct fghm_pl
             FGHM_TRY(fghm_part_status(part, report));
         }
         /* A sample of the sigmoid form has `classes` elements that can be ignored. */
-        if (has_labels(plan) && !plan->softmax) {
+        if (fghm_have_labels(plan->arrays) && !plan->softmax) {
             part->ignored *= plan->shape.classes;
         }
     }
@@ -669,10 +663,11 @@ fghm_status fghm_plan_survey(fghm_pool *pool, const struct fghm_kernels *kernels
                              const struct fghm_plan *plan, bool targets, bool weights,
                              struct fghm_part *part, struct fghm_report *report) {
     *part = (struct fghm_part){0};
-    if (!targets && !weights && !has_labels(plan)) {
+    if (!targets && !weights && !fghm_have_labels(plan->arrays)) {
         return FGHM_OK;
     }
-    return survey(pool, kernels, plan, targets || has_labels(plan), weights, part, report);
+    return survey(pool, kernels, plan, targets || fghm_have_labels(plan->arrays), weights, part,
+                  report);
 }
 
 static bool has_weights(const struct fghm_plan *plan) {

@@ -148,10 +148,14 @@ static const char *const op_names[VEC_OPS] = {"v_load",
                                               "m_and",
                                               "m_or",
                                               "m_not",
+                                              "m_load",
                                               "v_select",
                                               "v_keep",
                                               "v_drop",
                                               "v_mul_unless",
+                                              "v_store_f16, v_load_f16",
+                                              "v_store_bf16, v_load_bf16",
+                                              "v_load_u8",
                                               "v_fraction",
                                               "v_fraction's exponent",
                                               "v_exponent",
@@ -257,6 +261,33 @@ static void exponents(void **state) {
     operands_free(&o);
 }
 
+/* Every sum of a half and half of its last place, and what is next to it; others, too. */
+static void ties_of_halves(void **state) {
+    const struct row_case *c = *state;
+    const uint32_t last[] = {0, 0xfff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001};
+    struct random r = random_for(39);
+    struct operands o;
+    if (c->d->size != sizeof(float)) {
+        print_message("skipped: of floats alone\n");
+        skip();
+    }
+    operands_make(&o, c->d, &r);
+    for (uint32_t upper = 0; upper < 0x10000;) {
+        size_t n = 0;
+        for (; upper < 0x10000 && n + 2 * SUITE_COUNT(last) <= OPERANDS; upper++) {
+            for (size_t i = 0; i < 2 * SUITE_COUNT(last); i++) {
+                /* f16 has three more digits than bf16. */
+                const uint32_t digits = i % 2 == 0 ? 0 : (uint32_t)random_below(&r, 8) << 13;
+                const uint32_t bits = upper << 16 | (digits ^ last[i / 2]);
+                memcpy(o.a + n++ * sizeof bits, &bits, sizeof bits);
+            }
+        }
+        check_op(c, &o, VEC_F16, n);
+        check_op(c, &o, VEC_BF16, n);
+    }
+    operands_free(&o);
+}
+
 /* Every normal power of two, and 0. */
 static void powers(void **state) {
     const struct row_case *c = *state;
@@ -317,7 +348,7 @@ static void indices(void **state) {
 }
 
 static void lookups(void **state) {
-    const size_t sizes[] = {16, 128, 5000};
+    const size_t sizes[] = {16, 32, 128, 5000};
     const struct row_case *c = *state;
     const struct vec_ops *const ops = ops_of(c), *const reference = reference_of(c);
     const struct dtype *d = c->d;
@@ -325,11 +356,11 @@ static void lookups(void **state) {
     struct operands o;
     operands_make(&o, d, &r);
     for (size_t round = 0; round < 3000; round++) {
-        const size_t entries = sizes[round % 3];
+        const size_t entries = sizes[round % 4];
         for (size_t lane = 0; lane < ops->lanes; lane++) {
             const double at = (double)random_below(&r, entries);
             d->put(o.a, lane,
-                   entries == 16 && round % 6 == 0 && lane % 3 == 1 ? (double)NAN : at + 0.25);
+                   entries <= 32 && round % 8 < 2 && lane % 3 == 1 ? (double)NAN : at + 0.25);
         }
         ops->lookup(entries, o.b, o.a, o.out);
         for (size_t lane = 0; lane < ops->lanes; lane++) {
@@ -439,6 +470,7 @@ int main(int argument_count, char **arguments) {
         {"products_minus", products_minus, 1},
         {"fractions", fractions, 1},
         {"exponents", exponents, 1},
+        {"ties_of_halves", ties_of_halves, 1},
         {"powers", powers, 1},
         {"indices", indices, 1},
         {"lookups", lookups, 1},

@@ -34,6 +34,15 @@ static inline void sum_start(struct fghm_sum *sum) {
     sum->started = false;
 }
 
+/* What has not started is not looked at. */
+static inline void sum_copy(struct fghm_sum *to, const struct fghm_sum *from) {
+    if (from->started) {
+        *to = *from;
+    } else {
+        sum_start(to);
+    }
+}
+
 /* What is added up in units of 1 / HUGE_UNIT, so that no number of doubles overflows. */
 #define HUGE_UNIT 0x1p-64
 

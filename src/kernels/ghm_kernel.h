@@ -163,16 +163,19 @@ KERNEL_INLINE uint32_t regression_margins(const struct fghm_span *span, real *ma
     return v_tally_total(valid_tally);
 }
 
-/* What it takes to find bins; `small` if there are 16 cells. */
+/* What it takes to find bins: among 16 cells, at most 32, or any number of them, which takes a
+ * gather. */
+enum cells { CELLS_16, CELLS_32, CELLS_ANY };
+
 struct bin_finder {
     const real *cell_bin;
     const real *cell_upper;
     vreal scale, offset;
     vreal low, high; /* no margin below and above needs to be told from these */
-    bool small;
+    enum cells cells;
 };
 
-KERNEL_INLINE struct bin_finder bin_finder(const struct fghm_bins *bins, bool small) {
+KERNEL_INLINE struct bin_finder bin_finder(const struct fghm_bins *bins, enum cells cells) {
     return (struct bin_finder){
         .cell_bin = bins->cell_bin,
         .cell_upper = bins->cell_upper,
@@ -180,12 +183,14 @@ KERNEL_INLINE struct bin_finder bin_finder(const struct fghm_bins *bins, bool sm
         .offset = v_set((real)bins->cell_offset),
         .low = v_set((real)bins->cell_low),
         .high = v_set((real)bins->cell_high),
-        .small = small,
+        .cells = cells,
     };
 }
 
-KERNEL_INLINE vreal small_or_large_lookup(bool small, const real *table, vindex index) {
-    return small ? v_lookup16(table, index) : v_lookup(table, index);
+KERNEL_INLINE vreal cell_lookup(enum cells cells, const real *table, vindex index) {
+    return cells == CELLS_16   ? v_lookup16(table, index)
+           : cells == CELLS_32 ? v_lookup32(table, index)
+                               : v_lookup(table, index);
 }
 
 /* The bin of each lane; `bins` for NaN. */
@@ -193,18 +198,18 @@ KERNEL_INLINE vindex bin_of_margin(const struct bin_finder *finder, vreal margin
     /* NaN goes through both, and has cell 0. */
     const vreal held = v_min(finder->high, v_max(finder->low, margin));
     vreal cell = v_muladd(held, finder->scale, finder->offset);
-    if (!finder->small) {
+    if (finder->cells == CELLS_ANY) {
         cell = v_max(cell, v_set(0));
     }
     const vindex index = v_index(cell);
-    const vreal first = small_or_large_lookup(finder->small, finder->cell_bin, index);
-    const vreal upper = small_or_large_lookup(finder->small, finder->cell_upper, index);
+    const vreal first = cell_lookup(finder->cells, finder->cell_bin, index);
+    const vreal upper = cell_lookup(finder->cells, finder->cell_upper, index);
     return v_index_increment(v_le(held, upper), v_index_bits(first));
 }
 
 /* As bin_of_margin.  Out of line: rare. */
 static __attribute__((noinline)) vindex exact_bin(const struct fghm_bins *bins, vreal margin) {
-    const struct bin_finder finder = bin_finder(bins, false);
+    const struct bin_finder finder = bin_finder(bins, CELLS_ANY);
     return bin_of_margin(&finder, margin);
 }
 
@@ -316,7 +321,7 @@ static inline void histogram_add(const struct fghm_bins *bins, size_t n, const r
     } else if (bins->cells == 0) {
         search_bins(bins, n, margins, indices);
     } else {
-        const struct bin_finder finder = bin_finder(bins, false);
+        const struct bin_finder finder = bin_finder(bins, CELLS_ANY);
         for (size_t i = 0; i < n; i += V_LANES) {
             v_store_index(indices + i, bin_of_margin(&finder, v_load(margins + i)));
         }
@@ -358,7 +363,7 @@ static inline enum counting how_to_count(const struct fghm_bins *bins) {
 #ifdef V_HAS_PACKED_COUNTERS
 KERNEL_INLINE void packed_add(int registers, const struct fghm_bins *bins, size_t n,
                               const real *margins, struct ghm_counter *counter) {
-    const struct bin_finder finder = bin_finder(bins, true);
+    const struct bin_finder finder = bin_finder(bins, CELLS_16);
     vpacked packed = v_packed_zero();
     for (size_t i = 0; i < n; i += V_LANES) {
         const vindex bin = bin_of_margin(&finder, v_load(margins + i));
@@ -371,7 +376,7 @@ KERNEL_INLINE void packed_add(int registers, const struct fghm_bins *bins, size_
  * has soft targets. */
 KERNEL_INLINE bool packed_add_hard(int registers, const struct fghm_bins *bins,
                                    const struct fghm_span *span, struct ghm_counter *counter) {
-    const struct bin_finder finder = bin_finder(bins, true);
+    const struct bin_finder finder = bin_finder(bins, CELLS_16);
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     vpacked packed = v_packed_zero();
@@ -577,8 +582,14 @@ any_weights(enum margin_kind kind, const struct fghm_bins *bins, const real *bin
         for (size_t i = 0; i < span->n; i++) {
             chunk->weights[i] = bin_weights[indices[i]];
         }
+    } else if (bins->cells <= 32 && bins->bins < 16) {
+        const struct bin_finder finder = bin_finder(bins, CELLS_32);
+        for (size_t i = 0; i < span->n; i += V_LANES) {
+            const vreal margin = v_load(chunk->margins + i);
+            v_store(chunk->weights + i, v_lookup16(bin_weights, bin_of_margin(&finder, margin)));
+        }
     } else {
-        const struct bin_finder finder = bin_finder(bins, false);
+        const struct bin_finder finder = bin_finder(bins, CELLS_ANY);
         for (size_t i = 0; i < span->n; i += V_LANES) {
             const vreal margin = v_load(chunk->margins + i);
             v_store(chunk->weights + i, v_lookup(bin_weights, bin_of_margin(&finder, margin)));
@@ -622,7 +633,7 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
     real *const hessian = span->hessian;
     const bool small = is_small(bins);
     const bool medium = is_medium(bins);
-    const struct bin_finder finder = bin_finder(bins, true);
+    const struct bin_finder finder = bin_finder(bins, CELLS_16);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const struct exponential x = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         const vmask is_one = v_eq(v_load(targets + i), v_set(1));
@@ -736,10 +747,17 @@ static void ghm_apply(const struct fghm_bins *bins, const void *bin_weights, dou
         struct fghm_span part = sub_span(span, first, left < MASKED_BLOCK ? left : MASKED_BLOCK);
         const real *const from = part.logits;
         const real *const mask = part.weights;
-        for (size_t i = 0; i < part.n; i++) {
+        const real *const targets_from = part.targets;
+        const size_t whole = part.n - part.n % V_LANES;
+        for (size_t i = 0; i < whole; i += V_LANES) {
+            const vmask valid = v_gt(v_load(mask + i), v_set(0));
+            v_store(logits + i, v_select(valid, v_load(from + i), v_set(HARMLESS_LOGIT)));
+            v_store(targets + i, v_select(valid, v_load(targets_from + i), v_set(1)));
+        }
+        for (size_t i = whole; i < part.n; i++) {
             const bool valid = mask[i] > 0;
             logits[i] = valid ? from[i] : HARMLESS_LOGIT;
-            targets[i] = valid ? ((const real *)part.targets)[i] : 1;
+            targets[i] = valid ? targets_from[i] : 1;
         }
         part.logits = logits;
         part.targets = targets;

@@ -219,6 +219,16 @@ typedef void fghm_columns_spread_kernel(const struct fghm_spread *spread,
 /* The margins of n samples. */
 typedef void fghm_margins_kernel(size_t n, const void *samples, void *margins);
 
+/* What a handle makes of log-odds; see calibration_kernel.h. */
+struct fghm_calibration {
+    double gamma, negative_gamma;
+    bool star;
+    double offset, offset_low; /* log((1 - alpha) / alpha), in two parts */
+};
+
+/* Logits, replaced by the probabilities that they are best for. */
+typedef void fghm_calibrate_kernel(const struct fghm_calibration *map, size_t n, double *numbers);
+
 struct fghm_kernels {
     size_t real_size;
     fghm_focal_kernel *focal[FGHM_GAMMAS];
@@ -246,6 +256,7 @@ struct fghm_kernels {
     fghm_weigh_kernel *weigh;
     fghm_tally_kernel *tally;
     fghm_total_kernel *total;
+    fghm_calibrate_kernel *calibrate; /* of doubles alone */
 };
 
 #endif

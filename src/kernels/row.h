@@ -3,6 +3,9 @@
  * the one symbol that the stub's object exports.  The stub has defined
  * FGHM_KERNELS, the name of that symbol. */
 
+#if FGHM_REAL_BITS == 64
+#include "kernels/calibration_kernel.h"
+#endif
 #include "kernels/focal_kernel.h"
 #include "kernels/ghm_kernel.h"
 #include "kernels/ghmr_kernel.h"
@@ -47,4 +50,7 @@ const struct fghm_kernels FGHM_KERNELS = {
     .weigh = weigh,
     .tally = tally_targets,
     .total = total,
+#if FGHM_REAL_BITS == 64
+    .calibrate = calibrate,
+#endif
 };

@@ -9,61 +9,8 @@
 
 #include "focalghm/batch.h"
 #include "kernels/kernels.h"
+#include "vec/half.h"
 #include "vec/real.h"
-
-static inline uint32_t bits_of_float(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float float_of_bits(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-/* binary16 has 5 bits of exponent and 10 of fraction; binary32 8 and 23.  Subnormal
- * numbers come out of a subtraction, so that no arithmetic meets one: it works also
- * where those are flushed to zero. */
-static inline float float_of_f16(uint16_t half) {
-    const uint32_t sign = ((uint32_t)half & 0x8000u) << 16;
-    const uint32_t magnitude = ((uint32_t)half & 0x7fffu) << 13;
-    const uint32_t exponent = magnitude & 0x0f800000u;
-    const uint32_t normal = magnitude + ((127u - 15u) << 23);
-    const uint32_t special = magnitude | 0x7f800000u;
-    const uint32_t subnormal =
-        bits_of_float(float_of_bits(magnitude + ((127u - 14u) << 23)) - 0x1p-14f);
-    const uint32_t bits = exponent == 0 ? subnormal : exponent == 0x0f800000u ? special : normal;
-    return float_of_bits(bits | sign);
-}
-
-static inline uint16_t f16_of_float(float x) {
-    const uint32_t bits = bits_of_float(x);
-    const uint32_t sign = (bits >> 16) & 0x8000u;
-    const uint32_t magnitude = bits & 0x7fffffffu;
-    /* Half of the last place, or a bit less where that makes it even. */
-    const uint32_t odd = (magnitude >> 13) & 1u;
-    const uint32_t normal = (magnitude - ((127u - 15u) << 23) + 0xfffu + odd) >> 13;
-    /* Below 2^-14 the sum with 1/2 has the rounded fraction in its last bits. */
-    const uint32_t subnormal = bits_of_float(float_of_bits(magnitude) + 0.5f) - 0x3f000000u;
-    const uint32_t infinity = magnitude > 0x7f800000u ? 0x7e00u : 0x7c00u;
-    const uint32_t half = magnitude < ((127u - 14u) << 23)    ? subnormal
-                          : magnitude >= ((127u + 16u) << 23) ? infinity
-                                                              : normal;
-    return (uint16_t)(half | sign);
-}
-
-static inline float float_of_bf16(uint16_t upper) {
-    return float_of_bits((uint32_t)upper << 16);
-}
-
-static inline uint16_t bf16_of_float(float x) {
-    const uint32_t bits = bits_of_float(x);
-    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const uint32_t quiet = (bits >> 16) | 0x40u;
-    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-}
 
 /* To float on the way to something narrower: a double is rounded to odd, so that
  * the second rounding sees on which side of a tie it was. */
@@ -80,20 +27,14 @@ static inline float narrower(real x) {
 #endif
 }
 
-/* The body of a conversion of n elements `stride` apart, with a loop of its own for
- * neighbours. */
-#define CONVERT(type, to_at, value)                                                                \
+#define OWN_DTYPE (FGHM_REAL_BITS == 32 ? FGHM_F32 : FGHM_F64)
+
+/* The body of a conversion of n elements `stride` apart, from k on.  Neighbours have no loop of
+ * their own: at -O2 it would be no faster. */
+#define CONVERT(to_at, value)                                                                      \
     do {                                                                                           \
-        if (stride == 1) {                                                                         \
-            for (size_t k = 0; k < n; k++) {                                                       \
-                const ptrdiff_t at = (ptrdiff_t)k;                                                 \
-                to_at = (value);                                                                   \
-            }                                                                                      \
-        } else {                                                                                   \
-            for (size_t k = 0; k < n; k++) {                                                       \
-                const ptrdiff_t at = (ptrdiff_t)k * stride;                                        \
-                to_at = (value);                                                                   \
-            }                                                                                      \
+        for (ptrdiff_t at = (ptrdiff_t)k * stride; k < n; k++, at += stride) {                     \
+            to_at = (value);                                                                       \
         }                                                                                          \
     } while (0)
 
@@ -101,33 +42,50 @@ static inline float narrower(real x) {
 static __attribute__((noinline)) void read_reals(int32_t dtype, const void *data, ptrdiff_t offset,
                                                  ptrdiff_t stride, size_t n, void *reals) {
     real *const to = reals;
+    if (dtype == OWN_DTYPE && stride == 1) {
+        memcpy(to, (const real *)data + offset, n * sizeof(real));
+        return;
+    }
     const float *const f32 = (const float *)data + offset;
     const double *const f64 = (const double *)data + offset;
     const uint16_t *const half = (const uint16_t *)data + offset;
     const uint8_t *const u8 = (const uint8_t *)data + offset;
     const int32_t *const i32 = (const int32_t *)data + offset;
     const int64_t *const i64 = (const int64_t *)data + offset;
+    size_t k = 0;
+#if FGHM_REAL_BITS == 32
+    const size_t whole = stride == 1 ? n - n % V_LANES : 0;
+    for (; dtype == FGHM_F16 && k < whole; k += V_LANES) {
+        v_store(to + k, v_load_f16(half + k));
+    }
+    for (; dtype == FGHM_BF16 && k < whole; k += V_LANES) {
+        v_store(to + k, v_load_bf16(half + k));
+    }
+    for (; dtype == FGHM_U8 && k < whole; k += V_LANES) {
+        v_store(to + k, v_load_u8(u8 + k));
+    }
+#endif
     switch (dtype) {
     case FGHM_F32:
-        CONVERT(float, to[k], (real)f32[at]);
+        CONVERT(to[k], (real)f32[at]);
         break;
     case FGHM_F64:
-        CONVERT(double, to[k], (real)f64[at]);
+        CONVERT(to[k], (real)f64[at]);
         break;
     case FGHM_F16:
-        CONVERT(uint16_t, to[k], (real)float_of_f16(half[at]));
+        CONVERT(to[k], (real)float_of_f16(half[at]));
         break;
     case FGHM_BF16:
-        CONVERT(uint16_t, to[k], (real)float_of_bf16(half[at]));
+        CONVERT(to[k], (real)float_of_bf16(half[at]));
         break;
     case FGHM_U8:
-        CONVERT(uint8_t, to[k], (real)u8[at]);
+        CONVERT(to[k], (real)u8[at]);
         break;
     case FGHM_I32:
-        CONVERT(int32_t, to[k], (real)i32[at]);
+        CONVERT(to[k], (real)i32[at]);
         break;
     case FGHM_I64:
-        CONVERT(int64_t, to[k], (real)i64[at]);
+        CONVERT(to[k], (real)i64[at]);
         break;
     }
 }
@@ -135,21 +93,35 @@ static __attribute__((noinline)) void read_reals(int32_t dtype, const void *data
 static __attribute__((noinline)) void write_reals(int32_t dtype, void *data, ptrdiff_t offset,
                                                   ptrdiff_t stride, size_t n, const void *reals) {
     const real *const from = reals;
+    if (dtype == OWN_DTYPE && stride == 1) {
+        memcpy((real *)data + offset, from, n * sizeof(real));
+        return;
+    }
     float *const f32 = (float *)data + offset;
     double *const f64 = (double *)data + offset;
     uint16_t *const half = (uint16_t *)data + offset;
+    size_t k = 0;
+#if FGHM_REAL_BITS == 32
+    const size_t whole = stride == 1 ? n - n % V_LANES : 0;
+    for (; dtype == FGHM_F16 && k < whole; k += V_LANES) {
+        v_store_f16(half + k, v_load(from + k));
+    }
+    for (; dtype == FGHM_BF16 && k < whole; k += V_LANES) {
+        v_store_bf16(half + k, v_load(from + k));
+    }
+#endif
     switch (dtype) {
     case FGHM_F32:
-        CONVERT(float, f32[at], (float)from[k]);
+        CONVERT(f32[at], (float)from[k]);
         break;
     case FGHM_F64:
-        CONVERT(double, f64[at], (double)from[k]);
+        CONVERT(f64[at], (double)from[k]);
         break;
     case FGHM_F16:
-        CONVERT(uint16_t, half[at], f16_of_float(narrower(from[k])));
+        CONVERT(half[at], f16_of_float(narrower(from[k])));
         break;
     case FGHM_BF16:
-        CONVERT(uint16_t, half[at], bf16_of_float(narrower(from[k])));
+        CONVERT(half[at], bf16_of_float(narrower(from[k])));
         break;
     }
 }
@@ -167,15 +139,16 @@ static void match_labels(int32_t dtype, const void *data, ptrdiff_t offset, ptrd
     const real match = exists ? 1 : 0;
     const uint8_t label_u8 = (uint8_t)label;
     const int32_t label_i32 = (int32_t)label;
+    size_t k = 0;
     switch (dtype) {
     case FGHM_U8:
-        CONVERT(uint8_t, to[k], u8[at] == label_u8 ? match : 0);
+        CONVERT(to[k], u8[at] == label_u8 ? match : 0);
         break;
     case FGHM_I32:
-        CONVERT(int32_t, to[k], i32[at] == label_i32 ? match : 0);
+        CONVERT(to[k], i32[at] == label_i32 ? match : 0);
         break;
     case FGHM_I64:
-        CONVERT(int64_t, to[k], i64[at] == label ? match : 0);
+        CONVERT(to[k], i64[at] == label ? match : 0);
         break;
     }
 }

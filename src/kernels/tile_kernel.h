@@ -21,12 +21,18 @@ static void blank(const uint8_t *ignored, const struct fghm_span *span, void *lo
     real *const blank_logits = logits_to;
     real *const blank_targets = targets_to;
     real *const blank_weights = weights_to;
-    for (size_t k = 0; k < span->n; k++) {
+    const size_t whole = span->n - span->n % V_LANES;
+    for (size_t k = 0; k < whole; k += V_LANES) {
+        const vmask out = m_load(ignored + k);
+        const vreal weight = weights == NULL ? v_set(1) : v_load(weights + k);
+        v_store(blank_logits + k, v_select(out, v_set(IGNORED_LOGIT), v_load(logits + k)));
+        v_store(blank_targets + k, v_select(out, v_set(1), v_load(targets + k)));
+        v_store(blank_weights + k, v_drop(out, weight));
+    }
+    for (size_t k = whole; k < span->n; k++) {
+        const real weight = weights == NULL ? (real)1 : weights[k];
         blank_logits[k] = ignored[k] ? IGNORED_LOGIT : logits[k];
         blank_targets[k] = ignored[k] ? (real)1 : targets[k];
-    }
-    for (size_t k = 0; k < span->n; k++) {
-        const real weight = weights == NULL ? (real)1 : weights[k];
         blank_weights[k] = ignored[k] ? (real)0 : weight;
     }
 }

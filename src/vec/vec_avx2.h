@@ -48,6 +48,39 @@ static inline void v_store(real *to, vreal a) {
     V_OP(storeu)(to, a);
 }
 
+#if FGHM_REAL_BITS == 32
+
+static inline vreal v_load_f16(const uint16_t *from) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
+}
+
+static inline void v_store_f16(uint16_t *to, vreal a) {
+    _mm_storeu_si128((__m128i *)to, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline vreal v_load_bf16(const uint16_t *from) {
+    const __m256i upper = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(upper, 16));
+}
+
+/* Half of the last place less one, and that place; NaN made quiet. */
+static inline void v_store_bf16(uint16_t *to, vreal a) {
+    const __m256i bits = _mm256_castps_si256(a);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i near = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    const __m256i upper = _mm256_srli_epi32(_mm256_blendv_epi8(near, quiet, nan), 16);
+    const __m128i high = _mm256_extracti128_si256(upper, 1);
+    _mm_storeu_si128((__m128i *)to, _mm_packus_epi32(_mm256_castsi256_si128(upper), high));
+}
+
+static inline vreal v_load_u8(const uint8_t *from) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from)));
+}
+
+#endif
+
 static inline vreal v_add(vreal a, vreal b) {
     return V_OP(add)(a, b);
 }
@@ -132,6 +165,17 @@ static inline vmask m_not(vmask a) {
     return V_OP(xor)(a, V_AS_REAL(V_SET_INT(-1)));
 }
 
+static inline vmask m_load(const uint8_t *from) {
+#if FGHM_REAL_BITS == 32
+    const __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from));
+#else
+    int32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    const __m256i lanes = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(bytes));
+#endif
+    return V_AS_REAL(V_INT(cmpgt)(lanes, _mm256_setzero_si256()));
+}
+
 static inline bool m_all(vmask m) {
     return V_OP(movemask)(m) == (1 << V_LANES) - 1;
 }
@@ -200,6 +244,12 @@ static inline vreal v_lookup16(const real *table, vindex index) {
     return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
 }
 
+static inline vreal v_lookup32(const real *table, vindex index) {
+    const __m256 low = v_lookup16(table, index);
+    const __m256 high = v_lookup16(table + 16, index);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 27)));
+}
+
 static inline void v_store_index(int32_t *to, vindex index) {
     _mm256_storeu_si256((__m256i *)to, index);
 }
@@ -216,6 +266,10 @@ static inline vreal v_lookup(const real *table, vindex index) {
 
 static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, _mm256_and_si256(index, V_SET_INT(15)));
+}
+
+static inline vreal v_lookup32(const real *table, vindex index) {
+    return v_lookup(table, _mm256_and_si256(index, V_SET_INT(31)));
 }
 
 static inline void v_store_index(int32_t *to, vindex index) {

@@ -47,6 +47,37 @@ static inline void v_store(real *to, vreal a) {
     V_OP(storeu)(to, a);
 }
 
+#if FGHM_REAL_BITS == 32
+
+static inline vreal v_load_f16(const uint16_t *from) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
+}
+
+static inline void v_store_f16(uint16_t *to, vreal a) {
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline vreal v_load_bf16(const uint16_t *from) {
+    const __m512i upper = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(upper, 16));
+}
+
+/* Half of the last place less one, and that place; NaN made quiet. */
+static inline void v_store_bf16(uint16_t *to, vreal a) {
+    const __m512i bits = _mm512_castps_si512(a);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i near = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+    const __m512i all = _mm512_mask_or_epi32(near, nan, bits, _mm512_set1_epi32(0x400000));
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(all, 16)));
+}
+
+static inline vreal v_load_u8(const uint8_t *from) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from)));
+}
+
+#endif
+
 static inline vreal v_add(vreal a, vreal b) {
     return V_OP(add)(a, b);
 }
@@ -131,6 +162,16 @@ static inline vmask m_not(vmask a) {
     return (vmask)~a;
 }
 
+static inline vmask m_load(const uint8_t *from) {
+#if FGHM_REAL_BITS == 32
+    const __m512i lanes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from));
+    return _mm512_test_epi32_mask(lanes, lanes);
+#else
+    const __m512i lanes = _mm512_cvtepu8_epi64(_mm_loadl_epi64((const __m128i *)from));
+    return _mm512_test_epi64_mask(lanes, lanes);
+#endif
+}
+
 static inline bool m_all(vmask m) {
     return m == (vmask)-1;
 }
@@ -187,14 +228,16 @@ static inline vreal v_lookup16(const real *table, vindex index) {
     return _mm512_permutexvar_ps(index, _mm512_loadu_ps(table));
 }
 
+static inline vreal v_lookup32(const real *table, vindex index) {
+    return _mm512_permutex2var_ps(_mm512_loadu_ps(table), index, _mm512_loadu_ps(table + 16));
+}
+
 /* Permutes look up the lower bits of the index, masks choose by the other two:
  * a third of the time of a gather. */
 static inline vreal v_lookup128(const real *table, vindex index) {
     __m512 quarters[4];
     for (int i = 0; i < 4; i++) {
-        const __m512 low = _mm512_loadu_ps(table + 32 * i);
-        const __m512 high = _mm512_loadu_ps(table + 32 * i + 16);
-        quarters[i] = _mm512_permutex2var_ps(low, index, high);
+        quarters[i] = v_lookup32(table + 32 * i, index);
     }
     const __mmask16 odd = _mm512_test_epi32_mask(index, _mm512_set1_epi32(32));
     const __mmask16 upper = _mm512_test_epi32_mask(index, _mm512_set1_epi32(64));
@@ -232,6 +275,11 @@ static inline vreal v_lookup(const real *table, vindex index) {
 
 static inline vreal v_lookup16(const real *table, vindex index) {
     return _mm512_permutex2var_pd(_mm512_loadu_pd(table), index, _mm512_loadu_pd(table + 8));
+}
+
+static inline vreal v_lookup32(const real *table, vindex index) {
+    const __mmask8 upper = _mm512_test_epi64_mask(index, _mm512_set1_epi64(16));
+    return _mm512_mask_blend_pd(upper, v_lookup16(table, index), v_lookup16(table + 16, index));
 }
 
 static inline vreal v_lookup128(const real *table, vindex index) {

@@ -55,6 +55,38 @@ static inline void v_store(real *to, vreal a) {
     V_OP(vst1)(to, a);
 }
 
+#if FGHM_REAL_BITS == 32
+
+static inline vreal v_load_f16(const uint16_t *from) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)));
+}
+
+static inline void v_store_f16(uint16_t *to, vreal a) {
+    vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(a)));
+}
+
+static inline vreal v_load_bf16(const uint16_t *from) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16));
+}
+
+/* Half of the last place less one, and that place; NaN made quiet. */
+static inline void v_store_bf16(uint16_t *to, vreal a) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(a);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t near = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    const uint32x4_t is_number = vceqq_f32(a, a);
+    vst1_u16(to, vshrn_n_u32(vbslq_u32(is_number, near, quiet), 16));
+}
+
+static inline vreal v_load_u8(const uint8_t *from) {
+    uint64_t bytes = 0;
+    memcpy(&bytes, from, V_LANES);
+    return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(bytes)))));
+}
+
+#endif
+
 static inline vreal v_add(vreal a, vreal b) {
     return V_OP(vadd)(a, b);
 }
@@ -129,6 +161,18 @@ static inline vmask m_or(vmask a, vmask b) {
 
 static inline vmask m_not(vmask a) {
     return V_INT(veor)(a, V_SET_INT(-1));
+}
+
+static inline vmask m_load(const uint8_t *from) {
+    uint64_t bytes = 0;
+    memcpy(&bytes, from, V_LANES);
+    const uint32x4_t of_32 = vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(bytes))));
+#if FGHM_REAL_BITS == 32
+    return vtstq_u32(of_32, of_32);
+#else
+    const uint64x2_t of_64 = vmovl_u32(vget_low_u32(of_32));
+    return vtstq_u64(of_64, of_64);
+#endif
 }
 
 static inline bool m_all(vmask m) {
@@ -239,6 +283,10 @@ static inline vreal v_lookup(const real *table, vindex index) {
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {
+    return v_lookup(table, index);
+}
+
+static inline vreal v_lookup32(const real *table, vindex index) {
     return v_lookup(table, index);
 }
 

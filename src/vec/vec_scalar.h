@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "fused.h"
+#include "vec/half.h"
 #include "vec/real.h"
 
 #define V_LANES 1
@@ -52,6 +53,31 @@ static inline vreal v_load(const real *from) {
 static inline void v_store(real *to, vreal a) {
     *to = a;
 }
+
+#if FGHM_REAL_BITS == 32
+
+/* Halves and bytes as floats, and floats as halves, rounded to nearest. */
+static inline vreal v_load_f16(const uint16_t *from) {
+    return float_of_f16(from[0]);
+}
+
+static inline void v_store_f16(uint16_t *to, vreal a) {
+    to[0] = f16_of_float(a);
+}
+
+static inline vreal v_load_bf16(const uint16_t *from) {
+    return float_of_bf16(from[0]);
+}
+
+static inline void v_store_bf16(uint16_t *to, vreal a) {
+    to[0] = bf16_of_float(a);
+}
+
+static inline vreal v_load_u8(const uint8_t *from) {
+    return from[0];
+}
+
+#endif
 
 static inline vreal v_add(vreal a, vreal b) {
     return a + b;
@@ -146,6 +172,11 @@ static inline vmask m_not(vmask a) {
     return !a;
 }
 
+/* Set where a byte is not 0; one byte for each lane. */
+static inline vmask m_load(const uint8_t *from) {
+    return from[0] != 0;
+}
+
 static inline bool m_all(vmask m) {
     return m;
 }
@@ -197,7 +228,7 @@ static inline vreal v_power(vreal rounded) {
 }
 
 /* Whole numbers in lanes as wide as a real.  v_index cuts off the fraction; NaN
- * gives what v_lookup16 takes for 0. */
+ * gives what v_lookup16 and v_lookup32 take for 0. */
 static inline vindex v_index(vreal a) {
     return a == a ? (vindex)a : 0;
 }
@@ -212,13 +243,17 @@ static inline vindex v_index_increment(vmask m, vindex index) {
     return index + m;
 }
 
-/* table[index], for an index within the table; and for tables of exactly 16 and
- * exactly 128. */
+/* table[index], for an index within the table; and for tables of exactly 16, 32 and
+ * 128. */
 static inline vreal v_lookup(const real *table, vindex index) {
     return table[index];
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {
+    return table[index];
+}
+
+static inline vreal v_lookup32(const real *table, vindex index) {
     return table[index];
 }
 

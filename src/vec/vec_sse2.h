@@ -14,6 +14,7 @@
 #include <emmintrin.h>
 #include <stdbool.h>
 
+#include "vec/half.h"
 #include "vec/real.h"
 
 #if FGHM_REAL_BITS == 32
@@ -52,6 +53,51 @@ static inline vreal v_load(const real *from) {
 static inline void v_store(real *to, vreal a) {
     V_OP(storeu)(to, a);
 }
+
+#if FGHM_REAL_BITS == 32
+
+static inline vreal v_load_f16(const uint16_t *from) {
+    real lanes[V_LANES];
+    for (int lane = 0; lane < V_LANES; lane++) {
+        lanes[lane] = float_of_f16(from[lane]);
+    }
+    return v_load(lanes);
+}
+
+static inline void v_store_f16(uint16_t *to, vreal a) {
+    real lanes[V_LANES];
+    v_store(lanes, a);
+    for (int lane = 0; lane < V_LANES; lane++) {
+        to[lane] = f16_of_float(lanes[lane]);
+    }
+}
+
+static inline vreal v_load_bf16(const uint16_t *from) {
+    const __m128i upper = _mm_loadl_epi64((const __m128i *)from);
+    return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), upper));
+}
+
+/* Half of the last place less one, and that place; NaN made quiet. */
+static inline void v_store_bf16(uint16_t *to, vreal a) {
+    const __m128i bits = _mm_castps_si128(a);
+    const __m128i odd = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
+    const __m128i near = _mm_add_epi32(bits, _mm_add_epi32(odd, _mm_set1_epi32(0x7fff)));
+    const __m128i quiet = _mm_or_si128(bits, _mm_set1_epi32(0x400000));
+    const __m128i nan = _mm_castps_si128(_mm_cmpunord_ps(a, a));
+    const __m128i all = _mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, near));
+    const __m128i upper = _mm_srai_epi32(all, 16);
+    _mm_storel_epi64((__m128i *)to, _mm_packs_epi32(upper, upper));
+}
+
+static inline vreal v_load_u8(const uint8_t *from) {
+    const __m128i zero = _mm_setzero_si128();
+    int32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    const __m128i of_16 = _mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), zero);
+    return _mm_cvtepi32_ps(_mm_unpacklo_epi16(of_16, zero));
+}
+
+#endif
 
 static inline vreal v_add(vreal a, vreal b) {
     return V_OP(add)(a, b);
@@ -155,6 +201,19 @@ static inline vmask m_not(vmask a) {
     return V_OP(xor)(a, V_AS_REAL(V_SET_INT(-1)));
 }
 
+static inline vmask m_load(const uint8_t *from) {
+    const __m128i zero = _mm_setzero_si128();
+    int32_t bytes = 0;
+    memcpy(&bytes, from, V_LANES);
+    const __m128i of_16 = _mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), zero);
+    const __m128i of_32 = _mm_cmpgt_epi32(_mm_unpacklo_epi16(of_16, zero), zero);
+#if FGHM_REAL_BITS == 32
+    return _mm_castsi128_ps(of_32);
+#else
+    return _mm_castsi128_pd(_mm_unpacklo_epi32(of_32, of_32));
+#endif
+}
+
 static inline bool m_all(vmask m) {
     return V_OP(movemask)(m) == (1 << V_LANES) - 1;
 }
@@ -236,6 +295,10 @@ static inline vreal v_lookup(const real *table, vindex index) {
 
 static inline vreal v_lookup16(const real *table, vindex index) {
     return v_lookup(table, _mm_and_si128(index, V_SET_INT(15)));
+}
+
+static inline vreal v_lookup32(const real *table, vindex index) {
+    return v_lookup(table, _mm_and_si128(index, V_SET_INT(31)));
 }
 
 static inline vreal v_lookup128(const real *table, vindex index) {

@@ -41,7 +41,7 @@ static bool term_weights(const struct fghm_focal_plan *plan, size_t first, bool 
                          const struct fghm_span *span, const real *target, real *weight, int *bad) {
     const real *const targets = span->targets;
     const real *weights = span->weights;
-    if (has_class_factors(&plan->batch)) {
+    if (fghm_have_class_factors(plan->batch.arrays)) {
         weigh_classes(plan->kernels, &plan->batch, first, span->n, target, weights, weight);
         weights = weight;
     }
@@ -176,7 +176,7 @@ static struct fghm_span focal_load(const struct fghm_focal_plan *plan, size_t fi
                                    struct tile *tile, struct fghm_part *part) {
     const struct fghm_plan *const batch = &plan->batch;
     struct fghm_span span = tile_load(batch, false, first, n, tile, part);
-    if (has_class_factors(batch) && !plan->split) {
+    if (fghm_have_class_factors(batch->arrays) && !plan->split) {
         weigh_classes(tile->kernels, batch, first, n, span.targets, span.weights, tile->weights);
         span.weights = tile->weights;
     }
@@ -210,7 +210,9 @@ focal_tile_again(const struct fghm_focal_plan *plan, size_t first, size_t n, str
 static void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
                        struct tile *tile, struct fghm_sum sums[2], struct fghm_part *part) {
     const struct fghm_part before = *part;
-    const struct fghm_sum sums_before[2] = {sums[0], sums[1]};
+    struct fghm_sum sums_before[2];
+    sum_copy(&sums_before[0], &sums[0]);
+    sum_copy(&sums_before[1], &sums[1]);
     struct fghm_span span = focal_load(plan, first, n, tile, part);
     const int bad = compute_tile(plan, first, tile, &span, sums, part);
     if (bad == 0 || plan->batch.arrays == NULL) {
@@ -224,7 +226,8 @@ static void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t 
     const size_t offender = part->offender;
     const enum fghm_bad kind = part->bad;
     *part = before;
-    memcpy(sums, sums_before, sizeof sums_before);
+    sum_copy(&sums[0], &sums_before[0]);
+    sum_copy(&sums[1], &sums_before[1]);
     if (found) {
         part->bad = kind;
         part->offender = offender;
@@ -284,11 +287,16 @@ static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
         focal_tiles(plan, first, n, part);
         return;
     }
-    const struct fghm_span span = sub_span(plan->batch.span, first, n);
+    const struct fghm_span *span = plan->batch.span;
+    struct fghm_span part_of_it;
+    if (n < span->n) {
+        part_of_it = sub_span(span, first, n);
+        span = &part_of_it;
+    }
     int bad = 0;
     struct fghm_sum sum;
     sum_start(&sum);
-    plan->kernel(&plan->constants, &span, &sum, &bad);
+    plan->kernel(&plan->constants, span, &sum, &bad);
     part->sum = sum_of_lanes(&sum, sizeof(real));
     part->sum_huge = huge_of(&sum, sizeof(real));
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;

@@ -72,7 +72,7 @@ static void survey_targets(const struct fghm_kernels *kernels, const struct fghm
 
 static void survey(const struct fghm_kernels *kernels, const struct fghm_plan *plan, size_t first,
                    size_t n, struct fghm_part *part) {
-    if (plan->arrays != NULL && plan->arrays->labels) {
+    if (fghm_have_labels(plan->arrays)) {
         survey_labels(kernels, plan, first, n, part);
     } else {
         survey_targets(kernels, plan, first, n, part);

@@ -86,11 +86,6 @@ static inline bool needs_room(const struct fghm_array *array) {
     return array->data != NULL && !array->direct;
 }
 
-static inline bool has_class_factors(const struct fghm_plan *plan) {
-    return plan->arrays != NULL &&
-           (plan->arrays->factors.alpha != NULL || plan->arrays->factors.weights != NULL);
-}
-
 /* What the arrays ask for. */
 static struct tile_needs needs_of(const struct fghm_plan *plan) {
     const struct fghm_arrays *const arrays = plan->arrays;
@@ -102,7 +97,7 @@ static struct tile_needs needs_of(const struct fghm_plan *plan) {
         .logits = blanks || needs_room(&arrays->logits),
         .targets =
             blanks || arrays->labels || arrays->label_smoothing > 0 || needs_room(&arrays->targets),
-        .weights = blanks || has_class_factors(plan) || needs_room(&arrays->weights),
+        .weights = blanks || fghm_have_class_factors(plan->arrays) || needs_room(&arrays->weights),
         .element_loss = needs_room(&arrays->element_loss),
         .gradient = needs_room(&arrays->gradient),
         .hessian = needs_room(&arrays->hessian),

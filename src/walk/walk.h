@@ -38,6 +38,15 @@ struct fghm_arrays {
     struct fghm_class_factors factors;
 };
 
+/* Of the arrays of a plan, which may be NULL. */
+static inline bool fghm_have_labels(const struct fghm_arrays *arrays) {
+    return arrays != NULL && arrays->labels;
+}
+
+static inline bool fghm_have_class_factors(const struct fghm_arrays *arrays) {
+    return arrays != NULL && (arrays->factors.alpha != NULL || arrays->factors.weights != NULL);
+}
+
 /* What is walked over, checked. */
 struct fghm_plan {
     struct fghm_shape shape;

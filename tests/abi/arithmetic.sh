@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # Whatever arithmetic CMAKE_C_FLAGS allows the compiler, the library does not get: it is built
-# as ever, bit for bit, or not at all.  Each option alone, with each compiler there is.
+# as ever, bit for bit, or not at all.  A build by other means, which appends no options that
+# switch others off, stops, too, or the digests tell it, or it has the same bits.  Each option
+# alone, with each compiler there is.
 . "${0%/*}/cases.sh"
 
 work=$(fresh_dir arithmetic)
@@ -35,6 +37,41 @@ has_no_effect() {
     fi
 }
 
+# compile_by_hand COMPILER FLAGS: the program of the digests, with the sources of the library that
+# any processor can run.
+compile_by_hand() (
+    cd "$ABI_SOURCE" || exit
+    rm -rf "$work/hand"
+    mkdir "$work/hand"
+    command="$1 -std=c11 -O2 -DFGHM_HAVE_SCALAR=1 -Iinclude -Isrc -include src/arithmetic.h $2"
+    printf '%s\n' src/*.c src/walk/*.c src/isa/isa_scalar_*.c tests/digest/*.c |
+        xargs -P "$(getconf _NPROCESSORS_ONLN)" -I{} \
+            sh -c "$command -c {} -o \"$work/hand/\$(echo {} | tr / _).o\"" &&
+        "$1" -pthread "$work"/hand/*.o -lm -o "$work/hand/digest"
+)
+
+has_the_digests() {
+    "$work/hand/digest" "$ABI_SOURCE/tests/digest.txt"
+}
+
+is_right_by_hand() {
+    compile_by_hand "$1" "-ffp-contract=off" && has_the_digests
+}
+
+# is_seen_by_hand COMPILER FLAG: what changes a bit is seen.
+is_seen_by_hand() {
+    if compile_by_hand "$1" "-ffp-contract=off $2" >"$work/log" 2>&1; then
+        ! has_the_digests
+    else
+        grep -E 'takes? .*away|narrows constants|needs arithmetic' "$work/log" ||
+            { cat "$work/log"; return 1; }
+    fi
+}
+
+has_fma() {
+    "$1" -mfma -xc -fsyntax-only /dev/null && grep -qw fma /proc/cpuinfo
+} 2>/dev/null
+
 for compiler in gcc clang clang-14; do
     if ! command -v $compiler >/dev/null; then
         skip_case "$compiler" "there is no $compiler"
@@ -52,5 +89,15 @@ for compiler in gcc clang clang-14; do
             skip_case "${compiler}$flag" "$compiler does not know the option"
         fi
     done
+    # clang's -fno-signed-zeros and -fapprox-func, which change no bit here, are left out.
+    run_case "${compiler}_by_hand" is_right_by_hand $compiler
+    for flag in -ffast-math -ffinite-math-only -freciprocal-math \
+        "-fassociative-math -fno-signed-zeros -fno-trapping-math"; do
+        run_case "${compiler}_by_hand$flag" is_seen_by_hand $compiler "$flag"
+    done
+    if has_fma $compiler; then
+        run_case "${compiler}_by_hand_contracts" \
+            is_seen_by_hand $compiler "-mfma -ffp-contract=fast"
+    fi
 done
 end_cases

@@ -13,6 +13,40 @@ static vmask mask_of(const void *from) {
     return v_gt(v_load(from), v_set(0));
 }
 
+/* Bytes that are set in one bit, a different one from lane to lane. */
+static vmask mask_of_bytes(const real *from) {
+    uint8_t bytes[V_LANES];
+    for (int lane = 0; lane < V_LANES; lane++) {
+        bytes[lane] = (uint8_t)(from[lane] > 0 ? 1 << lane % 8 : 0);
+    }
+    return m_load(bytes);
+}
+
+/* Through halves, or from bytes. */
+static vreal converted(enum vec_op op, const real *from) {
+#if FGHM_REAL_BITS == 32
+    uint16_t halves[V_LANES];
+    uint8_t bytes[V_LANES];
+    if (op == VEC_F16) {
+        v_store_f16(halves, v_load(from));
+        return v_load_f16(halves);
+    }
+    if (op == VEC_BF16) {
+        v_store_bf16(halves, v_load(from));
+        return v_load_bf16(halves);
+    }
+    for (int lane = 0; lane < V_LANES; lane++) {
+        uint32_t bits;
+        memcpy(&bits, &from[lane], sizeof bits);
+        bytes[lane] = (uint8_t)(bits & 0xff);
+    }
+    return v_load_u8(bytes);
+#else
+    (void)op;
+    return v_load(from);
+#endif
+}
+
 static vreal of_mask(vmask m) {
     return v_select(m, v_set(1), v_set(0));
 }
@@ -63,6 +97,8 @@ static vreal result(enum vec_op op, const void *a_from, const void *b_from, cons
         return of_mask(m_or(mask_of(a_from), mask_of(b_from)));
     case VEC_NOT_MASK:
         return of_mask(m_not(mask_of(a_from)));
+    case VEC_LOAD_MASK:
+        return of_mask(mask_of_bytes(a_from));
     case VEC_SELECT:
         return v_select(mask_of(c_from), a, b);
     case VEC_KEEP:
@@ -71,6 +107,10 @@ static vreal result(enum vec_op op, const void *a_from, const void *b_from, cons
         return v_drop(mask_of(b_from), a);
     case VEC_MUL_UNLESS:
         return v_mul_unless(mask_of(c_from), a, b);
+    case VEC_F16:
+    case VEC_BF16:
+    case VEC_U8:
+        return converted(op, a_from);
     case VEC_FRACTION:
         return v_fraction(a, &exponent);
     case VEC_FRACTION_EXPONENT:
@@ -114,6 +154,7 @@ static bool all(const void *a) {
 static void lookup(size_t entries, const void *table, const void *a, void *out) {
     const vindex index = v_index(v_load(a));
     v_store(out, entries == 16    ? v_lookup16(table, index)
+                 : entries == 32  ? v_lookup32(table, index)
                  : entries == 128 ? v_lookup128(table, index)
                                   : v_lookup(table, index));
 }

@@ -37,11 +37,15 @@ enum vec_op {
     VEC_LE,
     VEC_AND_MASK, /* masks of a and b */
     VEC_OR_MASK,
-    VEC_NOT_MASK, /* mask of a */
+    VEC_NOT_MASK,  /* mask of a */
+    VEC_LOAD_MASK, /* the same of a, from bytes */
     VEC_SELECT,
     VEC_KEEP,
     VEC_DROP,
     VEC_MUL_UNLESS,
+    VEC_F16, /* stored and loaded; of doubles, nothing */
+    VEC_BF16,
+    VEC_U8, /* the lowest byte of a, loaded */
     VEC_FRACTION,
     VEC_FRACTION_EXPONENT,
     VEC_EXPONENT,

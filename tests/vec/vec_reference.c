@@ -3,6 +3,7 @@
 /* What the operations are to do, in the words of the C library, one lane wide.
  * Compiled for each type: REFERENCE_BITS 32 or 64, VEC_TABLE its name. */
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -44,6 +45,39 @@ static real of_bits(bits b) {
 
 static real negated(real x) {
     return of_bits(bits_of(x) ^ bits_of((real)-0.0));
+}
+
+#if REFERENCE_BITS == 32
+
+/* Rounded to a format with so many digits, its least exponent (of the last digit), and its
+ * largest number; NaN quiet, with the digits that fit. */
+static real rounded_to(real a, int digits, int least, double most) {
+    const bits nan_digits = (bits)((1u << (digits - 1)) - 1) << (24 - digits);
+    if (a != a) {
+        return of_bits((bits_of(a) & (0xff800000u | nan_digits)) | 0x00400000u);
+    }
+    if (a == 0 || ABS(a) > FLT_MAX) {
+        return a;
+    }
+    int exponent;
+    (void)frexp((double)a, &exponent);
+    const int last = exponent - digits > least ? exponent - digits : least;
+    const double near = ldexp(nearbyint(ldexp((double)a, -last)), last);
+    return (real)(fabs(near) > most ? copysign(INFINITY, (double)a) : copysign(near, (double)a));
+}
+
+#endif
+
+static real converted(enum vec_op op, real a) {
+#if REFERENCE_BITS == 32
+    if (op == VEC_U8) {
+        return (real)(bits_of(a) & 0xff);
+    }
+    return op == VEC_F16 ? rounded_to(a, 11, -24, 65504) : rounded_to(a, 8, -133, 0x1.fep127);
+#else
+    (void)op;
+    return a;
+#endif
 }
 
 static real result(enum vec_op op, real a, real b, real c) {
@@ -96,6 +130,8 @@ static real result(enum vec_op op, real a, real b, real c) {
         return a > 0 || b > 0;
     case VEC_NOT_MASK:
         return !(a > 0);
+    case VEC_LOAD_MASK:
+        return a > 0;
     case VEC_SELECT:
         return c > 0 ? a : b;
     case VEC_KEEP:
@@ -104,6 +140,10 @@ static real result(enum vec_op op, real a, real b, real c) {
         return b > 0 ? 0 : a;
     case VEC_MUL_UNLESS:
         return c > 0 ? a : a * b;
+    case VEC_F16:
+    case VEC_BF16:
+    case VEC_U8:
+        return converted(op, a);
     case VEC_FRACTION:
         return (real)(2 * frexp((double)a, &exponent));
     case VEC_FRACTION_EXPONENT:
