@@ -17,6 +17,7 @@ include/focalghm/version.h                 #define FGHM_VERSION_MAJOR @MAJOR@
 include/focalghm/version.h                 #define FGHM_VERSION_MINOR @MINOR@
 include/focalghm/version.h                 #define FGHM_VERSION_PATCH @PATCH@
 include/focalghm/version.h                 #define FGHM_VERSION @NUMBER@
+cmake/packaging/README.md                  `find_package(focalghm @MAJOR@.@MINOR@)`
 README.md                                  find_package(focalghm @MAJOR@.@MINOR@)
 README.md                                  focalghm@v@VERSION@
 src/bindings/go/call.h                     FGHM_VERSION_MAJOR != @MAJOR@ || FGHM_VERSION_MINOR != @MINOR@

@@ -80,6 +80,7 @@ static fghm_status prepare_batch(const fghm_ghm *ghm, fghm_pool *pool, const fgh
     const bool many = ghm->histograms > 1;
     FGHM_TRY(
         fghm_plan_make(batch, &limits[ghm->kind], many, result, NULL, plan, &call->arrays, report));
+    plan->regression = is_regression(ghm);
     /* One histogram for all, or one for each class. */
     if (many && (ghm->histograms != plan->shape.classes || plan->softmax)) {
         const bool no_classes = batch->class_axis == FGHM_AXIS_NONE;

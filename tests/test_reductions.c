@@ -429,6 +429,29 @@ static void errors_in_place(void **state) {
     fghm_focal_destroy(focal);
 }
 
+/* Which may be any numbers. */
+static void targets_of_a_regression_are_added_up(void **state) {
+    enum { N = 300 };
+    float predictions[N] = {0}, targets[N];
+    double sum = 0.0;
+    fghm_ghm *ghm;
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        targets[i] = i == 100 ? NAN : (float)(i % 7) - 2.5f;
+        sum += i == 100 ? 0.0 : (double)targets[i];
+    }
+    assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_REGRESSION), FGHM_OK);
+    fghm_batch batch = FGHM_BATCH_INIT;
+    fghm_result result = FGHM_RESULT_INIT;
+    batch.ndim = 1;
+    batch.shape[0] = N;
+    batch.logits = (fghm_input){.data = predictions, .dtype = FGHM_F32};
+    batch.targets = (fghm_input){.data = targets, .dtype = FGHM_F32};
+    assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &batch, &result), FGHM_OK);
+    assert_true(result.sum_targets == sum);
+    fghm_ghm_destroy(ghm);
+}
+
 static const struct suite_test tests[] = {
     {"every_reduction", every_reduction, 0},
     {"every_reduction_of_a_plain_call", every_reduction_of_a_plain_call, 0},
@@ -439,6 +462,7 @@ static const struct suite_test tests[] = {
     {"masks_are_compared_before_they_are_rounded", masks_are_compared_before_they_are_rounded, 0},
     {"factors_meet_in_double", factors_meet_in_double, 0},
     {"errors_in_place", errors_in_place, 0},
+    {"targets_of_a_regression_are_added_up", targets_of_a_regression_are_added_up, 0},
 };
 
 int main(int argument_count, char **arguments) {

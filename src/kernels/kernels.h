@@ -148,15 +148,15 @@ typedef void fghm_weigh_kernel(const struct fghm_class_factors *factors, size_t 
 /* Sums over the chunks of a walk, each of them added to a sum and its error; the first element
  * is the first of a chunk.  So they do not depend on how many are at hand.
  *
- * fghm_tally_kernel: positives, which are targets from `least` on, and the sum of targets in
- * [0, 1].  `ignored` marks what is left out, or is NULL.
- * fghm_total_kernel: numbers from `least` to `most`. */
+ * fghm_tally_kernel: positives, which are targets from `least` on, and the sum of targets: of those
+ * in [0, 1], or, where they are `any` numbers, of all but NaN.  `ignored` marks what is left out,
+ * or is NULL. fghm_total_kernel: numbers from `least` to `most`. */
 struct fghm_tally {
     uint64_t positives;
     double sum, sum_error;
 };
-typedef void fghm_tally_kernel(double least, size_t n, const void *targets, const uint8_t *ignored,
-                               struct fghm_tally *tally);
+typedef void fghm_tally_kernel(double least, bool any, size_t n, const void *targets,
+                               const uint8_t *ignored, struct fghm_tally *tally);
 typedef void fghm_total_kernel(double least, double most, size_t n, const void *numbers,
                                double *sum, double *sum_error);
 

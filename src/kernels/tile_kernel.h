@@ -115,10 +115,12 @@ static inline bool count_targets(real least, size_t n, const real *targets, uint
 }
 
 /* The sum of targets of 0 and 1 is their count. */
-static void tally_targets(double least, size_t n, const void *targets_from, const uint8_t *ignored,
-                          struct fghm_tally *result) {
+static void tally_targets(double least, bool any, size_t n, const void *targets_from,
+                          const uint8_t *ignored, struct fghm_tally *result) {
     const real *const targets = targets_from;
     struct double_sum sum = {result->sum, result->sum_error};
+    const real low = any ? -(real)INFINITY : 0;
+    const real high = any ? (real)INFINITY : 1;
     for (size_t at = 0; at < n; at += CHUNK) {
         const size_t length = n - at < CHUNK ? n - at : CHUNK;
         const real *chunk = targets + at;
@@ -130,7 +132,7 @@ static void tally_targets(double least, size_t n, const void *targets_from, cons
         uint32_t positives;
         const bool hard = count_targets((real)least, length, chunk, &positives);
         result->positives += positives;
-        double_sum_add(&sum, hard ? (double)positives : chunk_total(0, 1, length, chunk));
+        double_sum_add(&sum, hard ? (double)positives : chunk_total(low, high, length, chunk));
     }
     result->sum = sum.high;
     result->sum_error = sum.low;

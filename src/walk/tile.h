@@ -340,7 +340,7 @@ static size_t mark_ignored(const struct fghm_plan *plan, size_t first, size_t n,
 static void count_dense(const struct fghm_plan *plan, const struct fghm_kernels *kernels, size_t n,
                         const real *targets, const uint8_t *ignored, struct fghm_part *part) {
     if (plan->counting) {
-        kernels->tally(plan->star ? 1 : 0.5, n, targets, ignored, &part->targets);
+        kernels->tally(plan->star ? 1 : 0.5, plan->regression, n, targets, ignored, &part->targets);
     }
 }
 

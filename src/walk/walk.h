@@ -50,11 +50,12 @@ static inline bool fghm_have_class_factors(const struct fghm_arrays *arrays) {
 /* What is walked over, checked. */
 struct fghm_plan {
     struct fghm_shape shape;
-    bool is_double; /* the type that is computed in */
-    bool softmax;   /* losses are those of samples */
-    bool by_sample; /* arrays of elements are walked by samples, class by class */
-    bool star;      /* only targets of 1 are positive */
-    bool counting;  /* positives, and sums of weights and targets, are wanted */
+    bool is_double;  /* the type that is computed in */
+    bool softmax;    /* losses are those of samples */
+    bool by_sample;  /* arrays of elements are walked by samples, class by class */
+    bool star;       /* only targets of 1 are positive */
+    bool regression; /* targets are any numbers */
+    bool counting;   /* positives, and sums of weights and targets, are wanted */
     /* The arrays: as `arrays` has them, or, where that is NULL, contiguous ones of the type that
      * is computed in. */
     const struct fghm_span *span;
