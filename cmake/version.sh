@@ -30,7 +30,6 @@ src/bindings/rust/focalghm-sys/src/lib.rs  pub const FGHM_VERSION_MAJOR: i32 = @
 src/bindings/rust/focalghm-sys/src/lib.rs  pub const FGHM_VERSION_MINOR: i32 = @MINOR@;
 src/bindings/rust/focalghm-sys/src/lib.rs  pub const FGHM_VERSION_PATCH: i32 = @PATCH@;
 src/bindings/rust/focalghm-sys/src/lib.rs  pub const FGHM_VERSION: i32 = @NUMBER@;
-tests/abi/consumer/CMakeLists.txt          find_package(focalghm @MAJOR@.@MINOR@ REQUIRED)
 END
 }
 
