@@ -279,8 +279,8 @@ static void few_classes_are_right(void **state) {
     struct random r = random_for(902);
     struct fractions worst = {{0}, {0}};
     for (size_t classes = 2; classes < 700; classes += 1 + classes / 6) {
-        for (int k = 0; k < 8; k++) {
-            check_kinds(&r, *state, classes, gammas[k % 4], &worst);
+        for (int k = 0; k < 4; k++) {
+            check_kinds(&r, *state, classes, gammas[k], &worst);
         }
     }
     print_fractions(&worst);

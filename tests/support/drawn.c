@@ -507,7 +507,7 @@ void drawn_cover_plain(uint64_t test, const struct covering *covering, const str
     static const size_t lengths[] = {1,    2,    15,   16,   17,   255,  256,  257,
                                      1000, 1023, 1024, 1025, 2047, 2048, 2049, 4096,
                                      4097, 8191, 8192, 8193, 8209, 20001};
-    enum { EACH = 19 };
+    enum { EACH = 8 };
     struct combinations all = combinations(test);
     fghm_pool *const pool = pool_of(3);
     for (size_t k = 0; k < SUITE_COUNT(lengths) * EACH; k++) {
