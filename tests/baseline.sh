@@ -15,4 +15,4 @@ cmake/packages.sh build-essential cmake pkg-config qemu-user \
 cmake -S . -B "$build" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=x86_64 \
     -DCMAKE_CROSSCOMPILING_EMULATOR='qemu-x86_64;-cpu;Nehalem' -DFOCALGHM_BUILD_BENCH=OFF
 cmake --build "$build" -j "$(nproc)"
-exec tests/ctest.sh "$build" --label-exclude 'isa|abi|native'
+exec tests/ctest.sh "$build" --label-exclude 'isa|abi|native|long'
