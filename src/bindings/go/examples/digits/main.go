@@ -7,11 +7,11 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"log"
 	"math"
 	"os"
+	"strconv"
+	"strings"
 
 	"focalghm"
 )
@@ -19,44 +19,39 @@ import (
 const pixels, classes, steps, rate = 64, 10, 20, 4.0
 
 func main() {
-	file, err := os.Open(os.Args[1])
-	if err != nil {
-		log.Fatal(err)
-	}
 	var inputs []float64
 	var labels []int64
-	numbers := bufio.NewReader(file)
-	for number, end := 0, ' '; err == nil; _, err = fmt.Fscanf(numbers, "%d%c", &number, &end) {
-		if end == ',' {
+	text, err := os.ReadFile(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	separates := func(r rune) bool { return r == ',' || r == '\n' }
+	for i, field := range strings.FieldsFunc(string(text), separates) {
+		if number, _ := strconv.ParseInt(field, 10, 64); i%(pixels+1) < pixels {
 			inputs = append(inputs, float64(number)/16)
-		} else if end == '\n' {
-			labels = append(labels, int64(number))
+		} else {
+			labels = append(labels, number)
 		}
 	}
 	rows := focalghm.Rows[float64]{Classes: classes, Labels: labels,
 		Logits: make([]float64, len(labels)*classes), Gradient: make([]float64, len(labels)*classes)}
 	weights := make([]float64, pixels*classes)
 	focal, err := focalghm.NewFocal() // gamma 2, mean
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer focal.Close()
 	loss := 0.0
-	for range steps {
+	for step := 0; step < steps && err == nil; step++ {
 		clear(rows.Logits)
-		for i, x := range inputs {
-			for c := range classes { // no fused multiply-add, so that all machines agree
-				rows.Logits[i/pixels*classes+c] += float64(x * weights[i%pixels*classes+c])
-			}
+		for k := range len(inputs) * classes { // no fused multiply-add, so that all machines agree
+			i, c := k/classes, k%classes
+			rows.Logits[i/pixels*classes+c] += float64(inputs[i] * weights[i%pixels*classes+c])
 		}
-		if loss, err = focal.Softmax64(nil, rows, focalghm.IgnoreNone); err != nil {
-			log.Fatal(err)
-		}
-		for i, x := range inputs {
-			for c := range classes {
-				weights[i%pixels*classes+c] -= float64(float64(rate*x) * rows.Gradient[i/pixels*classes+c])
-			}
+		loss, err = focal.Softmax64(nil, rows, focalghm.IgnoreNone)
+		for k := range len(inputs) * classes {
+			i, c := k/classes, k%classes
+			weights[i%pixels*classes+c] -= float64(float64(rate*inputs[i]) * rows.Gradient[i/pixels*classes+c])
 		}
 	}
 	fmt.Printf("%.6f %016x\n", loss, math.Float64bits(loss))
+	if err != nil {
+		panic(err)
+	}
 }
