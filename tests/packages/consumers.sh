@@ -22,10 +22,13 @@ needs_library() {
     readelf -d "$1" | grep 'NEEDED.*libfocalghm'
 }
 
+# One of the programs reads a file; the others have no arguments.
+data=$source/bench/train/digits.csv
+
 # shared COMPILER SOURCE
 shared() {
     flags=$(pkg-config --cflags --libs focalghm) && compile "$1" "$flags" "$2" -o "$work/program" &&
-        needs_library "$work/program" && "$work/program"
+        needs_library "$work/program" && "$work/program" "$data"
 }
 
 # static COMPILER SOURCE
