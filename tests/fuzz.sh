@@ -3,11 +3,11 @@
 #
 # Hostile input: libFuzzer over batches and over saved states, with the sanitizers for addresses
 # and undefined behaviour.  What it finds stays in BUILD.
-# fuzz.sh [BUILD [SECONDS of each target]]
+# fuzz.sh [BUILD [RUNS of each target]]; the same runs each time, unless FOCALGHM_TEST_SEED says others
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build-fuzz}
-seconds=${2:-60}
+runs=${2:-60000}
 
 cmake/packages.sh cmake clang-14 libclang-rt-14-dev
 compiler=clang-14
@@ -30,7 +30,7 @@ for target in calls state; do
     # shellcheck disable=SC2086 # a list of flags
     if $compiler $flags "tests/fuzz/fuzz_$target.c" tests/fuzz/input.c "$build/libfocalghm.a" \
         -pthread -o "$build/fuzz_$target" &&
-        "$build/fuzz_$target" -max_total_time="$seconds" -print_final_stats=1 -verbosity=0 \
+        "$build/fuzz_$target" -runs="$runs" -seed="${FOCALGHM_TEST_SEED:-20170807}" -print_final_stats=1 -verbosity=0 \
             -artifact_prefix="$build/" -timeout=20 -rss_limit_mb=2048 "$corpus" \
             >"$build/fuzz_$target.log" 2>&1; then
         grep -E 'number_of_executed_units' "$build/fuzz_$target.log"

@@ -244,12 +244,24 @@ static void share(struct input *in, struct call *call) {
     memcpy(output->strides, logits->strides, sizeof output->strides);
 }
 
+/* Repeated values make many elements of little memory.  Of too many there is an error at once. */
+static bool takes_long(const fghm_batch *batch) {
+    double elements = 1;
+    for (int axis = 0; axis < batch->ndim && axis < FGHM_AXES_MAX; axis++) {
+        elements *= batch->shape[axis] > 0 ? (double)batch->shape[axis] : 1;
+    }
+    return elements > 0x1p17 && elements < 0x1p62;
+}
+
 static bool draw_call(struct input *in, struct call *call) {
     memset(call, 0, sizeof *call);
     call->ordinary = true;
     fghm_batch *const batch = &call->batch;
     REQUIRE(fghm_batch_init(batch, sizeof *batch) == FGHM_OK);
     draw_shape(in, batch);
+    if (takes_long(batch)) {
+        return false;
+    }
     const size_t form = input_below(in, 32);
     batch->activation = (fghm_activation)(form % 4) - (form == 31);
     batch->target_form = (fghm_target_form)(input_below(in, 16) % 4);
