@@ -361,6 +361,7 @@ FGHM_API fghm_status fghm_batch_init(fghm_batch *batch, size_t size);
  * first >= before and count - first >= after.  Where the array is there, an error is one that every
  * call over this batch returns, too, before it touches an array.
  *
+ * Any thread may call it.
  * @param batch        the batch; pointers to arrays are not looked at
  * @param field        which: FGHM_FIELD_CLASS_ALPHA ... FGHM_FIELD_HARMONIZING_WEIGHT
  * @param[out] before  numbers in front of the one with index 0 on every axis: 0 without negative
