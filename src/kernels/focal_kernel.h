@@ -36,6 +36,7 @@ struct focal_factors {
     struct pair gamma;        /* its rounding error would grow with the logarithm it multiplies */
     vreal positive, negative; /* a_t */
     vreal positive_scaled, negative_scaled; /* a_t / D */
+    vreal positive_slope;                   /* -a_t / D: d / dx = -d / dz for a positive */
     vmask gauss_newton, absolute;           /* how the Hessian is to be */
     vreal hessian_floor;
     /* a_t / D is kept 1 / drop times as large where it would be too small for its type. */
@@ -80,6 +81,7 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
         .positive = v_set_factor(constants->positive),
         .negative = v_set_factor(constants->negative),
         .positive_scaled = v_set_factor(constants->positive * scale),
+        .positive_slope = v_set_factor(-constants->positive * scale),
         .negative_scaled = v_set_factor(constants->negative * scale),
         .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(1)),
         .absolute = v_eq(v_set(constants->absolute), v_set(1)),
@@ -301,11 +303,11 @@ KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind, const str
             is_lifted(kind) ? lifted_exp_minus(magnitude) : exp_minus(magnitude);
         soft = v_or(soft, softness(v_load(targets + i)));
         largest = v_max(magnitude, largest);
-        if (weights != NULL) {
-            largest_weight = v_max(v_abs(v_load(weights + i)), largest_weight);
-        }
         v_store(chunk->power + i, x.power);
         v_store(chunk->remainder + i, x.remainder);
+    }
+    for (size_t i = 0; weights != NULL && i < n; i += V_LANES) {
+        largest_weight = v_max(v_abs(v_load(weights + i)), largest_weight);
     }
     const vmask fits = m_and(v_le(largest, v_set(REAL_MODERATE_LOGIT)),
                              v_le(largest_weight, v_set(REAL_MODERATE_WEIGHT)));
@@ -327,13 +329,11 @@ KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
                                                   const struct focal_factors *factors, vreal x,
                                                   vreal t, struct exponential x_exp) {
     const vmask is_one = v_eq(t, v_set(1));
-    const vreal scaled = v_select(is_one, factors->positive_scaled, factors->negative_scaled);
     return (struct focal_register){
         .values = hard_values(kind, factors, v_negate_where(is_one, x), x_exp),
         .loss_factor = v_select(is_one, factors->positive, factors->negative),
-        /* d / dx = -d / dz for a positive. */
-        .gradient_factor = v_negate_where(is_one, scaled),
-        .hessian_factor = scaled,
+        .gradient_factor = v_select(is_one, factors->positive_slope, factors->negative_scaled),
+        .hessian_factor = v_select(is_one, factors->positive_scaled, factors->negative_scaled),
     };
 }
 

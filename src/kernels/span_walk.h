@@ -66,7 +66,8 @@ static __attribute__((noinline)) void walk_part(struct span_walk *walk, size_t l
     const size_t whole = left - left % SUM_LANES;
     walk->padded = whole == 0;
     walk->n = walk->padded ? left : whole < CHUNK ? whole : CHUNK;
-    walk->part = sub_span(walk->span, walk->first, walk->n);
+    walk->part =
+        walk->n == walk->span->n ? *walk->span : sub_span(walk->span, walk->first, walk->n);
     if (walk->padded) {
         walk_pad(walk);
     }

@@ -142,7 +142,7 @@ static inline vreal v_or(vreal a, vreal b) {
 }
 
 static inline vmask v_eq(vreal a, vreal b) {
-    return V_OP(cmp)(a, b, _CMP_EQ_OQ);
+    return (vmask)(a == b);
 }
 
 static inline vmask v_gt(vreal a, vreal b) {
