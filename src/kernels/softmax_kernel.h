@@ -358,14 +358,15 @@ static void row_rest(size_t n, const void *row_exponentials, struct fghm_sum *to
 KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct spread *spread,
                                  size_t n, const real *exponentials, real *gradient,
                                  real *hessian) {
-    for (size_t i = 0; i < n; i += V_LANES) {
+    for (size_t i = 0; hessian == NULL && i < n; i += V_LANES) {
+        v_store(gradient + i, spread_gradient(spread, v_load(exponentials + i)));
+    }
+    for (size_t i = 0; hessian != NULL && i < n; i += V_LANES) {
         const vreal e = v_load(exponentials + i);
         if (gradient != NULL) {
             v_store(gradient + i, spread_gradient(spread, e));
         }
-        if (hessian != NULL) {
-            v_store(hessian + i, spread_hessian(modes, spread, e));
-        }
+        v_store(hessian + i, spread_hessian(modes, spread, e));
     }
 }
 
@@ -385,16 +386,19 @@ static void row_spread(const struct fghm_spread *of, size_t sample, size_t n, si
                   v_set(((const real *)of->factors)[sample]), sum);
     spread.rest = v_set(samples->rest[sample]);
     /* What is no whole register, and the own class. */
-    real last[V_LANES] = {0}, last_gradient[V_LANES], last_hessian[V_LANES];
+    real last[V_LANES], last_gradient[V_LANES], last_hessian[V_LANES];
     const size_t rest = n % V_LANES, whole = n - rest;
-    copy_reals(rest, exponentials + whole, last);
+    if (rest > 0) {
+        v_store(last, v_set(0));
+        copy_reals(rest, exponentials + whole, last);
+        row_spread_part(&modes, &spread, V_LANES, last, last_gradient,
+                        hessian == NULL ? NULL : last_hessian);
+    }
     row_spread_part(&modes, &spread, whole, exponentials, gradient, hessian);
-    row_spread_part(&modes, &spread, V_LANES, last, last_gradient,
-                    hessian == NULL ? NULL : last_hessian);
-    if (gradient != NULL) {
+    if (rest > 0 && gradient != NULL) {
         copy_reals(rest, last_gradient, gradient + whole);
     }
-    if (hessian != NULL) {
+    if (rest > 0 && hessian != NULL) {
         copy_reals(rest, last_hessian, hessian + whole);
     }
     if (gradient != NULL && own < n) {

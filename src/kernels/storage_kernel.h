@@ -38,12 +38,40 @@ static inline float narrower(real x) {
         }                                                                                          \
     } while (0)
 
+/* Copies numbers that are apart, as the classes of samples are where they become columns: four at
+ * a time take less than half of what one at a time does. */
+KERNEL_INLINE void copy_apart(size_t n, const real *from, ptrdiff_t from_stride, real *to,
+                              ptrdiff_t to_stride) {
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        const real first = from[0];
+        const real second = from[from_stride];
+        const real third = from[2 * from_stride];
+        const real fourth = from[3 * from_stride];
+        to[0] = first;
+        to[to_stride] = second;
+        to[2 * to_stride] = third;
+        to[3 * to_stride] = fourth;
+        from += 4 * from_stride;
+        to += 4 * to_stride;
+    }
+    for (; k < n; k++) {
+        *to = *from;
+        from += from_stride;
+        to += to_stride;
+    }
+}
+
 /* Out of line, like the other two conversions: many loops, and many callers. */
 static __attribute__((noinline)) void read_reals(int32_t dtype, const void *data, ptrdiff_t offset,
                                                  ptrdiff_t stride, size_t n, void *reals) {
     real *const to = reals;
     if (dtype == OWN_DTYPE && stride == 1) {
         memcpy(to, (const real *)data + offset, n * sizeof(real));
+        return;
+    }
+    if (dtype == OWN_DTYPE) {
+        copy_apart(n, (const real *)data + offset, stride, to, 1);
         return;
     }
     const float *const f32 = (const float *)data + offset;
@@ -95,6 +123,10 @@ static __attribute__((noinline)) void write_reals(int32_t dtype, void *data, ptr
     const real *const from = reals;
     if (dtype == OWN_DTYPE && stride == 1) {
         memcpy((real *)data + offset, from, n * sizeof(real));
+        return;
+    }
+    if (dtype == OWN_DTYPE) {
+        copy_apart(n, from, 1, (real *)data + offset, stride);
         return;
     }
     float *const f32 = (float *)data + offset;

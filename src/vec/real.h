@@ -68,6 +68,9 @@ typedef int64_t real_integer;
 /* What runs rarely, so that its size counts. */
 #define KERNEL_RARE static __attribute__((noinline, cold))
 
+/* Called from several places, or in need of stack that its callers are not to have. */
+#define OUT_OF_LINE static __attribute__((noinline))
+
 /* Before a short loop whose length is known, over registers that would else be in memory. */
 #define KERNEL_UNROLL _Pragma("GCC unroll 16")
 

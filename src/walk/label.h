@@ -37,34 +37,40 @@ static inline int32_t column_of(const struct labelling *labelling, int64_t label
     return labelling->has_background && label == labelling->background ? BACKGROUND : NO_LABEL;
 }
 
-/* The columns of n samples from `first` on. */
-static void load_columns(const struct fghm_plan *plan, size_t first, size_t n, int32_t *to) {
+/* The columns of a run of labels of one type, and their sign bits. */
+#define LOAD_COLUMNS(type)                                                                         \
+    do {                                                                                           \
+        const type *from = (const type *)labels->data + run.offset;                                \
+        for (size_t k = 0; k < run.n; k++) {                                                       \
+            const int32_t column = column_of(&labelling, (int64_t)*from);                          \
+            columns[k] = column;                                                                   \
+            signs |= column;                                                                       \
+            from += run.stride;                                                                    \
+        }                                                                                          \
+    } while (0)
+
+/* The columns of n samples from `first` on.  Returns whether all of them are classes. */
+static bool load_columns(const struct fghm_plan *plan, size_t first, size_t n, int32_t *to) {
     const struct fghm_array *const labels = &plan->arrays->targets;
     const struct labelling labelling = labelling_of(plan);
+    int32_t signs = 0;
     for (struct array_run run = array_run_at(labels, first, n); run.n > 0;
          array_run_next(&run, n)) {
-        const uint8_t *const u8 = (const uint8_t *)labels->data + run.offset;
-        const int32_t *const i32 = (const int32_t *)labels->data + run.offset;
-        const int64_t *const i64 = (const int64_t *)labels->data + run.offset;
         int32_t *const columns = to + run.index;
-        const ptrdiff_t end = (ptrdiff_t)run.n;
         switch (labels->dtype) {
         case FGHM_U8:
-            for (ptrdiff_t k = 0; k < end; k++) {
-                columns[k] = column_of(&labelling, u8[k * run.stride]);
-            }
+            LOAD_COLUMNS(uint8_t);
             break;
         case FGHM_I32:
-            for (ptrdiff_t k = 0; k < end; k++) {
-                columns[k] = column_of(&labelling, i32[k * run.stride]);
-            }
+            LOAD_COLUMNS(int32_t);
             break;
         default:
-            for (ptrdiff_t k = 0; k < end; k++) {
-                columns[k] = column_of(&labelling, i64[k * run.stride]);
-            }
+            LOAD_COLUMNS(int64_t);
         }
     }
+    return signs >= 0;
 }
+
+#undef LOAD_COLUMNS
 
 #endif

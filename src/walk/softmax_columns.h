@@ -8,7 +8,7 @@
 #include "walk/softmax_rows.h"
 
 /* The samples of each class in the caller's memory, if they are neighbours. */
-KERNEL_RARE struct fghm_columns columns_at(const struct fghm_array *array, size_t first,
+OUT_OF_LINE struct fghm_columns columns_at(const struct fghm_array *array, size_t first,
                                            size_t samples) {
     struct fghm_columns columns = {NULL, 0};
     if (array->data != NULL && array->dtype == REAL_DTYPE && samples % SUM_LANES == 0) {
@@ -26,7 +26,7 @@ static struct fghm_columns columns_from(const struct fghm_columns *all, size_t s
 }
 
 /* Reads, or writes, `classes` classes from `start` on of samples of an array. */
-KERNEL_RARE void move_columns(const struct fghm_kernels *kernels, const struct fghm_array *array,
+OUT_OF_LINE void move_columns(const struct fghm_kernels *kernels, const struct fghm_array *array,
                               size_t first, size_t samples, size_t start, size_t classes,
                               bool writes, const struct fghm_columns *columns) {
     struct cursor cursor = cursor_at(array, first);
@@ -61,7 +61,7 @@ struct column_walk {
     size_t start;               /* SIZE_MAX: nothing */
 };
 
-KERNEL_RARE struct column_walk column_walk_of(const struct fghm_kernels *kernels,
+OUT_OF_LINE struct column_walk column_walk_of(const struct fghm_kernels *kernels,
                                               const struct class_arrays *arrays, size_t first,
                                               size_t at, size_t n, struct softmax_samples *of) {
     const size_t samples = n - at < SUM_LANES || arrays->classes <= FOURS ? n - at : SUM_LANES;
@@ -87,7 +87,7 @@ KERNEL_RARE struct column_walk column_walk_of(const struct fghm_kernels *kernels
 }
 
 /* The next classes; false if there are none. */
-KERNEL_RARE bool column_walk_next(struct column_walk *walk) {
+OUT_OF_LINE bool column_walk_next(struct column_walk *walk) {
     walk->part.start += walk->part.classes;
     const size_t left = walk->arrays->classes - walk->part.start;
     walk->part.classes = left < FOURS ? left : FOURS;
@@ -98,7 +98,7 @@ KERNEL_RARE bool column_walk_next(struct column_walk *walk) {
 }
 
 /* The logits of a part. */
-KERNEL_RARE struct fghm_columns column_walk_read(struct column_walk *walk) {
+OUT_OF_LINE struct fghm_columns column_walk_read(struct column_walk *walk) {
     const struct fghm_columns_part *const part = &walk->part;
     if (walk->logits.first != NULL) {
         return columns_from(&walk->logits, part->start);
@@ -115,7 +115,7 @@ static struct fghm_columns column_walk_place(const struct column_walk *walk) {
     return walk->kept.first != NULL ? columns_from(&walk->kept, walk->part.start) : walk->block;
 }
 
-KERNEL_RARE void column_walk_lift(struct column_walk *walk, const struct softmax_samples *samples,
+OUT_OF_LINE void column_walk_lift(struct column_walk *walk, const struct softmax_samples *samples,
                                   double *sums) {
     const struct fghm_columns logits = column_walk_read(walk);
     const struct fghm_columns to = column_walk_place(walk);
@@ -140,7 +140,7 @@ static void class_sums_start(union class_sums *sums, const struct column_walk *w
 }
 
 /* After each part. */
-KERNEL_RARE void class_sums_next(union class_sums *sums, const struct column_walk *walk) {
+OUT_OF_LINE void class_sums_next(union class_sums *sums, const struct column_walk *walk) {
     const size_t end = walk->part.start + walk->part.classes;
     const bool ends = end % CHUNK == 0 || end == walk->arrays->classes;
     if (FGHM_REAL_BITS == 32 || walk->arrays->classes <= CHUNK || !ends) {
@@ -157,6 +157,13 @@ KERNEL_RARE void class_sums_next(union class_sums *sums, const struct column_wal
     }
 }
 
+/* Out of line, since compilers see only then that the two are apart, and add several at a time. */
+OUT_OF_LINE void add_sixteen(double *restrict to, const double *restrict from) {
+    for (size_t lane = 0; lane < SUM_LANES; lane++) {
+        to[lane] += from[lane];
+    }
+}
+
 /* The sums of SUM_LANES samples, in the order of sum_of_sixteen. */
 static double *class_sums_end(union class_sums *sums, const struct column_walk *walk, size_t at) {
     const size_t classes = walk->arrays->classes;
@@ -164,12 +171,17 @@ static double *class_sums_end(union class_sums *sums, const struct column_walk *
     double *const total = sums->chunk + at * SUM_LANES;
     for (size_t width = SUM_LANES / 2; width > 0; width /= 2) {
         for (size_t c = width; c < 2 * width && c < used; c++) {
-            for (size_t lane = 0; lane < SUM_LANES; lane++) {
-                total[(c - width) * SUM_LANES + lane] += total[c * SUM_LANES + lane];
-            }
+            add_sixteen(total + (c - width) * SUM_LANES, total + c * SUM_LANES);
         }
     }
     return total;
+}
+
+/* Out of line as add_sixteen is. */
+OUT_OF_LINE void set_sums(const double *restrict sums, real *restrict high, real *restrict low) {
+    for (size_t lane = 0; lane < SUM_LANES; lane++) {
+        set_sum(sums[lane], &high[lane], &low[lane]);
+    }
 }
 
 /* The sums of exponentials of samples. */
@@ -185,15 +197,13 @@ static void columns_reduce(struct column_walk *walk, struct softmax_samples *sam
         class_sums_next(&sums, walk);
     }
     for (size_t at = 0; at < walk->part.lanes; at += SUM_LANES) {
-        const double *const total = class_sums_end(&sums, walk, at);
-        for (size_t lane = 0; lane < SUM_LANES; lane++) {
-            set_sum(samples, walk->part.first + at + lane, total[lane]);
-        }
+        const size_t k = walk->part.first + at;
+        set_sums(class_sums_end(&sums, walk, at), samples->sum + k, samples->sum_low + k);
     }
 }
 
 /* The exponentials of a part, as they waited, or computed again. */
-KERNEL_RARE struct fghm_columns column_walk_exponentials(struct column_walk *walk,
+OUT_OF_LINE struct fghm_columns column_walk_exponentials(struct column_walk *walk,
                                                          const struct softmax_samples *samples) {
     if (walk->kept.first == NULL) {
         double unused[SUM_LANES * SUM_LANES];
@@ -203,7 +213,7 @@ KERNEL_RARE struct fghm_columns column_walk_exponentials(struct column_walk *wal
 }
 
 /* The same without those of the largest logits. */
-KERNEL_RARE void columns_rest(struct column_walk *walk, struct softmax_samples *samples) {
+OUT_OF_LINE void columns_rest(struct column_walk *walk, struct softmax_samples *samples) {
     union class_sums sums;
     class_sums_start(&sums, walk);
     while (column_walk_next(walk)) {
@@ -225,7 +235,7 @@ struct column_output {
     struct fghm_columns direct, block;
 };
 
-KERNEL_RARE struct column_output column_output_of(const struct column_walk *walk,
+OUT_OF_LINE struct column_output column_output_of(const struct column_walk *walk,
                                                   const struct fghm_array *array, real *block) {
     return (struct column_output){
         .array = array,
@@ -239,7 +249,7 @@ static struct fghm_columns column_output_at(const struct column_output *output, 
     return output->direct.first != NULL ? columns_from(&output->direct, start) : output->block;
 }
 
-KERNEL_RARE void column_output_end(const struct column_walk *walk,
+OUT_OF_LINE void column_output_end(const struct column_walk *walk,
                                    const struct column_output *output) {
     if (output->direct.first == NULL && output->array->data != NULL) {
         move_columns(walk->kernels, output->array, walk->first, walk->samples, walk->part.start,
@@ -249,7 +259,7 @@ KERNEL_RARE void column_output_end(const struct column_walk *walk,
 
 /* The gradients of a part may take the place of its exponentials; Hessians, if anybody wants them,
  * need `block`. */
-KERNEL_RARE void columns_spread(struct column_walk *walk, const struct fghm_spread *spread,
+OUT_OF_LINE void columns_spread(struct column_walk *walk, const struct fghm_spread *spread,
                                 struct softmax_samples *samples, real *block) {
     const struct column_output gradient =
         column_output_of(walk, walk->arrays->gradient, samples->block);
@@ -266,7 +276,7 @@ KERNEL_RARE void columns_spread(struct column_walk *walk, const struct fghm_spre
 }
 
 /* Out of line for the sake of the stack. */
-KERNEL_RARE void columns_spread_both(struct column_walk *walk, const struct fghm_spread *spread,
+OUT_OF_LINE void columns_spread_both(struct column_walk *walk, const struct fghm_spread *spread,
                                      struct softmax_samples *samples) {
     real block[SAMPLES_ROOM];
     columns_spread(walk, spread, samples, block);

@@ -14,44 +14,32 @@ struct class_arrays {
     const struct fghm_array *logits, *gradient, *hessian;
 };
 
-/* A sample of an array. */
+/* A sample of an array, and the way to the next one. */
 struct row {
     const struct fghm_array *array;
-    ptrdiff_t offset;
-    real *dense; /* its classes, if they are neighbours of the kernels' type; else NULL */
-};
-
-/* Samples, one after the other. */
-struct row_walk {
-    const struct fghm_array *array;
-    bool dense;
     struct cursor cursor;
+    real *base; /* the array's data, if the classes of a sample are neighbours of the kernels' type */
 };
 
-KERNEL_RARE void row_walk_start(struct row_walk *walk, const struct fghm_array *array,
-                                size_t first) {
-    walk->array = array;
-    walk->dense = array->data != NULL && array->dtype == REAL_DTYPE && array->class_stride == 1;
+OUT_OF_LINE void row_start(struct row *row, const struct fghm_array *array, size_t first) {
+    const bool dense =
+        array->data != NULL && array->dtype == REAL_DTYPE && array->class_stride == 1;
+    row->array = array;
+    row->base = dense ? array->data : NULL;
     if (array->data != NULL) {
-        walk->cursor = cursor_at(array, first);
+        row->cursor = cursor_at(array, first);
     }
 }
 
-static struct row row_of(const struct row_walk *walk) {
-    struct row row = {.array = walk->array};
-    if (walk->array->data != NULL) {
-        row.offset = walk->cursor.offset;
+static inline void row_next(struct row *row) {
+    if (row->array->data != NULL) {
+        cursor_next(&row->cursor, 1);
     }
-    if (walk->dense) {
-        row.dense = (real *)walk->array->data + row.offset;
-    }
-    return row;
 }
 
-static void row_walk_next(struct row_walk *walk) {
-    if (walk->array->data != NULL) {
-        cursor_next(&walk->cursor, 1);
-    }
+/* Its classes in the caller's memory, or NULL. */
+static inline real *row_dense(const struct row *row) {
+    return row->base == NULL ? NULL : row->base + row->cursor.offset;
 }
 
 /* The rows of a sample. */
@@ -60,48 +48,44 @@ struct sample_rows {
     real *room; /* where its exponentials wait, or NULL */
 };
 
-/* The rows of the samples of a tile. */
-struct sample_walk {
-    struct row_walk logits, gradient, hessian;
-};
-
-KERNEL_RARE void sample_walk_start(struct sample_walk *walk, const struct class_arrays *arrays,
-                                   size_t first) {
-    row_walk_start(&walk->logits, arrays->logits, first);
-    row_walk_start(&walk->gradient, arrays->gradient, first);
-    row_walk_start(&walk->hessian, arrays->hessian, first);
-}
-
-KERNEL_RARE void sample_walk_next(struct sample_walk *walk) {
-    row_walk_next(&walk->logits);
-    row_walk_next(&walk->gradient);
-    row_walk_next(&walk->hessian);
-}
-
-KERNEL_RARE struct sample_rows sample_rows_of(const struct sample_walk *walk, size_t classes,
-                                              size_t k, struct softmax_samples *samples) {
-    struct sample_rows rows = {
-        .logits = row_of(&walk->logits),
-        .gradient = row_of(&walk->gradient),
-        .hessian = row_of(&walk->hessian),
-    };
+/* Where the exponentials of sample k of the tile wait. */
+static inline void rows_find_room(struct sample_rows *rows, size_t classes, size_t k,
+                                  const struct softmax_samples *samples) {
+    rows->room = NULL;
     if (samples->kept) {
-        rows.room = rows.gradient.dense != NULL ? rows.gradient.dense : rows.hessian.dense;
+        rows->room = rows->gradient.base != NULL ? row_dense(&rows->gradient)
+                                                 : row_dense(&rows->hessian);
     }
-    if (rows.room == NULL && (k + 1) * classes <= SAMPLES_ROOM) {
-        rows.room = samples->block + k * classes;
+    if (rows->room == NULL && (k + 1) * classes <= SAMPLES_ROOM) {
+        rows->room = samples->block + k * classes;
     }
-    return rows;
+}
+
+OUT_OF_LINE void rows_start(struct sample_rows *rows, const struct class_arrays *arrays,
+                            size_t first, const struct softmax_samples *samples) {
+    row_start(&rows->logits, arrays->logits, first);
+    row_start(&rows->gradient, arrays->gradient, first);
+    row_start(&rows->hessian, arrays->hessian, first);
+    rows_find_room(rows, arrays->classes, 0, samples);
+}
+
+/* From sample k to the next. */
+OUT_OF_LINE void rows_next(struct sample_rows *rows, size_t classes, size_t k,
+                           const struct softmax_samples *samples) {
+    row_next(&rows->logits);
+    row_next(&rows->gradient);
+    row_next(&rows->hessian);
+    rows_find_room(rows, classes, k + 1, samples);
 }
 
 /* n logits from class `start` on: where they are, or read into `to`. */
-KERNEL_RARE const real *row_read(const struct fghm_kernels *kernels, const struct row *row,
+OUT_OF_LINE const real *row_read(const struct fghm_kernels *kernels, const struct row *row,
                                  size_t start, size_t n, real *to) {
     const struct fghm_array *const array = row->array;
-    if (row->dense != NULL) {
-        return row->dense + start;
+    if (row->base != NULL) {
+        return row_dense(row) + start;
     }
-    const ptrdiff_t offset = row->offset + (ptrdiff_t)start * array->class_stride;
+    const ptrdiff_t offset = row->cursor.offset + (ptrdiff_t)start * array->class_stride;
     kernels->read(array->dtype, array->data, offset, array->class_stride, n, to);
     return to;
 }
@@ -111,19 +95,19 @@ KERNEL_RARE const real *row_read(const struct fghm_kernels *kernels, const struc
     for (size_t start = 0, n;                                                                      \
          n = (classes)-start < CHUNK ? (classes)-start : CHUNK, start < (classes); start += n)
 
-static void set_sum(struct softmax_samples *samples, size_t k, double sum) {
-    samples->sum[k] = (real)sum;
-    samples->sum_low[k] = (real)(sum - (double)samples->sum[k]);
+static inline void set_sum(double sum, real *high, real *low) {
+    *high = (real)sum;
+    *low = (real)(sum - (double)*high);
 }
 
 /* The sum of exponentials of a sample. */
-KERNEL_RARE void row_reduce(const struct fghm_kernels *kernels, const struct sample_rows *rows,
+OUT_OF_LINE void row_reduce(const struct fghm_kernels *kernels, const struct sample_rows *rows,
                             size_t classes, size_t k, struct softmax_samples *samples) {
     const size_t own = (size_t)samples->columns[k];
     real *const largest = &samples->largest[k];
     struct fghm_sum sum;
     sum_start(&sum);
-    if (rows->room != NULL || rows->logits.dense != NULL) {
+    if (rows->room != NULL || rows->logits.base != NULL) {
         const real *const logits = row_read(kernels, &rows->logits, 0, classes, rows->room);
         samples->own[k] = logits[own];
         kernels->row_reduce(classes, own, logits, largest, rows->room, &sum);
@@ -140,30 +124,29 @@ KERNEL_RARE void row_reduce(const struct fghm_kernels *kernels, const struct sam
             kernels->row_lift(n, own - start, part, largest, NULL, &sum);
         }
     }
-    set_sum(samples, k, sum_of_lanes(&sum, sizeof(real)));
+    set_sum(sum_of_lanes(&sum, sizeof(real)), &samples->sum[k], &samples->sum_low[k]);
 }
 
-KERNEL_RARE void rows_reduce(const struct fghm_kernels *kernels, const struct class_arrays *arrays,
+OUT_OF_LINE void rows_reduce(const struct fghm_kernels *kernels, const struct class_arrays *arrays,
                              size_t first, size_t n, struct softmax_samples *samples) {
-    struct sample_walk walk;
-    sample_walk_start(&walk, arrays, first);
+    struct sample_rows rows;
+    rows_start(&rows, arrays, first, samples);
     for (size_t k = 0; k % SUM_LANES != 0 || k < n; k++) {
         samples->rest[k] = 0;
         if (k < n && samples->columns[k] >= 0) {
-            const struct sample_rows rows = sample_rows_of(&walk, arrays->classes, k, samples);
             row_reduce(kernels, &rows, arrays->classes, k, samples);
         } else {
             samples->own[k] = samples->sum[k] = samples->sum_low[k] = 0;
             samples->largest[k] = -REAL_MAX;
         }
         if (k < n) {
-            sample_walk_next(&walk);
+            rows_next(&rows, arrays->classes, k, samples);
         }
     }
 }
 
 /* The exponentials of n classes from `start` on: where they wait, or computed again. */
-KERNEL_RARE const real *row_exponentials(const struct fghm_kernels *kernels,
+OUT_OF_LINE const real *row_exponentials(const struct fghm_kernels *kernels,
                                          const struct sample_rows *rows, size_t start, size_t n,
                                          size_t k, const struct softmax_samples *samples,
                                          real *to) {
@@ -179,7 +162,7 @@ KERNEL_RARE const real *row_exponentials(const struct fghm_kernels *kernels,
 }
 
 /* The sum of the exponentials without that of the largest logit. */
-KERNEL_RARE real row_rest(const struct fghm_kernels *kernels, const struct sample_rows *rows,
+OUT_OF_LINE real row_rest(const struct fghm_kernels *kernels, const struct sample_rows *rows,
                           size_t classes, size_t k, const struct softmax_samples *samples) {
     real part[CHUNK];
     struct fghm_sum sum;
@@ -190,30 +173,30 @@ KERNEL_RARE real row_rest(const struct fghm_kernels *kernels, const struct sampl
     return (real)sum_of_lanes(&sum, sizeof(real));
 }
 
-KERNEL_RARE void row_write(const struct fghm_kernels *kernels, const struct row *row, size_t start,
+OUT_OF_LINE void row_write(const struct fghm_kernels *kernels, const struct row *row, size_t start,
                            size_t n, const real *from) {
     const struct fghm_array *const array = row->array;
-    if (array->data != NULL && row->dense == NULL) {
-        const ptrdiff_t offset = row->offset + (ptrdiff_t)start * array->class_stride;
+    if (array->data != NULL && row->base == NULL) {
+        const ptrdiff_t offset = row->cursor.offset + (ptrdiff_t)start * array->class_stride;
         kernels->write(array->dtype, array->data, offset, array->class_stride, n, from);
     }
 }
 
 /* Where n derivatives of a row go, from class `start` on; NULL if nobody wants them. */
 static real *row_place(const struct row *row, size_t start, real *part) {
-    return row->array->data == NULL ? NULL : row->dense != NULL ? row->dense + start : part;
+    return row->array->data == NULL ? NULL : row->base != NULL ? row_dense(row) + start : part;
 }
 
-KERNEL_RARE void row_spread(const struct fghm_kernels *kernels, const struct fghm_spread *spread,
+OUT_OF_LINE void row_spread(const struct fghm_kernels *kernels, const struct fghm_spread *spread,
                             const struct sample_rows *rows, size_t classes, size_t k) {
     const struct softmax_samples *const samples = spread->samples;
     const size_t own = (size_t)samples->columns[k];
     const struct row *const outputs[] = {&rows->gradient, &rows->hessian};
     if (rows->room != NULL &&
-        (rows->gradient.dense != NULL || rows->gradient.array->data == NULL) &&
-        (rows->hessian.dense != NULL || rows->hessian.array->data == NULL)) {
-        kernels->row_spread(spread, k, classes, own, rows->room, rows->gradient.dense,
-                            rows->hessian.dense);
+        (rows->gradient.base != NULL || rows->gradient.array->data == NULL) &&
+        (rows->hessian.base != NULL || rows->hessian.array->data == NULL)) {
+        kernels->row_spread(spread, k, classes, own, rows->room, row_dense(&rows->gradient),
+                            row_dense(&rows->hessian));
         return;
     }
     real exponentials[CHUNK], parts[2][CHUNK];
@@ -229,27 +212,26 @@ KERNEL_RARE void row_spread(const struct fghm_kernels *kernels, const struct fgh
 }
 
 /* The results of a sample that is ignored. */
-KERNEL_RARE void row_clear(const struct fghm_kernels *kernels, const struct row *row,
+OUT_OF_LINE void row_clear(const struct fghm_kernels *kernels, const struct row *row,
                            size_t classes) {
     const real zeros[CHUNK] = {0};
     if (row->array->data == NULL) {
         return;
     }
     FOR_ROW_PARTS(start, n, classes) {
-        if (row->dense != NULL) {
-            memcpy(row->dense + start, zeros, n * sizeof(real));
+        if (row->base != NULL) {
+            memcpy(row_dense(row) + start, zeros, n * sizeof(real));
         }
         row_write(kernels, row, start, n, zeros);
     }
 }
 
-KERNEL_RARE void rows_spread(const struct fghm_kernels *kernels, const struct class_arrays *arrays,
+OUT_OF_LINE void rows_spread(const struct fghm_kernels *kernels, const struct class_arrays *arrays,
                              const struct fghm_spread *spread, size_t first, size_t n,
                              struct softmax_samples *samples) {
-    struct sample_walk walk;
-    sample_walk_start(&walk, arrays, first);
+    struct sample_rows rows;
+    rows_start(&rows, arrays, first, samples);
     for (size_t k = 0; k < n; k++) {
-        const struct sample_rows rows = sample_rows_of(&walk, arrays->classes, k, samples);
         if (samples->columns[k] < 0) {
             row_clear(kernels, &rows.gradient, arrays->classes);
             row_clear(kernels, &rows.hessian, arrays->classes);
@@ -259,7 +241,7 @@ KERNEL_RARE void rows_spread(const struct fghm_kernels *kernels, const struct cl
             }
             row_spread(kernels, spread, &rows, arrays->classes, k);
         }
-        sample_walk_next(&walk);
+        rows_next(&rows, arrays->classes, k, samples);
     }
 }
 

@@ -42,7 +42,7 @@ static inline size_t softmax_tile(size_t classes) {
 _Static_assert(FOURS *SUM_LANES <= SAMPLES_ROOM, "FOURS classes of some samples have room");
 
 /* The margins of n samples. */
-KERNEL_RARE void load_margins(const struct fghm_kernels *kernels, const struct class_arrays *arrays,
+OUT_OF_LINE void load_margins(const struct fghm_kernels *kernels, const struct class_arrays *arrays,
                               size_t first, size_t n, struct softmax_samples *samples,
                               real *margins) {
     const size_t lanes = (n + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
@@ -66,7 +66,7 @@ KERNEL_RARE void load_margins(const struct fghm_kernels *kernels, const struct c
 }
 
 /* Brings the derivatives of the margins to the logits. */
-KERNEL_RARE void store_derivatives(const struct fghm_kernels *kernels,
+OUT_OF_LINE void store_derivatives(const struct fghm_kernels *kernels,
                                    const struct class_arrays *arrays,
                                    const struct fghm_spread *spread, size_t first, size_t n,
                                    struct softmax_samples *samples) {
@@ -93,25 +93,44 @@ static inline double own_factor(const struct fghm_class_factors *factors, size_t
     return factors->alpha == NULL ? weight : weight * factors->alpha[class_index];
 }
 
-/* The weights of samples, and the sum of them. */
+/* A number for each of the samples of a tile. */
+OUT_OF_LINE void fill_samples(real number, real *to) {
+    for (size_t k = 0; k < SOFTMAX_TILE; k++) {
+        to[k] = number;
+    }
+}
+
+/* The weights of samples, and the sum of them.  `columns` is NULL if all labels are classes. */
 static void load_sample_weights(const struct fghm_plan *plan, bool is_mask, size_t first, size_t n,
                                 const int32_t *columns, struct tile *tile, struct fghm_part *part) {
-    const struct fghm_arrays *const arrays = plan->arrays;
-    if (arrays->weights.data == NULL) {
-        for (size_t k = 0; k < n; k++) {
-            tile->weights[k] = columns[k] >= 0 ? 1 : 0;
-        }
-        return;
-    }
-    if (is_mask) {
-        load_compared(tile->kernels, &arrays->weights, false, first, n, tile->weights);
+    const struct fghm_array *const weights = &plan->arrays->weights;
+    if (weights->data == NULL) {
+        fill_samples(1, tile->weights);
+    } else if (is_mask) {
+        load_compared(tile->kernels, weights, false, first, n, tile->weights);
     } else {
-        load(tile->kernels, &arrays->weights, first, n, tile->weights);
+        load(tile->kernels, weights, first, n, tile->weights);
     }
-    for (size_t k = 0; k < n; k++) {
+    for (size_t k = 0; columns != NULL && k < n; k++) {
         tile->weights[k] = columns[k] >= 0 ? tile->weights[k] : 0;
     }
-    add_weights(tile->kernels, n, tile->weights, part);
+    if (weights->data != NULL) {
+        add_weights(tile->kernels, n, tile->weights, part);
+    }
+}
+
+/* The weights of samples times the factors of their classes. */
+static void weigh_samples(const struct fghm_class_factors *factors, size_t n,
+                          const int32_t *columns, real *weights) {
+    const bool alike = factors->weights == NULL && factors->alpha == NULL;
+    if (alike && factors->common == 1) {
+        return;
+    }
+    for (size_t k = 0; k < n; k++) {
+        const double factor = alike || columns[k] < 0 ? factors->common
+                                                      : own_factor(factors, (size_t)columns[k]);
+        weights[k] = columns[k] < 0 ? 0 : (real)(factor * (double)weights[k]);
+    }
 }
 
 /* The margins of samples as elements, to be computed into the tile. */
@@ -120,22 +139,17 @@ static struct fghm_span samples_load(const struct fghm_plan *plan, bool is_mask,
                                      struct fghm_part *part) {
     const struct fghm_arrays *const arrays = plan->arrays;
     const struct class_arrays classes = class_arrays_of(plan);
+    const int32_t *const columns = samples->columns;
     samples->block = tile->room + TILE_ROOM - SAMPLES_ROOM;
-    load_columns(plan, first, n, samples->columns);
+    const bool are_classes = load_columns(plan, first, n, samples->columns);
     load_margins(tile->kernels, &classes, first, n, samples, tile->logits);
-    load_sample_weights(plan, is_mask, first, n, samples->columns, tile, part);
-    const bool alike = arrays->factors.weights == NULL && arrays->factors.alpha == NULL;
-    for (size_t k = 0; k < n; k++) {
-        const int32_t column = samples->columns[k];
-        const bool is_ignored = column < 0;
-        double factor = arrays->factors.common;
-        if (!alike && !is_ignored) {
-            factor = own_factor(&arrays->factors, (size_t)column);
-        }
-        tile->logits[k] = is_ignored ? 1 : tile->logits[k];
-        tile->targets[k] = 1;
-        tile->weights[k] = is_ignored ? 0 : (real)(factor * (double)tile->weights[k]);
-        tile->ignored[k] = is_ignored;
+    load_sample_weights(plan, is_mask, first, n, are_classes ? NULL : columns, tile, part);
+    weigh_samples(&arrays->factors, n, columns, tile->weights);
+    fill_samples(1, tile->targets);
+    memset(tile->ignored, 0, n);
+    for (size_t k = 0; !are_classes && k < n; k++) {
+        tile->ignored[k] = columns[k] < 0;
+        tile->logits[k] = columns[k] < 0 ? 1 : tile->logits[k];
     }
     const bool derivatives = arrays->gradient.data != NULL || arrays->hessian.data != NULL;
     return (struct fghm_span){
@@ -158,7 +172,7 @@ static void samples_store(const struct fghm_plan *plan,
     if (span->gradient != NULL) {
         const struct class_arrays classes = class_arrays_of(plan);
         const double factor = constants->positive * constants->scale;
-        for (size_t k = 0; k < span->n; k++) {
+        for (size_t k = 0; span->hessian != NULL && k < span->n; k++) {
             tile->weights[k] = (real)(factor * (double)tile->weights[k]);
         }
         /* What the registers have besides samples. */

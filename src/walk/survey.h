@@ -28,7 +28,12 @@ static void survey_labels(const struct fghm_kernels *kernels, const struct fghm_
     int32_t columns[CHUNK];
     for (size_t at = 0; at < n; at += CHUNK) {
         const size_t length = n - at < CHUNK ? n - at : CHUNK;
-        load_columns(plan, first + at, length, columns);
+        const bool are_classes = load_columns(plan, first + at, length, columns);
+        if (are_classes && !arrays->has_background && arrays->scores.data == NULL) {
+            part->targets.positives += length;
+            part->targets.sum += (double)length;
+            continue;
+        }
         uint32_t ignored = 0;
         uint32_t positives = 0;
         uint32_t labelled = 0;
@@ -93,8 +98,9 @@ static void survey_weights(const struct fghm_kernels *kernels, const struct fghm
         int32_t columns[SOFTMAX_TILE];
         for (size_t at = 0; at < n; at += SOFTMAX_TILE) {
             const size_t length = n - at < SOFTMAX_TILE ? n - at : SOFTMAX_TILE;
-            load_columns(plan, first + at, length, columns);
-            load_sample_weights(plan, false, first + at, length, columns, &tile, &own);
+            const bool are_classes = load_columns(plan, first + at, length, columns);
+            load_sample_weights(plan, false, first + at, length, are_classes ? NULL : columns,
+                                &tile, &own);
         }
     } else if (plan->arrays != NULL) {
         for (size_t at = 0; at < n; at += tile.length) {

@@ -229,7 +229,7 @@ static size_t label_rows(const struct fghm_plan *plan, size_t first, size_t n, s
     const size_t samples = (first + n - 1) / shape->classes - row + 1;
     size_t ignored = 0;
     size_t sample = 0;
-    load_columns(plan, row, samples, tile->columns);
+    (void)load_columns(plan, row, samples, tile->columns);
     memset(tile->targets, 0, n * sizeof(real));
     FOR_SHAPE_RUNS(run, shape, first, n) {
         const size_t at = run.first - first;
