@@ -13,6 +13,10 @@
 #include "kernels/span_walk.h"
 #include "range.h"
 
+static struct pair pair_difference(struct pair a, struct pair b) {
+    return pair_sum(a, (struct pair){-b.high, -b.low});
+}
+
 /* log(a / b) */
 static struct pair log_ratio(struct pair a, struct pair b) {
     return pair_difference(minus_log_pair(b), minus_log_pair(a));
@@ -35,6 +39,19 @@ static struct fghm_calibration map_of(const fghm_focal *focal) {
 /* Whether positives or negatives have no weight: then one answer is best everywhere. */
 static bool is_one_sided(const fghm_focal *focal) {
     return focal->alpha_enabled && (focal->alpha <= 0 || focal->alpha >= 1);
+}
+
+/* D(x), the logarithm of the odds of calibration_kernel.h, for a gamma that is not focal-star's: as
+ * such, since odds leave the range of double. */
+static struct pair log_odds(const struct fghm_calibration *map, double x) {
+    const double a = x < 0 ? -x : x;
+    const double gamma = x < 0 ? map->negative_gamma : map->gamma;
+    const double other = x < 0 ? map->gamma : map->negative_gamma;
+    const struct magnitude_odds odds = odds_of_magnitude(true, a, gamma, other);
+    const struct pair ratio = log_ratio(pair_of(odds.divisor), pair_of(odds.factor));
+    const struct pair magnitude = pair_sum(odds.exponent, ratio);
+    const struct pair offset = {map->offset, map->offset_low};
+    return pair_sum(pair_negated_where(x < 0, magnitude), offset);
 }
 
 /* D rises with x, so the root is found by halving. */
@@ -87,7 +104,7 @@ static void one_sided(double probability, size_t n, double *numbers) {
 static void segment(void *context, size_t index, size_t first, size_t n) {
     const struct call *const call = context;
     const fghm_focal *const focal = call->focal;
-    double numbers[CHUNK];
+    double numbers[CHUNK] = {0};
     (void)index;
     for (size_t at = first; at < first + n; at += CHUNK) {
         const size_t left = first + n - at;

@@ -2,22 +2,19 @@
 #ifndef FGHM_KERNELS_CALIBRATION_KERNEL_H
 #define FGHM_KERNELS_CALIBRATION_KERNEL_H
 
-/* What a focal loss does to probabilities: which logit is best where the true probability is eta,
- * and which eta a logit is best for.
+/* What a focal loss does to probabilities: which eta a logit is best for.
  *
- * x is the best logit where the log-odds of eta are
+ * x is the best logit where the odds of eta are dFL/dx(x, 0) / -dFL/dx(x, 1).  With a = |x|,
+ * e = exp(-a), S = log1p(e), gamma of the label that x speaks for, other for that of the other one,
+ * and the odds of alpha, those of the other label are
  *
- *     D(x) = log(dFL/dx(x, 0) / -dFL/dx(x, 1)).
+ *     T / M = exp(-((1 + gamma) a + (gamma - other) S + offset)) (1 + gamma S / e)
+ *             / (1 + other e (a + S)),    offset = log((1 - alpha) / alpha) for x > 0, else minus
+ *                                         that,
  *
- * With a = |x|, e = exp(-a), S = log1p(e), gamma of the label that x speaks for, and other for
- * that of the other one, all large terms but one cancel on paper:
- *
- *     |D| = (1 + gamma) a + (gamma - other) S
- *           + log1p(other e (a + S)) - log1p(gamma S / e)
- *
- * and alpha adds log((1 - alpha) / alpha).  In pairs this has an absolute error of a few
- * 2^-53 for every x and gamma, which is then the relative error of eta.  So it is computed in
- * double for floats, too. */
+ * and eta is M / (M + T) for x > 0, else T / (M + T).  Nothing cancels, and the exponent is known
+ * as a pair, so the error is that of a few operations for every x and gamma.  It is computed in
+ * double for floats, too, which are then right but for one rounding. */
 
 #include "kernels/kernels.h"
 #include "kernels/math_kernel.h"
@@ -36,68 +33,81 @@ static inline struct pair pair_negated_where(vmask negative, struct pair a) {
     return (struct pair){v_negate_where(negative, a.high), v_negate_where(negative, a.low)};
 }
 
-static inline struct pair pair_difference(struct pair a, struct pair b) {
-    const vreal zero = v_set(0);
-    return pair_sum(a, (struct pair){v_sub(zero, b.high), v_sub(zero, b.low)});
+/* exp(-(a.high + a.low)) 2^REAL_LIFT_EXPONENT, so that it has all its digits where the result,
+ * which may be larger, has. */
+KERNEL_INLINE vreal lifted_exp_minus_pair(struct pair a) {
+    const vreal most = v_set(EXP_ZERO_LIFTED);
+    const vreal bounded = v_min(most, a.high);
+    const vreal low = v_keep(v_le(a.high, most), a.low);
+    const vreal rounded = exp_rounded(bounded);
+    const struct exponential e = scaled_exp(v_add(exp_reduced(bounded, rounded), low),
+                                            v_add(rounded, v_set(REAL_LIFT_EXPONENT)));
+    return v_add(e.power, e.remainder);
 }
 
-/* -log1p(u) for u >= 0.  Out of line: it is needed twice, and it is most of the code. */
-static __attribute__((noinline)) struct pair minus_log1p(vreal u) {
-    return minus_log_pair(exact_sum(v_set(1), u));
-}
+/* What there is to know of a logit's magnitude: T = exp(-exponent) factor, and M. */
+struct magnitude_odds {
+    struct pair exponent;
+    vreal factor, divisor;
+};
 
-/* |D| without alpha, for a = |x|. */
-static inline struct pair odds_of_magnitude(vreal a, vreal gamma, vreal other) {
+KERNEL_INLINE struct magnitude_odds odds_of_magnitude(bool two_gammas, vreal a, vreal gamma,
+                                                      vreal other) {
     const vreal one = v_set(1);
     const struct exponential x = exp_minus(a);
     const vreal e = v_add(x.power, x.remainder);
-    const struct pair s = log1p_pair(exponential_pair(x));
     const vreal s_over_e = v_muladd(e, log1p_tail(e, v_mul(e, e), -0.5), one);
-    const struct pair linear = pair_product(exact_sum(one, gamma), pair_of(a));
-    const struct pair between = pair_product(exact_sum(gamma, v_sub(v_set(0), other)), s);
-    const struct pair gained = minus_log1p(v_mul(other, v_mul(e, v_add(a, s.high))));
-    const struct pair lost = minus_log1p(v_mul(gamma, s_over_e));
-    return pair_sum(pair_sum(linear, between), pair_difference(lost, gained));
+    const vreal s = v_mul(e, s_over_e);
+    struct pair exponent = pair_product(exact_sum(one, gamma), pair_of(a));
+    if (two_gammas) {
+        const struct pair difference = exact_sum(gamma, v_sub(v_set(0), other));
+        exponent = pair_sum(exponent, pair_product(difference, log1p_pair(exponential_pair(x))));
+    }
+    return (struct magnitude_odds){
+        .exponent = exponent,
+        .factor = v_muladd(gamma, s_over_e, one),
+        .divisor = v_muladd(other, v_mul(e, v_add(a, s)), one),
+    };
 }
 
-/* D(x) */
-static inline struct pair log_odds(const struct fghm_calibration *map, vreal x) {
+/* `star` and `two_gammas` are constants at compile time. */
+KERNEL_INLINE vreal calibrated(bool star, bool two_gammas, const struct fghm_calibration *map,
+                               vreal x) {
+    const vreal one = v_set(1);
     const vreal gamma = v_set(map->gamma);
     const vreal negative_gamma = v_set(map->negative_gamma);
-    const vreal most = v_set(map->star ? CALIBRATION_LOGIT_MAX_STAR : CALIBRATION_LOGIT_MAX);
+    const vreal most = v_set(star ? CALIBRATION_LOGIT_MAX_STAR : CALIBRATION_LOGIT_MAX);
     const vreal a = v_min(most, v_abs(x));
     const vmask negative = v_gt(v_set(0), x);
-    const struct pair odds = map->star
-                                 ? pair_product(pair_of(gamma), pair_of(a))
-                                 : odds_of_magnitude(a, v_select(negative, negative_gamma, gamma),
-                                                     v_select(negative, gamma, negative_gamma));
+    const struct magnitude_odds odds =
+        star ? (struct magnitude_odds){pair_product(pair_of(gamma), pair_of(a)), one, one}
+             : odds_of_magnitude(two_gammas, a, v_select(negative, negative_gamma, gamma),
+                                 v_select(negative, gamma, negative_gamma));
     const struct pair offset = {v_set(map->offset), v_set(map->offset_low)};
-    return pair_sum(pair_negated_where(negative, odds), offset);
-}
-
-/* The probabilities of these log-odds. */
-static inline vreal sigmoid_of(struct pair x) {
-    const vmask negative = v_gt(v_set(0), x.high);
-    const struct exponential e = exp_minus_pair(pair_negated_where(negative, x));
-    const vreal larger = reciprocal_1p(e);
-    return v_select(negative, v_mul(v_add(e.power, e.remainder), larger), larger);
-}
-
-static inline vreal calibrated(const struct fghm_calibration *map, vreal x) {
+    const vreal lifted =
+        v_mul(lifted_exp_minus_pair(pair_sum(odds.exponent, pair_negated_where(negative, offset))),
+              odds.factor);
+    const vreal all = v_muladd(lifted, v_set(REAL_DROP), odds.divisor);
+    const vreal own = v_select(negative, lifted, v_mul(odds.divisor, v_set(REAL_LIFT)));
     /* NaN stays. */
-    return v_select(v_eq(x, x), sigmoid_of(log_odds(map, x)), x);
+    return v_select(v_eq(x, x), v_mul(v_div(own, all), v_set(REAL_DROP)), x);
+}
+
+/* Whole registers: behind the n numbers there is room for them. */
+KERNEL_INLINE void calibrate_all(bool star, bool two_gammas, const struct fghm_calibration *map,
+                                 size_t n, double *numbers) {
+    for (size_t i = 0; i < n; i += V_LANES) {
+        v_store(numbers + i, calibrated(star, two_gammas, map, v_load(numbers + i)));
+    }
 }
 
 static inline void calibrate(const struct fghm_calibration *map, size_t n, double *numbers) {
-    const size_t whole = n - n % V_LANES;
-    for (size_t i = 0; i < whole; i += V_LANES) {
-        v_store(numbers + i, calibrated(map, v_load(numbers + i)));
-    }
-    if (whole < n) {
-        real rest[V_LANES] = {0};
-        memcpy(rest, numbers + whole, (n - whole) * sizeof(real));
-        v_store(rest, calibrated(map, v_load(rest)));
-        memcpy(numbers + whole, rest, (n - whole) * sizeof(real));
+    if (map->star) {
+        calibrate_all(true, false, map, n, numbers);
+    } else if (map->gamma != map->negative_gamma) {
+        calibrate_all(false, true, map, n, numbers);
+    } else {
+        calibrate_all(false, false, map, n, numbers);
     }
 }
 

@@ -226,7 +226,8 @@ struct fghm_calibration {
     double offset, offset_low; /* log((1 - alpha) / alpha), in two parts */
 };
 
-/* Logits, replaced by the probabilities that they are best for. */
+/* Logits, replaced by the probabilities that they are best for; so are numbers behind them, to the
+ * next multiple of 16. */
 typedef void fghm_calibrate_kernel(const struct fghm_calibration *map, size_t n, double *numbers);
 
 struct fghm_kernels {
