@@ -359,12 +359,12 @@ FGHM_API fghm_status fghm_focal_get_hessian_floor(const fghm_focal *focal, doubl
  * neighbouring numbers of the type at the true value, or at the sum of magnitudes that is named:
  *
  *     element_loss, gradient   8 ulp for gamma 0, 1/2, 1, 3/2, 2, 3, 4, 5; 16 ulp for any other
- *                              in [0, 10]; some gamma ulp beyond.  The gradient of a target
- *                              between 0 and 1: as many ulp of
+ *                              in [0, 10]; some gamma ulp beyond.  A target between 0 and 1: twice
+ *                              as many, and for the gradient of
  *                              a_t m^gamma (t (1 - p) + (1 - t) p + gamma |r| BCE),
  *                              since p - t loses digits where the two meet
- *     hessian                  12 or 24 ulp of the sum of its terms' magnitudes, which cancel
- *                              near its roots:
+ *     hessian                  12 or 24 ulp, twice as many for a target between 0 and 1, of the sum
+ *                              of its terms' magnitudes, which cancel near its roots:
  *                              a_t m^gamma (p (1 - p) + gamma |r| (2 t (1 - p) + 2 (1 - t) p +
  *                              (|1 - 2 p| + |(gamma - 1) r|) BCE))
  *     any of them, subnormal   8 times the smallest subnormal number
@@ -478,7 +478,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    for another class c have up to 2 (largest - x_c) + log C + 4 ulp more, with the largest of the
  *    others; Hessians twice that, in ulp of the sum of their terms' magnitudes.  The gradients of a
  *    sample add up to at most 2^-21 (double: 2^-50) of the sum of their magnitudes, with any C.
- *  - Probabilities: 16 ulp for every gamma in [0, 10], of the terms' magnitudes for derivatives.
+ *  - Probabilities, for every gamma in [0, 10]: 16 ulp, 48 ulp for a target between 0 and 1; of the
+ *    terms' magnitudes for derivatives, and half as many again for Hessians.
  *  - FGHM_FOCAL_RULE_STAR: gamma x is rounded, which adds up to 2 gamma |x| ulp.
  *  - Label smoothing: the smoothed target is rounded to the type; the bounds hold for that rounded
  *    target.
