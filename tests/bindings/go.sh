@@ -12,7 +12,7 @@ build=$(cd "${1:-$source/build}" && pwd) || exit
 export ABI_SOURCE="$source"
 . "$here/programs.sh"
 
-cases="format vet staticcheck tests race cgocheck benchmarks readme digits"
+cases="has_all format vet staticcheck tests race cgocheck benchmarks readme digits"
 skip_all() {
     for name in $cases; do
         skip_case "go_$name" "$1"
@@ -67,6 +67,9 @@ readme_program_runs() {
         eval "$line" && go run . >output && grep '^0.0076451' output
 }
 
+# shellcheck disable=SC2046 # a list of files
+run_case go_has_all has_all $(find . -maxdepth 1 -name '*.[ch]' -o -maxdepth 1 -name '*.go' \
+    ! -name '*_test.go')
 run_case go_format format_is_kept
 run_case go_vet go vet ./...
 if staticcheck=$(get_staticcheck); then
