@@ -756,6 +756,17 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+func TestMust(t *testing.T) {
+	defer func() {
+		if err, _ := recover().(error); !errors.Is(err, ErrLength) {
+			t.Error(err)
+		}
+	}()
+	f := Must(NewFocal())
+	loss := Must(f.Float64(nil, Elements[float64]{Inputs: []float64{0}, Targets: []float64{1}}))
+	t.Errorf("%v is the loss of %v", Must(f.Float64(nil, Elements[float64]{Targets: []float64{1}})), loss)
+}
+
 func TestVersion(t *testing.T) {
 	n := VersionNumber()
 	if Version() != fmt.Sprintf("%d.%d.%d", n/10000, n/100%100, n%100) || NumericsRevision() < 1 ||
