@@ -274,6 +274,7 @@ end
     @test_throws ArgumentError loss!(f, x, t; dims = 1, class_weights = ones(Float32, 3))
     @test_throws ArgumentError loss!(f, x, falses(3, 4))
     @test_throws ArgumentError loss!(f, 1.0:3.0, [0.0, 1.0, 0.0])
+    @test_throws ArgumentError loss!(f, zeros(3), zeros(3); gradient = 1.0:3.0) # cannot be written
     @test_throws ArgumentError loss!(f, view(x, [1, 3], :), t[1:2, :])
     @test_throws ArgumentError loss!(f, x, big.(t))
     @test_throws ArgumentError loss!(f, x, UInt32.(t))
