@@ -12,10 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS_MAX = 2000, PIXELS = 64, CLASSES = 10, STEPS = 20 };
-static const double rate = 4;
+enum { ROWS_MAX = 2000, PIXELS = 64, CLASSES = 10, STEPS = 20, RATE = 4 };
 static double inputs[ROWS_MAX][PIXELS], logits[ROWS_MAX][CLASSES], gradient[ROWS_MAX][CLASSES];
-static double weights[PIXELS][CLASSES];
+static double weights[PIXELS][CLASSES], loss;
 static int64_t labels[ROWS_MAX];
 
 int main(int count, char **arguments) {
@@ -23,7 +22,6 @@ int main(int count, char **arguments) {
     fghm_focal *focal = NULL; /* gamma 2, mean */
     fghm_status status = fghm_focal_create(&focal);
     size_t rows = 0;
-    double loss = 0;
     uint64_t bits;
     for (int i = 0, number; file != NULL && rows < ROWS_MAX && fscanf(file, "%d,", &number) == 1;) {
         if (i < PIXELS) {
@@ -43,7 +41,7 @@ int main(int count, char **arguments) {
                                         FGHM_IGNORE_NONE, NULL, &loss, NULL, gradient[0], NULL);
         for (size_t k = 0; k < rows * PIXELS * CLASSES; k++) {
             const size_t row = k / CLASSES / PIXELS, i = k / CLASSES % PIXELS, c = k % CLASSES;
-            weights[i][c] -= rate * inputs[row][i] * gradient[row][c];
+            weights[i][c] -= RATE * inputs[row][i] * gradient[row][c];
         }
     }
     memcpy(&bits, &loss, sizeof bits);

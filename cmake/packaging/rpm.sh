@@ -24,8 +24,18 @@ SOURCE_DATE_EPOCH=$(stat -c %Y "$source/CMakeLists.txt")
 export SOURCE_DATE_EPOCH
 
 # Where rpm does not manage the packages of the machine, it finds none of BuildRequires.
-set -- --define "_topdir $out" "$@"
+macros=
 if test ! -e /etc/redhat-release; then
-    set -- --nodeps --load "$source/cmake/packaging/fedora.macros" "$@"
+    macros=$source/cmake/packaging/fedora.macros
 fi
-exec rpmbuild -ba "$@" "$spec"
+
+# build FOLDER ARGUMENTS...
+build() {
+    topdir=$1
+    shift
+    rpmbuild ${macros:+--nodeps --load "$macros"} --define "_topdir $topdir" "$@" "$spec"
+}
+
+# The source package keeps the spec file with all macros expanded: its folder is not named.
+(cd "$out" && build . -bs)
+build "$out" -bb "$@"

@@ -12,7 +12,7 @@ build=$(cd "${1:-$source/build}" && pwd) || exit
 export ABI_SOURCE="$source"
 . "$here/programs.sh"
 
-cases="format vet staticcheck tests race cgocheck benchmarks readme digits"
+cases="has_all format vet staticcheck tests race cgocheck benchmarks types readme digits"
 skip_all() {
     for name in $cases; do
         skip_case "go_$name" "$1"
@@ -59,14 +59,40 @@ get_staticcheck() {
             echo "$work/bin/staticcheck"; }
 }
 
-# The program in the README, in a module made as it says.
-readme_program_runs() {
-    mkdir "$work/readme" && cd "$work/readme" &&
-        readme_example go >main.go && gofmt -l . >unformatted && test ! -s unformatted &&
-        go mod init readme && line=$(readme_line 'go mod edit') && test -n "$line" &&
-        eval "$line" && go run . >output && grep '^0.0076451' output
+# makes_module NAME: in a folder of its own, as the README says.
+makes_module() {
+    mkdir "$work/$1" && cd "$work/$1" && go mod init "$1" && line=$(readme_line 'go mod edit') &&
+        test -n "$line" && eval "$line"
 }
 
+# Each of these lines is an error: a number that no array has, two types in a call, a type in which
+# nothing is computed, a constant of another family, a copy of a handle for a call by pointer.
+wrong_types_do_not_compile() {
+    makes_module wrong && cat >main.go <<'END' || return
+package main
+
+import "focalghm"
+
+func main() {
+	_ = focalghm.Contiguous([]uint64{1})
+	_ = focalghm.Elements[float32]{Inputs: []float64{1}}
+	_ = focalghm.Elements[int32]{}
+	_ = new(focalghm.Focal).SetReduction(focalghm.Linear)
+	_, _ = new(focalghm.Focal).Float64(focalghm.Pool{}, focalghm.Elements[float64]{})
+}
+END
+    ! go build . 2>errors && cat errors && test "$(grep -c '^\./main.go:' errors)" -eq 5
+}
+
+# The program in the README.
+readme_program_runs() {
+    makes_module readme && readme_example go >main.go && gofmt -l . >unformatted &&
+        test ! -s unformatted && go run . >output && grep '^0.0076451' output
+}
+
+# shellcheck disable=SC2046 # a list of files
+run_case go_has_all has_all $(find . -maxdepth 1 -name '*.[ch]' -o -maxdepth 1 -name '*.go' \
+    ! -name '*_test.go')
 run_case go_format format_is_kept
 run_case go_vet go vet ./...
 if staticcheck=$(get_staticcheck); then
@@ -79,6 +105,7 @@ show_tests "$work/tests"
 run_case go_race go test -count=1 -race .
 run_case go_cgocheck env GOEXPERIMENT=cgocheck2 go test -count=1 .
 run_case go_benchmarks go test -run none -bench . -benchtime 3x .
+run_case go_types wrong_types_do_not_compile
 run_case go_readme readme_program_runs
 case_of_digits go_digits go run ./examples/digits
 end_cases

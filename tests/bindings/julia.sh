@@ -122,6 +122,7 @@ readme_program_runs() {
         grep -E '^[0-9.]+$' "$work/readme"
 }
 
+run_case julia_has_members has members "$package"/src/*.jl
 run_case julia_tests tests_pass
 run_case julia_threads threads_agree
 run_case julia_loader loader_finds

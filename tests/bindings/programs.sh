@@ -3,19 +3,35 @@
 #
 # What each binding has.
 
-# has_all FILE...: they name each function of the library and each constant but the limits.
-# Initializers and tags are for C.
-has_all() {
+# functions, constants, members: names of the library.  Initializers, limits, sizes and tags are for
+# C.
+functions() {
+    cut -d' ' -f1 "$ABI_SOURCE/cmake/symbols.txt" | grep -v '_init$'
+}
+
+constants() {
+    grep -ohE '^    FGHM_[A-Z0-9_]+ = ' "$ABI_SOURCE"/include/focalghm/*.h |
+        grep -oE 'FGHM_[A-Z0-9_]+' | grep -vE '_(INVALID|MAX|TAG|DTYPE_UNSET)$'
+}
+
+members() {
+    sed -nE '/^typedef struct fghm_(batch|result) \{/,/^}/s/^    [a-z].*[ *]([a-z_]+)(\[.*\])?;$/\1/p' \
+        "$ABI_SOURCE/include/focalghm/batch.h" | grep -vxE 'size|tag|filled'
+}
+
+# has NAMES FILE...: these say each of the names, not counting comments.
+has() {
     # shellcheck disable=SC2154 # of the script that has read this one
-    {
-        cut -d' ' -f1 "$ABI_SOURCE/cmake/symbols.txt" | grep -v '_init$'
-        grep -ohE '^    FGHM_[A-Z0-9_]+ = ' "$ABI_SOURCE"/include/focalghm/*.h |
-            grep -oE 'FGHM_[A-Z0-9_]+' | grep -vE '_(INVALID|MAX|TAG)$'
-    } >"$work/names"
+    "$1" >"$work/names" && shift && sed -E 's,(^|[^:])(//|# ).*,,; s,^ *\*.*,,' "$@" >"$work/code" &&
+        test -s "$work/names" || return
     missing=$(while read -r name; do
-        grep -qw "$name" "$@" || echo "$name"
+        grep -qw "$name" "$work/code" || echo "$name"
     done <"$work/names")
     test -z "$missing" || { echo "not here: $missing"; return 1; }
+}
+
+has_all() {
+    has functions "$@" && has constants "$@" && has members "$@"
 }
 
 # The training program's last loss has the same bits in all languages, those of digits.txt, on every

@@ -13,9 +13,7 @@
  * std::vector<float> logits{2.0f, -1.5f, 0.3f, -4.0f}, targets{1, 0, 1, 0}, gradient(4);
  * focalghm::focal focal;
  * focal.set_gamma(1.5).clear_alpha();
- * focalghm::arrays<float> arrays;
- * arrays.gradient = gradient;
- * double loss = focal.compute(logits, targets, arrays); // C++20: {.gradient = gradient}
+ * double loss = focal.compute(logits, targets, focalghm::gradient_into(gradient));
  * @endcode
  *
  * **Handles** can be moved, not copied; clone() makes another one.  Using one that was moved from
@@ -483,6 +481,15 @@ template <class Real> struct arrays {
     std::optional<view<Real>> gradient = std::nullopt;
     std::optional<view<Real>> hessian = std::nullopt;
 };
+
+/** The arrays of a call that writes a gradient, and of these no other. */
+template <class Range,
+          class Real = std::remove_pointer_t<decltype(std::data(std::declval<Range &>()))>>
+arrays<Real> gradient_into(Range &gradient) {
+    arrays<Real> more;
+    more.gradient = gradient;
+    return more;
+}
 
 // Inside ---------------------------------------------------------------------------------
 

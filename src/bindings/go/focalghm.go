@@ -60,6 +60,15 @@ func ISA() string {
 	return C.GoString(C.fghm_isa_name())
 }
 
+// Must returns the value of a call, and panics if it has returned an error: for calls whose
+// arguments are constants, and for programs that have nothing else to do about an error.
+func Must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
 // noCopy makes go vet report copies of the struct that has it.
 type noCopy struct{}
 

@@ -198,6 +198,7 @@ static_assert(!std::is_constructible_v<input, std::vector<std::string> &>, "no d
 static_assert(!std::is_constructible_v<input, std::vector<unsigned> &>, "no dtype");
 static_assert(!std::is_constructible_v<input, std::vector<short> &>, "no dtype");
 static_assert(!std::is_assignable_v<decltype(arrays<float>::gradient) &, const floats &>, "");
+static_assert(std::is_same_v<decltype(gradient_into(std::declval<floats &>())), arrays<float>>, "");
 static_assert(dtype_of<long long>::value == dtype::i64 && dtype_of<int>::value == dtype::i32, "");
 static_assert(!std::is_convertible_v<int, reduction>, "no number is a constant");
 #ifdef __cpp_lib_span
@@ -328,8 +329,7 @@ template <class Real> void focal_of_elements() {
 
     // In the place of an input.
     std::vector<Real> in_place = in.logits;
-    arrays<Real> gradient;
-    gradient.gradient = in_place;
+    arrays<Real> gradient = gradient_into(in_place);
     gradient.weights = in.weights;
     handle.compute(in_place, in.targets, gradient);
     REQUIRE(same(in_place, found.gradient));

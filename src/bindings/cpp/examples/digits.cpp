@@ -26,8 +26,6 @@ int main(int count, char **arguments) {
     }
     const focalghm::focal focal; // gamma 2, mean
     std::vector<double> gradient(labels.size() * classes);
-    focalghm::arrays<double> arrays;
-    arrays.gradient = gradient;
     double loss = 0;
     for (std::size_t step = 0; step < steps; step++) {
         std::vector<double> logits(gradient.size());
@@ -35,7 +33,8 @@ int main(int count, char **arguments) {
             const std::size_t i = k / classes, c = k % classes;
             logits[i / pixels * classes + c] += inputs[i] * weights[i % pixels * classes + c];
         }
-        loss = focal.softmax(classes, logits, labels, arrays); // throws focalghm::error
+        // Throws focalghm::error.
+        loss = focal.softmax(classes, logits, labels, focalghm::gradient_into(gradient));
         for (std::size_t k = 0; k < inputs.size() * classes; k++) {
             const std::size_t i = k / classes, c = k % classes;
             weights[i % pixels * classes + c] -=

@@ -29,6 +29,43 @@ function focal(x, t, gamma, alpha)
     return a * (1 / (1 + exp(z)))^gamma * log1p(exp(-z))
 end
 
+# What has a name in Julia, as C lists it: the last words of its constants, in their order.
+const CONSTANTS = Dict(
+    "reduction" => FocalGHM.REDUCTIONS,
+    "focal_rule" => FocalGHM.RULES,
+    "hessian_mode" => FocalGHM.HESSIAN_MODES,
+    "ghm_kind" => FocalGHM.KINDS,
+    "ghm_momentum_rule" => FocalGHM.MOMENTUM_RULES,
+    "ghm_divisor" => FocalGHM.DIVISORS,
+    "activation" => FocalGHM.ACTIVATIONS,
+    "background" => FocalGHM.BACKGROUNDS,
+    # By types, keywords and sizes of arrays.
+    "target_form" => (:dense, :label, :label_score),
+    "batch_flags" => (:nan_targets_ignored,),
+    "dtype" => (:f32, :f64, :f16, :bf16, :u8, :i32, :i64),
+    "layout" => (:contiguous, :strided, :per_sample),
+)
+
+# The names of the constants of each enum in the headers, without what all those of one have before
+# it.  Statuses, fields and places get theirs from C.
+function constants_of(headers)
+    constants, tag = Dict{String,Vector{String}}(), ""
+    for file in readdir(headers), line in eachline(joinpath(headers, file))
+        found = match(r"^enum fghm_(\w+?)(?:_values)? \{", line)
+        found === nothing || (tag = found[1])
+        found = match(r"^    FGHM_(\w+) = ", line)
+        found === nothing || occursin(r"_(INVALID|UNSET)$", found[1]) ||
+            push!(get!(constants, tag, []), lowercase(found[1]))
+    end
+    prefixes = ("reduction_", "focal_rule_", "hessian_", "ghm_momentum_", "ghm_divisor_", "ghm_",
+        "background_", "target_", "layout_")
+    short(name) = Symbol(foldl((n, p) -> replace(n, Regex("^" * p) => ""), prefixes, init = name))
+    return Dict(
+        tag => Tuple(short.(names)) for (tag, names) in constants if
+        !endswith(tag, "limits") && !(tag in ("status", "field", "place"))
+    )
+end
+
 Random.seed!(1)
 
 @testset "FocalGHM" begin
@@ -39,10 +76,11 @@ Random.seed!(1)
     @test FocalGHM.isa_name() in ("avx512", "avx2", "sse2", "neon", "scalar")
     project = Pkg.TOML.parsefile(joinpath(@__DIR__, "..", "Project.toml"))
     @test VersionNumber(project["version"]) == FocalGHM.version()
-    header = joinpath(@__DIR__, "..", "..", "..", "..", "cmake", "symbols.txt")
-    if isfile(header)
+    tree = joinpath(@__DIR__, "..", "..", "..", "..")
+    symbols = joinpath(tree, "cmake", "symbols.txt")
+    if isfile(symbols)
         # Batches do what the functions for contiguous arrays do; the others do what is done here.
-        left_out = setdiff(Symbol.(first.(split.(eachline(header)))), FocalGHM.FUNCTIONS)
+        left_out = setdiff(Symbol.(first.(split.(eachline(symbols)))), FocalGHM.FUNCTIONS)
         @test all(left_out) do name
             occursin(r"^fghm_(focal|focal_softmax|ghm_(step|count|apply))_f(32|64)$", string(name)) ||
                 name in (
@@ -53,6 +91,7 @@ Random.seed!(1)
                     :fghm_pool_create_from,
                 )
         end
+        @test constants_of(joinpath(tree, "include", "focalghm")) == CONSTANTS
     end
     messages = [FocalGHMError(-i).message for i = 1:28]
     @test allunique(messages) && !("unknown status" in messages)
@@ -235,6 +274,7 @@ end
     @test_throws ArgumentError loss!(f, x, t; dims = 1, class_weights = ones(Float32, 3))
     @test_throws ArgumentError loss!(f, x, falses(3, 4))
     @test_throws ArgumentError loss!(f, 1.0:3.0, [0.0, 1.0, 0.0])
+    @test_throws ArgumentError loss!(f, zeros(3), zeros(3); gradient = 1.0:3.0) # cannot be written
     @test_throws ArgumentError loss!(f, view(x, [1, 3], :), t[1:2, :])
     @test_throws ArgumentError loss!(f, x, big.(t))
     @test_throws ArgumentError loss!(f, x, UInt32.(t))
