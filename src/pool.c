@@ -39,14 +39,13 @@
 #ifdef __linux__
 #include <sched.h>
 #endif
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
-#elif !defined(__aarch64__)
-#include <fenv.h>
 #endif
 
 #include "allocation.h"
 #include "check.h"
+#include "environment.h"
 #include "pool_run.h"
 
 /* How long to look for the next call, or for the end of this one, before going to sleep.
@@ -126,19 +125,6 @@ static size_t allowed_processors(void) {
     return online > 0 ? (size_t)online : 1;
 }
 
-/* By hand, since fesetenv may be in a library of its own, which the shared library would
- * have to load for this alone. */
-static void set_default_environment(void) {
-#if defined(__x86_64__)
-    _mm_setcsr(0x1f80); /* after reset: no exception traps, to nearest, subnormal numbers kept */
-    __asm__ volatile("fninit");
-#elif defined(__aarch64__)
-    __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %0" : : "r"((uint64_t)0));
-#else
-    (void)fesetenv(FE_DFL_ENV);
-#endif
-}
-
 /* Waiting -------------------------------------------------------------------- */
 
 static uint64_t nanoseconds_now(void) {
@@ -149,7 +135,7 @@ static uint64_t nanoseconds_now(void) {
 
 /* Lets the other thread of the core go first. */
 static void relax(void) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     _mm_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
@@ -231,7 +217,8 @@ static void work_from_seat(struct fghm_pool *pool) {
     const size_t tasks = pool->tasks;
     wake_sleepers(pool);
     for (size_t i = take_task(pool); i < tasks; i = take_task(pool)) {
-        set_default_environment(); /* each time: the task before may have been a careless one */
+        fghm_set_default_environment(); /* each time: the task before may have been a careless one
+                                         */
         pool->task(pool->context, i);
     }
     leave_seat(pool);
