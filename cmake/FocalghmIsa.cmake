@@ -8,17 +8,17 @@ include(CheckCSourceCompiles)
 # Asked of the compiler: CMAKE_SYSTEM_PROCESSOR names the machine, which is
 # another thing under -m32 or in a 32-bit container.
 check_c_source_compiles("
-#ifndef __x86_64__
+#if !defined(__x86_64__) && !defined(__i386__)
 #error
 #endif
-int main(void) { return 0; }" FOCALGHM_ARCH_X86_64)
+int main(void) { return 0; }" FOCALGHM_ARCH_X86)
 check_c_source_compiles("
 #ifndef __aarch64__
 #error
 #endif
 int main(void) { return 0; }" FOCALGHM_ARCH_AARCH64)
-if(FOCALGHM_ARCH_X86_64)
-  set(focalghm_arch x86_64)
+if(FOCALGHM_ARCH_X86)
+  set(focalghm_arch x86)
 elseif(FOCALGHM_ARCH_AARCH64)
   set(focalghm_arch aarch64)
 else()
