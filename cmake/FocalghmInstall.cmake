@@ -52,6 +52,7 @@ endfunction()
 focalghm_pc_path(pc_libdir "${CMAKE_INSTALL_LIBDIR}")
 focalghm_pc_path(pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
 string(REPLACE ";" " " pc_libraries "${focalghm_private_libraries}")
+set(pc_cflags "")
 if(FOCALGHM_BUILD_SHARED)
   set(pc_libs "-L\${libdir} -lfocalghm")
   set(pc_libs_private "${pc_libraries}")
@@ -59,6 +60,7 @@ else()
   # With a static library alone, nobody can do without what it needs.
   set(pc_libs "-L\${libdir} -lfocalghm ${pc_libraries}")
   set(pc_libs_private "")
+  set(pc_cflags " -DFGHM_STATIC")
 endif()
 
 # The prefix is filled in last: `cmake --install --prefix` may still change it, and may say

@@ -8,29 +8,32 @@ include(CheckCSourceCompiles)
 # Asked of the compiler: CMAKE_SYSTEM_PROCESSOR names the machine, which is
 # another thing under -m32 or in a 32-bit container.
 check_c_source_compiles("
-#ifndef __x86_64__
+#if !defined(__x86_64__) && !defined(__i386__)
 #error
 #endif
-int main(void) { return 0; }" FOCALGHM_ARCH_X86_64)
+int main(void) { return 0; }" FOCALGHM_ARCH_X86)
 check_c_source_compiles("
 #ifndef __aarch64__
 #error
 #endif
 int main(void) { return 0; }" FOCALGHM_ARCH_AARCH64)
-if(FOCALGHM_ARCH_X86_64)
-  set(focalghm_arch x86_64)
+if(FOCALGHM_ARCH_X86)
+  set(focalghm_arch x86)
 elseif(FOCALGHM_ARCH_AARCH64)
   set(focalghm_arch aarch64)
 else()
   set(focalghm_arch other)
 endif()
 
-# Whether src/fused.c has what it takes to do without libm.
-check_c_source_compiles("
-#if !defined(__FP_FAST_FMA) && !defined(__FMA__) && !defined(__aarch64__) && !defined(__SIZEOF_INT128__)
+# Whether the pool needs libm, and so what is linked with the library.
+string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${focalghm_arithmetic}")
+file(READ "${PROJECT_SOURCE_DIR}/src/environment.h" environment)
+check_c_source_compiles("${environment}
+#if FGHM_ENVIRONMENT_IN_LIBM
 #error
 #endif
-int main(void) { return 0; }" FOCALGHM_OWN_FUSED)
+int main(void) { return 0; }" FOCALGHM_WITHOUT_LIBM)
+unset(CMAKE_REQUIRED_FLAGS)
 
 # A set-uid program must not listen to the environment: the C library knows.
 include(CheckSymbolExists)

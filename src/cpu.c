@@ -3,7 +3,7 @@
  * instruction set must not be used, however new the processor is. */
 #include "cpu.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
 
 #include <cpuid.h>
 

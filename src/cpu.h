@@ -9,7 +9,7 @@
 bool fghm_cpu_has_avx2_fma(void);
 bool fghm_cpu_has_avx512(void); /* F, BW, DQ and VL */
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
 /* What both have said: words of CPUID, and XCR0, or 0 where there is none. */
 struct fghm_cpu {
     uint32_t leaf1_ecx, leaf7_ebx, xcr0;

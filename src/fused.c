@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fused.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -9,14 +10,19 @@
 
 #include "cpu.h"
 
-/* The sum in double, whose error is known, is rounded to odd: a float is then rounded to as if
- * there had been no rounding before (Boldo and Melquiond, 2008). */
-float fghm_fused_f32_by_double(float a, float b, float c) {
-    const double product = (double)a * (double)b;
-    const double addend = (double)c;
-    const double sum = product + addend;
-    const double addend_part = sum - product;
-    const double error = (product - (sum - addend_part)) + (addend - addend_part);
+static double two_sum(double a, double b, double *error) {
+    const double sum = a + b;
+    const double b_part = sum - a;
+    *error = (a - (sum - b_part)) + (b - b_part);
+    return sum;
+}
+
+/* a + b, rounded to odd where it is not exact: what is rounded again, to a shorter number or with
+ * a much larger one added, comes out as if there had been no rounding before (Boldo and Melquiond,
+ * Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd, 2008). */
+static double sum_to_odd(double a, double b) {
+    double error;
+    const double sum = two_sum(a, b, &error);
     uint64_t bits;
     memcpy(&bits, &sum, sizeof bits);
     if (error != 0 && error - error == 0 && (bits & 1) == 0) {
@@ -24,20 +30,105 @@ float fghm_fused_f32_by_double(float a, float b, float c) {
     }
     double odd;
     memcpy(&odd, &bits, sizeof odd);
-    return (float)odd;
+    return odd;
 }
 
-#ifdef __SIZEOF_INT128__
+/* The product has no more digits than a double. */
+float fghm_fused_f32_by_double(float a, float b, float c) {
+    return (float)sum_to_odd((double)a * (double)b, (double)c);
+}
 
-__extension__ typedef unsigned __int128 wide_bits;
+/* a in two parts of 26 bits (Veltkamp). */
+static double upper_part(double a) {
+    const double wide = a * (0x1p27 + 1);
+    return wide - (wide - a);
+}
+
+/* Products in this range are normal to the last bit, and no part of one overflows. */
+static bool is_moderate(double a, double b, double c) {
+    const double p = __builtin_fabs(a), q = __builtin_fabs(b);
+    return p > 0x1p-480 && p < 0x1p480 && q > 0x1p-480 && q < 0x1p480 &&
+           __builtin_fabs(c) <= DBL_MAX;
+}
+
+/* Boldo and Melquiond's, with Dekker's product. */
+double fghm_fused_by_doubles(double a, double b, double c) {
+    if (!is_moderate(a, b, c)) {
+        return fghm_fused_by_integers(a, b, c);
+    }
+    const double a_high = upper_part(a), b_high = upper_part(b);
+    const double a_low = a - a_high, b_low = b - b_high;
+    const double product = a * b;
+    const double product_error =
+        ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
+    double low_error, high_error;
+    const double low = two_sum(c, product_error, &low_error);
+    const double high = two_sum(low, product, &high_error);
+    return high + sum_to_odd(low_error, high_error);
+}
+
+/* By integers ----------------------------------------------------------------- */
 
 #define FRACTION_BITS 52
 #define EXPONENT_MIN (-1074) /* of the last bit of a double */
 #define EXPONENT_FIELD_MAX 0x7ff
 
+/* 128 bits, which not every compiler has for every processor. */
+struct wide {
+    uint64_t high, low;
+};
+
+static struct wide wide_product(uint64_t a, uint64_t b) {
+    const uint64_t a_low = (uint32_t)a, a_high = a >> 32, b_low = (uint32_t)b, b_high = b >> 32;
+    const uint64_t low = a_low * b_low;
+    const uint64_t middle = a_high * b_low + (low >> 32);
+    const uint64_t other = a_low * b_high + (uint32_t)middle;
+    return (struct wide){a_high * b_high + (middle >> 32) + (other >> 32),
+                         other << 32 | (uint32_t)low};
+}
+
+static bool wide_less(struct wide a, struct wide b) {
+    return a.high < b.high || (a.high == b.high && a.low < b.low);
+}
+
+static struct wide wide_sum(struct wide a, struct wide b) {
+    const uint64_t low = a.low + b.low;
+    return (struct wide){a.high + b.high + (low < a.low), low};
+}
+
+static struct wide wide_difference(struct wide a, struct wide b) {
+    return (struct wide){a.high - b.high - (a.low < b.low), a.low - b.low};
+}
+
+/* x 2^places, 0 <= places < 128. */
+static struct wide wide_up(struct wide x, int places) {
+    if (places >= 64) {
+        return (struct wide){x.low << (places - 64), 0};
+    }
+    return places == 0 ? x
+                       : (struct wide){x.high << places | x.low >> (64 - places), x.low << places};
+}
+
+/* x 2^-places, places >= 0; the last bit is set if any bit that fell off was. */
+static struct wide wide_down(struct wide x, int places) {
+    if (places >= 64) {
+        x = (struct wide){0, x.high | (x.low != 0)};
+        places = places < 127 ? places - 64 : 63;
+    }
+    if (places == 0) {
+        return x;
+    }
+    const bool lost = x.low << (64 - places) != 0;
+    return (struct wide){x.high >> places, x.high << (64 - places) | x.low >> places | lost};
+}
+
+static int wide_top_bit(struct wide x) {
+    return x.high != 0 ? 127 - __builtin_clzll(x.high) : 63 - __builtin_clzll(x.low);
+}
+
 /* magnitude 2^exponent, with a sign. */
 struct exact {
-    wide_bits magnitude;
+    struct wide magnitude;
     int exponent;
     bool negative;
 };
@@ -56,51 +147,28 @@ static struct exact exact_of(double x) {
         magnitude <<= 1;
         exponent--;
     }
-    return (struct exact){magnitude, exponent, bits >> 63};
+    return (struct exact){{0, magnitude}, exponent, bits >> 63};
 }
 
-static int top_bit(wide_bits x) {
-    const uint64_t high = (uint64_t)(x >> 64);
-    return high != 0 ? 127 - __builtin_clzll(high) : 63 - __builtin_clzll((uint64_t)x);
-}
-
-/* Moves the exponent, by which at most 127 low bits fall off; the last bit left is set if any of
- * them was. */
 static void set_exponent(struct exact *x, int exponent) {
     const int down = exponent - x->exponent;
+    x->magnitude = down >= 0 ? wide_down(x->magnitude, down) : wide_up(x->magnitude, -down);
     x->exponent = exponent;
-    if (down <= 0) {
-        x->magnitude <<= -down;
-    } else if (down > 127) {
-        x->magnitude = 1;
-    } else {
-        const wide_bits rest = x->magnitude & (((wide_bits)1 << down) - 1);
-        x->magnitude = x->magnitude >> down | (rest != 0);
-    }
 }
 
 /* To nearest, ties to even; not zero. */
-static double rounded(const struct exact *x) {
-    const int top = top_bit(x->magnitude);
-    int down = top - FRACTION_BITS;
-    if (x->exponent + down < EXPONENT_MIN) {
-        down = EXPONENT_MIN - x->exponent;
-    }
-    uint64_t bits = 0;
-    if (down <= 0) {
-        bits = (uint64_t)(x->magnitude << -down);
-    } else if (down <= 127) {
-        const wide_bits rest = x->magnitude & (((wide_bits)1 << down) - 1);
-        const wide_bits half = (wide_bits)1 << (down - 1);
-        bits = (uint64_t)(x->magnitude >> down);
-        bits += rest > half || (rest == half && (bits & 1) != 0);
-    }
+static double rounded(struct exact x) {
+    int exponent = x.exponent + wide_top_bit(x.magnitude) - FRACTION_BITS;
+    exponent = exponent > EXPONENT_MIN ? exponent : EXPONENT_MIN;
+    set_exponent(&x, exponent - 2);
+    const uint64_t quarters = x.magnitude.low;
+    uint64_t bits = quarters >> 2;
+    bits += (quarters & 3) > 2 || ((quarters & 3) == 2 && (bits & 1) != 0);
     /* The leading bit adds 1 to the exponent's field. */
-    const int field = x->exponent + down - EXPONENT_MIN;
-    bits =
-        field >= EXPONENT_FIELD_MAX ? UINT64_MAX >> 1 : bits + ((uint64_t)field << FRACTION_BITS);
+    const int field = exponent - EXPONENT_MIN;
     const uint64_t infinity = (uint64_t)EXPONENT_FIELD_MAX << FRACTION_BITS;
-    bits = (bits < infinity ? bits : infinity) | (uint64_t)x->negative << 63;
+    bits = field < EXPONENT_FIELD_MAX ? bits + ((uint64_t)field << FRACTION_BITS) : infinity;
+    bits = (bits < infinity ? bits : infinity) | (uint64_t)x.negative << 63;
     double result;
     memcpy(&result, &bits, sizeof result);
     return result;
@@ -122,14 +190,14 @@ static double sum_of(struct exact product, struct exact addend) {
     set_exponent(&addend, exponent);
     struct exact sum = product;
     if (product.negative == addend.negative) {
-        sum.magnitude += addend.magnitude;
-    } else if (product.magnitude > addend.magnitude) {
-        sum.magnitude -= addend.magnitude;
+        sum.magnitude = wide_sum(product.magnitude, addend.magnitude);
+    } else if (wide_less(addend.magnitude, product.magnitude)) {
+        sum.magnitude = wide_difference(product.magnitude, addend.magnitude);
     } else {
-        sum.magnitude = addend.magnitude - product.magnitude;
+        sum.magnitude = wide_difference(addend.magnitude, product.magnitude);
         sum.negative = addend.negative;
     }
-    return sum.magnitude == 0 ? 0 : rounded(&sum);
+    return (sum.magnitude.high | sum.magnitude.low) == 0 ? 0 : rounded(sum);
 }
 
 double fghm_fused_by_integers(double a, double b, double c) {
@@ -144,21 +212,15 @@ double fghm_fused_by_integers(double a, double b, double c) {
     }
     struct exact product = exact_of(a);
     const struct exact factor = exact_of(b);
-    product.magnitude *= factor.magnitude;
+    product.magnitude = wide_product(product.magnitude.low, factor.magnitude.low);
     product.exponent += factor.exponent;
     product.negative = product.negative != factor.negative;
     return sum_of(product, exact_of(c));
 }
 
-#else
+/* The processor's ------------------------------------------------------------- */
 
-double fghm_fused_by_integers(double a, double b, double c) {
-    return fma(a, b, c);
-}
-
-#endif
-
-#if !FGHM_FUSED_INLINE && defined(__x86_64__)
+#if !FGHM_FUSED_INLINE && (defined(__x86_64__) || defined(__i386__))
 
 __attribute__((target("fma"))) static double by_instruction(double a, double b, double c) {
     return __builtin_fma(a, b, c);
@@ -181,7 +243,7 @@ static bool has_instruction(void) {
 }
 
 double fghm_fused(double a, double b, double c) {
-    return has_instruction() ? by_instruction(a, b, c) : fghm_fused_by_integers(a, b, c);
+    return has_instruction() ? by_instruction(a, b, c) : fghm_fused_by_doubles(a, b, c);
 }
 
 float fghm_fused_f32(float a, float b, float c) {
@@ -191,7 +253,7 @@ float fghm_fused_f32(float a, float b, float c) {
 #elif !FGHM_FUSED_INLINE
 
 double fghm_fused(double a, double b, double c) {
-    return fghm_fused_by_integers(a, b, c);
+    return fghm_fused_by_doubles(a, b, c);
 }
 
 float fghm_fused_f32(float a, float b, float c) {

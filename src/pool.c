@@ -27,27 +27,40 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/* Systems without POSIX threads have pools of the caller's threads, and of one thread. */
+#ifndef FGHM_HAVE_THREADS
+#define FGHM_HAVE_THREADS 1
+#endif
+#if FGHM_HAVE_THREADS
+#include <pthread.h>
+#include <signal.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
-
+#endif
 #ifdef __linux__
 #include <sched.h>
 #endif
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
-#elif !defined(__aarch64__)
-#include <fenv.h>
 #endif
 
 #include "allocation.h"
 #include "check.h"
+#include "environment.h"
 #include "pool_run.h"
+
+static void run_alone(size_t tasks, fghm_task task, void *context) {
+    for (size_t i = 0; i < tasks; i++) {
+        task(context, i);
+    }
+}
+
+#if FGHM_HAVE_THREADS
 
 /* How long to look for the next call, or for the end of this one, before going to sleep.
  * Waking a thread takes 5 to 50 us; spinning for about as long as that costs at most twice
@@ -79,7 +92,7 @@ static_assert(UINT_MAX >= 0xffffffff, "the word has both halves");
 struct fghm_pool {
     size_t threads; /* the calling one included */
     pid_t owner;    /* the process that has the threads: a forked child has none */
-    atomic_bool busy;
+    atomic_int busy; /* gcc has no exchange of bytes on RISC-V */
 
     /* The caller's threads; with run NULL the pool has threads of its own, and what follows
      * is theirs. */
@@ -126,19 +139,6 @@ static size_t allowed_processors(void) {
     return online > 0 ? (size_t)online : 1;
 }
 
-/* By hand, since fesetenv may be in a library of its own, which the shared library would
- * have to load for this alone. */
-static void set_default_environment(void) {
-#if defined(__x86_64__)
-    _mm_setcsr(0x1f80); /* after reset: no exception traps, to nearest, subnormal numbers kept */
-    __asm__ volatile("fninit");
-#elif defined(__aarch64__)
-    __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %0" : : "r"((uint64_t)0));
-#else
-    (void)fesetenv(FE_DFL_ENV);
-#endif
-}
-
 /* Waiting -------------------------------------------------------------------- */
 
 static uint64_t nanoseconds_now(void) {
@@ -149,7 +149,7 @@ static uint64_t nanoseconds_now(void) {
 
 /* Lets the other thread of the core go first. */
 static void relax(void) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     _mm_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
@@ -231,7 +231,8 @@ static void work_from_seat(struct fghm_pool *pool) {
     const size_t tasks = pool->tasks;
     wake_sleepers(pool);
     for (size_t i = take_task(pool); i < tasks; i = take_task(pool)) {
-        set_default_environment(); /* each time: the task before may have been a careless one */
+        fghm_set_default_environment(); /* each time: the task before may have been a careless one
+                                         */
         pool->task(pool->context, i);
     }
     leave_seat(pool);
@@ -303,32 +304,6 @@ static void run_with_workers(struct fghm_pool *pool, size_t tasks, fghm_task tas
     close_seats(pool);
 }
 
-static void run_alone(size_t tasks, fghm_task task, void *context) {
-    for (size_t i = 0; i < tasks; i++) {
-        task(context, i);
-    }
-}
-
-/* In a child of fork() neither the pool's threads exist nor, in general, the caller's. */
-static bool has_threads(const fghm_pool *pool) {
-    return (pool->run != NULL || pool->threads > 1) && pool->owner == getpid();
-}
-
-void fghm_pool_run(fghm_pool *pool, size_t tasks, fghm_task task, void *context) {
-    if (pool == NULL || tasks < 2 || !has_threads(pool) || atomic_exchange(&pool->busy, true)) {
-        run_alone(tasks, task, context);
-        return;
-    }
-    if (pool->run != NULL) {
-        const int saved_errno = errno;
-        pool->run(pool->user, tasks, task, context);
-        errno = saved_errno;
-    } else {
-        run_with_workers(pool, tasks, task, context);
-    }
-    atomic_store(&pool->busy, false);
-}
-
 /* Lives of pools ------------------------------------------------------------- */
 
 /* The default, unless that is too small, as it is in musl and under a small `ulimit -s`. */
@@ -396,6 +371,10 @@ static void end_waiting(struct fghm_pool *pool) {
     pthread_mutex_destroy(&pool->mutex);
 }
 
+static bool is_of_this_process(const struct fghm_pool *pool) {
+    return pool->owner == getpid();
+}
+
 /* A pool without workers, or NULL. */
 static struct fghm_pool *new_pool(size_t threads, size_t workers) {
     struct fghm_pool *const pool =
@@ -403,7 +382,7 @@ static struct fghm_pool *new_pool(size_t threads, size_t workers) {
     if (pool != NULL) {
         pool->threads = threads;
         pool->owner = getpid();
-        atomic_init(&pool->busy, false);
+        atomic_init(&pool->busy, 0);
         atomic_init(&pool->asleep, 0);
         atomic_init(&pool->caller_asleep, false);
         atomic_init(&pool->ending, false);
@@ -413,7 +392,7 @@ static struct fghm_pool *new_pool(size_t threads, size_t workers) {
     return pool;
 }
 
-static fghm_status make_pool(fghm_pool **pool, size_t threads) {
+static fghm_status make_threads(fghm_pool **pool, size_t threads) {
     const size_t processors = allowed_processors();
     const size_t most = processors < FGHM_THREADS_MAX ? processors : FGHM_THREADS_MAX;
     const size_t count = threads > 0 ? threads : most;
@@ -436,14 +415,92 @@ static fghm_status make_pool(fghm_pool **pool, size_t threads) {
 }
 
 /* Joining a thread is a point of cancellation. */
+static fghm_status make_pool(fghm_pool **pool, size_t threads) {
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    const fghm_status status = make_threads(pool, threads);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    return status;
+}
+
+static void end_threads(struct fghm_pool *pool) {
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    end_workers(pool);
+    end_waiting(pool);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+}
+
+#else
+
+struct fghm_pool {
+    size_t threads;
+    atomic_int busy; /* gcc has no exchange of bytes on RISC-V */
+    fghm_run run;
+    void *user;
+};
+
+static bool is_of_this_process(const struct fghm_pool *pool) {
+    (void)pool;
+    return true;
+}
+
+static struct fghm_pool *new_pool(size_t threads, size_t workers) {
+    struct fghm_pool *const pool = fghm_zeroed_memory(1, sizeof *pool);
+    (void)workers;
+    if (pool != NULL) {
+        pool->threads = threads;
+        atomic_init(&pool->busy, 0);
+    }
+    return pool;
+}
+
+static fghm_status make_pool(fghm_pool **pool, size_t threads) {
+    FGHM_REQUIRE(threads <= 1, FGHM_ERROR_THREADS);
+    struct fghm_pool *const made = new_pool(1, 0);
+    FGHM_REQUIRE(made != NULL, FGHM_ERROR_MEMORY);
+    *pool = made;
+    return FGHM_OK;
+}
+
+static void run_with_workers(struct fghm_pool *pool, size_t tasks, fghm_task task, void *context) {
+    (void)pool;
+    run_alone(tasks, task, context);
+}
+
+static void end_threads(struct fghm_pool *pool) {
+    (void)pool;
+}
+
+#endif
+
+/* Pools of both kinds -------------------------------------------------------- */
+
+/* In a child of fork() neither the pool's threads exist nor, in general, the caller's. */
+static bool has_threads(const fghm_pool *pool) {
+    return (pool->run != NULL || pool->threads > 1) && is_of_this_process(pool);
+}
+
+void fghm_pool_run(fghm_pool *pool, size_t tasks, fghm_task task, void *context) {
+    if (pool == NULL || tasks < 2 || !has_threads(pool) || atomic_exchange(&pool->busy, 1)) {
+        run_alone(tasks, task, context);
+        return;
+    }
+    if (pool->run != NULL) {
+        const int saved_errno = errno;
+        pool->run(pool->user, tasks, task, context);
+        errno = saved_errno;
+    } else {
+        run_with_workers(pool, tasks, task, context);
+    }
+    atomic_store(&pool->busy, 0);
+}
+
 fghm_status fghm_pool_create(fghm_pool **pool, size_t threads) {
     FGHM_REQUIRE(pool != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(threads <= FGHM_THREADS_MAX, FGHM_ERROR_RANGE);
     const int saved_errno = errno;
-    int cancel_state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     const fghm_status status = make_pool(pool, threads);
-    pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
     return status;
 }
@@ -467,12 +524,8 @@ void fghm_pool_destroy(fghm_pool *pool) {
         return;
     }
     const int saved_errno = errno;
-    if (pool->run == NULL && pool->owner == getpid()) {
-        int cancel_state;
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-        end_workers(pool);
-        end_waiting(pool);
-        pthread_setcancelstate(cancel_state, &cancel_state);
+    if (pool->run == NULL && is_of_this_process(pool)) {
+        end_threads(pool);
     }
     fghm_free(pool);
     errno = saved_errno;
@@ -481,6 +534,6 @@ void fghm_pool_destroy(fghm_pool *pool) {
 fghm_status fghm_pool_get_threads(const fghm_pool *pool, size_t *threads) {
     FGHM_REQUIRE(pool != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(threads != NULL, FGHM_ERROR_NULL_POINTER);
-    *threads = pool->owner == getpid() ? pool->threads : 1;
+    *threads = is_of_this_process(pool) ? pool->threads : 1;
     return FGHM_OK;
 }

@@ -273,7 +273,7 @@ static void rows_of_the_processor_are_usable(void **state) {
 }
 
 /* CTest runs the tests once for each name of TEST_ISAS. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
 /* A processor that has everything, under a system that saves less: registers that it does not
  * save may not be used.  Bits are those of the manuals: XCR0 of SSE, AVX, and the three of
  * AVX-512. */
@@ -1556,7 +1556,7 @@ int main(int argument_count, char **arguments) {
         {"isa_name_stays_the_same", isa_name_stays_the_same, 0},
         {"best_row_is_chosen", best_row_is_chosen, 0},
         {"rows_of_the_processor_are_usable", rows_of_the_processor_are_usable, 0},
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
         {"states_that_are_not_saved", states_that_are_not_saved, 0},
         {"bits_of_the_processor", bits_of_the_processor, 0},
 #endif

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #endif
 
@@ -207,7 +207,7 @@ static void signals_are_blocked(void **state) {
 
 /* To zero with subnormal numbers, where that can be asked for. */
 static void flush_to_zero(void) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     _mm_setcsr(_mm_getcsr() | 0x8040);
 #elif defined(__aarch64__)
     unsigned long control;

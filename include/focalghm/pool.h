@@ -111,7 +111,8 @@ typedef void (*fghm_run)(void *user, size_t tasks, fghm_task task, void *context
  *         FGHM_ERROR_RANGE if threads is above FGHM_THREADS_MAX;
  *         FGHM_ERROR_MEMORY if an allocation failed;
  *         FGHM_ERROR_THREADS if the system refused a thread: a limit on their number
- *         (ulimit -u, a container's limit of processes), or no memory for a stack
+ *         (ulimit -u, a container's limit of processes), or no memory for a stack; or if
+ *         threads is above 1 on a system without POSIX threads (Windows, WASI), where 0 is 1
  */
 FGHM_API fghm_status fghm_pool_create(fghm_pool **pool, size_t threads);
 

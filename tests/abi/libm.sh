@@ -33,8 +33,12 @@ finds_a_call() {
         ! calls_none "$work/libcalls.so"
 }
 
-case $("$ABI_CC" -dM -E - </dev/null) in
-*__x86_64__* | *__aarch64__*)
+needs_no_environment() {
+    echo 'static const int in_libm = FGHM_ENVIRONMENT_IN_LIBM;' |
+        "$ABI_CC" -include "$ABI_SOURCE/src/environment.h" -E -P -xc - | grep 'in_libm = 0;'
+}
+
+if needs_no_environment >/dev/null; then
     if command -v readelf >/dev/null; then
         run_case needs_no_libm needs_no_libm
     else
@@ -42,9 +46,7 @@ case $("$ABI_CC" -dM -E - </dev/null) in
     fi
     run_case calls_no_function_of_math_h calls_none "$library"
     run_case such_a_call_is_found finds_a_call
-    ;;
-*)
+else
     skip_case needs_no_libm "it may, on this architecture"
-    ;;
-esac
+fi
 end_cases

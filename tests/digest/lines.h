@@ -23,7 +23,8 @@ const char *digest_refusal(char old[DIGEST_LINES_MAX][DIGEST_LINE_MAX], size_t c
 /* Writes the file anew, unless it must not; returns what main returns. */
 int digest_write(const char *path);
 
-/* Compares them with those of a file, and prints what differs; returns how many do. */
-size_t digest_compare(const char *path);
+/* Compares them with those of a file, of one type or, with NULL, all, and prints what differs;
+ * returns how many do. */
+size_t digest_compare(const char *path, const char *type);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Compares the digests with those of a file, or writes it anew: digest [--write] FILE */
+/* Compares the digests with those of a file, all or those of f32 or f64, or writes it anew:
+ * digest FILE [TYPE], or digest --write FILE */
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,8 +14,8 @@
 
 int main(int argument_count, char **arguments) {
     const bool writes = argument_count == 3 && strcmp(arguments[1], "--write") == 0;
-    if (argument_count != 2 && !writes) {
-        fputs("digest [--write] FILE\n", stderr);
+    if (argument_count != 2 && argument_count != 3) {
+        fputs("digest FILE [TYPE], or digest --write FILE\n", stderr);
         return 2;
     }
     const char *const wanted = getenv("FOCALGHM_ISA");
@@ -22,5 +23,9 @@ int main(int argument_count, char **arguments) {
         puts("No fused multiply-add, or this processor lacks the instruction set");
         return 77; /* skipped */
     }
-    return writes ? digest_write(arguments[2]) : digest_compare(arguments[1]) == 0 ? 0 : 1;
+    if (writes) {
+        return digest_write(arguments[2]);
+    }
+    const char *const type = argument_count == 3 ? arguments[2] : NULL;
+    return digest_compare(arguments[1], type) == 0 ? 0 : 1;
 }

@@ -15,5 +15,5 @@ int main(int argument_count, char **arguments) {
         printf("%s: without fused multiply-add bits are others\n", name);
         return 77; /* skipped */
     }
-    return argument_count == 2 && digest_compare(arguments[1]) == 0 ? 0 : 1;
+    return argument_count == 2 && digest_compare(arguments[1], NULL) == 0 ? 0 : 1;
 }

@@ -25,7 +25,12 @@ static int focal_is_right(fghm_pool *pool) {
     return status == FGHM_OK && loss > expected - 1e-14 && loss < expected + 1e-14;
 }
 
-/* Two threads, so that a static library must bring its thread pool along. */
+/* Two threads, so that a static library must bring its thread pool along; one, where a system has
+ * no more. */
+#ifndef CONSUMER_THREADS
+#define CONSUMER_THREADS 2
+#endif
+
 int main(void) {
     char version[32];
     snprintf(version, sizeof version, "%d.%d.%d", FGHM_VERSION_MAJOR, FGHM_VERSION_MINOR,
@@ -33,7 +38,11 @@ int main(void) {
     printf("focalghm %s, %s\n", fghm_version(), fghm_isa_name());
 
     fghm_pool *pool = NULL;
-    if (strcmp(version, fghm_version()) != 0 || fghm_pool_create(&pool, 2) != FGHM_OK) {
+    if (CONSUMER_THREADS == 1 && fghm_pool_create(&pool, 2) != FGHM_ERROR_THREADS) {
+        return 1;
+    }
+    if (strcmp(version, fghm_version()) != 0 ||
+        fghm_pool_create(&pool, CONSUMER_THREADS) != FGHM_OK) {
         return 1;
     }
     int right = focal_is_right(pool);
