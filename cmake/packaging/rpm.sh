@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # rpm.sh TARBALL OUT [ARGUMENTS OF RPMBUILD...]: makes the RPM packages of a tarball that tarball.sh
-# has made, source and binary, in the folder OUT, with the flags of Fedora; `--without check` leaves
-# the tests out.
+# has made, source and binary, in the folder OUT, with the flags of Fedora.  The arguments are for
+# the binary packages: `--without check` leaves the tests out.
 set -eu
 tarball=$(realpath "$1")
 mkdir -p "$2"

@@ -485,9 +485,9 @@ template <class Real> struct arrays {
 /** The arrays of a call that writes a gradient, and of these no other. */
 template <class Range,
           class Real = std::remove_pointer_t<decltype(std::data(std::declval<Range &>()))>>
-arrays<Real> gradient_into(Range &gradient) {
+arrays<Real> gradient_into(Range &&gradient) {
     arrays<Real> more;
-    more.gradient = gradient;
+    more.gradient = view<Real>(std::forward<Range>(gradient));
     return more;
 }
 

@@ -329,7 +329,7 @@ template <class Real> void focal_of_elements() {
 
     // In the place of an input.
     std::vector<Real> in_place = in.logits;
-    arrays<Real> gradient = gradient_into(in_place);
+    arrays<Real> gradient = gradient_into(view<Real>(in_place));
     gradient.weights = in.weights;
     handle.compute(in_place, in.targets, gradient);
     REQUIRE(same(in_place, found.gradient));
