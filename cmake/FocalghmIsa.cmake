@@ -27,13 +27,21 @@ endif()
 
 # Whether the pool needs libm, and so what is linked with the library.
 string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${focalghm_arithmetic}")
-file(READ "${PROJECT_SOURCE_DIR}/src/environment.h" environment)
-check_c_source_compiles("${environment}
+check_c_source_compiles("
+#include \"${PROJECT_SOURCE_DIR}/src/environment.h\"
 #if FGHM_ENVIRONMENT_IN_LIBM
 #error
 #endif
 int main(void) { return 0; }" FOCALGHM_WITHOUT_LIBM)
 unset(CMAKE_REQUIRED_FLAGS)
+
+# Whether fused multiply-add takes more than an instruction.
+check_c_source_compiles("
+#include \"${PROJECT_SOURCE_DIR}/src/fused.h\"
+#if FGHM_FUSED_INLINE
+#error
+#endif
+int main(void) { return 0; }" FOCALGHM_WITHOUT_FUSED)
 
 # A set-uid program must not listen to the environment: the C library knows.
 include(CheckSymbolExists)
@@ -62,7 +70,7 @@ endif()
 # focalghm_add_isa(target name architecture flags...): adds src/isa/isa_<name>_f32.c and
 # _f64.c with these flags to the target, if this is the architecture and the compiler knows
 # the flags.  src/dispatch.c sees by FGHM_HAVE_<NAME>, 1 or 0, whether it did; of the scalar
-# row it is told by target.  Source properties hold for the directory that sets them, so call
+# and the unfused row it is told by target.  Source properties hold for the directory that sets them, so call
 # it where the targets are made.
 #
 # focalghm_isas collects the names, focalghm_isa_flags_<name> the flags.
@@ -78,7 +86,7 @@ function(focalghm_add_isa target name architecture)
     endif()
   endif()
   add_feature_info(${name} ${usable} "kernels for this instruction set")
-  if(NOT name STREQUAL "scalar")
+  if(NOT name MATCHES "^(scalar|unfused)$")
     set_property(SOURCE src/dispatch.c APPEND PROPERTY COMPILE_DEFINITIONS
       FGHM_HAVE_${upper}=${usable})
   endif()

@@ -20,10 +20,10 @@ extern "C" {
 
 /**
  * The name of the instruction set that this process computes with: "avx512", "avx2", "sse2",
- * "neon" or "scalar".
+ * "neon", "scalar" or "unfused".
  *
- * For diagnostics.  Results do not depend on it, but for "sse2", which has no fused
- * multiply-add: its results keep the documented bounds and may differ in the last bits.
+ * For diagnostics.  Results do not depend on it, but for "sse2" and "unfused", which have no
+ * fused multiply-add: their results keep the documented bounds and may differ in the last bits.
  *
  * It is chosen once, at the first call into the library: the best that processor and
  * operating system support, or the one that the environment variable FOCALGHM_ISA names, if

@@ -22,12 +22,20 @@ typedef real_integer vindex;
 
 #if FGHM_REAL_BITS == 32
 typedef uint32_t scalar_bits;
-#define SCALAR_FMA fghm_fused_f32
 #define SCALAR_SQRT __builtin_sqrtf
 #else
 typedef uint64_t scalar_bits;
-#define SCALAR_FMA fghm_fused
 #define SCALAR_SQRT __builtin_sqrt
+#endif
+
+/* vec_unfused.h has another one, and a product of its own. */
+#ifndef SCALAR_FMA
+#if FGHM_REAL_BITS == 32
+#define SCALAR_FMA fghm_fused_f32
+#else
+#define SCALAR_FMA fghm_fused
+#endif
+#define SCALAR_PRODUCT_MINUS(a, b, c) SCALAR_FMA(a, b, -(c))
 #endif
 
 static inline scalar_bits bits_of(real x) {
@@ -102,7 +110,7 @@ static inline vreal v_sqrt(vreal a) {
 /* a b - c with one rounding, also where there is no fused multiply-add: for c
  * near a b, where it is the error of a product or a division. */
 static inline vreal v_product_minus(vreal a, vreal b, vreal c) {
-    return SCALAR_FMA(a, b, -c);
+    return SCALAR_PRODUCT_MINUS(a, b, c);
 }
 
 /* a b + c with one rounding; with two where there is no fused multiply-add. */

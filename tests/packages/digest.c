@@ -11,7 +11,7 @@
 
 int main(int argument_count, char **arguments) {
     const char *const name = fghm_isa_name();
-    if (strcmp(name, "sse2") == 0 || strcmp(name, "scalar") == 0) {
+    if (strcmp(name, "sse2") == 0 || strcmp(name, "unfused") == 0 || strcmp(name, "scalar") == 0) {
         printf("%s: without fused multiply-add bits are others\n", name);
         return 77; /* skipped */
     }
