@@ -90,8 +90,8 @@ static_assert(FGHM_THREADS_MAX <= SEATED_MASK, "the numbers of seats fit in thei
 static_assert(UINT_MAX >= 0xffffffff, "the word has both halves");
 
 struct fghm_pool {
-    size_t threads; /* the calling one included */
-    pid_t owner;    /* the process that has the threads: a forked child has none */
+    size_t threads;  /* the calling one included */
+    pid_t owner;     /* the process that has the threads: a forked child has none */
     atomic_int busy; /* gcc has no exchange of bytes on RISC-V */
 
     /* The caller's threads; with run NULL the pool has threads of its own, and what follows
