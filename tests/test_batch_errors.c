@@ -529,6 +529,8 @@ static void combinations_of_focal(void **state) {
     assert_combination(q, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_RULE);
     q->b.class_gamma = NULL;
     q->b.class_offsets = q->class_weights;
+    assert_taken(q);
+    q->b.activation = FGHM_PROBABILITY;
     assert_combination(q, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION);
     q->b.class_offsets = NULL;
     q->b.activation = FGHM_SOFTMAX;
@@ -611,7 +613,7 @@ static void combinations_of_ghm(void **state) {
         {&q->b.class_alpha, FGHM_FIELD_CLASS_ALPHA, FGHM_FIELD_KIND},
         {&q->b.class_weights, FGHM_FIELD_CLASS_WEIGHTS, FGHM_FIELD_KIND},
         {&q->b.class_gamma, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_KIND},
-        {&q->b.class_offsets, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION},
+        {&q->b.class_offsets, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_KIND},
     };
     for (size_t k = 0; k < SUITE_COUNT(arrays); k++) {
         *arrays[k].array = q->class_weights;
@@ -922,13 +924,16 @@ static void class_arrays_in_outputs_are_refused(void **state) {
         q->b.class_weights = room;
         assert_overlap(q, FGHM_FIELD_CLASS_WEIGHTS, fields[k]);
         q->b.class_weights = q->class_weights;
+        q->b.class_offsets = room;
+        assert_overlap(q, FGHM_FIELD_CLASS_OFFSETS, fields[k]);
+        q->b.class_offsets = NULL;
     }
     request_free(q);
 }
 
 /* Everything but the head is then as it was. */
 static void results_in_arrays_are_refused(void **state) {
-    for (int k = 0; k < KEPT + 2; k++) {
+    for (int k = 0; k < KEPT + 3; k++) {
         union {
             fghm_result result;
             float numbers[64];
@@ -944,9 +949,12 @@ static void results_in_arrays_are_refused(void **state) {
             output_at(q, k)->data = room.numbers + 4;
         } else if (k == KEPT && !q->loss->counts) {
             q->b.class_alpha = room.doubles + 3;
-        } else if (k > KEPT && !q->loss->counts) {
+        } else if (k == KEPT + 1 && !q->loss->counts) {
             q->b.class_weights = room.doubles + 3;
             field = FGHM_FIELD_CLASS_WEIGHTS;
+        } else if (k == KEPT + 2 && !q->loss->counts) {
+            q->b.class_offsets = room.doubles + 3;
+            field = FGHM_FIELD_CLASS_OFFSETS;
         } else {
             request_free(q);
             continue;
@@ -1078,6 +1086,27 @@ static void class_arrays_out_of_range(void **state) {
         q->class_alpha[c] = q->class_weights[c] = 0.0;
     }
     assert_taken(q);
+    request_free(q);
+}
+
+static void offsets_of_classes(void **state) {
+    const double bad[] = {(double)NAN, (double)INFINITY, -(double)INFINITY};
+    const double good[] = {0.0, -0.0, DBL_MAX, -DBL_MAX, DBL_TRUE_MIN, -7.5};
+    double offsets[CLASSES] = {0};
+    struct request *q = request_new(&focal_call);
+    (void)state;
+    q->b.class_offsets = offsets;
+    for (size_t c = 0; c < CLASSES; c++) {
+        for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+            offsets[c] = bad[k];
+            assert_refused_at(q, FGHM_ERROR_RANGE, FGHM_FIELD_CLASS_OFFSETS, FGHM_PLACE_CLASS,
+                              (int64_t)c);
+        }
+        for (size_t k = 0; k < SUITE_COUNT(good); k++) {
+            offsets[c] = good[k];
+            assert_taken(q);
+        }
+    }
     request_free(q);
 }
 
@@ -1503,6 +1532,7 @@ int main(int argument_count, char **arguments) {
         {"first_of_two_targets", first_of_two_targets, 1},
         {"targets_that_do_not_matter", targets_that_do_not_matter, 1},
         {"combinations_of_ghm", for_ghm, 1},
+        {"offsets_of_classes", offsets_of_classes, 0},
         {"combinations_of_focal", combinations_of_focal, 0},
         {"settings_that_softmax_has_not", settings_that_softmax_has_not, 0},
         {"plain_calls_have_one_histogram", plain_calls_have_one_histogram, 0},

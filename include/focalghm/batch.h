@@ -246,7 +246,13 @@ typedef struct fghm_batch {
     const double *class_gamma;
     /** One more factor of each class, 0 or in [2^-40, 2^40], or NULL. */
     const double *class_weights;
-    /** Numbers to be added to the logits of each class.  Not in this version: NULL. */
+    /** A number to be added to the logits of each class: a finite double for each class, or NULL.
+     * With tau log(frequency of the class) it is logit adjustment (Menon et al.: Long-Tail Learning
+     * via Logit Adjustment, ICLR 2021), with log(number of samples of the class) balanced softmax
+     * (Ren et al.: Balanced Meta-Softmax, NeurIPS 2020).  Logit and offset are added in double and
+     * rounded once to the type that is computed in; a sum of finite numbers which that does not
+     * hold is the largest number that it holds.  Derivatives with respect to that sum are those
+     * with respect to the logit.  Not with FGHM_PROBABILITY. */
     const double *class_offsets;
     /** Logits, or probabilities: an array of elements, of a floating-point dtype. */
     fghm_input logits;

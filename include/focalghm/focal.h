@@ -498,8 +498,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    FGHM_ERROR_CONSTANT, FGHM_ERROR_SIZE, FGHM_ERROR_DTYPE, FGHM_ERROR_LAYOUT,
  *    FGHM_ERROR_STRIDE, FGHM_ERROR_ALIASING: see batch.h;
  *  - FGHM_ERROR_RANGE: ndim, class_axis, an extent or label_smoothing is out of its range, or a
- *    number of class_alpha or class_weights; or an extent from ndim on has been set, because ndim
- * is too small: then other_field is FGHM_FIELD_NDIM;
+ *    number of class_alpha, class_weights or class_offsets; or an extent from ndim on has been set,
+ *    because ndim is too small: then other_field is FGHM_FIELD_NDIM;
  *  - FGHM_ERROR_LABEL: a label is that of no class;
  *  - FGHM_ERROR_DIVISOR: the divisor of FGHM_REDUCTION_MEAN_WEIGHTS or
  *    FGHM_REDUCTION_MEAN_TARGETS is not above 0, or not finite;
@@ -508,8 +508,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    gammas, or, without class_alpha, with an alpha that is on and not 0.25; a background, or NaN
  *    targets ignored, with the other form of targets; scores without FGHM_TARGET_LABEL_SCORE;
  *    FGHM_FOCAL_RULE_STAR or FGHM_FOCAL_RULE_QUALITY with probabilities or two gammas;
- *    FGHM_FOCAL_RULE_STAR with label smoothing, scores or a gamma below 2^-10; class_gamma;
- *    class_offsets; a harmonizing_weight.
+ *    FGHM_FOCAL_RULE_STAR with label smoothing, scores or a gamma below 2^-10; class_offsets
+ *    with probabilities; class_gamma; a harmonizing_weight.
  */
 FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
                                       const fghm_batch *batch, fghm_result *result);

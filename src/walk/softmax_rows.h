@@ -12,33 +12,39 @@
 struct class_arrays {
     size_t classes;
     const struct fghm_array *logits, *gradient, *hessian;
+    const double *offsets; /* of the logits; or NULL */
 };
 
 /* A sample of an array. */
 struct row {
     const struct fghm_array *array;
     ptrdiff_t offset;
-    real *dense; /* its classes, if they are neighbours of the kernels' type; else NULL */
+    real *dense; /* its classes, if they are neighbours of the kernels' type and nothing is added to
+                    them; else NULL */
+    const double *offsets;
 };
 
 /* Samples, one after the other. */
 struct row_walk {
     const struct fghm_array *array;
+    const double *offsets;
     bool dense;
     struct cursor cursor;
 };
 
 KERNEL_RARE void row_walk_start(struct row_walk *walk, const struct fghm_array *array,
-                                size_t first) {
+                                const double *offsets, size_t first) {
     walk->array = array;
-    walk->dense = array->data != NULL && array->dtype == REAL_DTYPE && array->class_stride == 1;
+    walk->offsets = offsets;
+    walk->dense = array->data != NULL && array->dtype == REAL_DTYPE && array->class_stride == 1 &&
+                  offsets == NULL;
     if (array->data != NULL) {
         walk->cursor = cursor_at(array, first);
     }
 }
 
 static struct row row_of(const struct row_walk *walk) {
-    struct row row = {.array = walk->array};
+    struct row row = {.array = walk->array, .offsets = walk->offsets};
     if (walk->array->data != NULL) {
         row.offset = walk->cursor.offset;
     }
@@ -67,9 +73,9 @@ struct sample_walk {
 
 KERNEL_RARE void sample_walk_start(struct sample_walk *walk, const struct class_arrays *arrays,
                                    size_t first) {
-    row_walk_start(&walk->logits, arrays->logits, first);
-    row_walk_start(&walk->gradient, arrays->gradient, first);
-    row_walk_start(&walk->hessian, arrays->hessian, first);
+    row_walk_start(&walk->logits, arrays->logits, arrays->offsets, first);
+    row_walk_start(&walk->gradient, arrays->gradient, NULL, first);
+    row_walk_start(&walk->hessian, arrays->hessian, NULL, first);
 }
 
 KERNEL_RARE void sample_walk_next(struct sample_walk *walk) {
@@ -102,7 +108,13 @@ KERNEL_RARE const real *row_read(const struct fghm_kernels *kernels, const struc
         return row->dense + start;
     }
     const ptrdiff_t offset = row->offset + (ptrdiff_t)start * array->class_stride;
-    kernels->read(array->dtype, array->data, offset, array->class_stride, n, to);
+    /* They may be where they are read to. */
+    if (array->dtype != REAL_DTYPE || to != (const real *)array->data + offset) {
+        kernels->read(array->dtype, array->data, offset, array->class_stride, n, to);
+    }
+    if (row->offsets != NULL) {
+        add_offsets(row->offsets + start, 1, n, to);
+    }
     return to;
 }
 

@@ -13,7 +13,8 @@ static struct class_arrays class_arrays_of(const struct fghm_plan *plan) {
     return (struct class_arrays){.classes = plan->shape.classes,
                                  .logits = &plan->arrays->logits,
                                  .gradient = &plan->arrays->gradient,
-                                 .hessian = &plan->arrays->hessian};
+                                 .hessian = &plan->arrays->hessian,
+                                 .offsets = plan->arrays->offsets};
 }
 
 /* Up to so many classes are columns in any case: what a row costs besides is more than moving it.

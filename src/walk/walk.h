@@ -36,6 +36,7 @@ struct fghm_arrays {
     int64_t background; /* the label of samples without a class; with softmax, of a class */
     double label_smoothing;
     struct fghm_class_factors factors;
+    const double *offsets; /* of classes, added to logits; or NULL */
 };
 
 /* Of the arrays of a plan, which may be NULL. */

@@ -119,7 +119,8 @@ dimension `dims`, along which the classes lie.
 | `label_smoothing` | in [0, 1] |
 | `weights` | a factor for each element, or for each sample |
 | `class_alpha`, `class_weights` | a vector of `Float64`, one for each class |
-| `class_gamma`, `class_offsets` | the same, for later versions: this one refuses them |
+| `class_offsets` | the same, added to the logits |
+| `class_gamma` | the same, for later versions: this one refuses it |
 | `element_loss` | output: the loss of each element; with softmax of each sample |
 | `gradient`, `hessian` | outputs of the size of the logits |
 | `pool` | threads to use |

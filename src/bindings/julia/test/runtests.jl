@@ -222,7 +222,7 @@ end
     e = failure(() -> loss!(f, x, t; dims = 2, class_weights = [1.0, 1.0, 1.0, -1.0]))
     @test e.status === :range && e.field === :class_weights && e.place === :class && e.index == 4
     @test fails(() -> loss!(f, x, t; dims = 1, class_gamma = ones(3)), :combination, :class_gamma, :rule)
-    @test fails(() -> loss!(f, x, t; dims = 1, class_offsets = ones(3)), :combination, :class_offsets, :activation)
+    @test fails(() -> loss!(f, x, t; dims = 1, activation = :probability, class_offsets = ones(3)), :combination, :class_offsets, :activation)
     @test fails(() -> loss!(f, zeros(Float32, 0, 4), ZeroBased(zeros(Int, 4)); dims = 1), :range, :shape)
     # Of this package.
     @test_throws DimensionMismatch loss!(f, x, zeros(Float32, 4, 3))

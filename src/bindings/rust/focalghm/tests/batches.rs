@@ -278,7 +278,8 @@ fn errors() {
     );
     let factors = [1.0; 3];
     assert_eq!(error(dense().class_gamma(&factors)).status(), Some(Status::COMBINATION));
-    assert_eq!(error(dense().class_offsets(&factors)).field(), Field::CLASS_OFFSETS);
+    let probabilities = dense().activation(Activation::PROBABILITY).class_offsets(&factors);
+    assert_eq!(error(probabilities).field(), Field::CLASS_OFFSETS);
     let at = |status, field| {
         move |error: Error| assert_eq!((error.status(), error.field()), (Some(status), field))
     };
