@@ -16,6 +16,9 @@
 /* More classes than this have no exact index in float. */
 #define SOFTMAX_CLASSES_MAX ((int64_t)1 << 24)
 
+/* All flags. */
+#define FGHM_FLAGS (FGHM_NAN_TARGETS_IGNORED | FGHM_CLASS_WEIGHTS_OF_TERMS)
+
 /* Structs may grow up to a page: a size beyond that is garbage, not a later version's. */
 #define STRUCT_SIZE_MAX 4096
 
@@ -158,7 +161,7 @@ static fghm_status check_constants(const fghm_batch *batch, struct fghm_report *
         {FGHM_FIELD_ACTIVATION, is_between(batch->activation, FGHM_PROBABILITY)},
         {FGHM_FIELD_TARGET_FORM, is_between(batch->target_form, FGHM_TARGET_LABEL_SCORE)},
         {FGHM_FIELD_BACKGROUND, is_between(batch->background, FGHM_BACKGROUND_MINUS_ONE)},
-        {FGHM_FIELD_FLAGS, is_between(batch->flags, FGHM_NAN_TARGETS_IGNORED)},
+        {FGHM_FIELD_FLAGS, is_between(batch->flags, FGHM_FLAGS)},
     };
     for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
         if (!constants[i].fits) {
@@ -191,14 +194,16 @@ static fghm_status check_combinations(const fghm_batch *batch, struct fghm_repor
     const struct fghm_conflict conflicts[] = {
         {softmax && no_classes, FGHM_FIELD_ACTIVATION, FGHM_FIELD_CLASS_AXIS},
         {labels && no_classes, FGHM_FIELD_TARGET_FORM, FGHM_FIELD_CLASS_AXIS},
-        {softmax && batch->target_form != FGHM_TARGET_LABEL, FGHM_FIELD_ACTIVATION,
-         FGHM_FIELD_TARGET_FORM},
-        {softmax && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_ACTIVATION},
+        {softmax && scores, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM},
         {softmax && batch->background == FGHM_BACKGROUND_MINUS_ONE, FGHM_FIELD_BACKGROUND,
          FGHM_FIELD_ACTIVATION},
         {!labels && batch->background != FGHM_BACKGROUND_NONE, FGHM_FIELD_BACKGROUND,
          FGHM_FIELD_TARGET_FORM},
         {labels && (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0, FGHM_FIELD_FLAGS,
+         FGHM_FIELD_TARGET_FORM},
+        {!softmax && (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0, FGHM_FIELD_FLAGS,
+         FGHM_FIELD_ACTIVATION},
+        {softmax && !labels && batch->ignore_index != FGHM_IGNORE_NONE, FGHM_FIELD_IGNORE_INDEX,
          FGHM_FIELD_TARGET_FORM},
         {!scores && batch->scores.data != NULL, FGHM_FIELD_SCORES, FGHM_FIELD_TARGET_FORM},
         {batch->class_offsets != NULL && batch->activation == FGHM_PROBABILITY,
@@ -213,6 +218,13 @@ static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch
     const fghm_field because = limits->because;
     const struct fghm_conflict conflicts[] = {
         {!limits->softmax && batch->activation == FGHM_SOFTMAX, FGHM_FIELD_ACTIVATION, because},
+        {!limits->soft_samples && batch->activation == FGHM_SOFTMAX &&
+             batch->target_form == FGHM_TARGET_DENSE,
+         FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM},
+        {!limits->soft_samples && batch->activation == FGHM_SOFTMAX && batch->label_smoothing != 0,
+         FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_ACTIVATION},
+        {!limits->class_factors && (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0,
+         FGHM_FIELD_FLAGS, because},
         {!limits->probability && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION,
          because},
         {!limits->labels && batch->target_form != FGHM_TARGET_DENSE, FGHM_FIELD_TARGET_FORM,
@@ -637,7 +649,10 @@ struct fghm_part *fghm_merge_parts(struct fghm_part *parts, size_t segments) {
     }
     for (size_t i = 1; i < segments; i++) {
         const struct fghm_part *const part = &parts[i];
+        /* Of softmax, the elements of a part need not be behind those of the part before. */
         if (all->bad == FGHM_BAD_NOTHING ||
+            (part->bad == FGHM_BAD_DENSE && all->bad == FGHM_BAD_DENSE &&
+             part->offender < all->offender) ||
             (part->bad == FGHM_BAD_LABEL && all->bad != FGHM_BAD_LABEL)) {
             all->offender = part->offender;
             all->bad = part->bad;

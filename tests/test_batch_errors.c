@@ -421,7 +421,7 @@ static void fields_that_are_wrong(void **state) {
         {MEMBER(size), {FGHM_BATCH_SIZE_0_2 - 1}, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE, -1},
         {MEMBER(tag), {1}, FGHM_ERROR_UNINITIALIZED, FGHM_FIELD_TAG, -1},
         {MEMBER(flags),
-         {-1, 2, 3, INT32_MAX, INT32_MIN},
+         {-1, 4, 7, INT32_MAX, INT32_MIN},
          FGHM_ERROR_CONSTANT,
          FGHM_FIELD_FLAGS,
          -1},
@@ -481,7 +481,8 @@ static void label_smoothing_bounds(void **state) {
     }
     for (size_t k = 0; k < SUITE_COUNT(good); k++) {
         q->b.label_smoothing = good[k];
-        if (good[k] == 0.0 || !(q->loss->softmax || q->loss->regression)) {
+        const bool ghm_of_samples = q->loss->softmax && q->loss->counts;
+        if (good[k] == 0.0 || !(ghm_of_samples || q->loss->regression)) {
             assert_taken(q);
         } else {
             assert_combination(q, FGHM_FIELD_LABEL_SMOOTHING,
@@ -533,9 +534,10 @@ static void combinations_of_focal(void **state) {
     q->b.activation = FGHM_PROBABILITY;
     assert_combination(q, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION);
     q->b.class_offsets = NULL;
-    q->b.activation = FGHM_SOFTMAX;
-    assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM);
     q->b.activation = FGHM_SIGMOID;
+    q->b.flags = FGHM_CLASS_WEIGHTS_OF_TERMS;
+    assert_combination(q, FGHM_FIELD_FLAGS, FGHM_FIELD_ACTIVATION);
+    q->b.flags = 0;
     for (fghm_background k = 1; k < 4; k++) {
         q->b.background = k;
         assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_TARGET_FORM);
@@ -567,10 +569,65 @@ static void combinations_of_focal(void **state) {
     use_softmax(q, FGHM_I32);
     assert_taken(q);
     q->b.label_smoothing = 0.1;
-    assert_combination(q, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_ACTIVATION);
+    assert_taken(q);
     q->b.label_smoothing = 0.0;
     q->b.background = FGHM_BACKGROUND_MINUS_ONE;
     assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_ACTIVATION);
+    request_free(q);
+}
+
+/* Soft targets of softmax: dense ones, whose arrays are those of a sigmoid call but for losses and
+ * weights, and labels that are smoothed. */
+static void combinations_of_soft_samples(void **state) {
+    struct request *q = request_new(&focal_call);
+    (void)state;
+    use_softmax(q, FGHM_I32);
+    q->b.label_smoothing = 0.1;
+    for (int32_t flags = 0; flags <= FGHM_CLASS_WEIGHTS_OF_TERMS; flags += 2) {
+        q->b.flags = flags;
+        assert_taken(q);
+    }
+    q->b.flags = FGHM_NAN_TARGETS_IGNORED;
+    assert_combination(q, FGHM_FIELD_FLAGS, FGHM_FIELD_TARGET_FORM);
+    q->b.flags = 0;
+    for (fghm_focal_rule rule = FGHM_FOCAL_RULE_QUALITY; rule <= FGHM_FOCAL_RULE_STAR; rule++) {
+        assert_int_equal(fghm_focal_set_rule(q->handle, rule), FGHM_OK);
+        assert_combination(q, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE);
+    }
+    assert_int_equal(fghm_focal_set_rule(q->handle, FGHM_FOCAL_RULE_LINEAR), FGHM_OK);
+    assert_int_equal(fghm_focal_set_negative_gamma(q->handle, 3.0), FGHM_OK);
+    assert_taken(q);
+    q->b.label_smoothing = 0.0;
+    assert_combination(q, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_ACTIVATION);
+    new_array(q, TARGETS, FGHM_F32, false);
+    for (size_t k = 0; k < strided_count(&q->arrays[TARGETS]); k++) {
+        strided_set(&q->arrays[TARGETS], k, 0.125);
+    }
+    set_arrays(q);
+    q->b.target_form = FGHM_TARGET_DENSE;
+    assert_combination(q, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_ACTIVATION);
+    assert_int_equal(fghm_focal_clear_negative_gamma(q->handle), FGHM_OK);
+    for (int32_t flags = 0; flags < 4; flags++) {
+        q->b.flags = flags;
+        assert_taken(q);
+    }
+    q->b.label_smoothing = 0.1;
+    assert_taken(q);
+    q->b.label_smoothing = 0.0;
+    q->b.ignore_index = 7;
+    assert_combination(q, FGHM_FIELD_IGNORE_INDEX, FGHM_FIELD_TARGET_FORM);
+    q->b.ignore_index = FGHM_IGNORE_NONE;
+    q->b.background = FGHM_BACKGROUND_LAST;
+    assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_TARGET_FORM);
+    q->b.background = FGHM_BACKGROUND_NONE;
+    for (fghm_focal_rule rule = FGHM_FOCAL_RULE_QUALITY; rule <= FGHM_FOCAL_RULE_STAR; rule++) {
+        assert_int_equal(fghm_focal_set_rule(q->handle, rule), FGHM_OK);
+        assert_combination(q, FGHM_FIELD_TARGET_FORM, FGHM_FIELD_RULE);
+    }
+    assert_int_equal(fghm_focal_set_rule(q->handle, FGHM_FOCAL_RULE_SPLIT), FGHM_OK);
+    assert_taken(q);
+    q->b.target_form = FGHM_TARGET_LABEL_SCORE;
+    assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM);
     request_free(q);
 }
 
@@ -632,7 +689,8 @@ static void combinations_of_ghm(void **state) {
     q->b.activation = FGHM_PROBABILITY;
     assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_KIND);
     q->b.activation = FGHM_SOFTMAX;
-    assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM);
+    assert_combination(q, FGHM_FIELD_ACTIVATION,
+                       regression ? FGHM_FIELD_KIND : FGHM_FIELD_TARGET_FORM);
     q->b.activation = FGHM_SIGMOID;
     q->b.background = FGHM_BACKGROUND_LAST;
     assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_TARGET_FORM);
@@ -1534,6 +1592,7 @@ int main(int argument_count, char **arguments) {
         {"combinations_of_ghm", for_ghm, 1},
         {"offsets_of_classes", offsets_of_classes, 0},
         {"combinations_of_focal", combinations_of_focal, 0},
+        {"combinations_of_soft_samples", combinations_of_soft_samples, 0},
         {"settings_that_softmax_has_not", settings_that_softmax_has_not, 0},
         {"plain_calls_have_one_histogram", plain_calls_have_one_histogram, 0},
         {"outputs_that_meet_are_refused", outputs_that_meet_are_refused, 0},

@@ -95,24 +95,25 @@ static inline double own_factor(const struct fghm_class_factors *factors, size_t
 }
 
 /* The weights of samples, and the sum of them. */
-static void load_sample_weights(const struct fghm_plan *plan, bool is_mask, size_t first, size_t n,
-                                const int32_t *columns, struct tile *tile, struct fghm_part *part) {
+static void load_sample_weights(const struct fghm_plan *plan, const struct fghm_kernels *kernels,
+                                bool is_mask, size_t first, size_t n, const int32_t *columns,
+                                real *weights, struct fghm_part *part) {
     const struct fghm_arrays *const arrays = plan->arrays;
     if (arrays->weights.data == NULL) {
         for (size_t k = 0; k < n; k++) {
-            tile->weights[k] = columns[k] >= 0 ? 1 : 0;
+            weights[k] = columns[k] >= 0 ? 1 : 0;
         }
         return;
     }
     if (is_mask) {
-        load_compared(tile->kernels, &arrays->weights, false, first, n, tile->weights);
+        load_compared(kernels, &arrays->weights, false, first, n, weights);
     } else {
-        load(tile->kernels, &arrays->weights, first, n, tile->weights);
+        load(kernels, &arrays->weights, first, n, weights);
     }
     for (size_t k = 0; k < n; k++) {
-        tile->weights[k] = columns[k] >= 0 ? tile->weights[k] : 0;
+        weights[k] = columns[k] >= 0 ? weights[k] : 0;
     }
-    add_weights(tile->kernels, n, tile->weights, part);
+    add_weights(kernels, n, weights, part);
 }
 
 /* The margins of samples as elements, to be computed into the tile. */
@@ -124,7 +125,8 @@ static struct fghm_span samples_load(const struct fghm_plan *plan, bool is_mask,
     samples->block = tile->room + TILE_ROOM - SAMPLES_ROOM;
     load_columns(plan, first, n, samples->columns);
     load_margins(tile->kernels, &classes, first, n, samples, tile->logits);
-    load_sample_weights(plan, is_mask, first, n, samples->columns, tile, part);
+    load_sample_weights(plan, tile->kernels, is_mask, first, n, samples->columns, tile->weights,
+                        part);
     const bool alike = arrays->factors.weights == NULL && arrays->factors.alpha == NULL;
     for (size_t k = 0; k < n; k++) {
         const int32_t column = samples->columns[k];

@@ -207,7 +207,7 @@ end
     @test fails(() -> loss!(f, zeros(Int64, 3, 4), t), :dtype, :logits)
     @test fails(() -> loss!(f, x, t; gradient = zeros(Int64, 3, 4)), :dtype, :gradient)
     @test fails(() -> loss!(f, x, ZeroBased(zeros(3)); dims = 2), :dtype, :targets)
-    @test fails(() -> loss!(f, x, t; activation = :softmax, dims = 1), :combination, :activation, :target_form)
+    @test fails(() -> loss!(f, x, t; activation = :softmax), :combination, :activation, :class_axis)
     @test fails(() -> loss!(f, x, ZeroBased(zeros(Int, 3, 4))), :combination, :target_form, :class_axis)
     @test fails(() -> loss!(f, x, t; background = :last), :combination, :background, :target_form)
     @test fails(() -> loss!(f, x, t; label_smoothing = 2), :range, :label_smoothing)

@@ -271,9 +271,10 @@ fn errors() {
     library(Status::RANGE, Field::SHAPE, none, Place::AXIS, 1)(error(
         Batch::new(&[2, 0]).class_axis(1).logits(&[0.0; 0]).targets(&[0.0; 0]),
     ));
-    let combination = error(dense().activation(Activation::SOFTMAX));
-    assert!(combination.to_string().starts_with("activation, target_form: "));
-    library(Status::COMBINATION, Field::ACTIVATION, Field::TARGET_FORM, Place::NONE, -1)(
+    let flat = Batch::new(&[6]).logits(&logits).targets(&logits);
+    let combination = error(flat.activation(Activation::SOFTMAX));
+    assert!(combination.to_string().starts_with("activation, class_axis: "));
+    library(Status::COMBINATION, Field::ACTIVATION, Field::CLASS_AXIS, Place::NONE, -1)(
         combination,
     );
     let factors = [1.0; 3];
