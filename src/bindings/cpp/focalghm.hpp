@@ -786,8 +786,10 @@ class batch {
         return *this;
     }
     batch &nan_targets_ignored(bool ignored = true) noexcept {
-        batch_.flags = ignored ? FGHM_NAN_TARGETS_IGNORED : 0;
-        return *this;
+        return flag(FGHM_NAN_TARGETS_IGNORED, ignored);
+    }
+    batch &class_weights_of_terms(bool of_terms = true) noexcept {
+        return flag(FGHM_CLASS_WEIGHTS_OF_TERMS, of_terms);
     }
     batch &ignore_index(std::int64_t value) noexcept {
         batch_.ignore_index = value;
@@ -873,6 +875,11 @@ class batch {
         if (array.lies == layout::strided) {
             memory_[slot_of(where)]->axes = array.axes;
         }
+        return *this;
+    }
+
+    batch &flag(std::int32_t bit, bool is_set) noexcept {
+        batch_.flags = is_set ? batch_.flags | bit : batch_.flags & ~bit;
         return *this;
     }
 

@@ -362,8 +362,8 @@ func TestWrongBatches(t *testing.T) {
 			func(b *Batch) { b.LabelSmoothing = 2 }},
 		{"labels without classes", ErrCombination, []Field{FieldTargetForm, FieldClassAxis},
 			func(b *Batch) { b.TargetForm = Label }},
-		{"softmax without labels", ErrCombination, []Field{FieldActivation, FieldTargetForm},
-			func(b *Batch) { b.Activation, b.ClassAxis = Softmax, 1 }},
+		{"softmax without classes", ErrCombination, []Field{FieldActivation, FieldClassAxis},
+			func(b *Batch) { b.Activation = Softmax }},
 		{"NaN labels", ErrCombination, []Field{FieldFlags, FieldTargetForm}, func(b *Batch) {
 			b.TargetForm, b.ClassAxis, b.NaNTargetsIgnored = Label, 1, true
 			b.Targets = Contiguous([]int32{0, 1, 2})

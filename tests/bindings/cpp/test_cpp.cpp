@@ -801,10 +801,13 @@ void errors_of_batches() {
     error = thrown([&] { handle.compute(batch({2, -1}, 1).logits(logits).targets(logits)); });
     REQUIRE(error.status() == status::range && error.field() == field::shape);
     REQUIRE(error.place() == place::axis && error.offender() == 1);
-    error = thrown([&] { handle.compute(dense().activation(activation::softmax)); });
+    error = thrown([&] {
+        handle.compute(
+            batch({6}).logits(logits).targets(logits).activation(activation::softmax));
+    });
     REQUIRE(error.status() == status::combination && error.field() == field::activation);
-    REQUIRE(error.other_field() == field::target_form);
-    REQUIRE(std::string_view(error.what()).find("activation, target_form: ") == 0);
+    REQUIRE(error.other_field() == field::class_axis);
+    REQUIRE(std::string_view(error.what()).find("activation, class_axis: ") == 0);
     error = thrown([&] { handle.compute(dense().gradient(gradient).hessian(gradient)); });
     REQUIRE(error.status() == status::aliasing && error.field() == field::hessian);
     REQUIRE(error.other_field() == field::gradient);

@@ -115,11 +115,13 @@ dimension `dims`, along which the classes lie.
 | `ignore` | the value of targets that are ignored |
 | `background` | `:none` (unless set), `:last`, `:first`, `:minus_one`: which label is no class |
 | `scores` | with labels: the targets of the labelled classes, one for each sample |
-| `nan_targets_ignored` | whether `NaN` is a missing target |
+| `nan_targets_ignored` | whether `NaN` is a missing target; with softmax its sample is ignored |
+| `class_weights_of_terms` | softmax: whether factors of classes are those of the terms of a sample's loss |
 | `label_smoothing` | in [0, 1] |
 | `weights` | a factor for each element, or for each sample |
 | `class_alpha`, `class_weights` | a vector of `Float64`, one for each class |
-| `class_gamma`, `class_offsets` | the same, for later versions: this one refuses them |
+| `class_offsets` | the same, added to the logits |
+| `class_gamma` | the same, for later versions: this one refuses it |
 | `element_loss` | output: the loss of each element; with softmax of each sample |
 | `gradient`, `hessian` | outputs of the size of the logits |
 | `pool` | threads to use |

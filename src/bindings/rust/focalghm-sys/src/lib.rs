@@ -138,6 +138,7 @@ pub const FGHM_BACKGROUND_FIRST: fghm_background = 2;
 pub const FGHM_BACKGROUND_MINUS_ONE: fghm_background = 3;
 
 pub const FGHM_NAN_TARGETS_IGNORED: i32 = 1;
+pub const FGHM_CLASS_WEIGHTS_OF_TERMS: i32 = 2;
 
 pub const FGHM_THREADS_MAX: usize = 1024;
 
