@@ -228,11 +228,11 @@ typedef void fghm_margins_kernel(size_t n, const void *samples, void *margins);
 struct fghm_soft {
     double gamma, negative_gamma; /* of classes other than the label's; -1: the same */
     bool by_class;                /* the factor is that of each class, not of the sample */
-    bool gauss_newton;
-    bool again;                /* sums are there */
-    struct fghm_spread modes;  /* how the Hessian is to be */
-    size_t start, classes;     /* the part */
-    const void *class_factors; /* of its classes; NULL: 1 */
+    bool hessian, gauss_newton;   /* whether it is wanted, and which */
+    bool again;                   /* sums are there */
+    struct fghm_spread modes;     /* how the Hessian is to be */
+    size_t start, classes;        /* the part */
+    const void *class_factors;    /* of its classes; NULL: 1 */
 };
 typedef void fghm_soft_kernel(const struct fghm_soft *soft, void *samples);
 

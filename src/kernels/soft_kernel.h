@@ -336,7 +336,9 @@ static void soft_terms(const struct fghm_soft *soft, void *tile_samples) {
             top_bend = v_select(is_top, bend, top_bend);
             soft_sum_add(&sums[SOFT_SLOPES], v_drop(is_top, slope));
             soft_sum_add(&sums[SOFT_STEEPNESS], v_drop(is_top, v_abs(slope)));
-            soft_sum_add(&sums[SOFT_BENDS], soft_bend_of_other(&of, bend));
+            if (soft->hessian) {
+                soft_sum_add(&sums[SOFT_BENDS], soft_bend_of_other(&of, bend));
+            }
             soft_sum_add(&sums[SOFT_LOSSES], v_drop(v_eq(u, v_set(0)), v_mul(u, term.loss)));
         }
         for (int i = SOFT_SLOPES; i <= SOFT_LOSSES && !soft->again; i++) {
@@ -408,8 +410,10 @@ KERNEL_INLINE struct soft_derivatives soft_of_sample(const struct fghm_soft *sof
     const vreal relative = v_mul(v_mul(of->exponential, apart), sample->wrong_reciprocal);
     const vreal gamma_relative = v_mul(sample->gamma, relative);
     const vreal plain = v_mul(sample->weight.high, v_mul(of->p, of->q));
-    vreal hessian;
-    if (soft->gauss_newton) {
+    vreal hessian = plain;
+    if (!soft->hessian) {
+        /* Nobody asks. */
+    } else if (soft->gauss_newton) {
         /* In this order: Q may be so small that 1 / Q is too large, or its power too small. */
         const vreal lifted = v_mul(v_mul(of->exponential, of->q), sample->power);
         const vreal share = v_mul(lifted, sample->wrong_reciprocal);
@@ -450,8 +454,10 @@ KERNEL_INLINE struct soft_derivatives soft_of_class(const struct fghm_soft *soft
                                                     vreal bend) {
     const vreal others = soft_others(of->is_top, split->slope_rest, split->slope, slope);
     const vreal product = v_mul(of->p, of->q);
-    vreal hessian;
-    if (soft->gauss_newton) {
+    vreal hessian = product;
+    if (!soft->hessian) {
+        /* Nobody asks. */
+    } else if (soft->gauss_newton) {
         hessian = v_mul(split->steepness.high, product);
     } else {
         /* j of the top class can be as large as 1 / q is. */
@@ -486,8 +492,10 @@ static void soft_spread(const struct fghm_soft *soft, void *tile_samples) {
                     : soft_of_sample(soft, &sample, &of, t, v_mul(t, soft_class_factor(soft, c)));
             at = v_add(at, v_set(1));
             v_store(samples->exponentials + i, v_mul(derivatives.gradient, factor));
-            v_store(samples->logits + i,
-                    spread_mode(&modes, factor, v_mul(derivatives.hessian, factor)));
+            if (soft->hessian) {
+                v_store(samples->logits + i,
+                        spread_mode(&modes, factor, v_mul(derivatives.hessian, factor)));
+            }
         }
     }
 }

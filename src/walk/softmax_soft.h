@@ -19,9 +19,39 @@ static inline bool has_soft_samples(const struct fghm_plan *plan) {
          n = (classes)-start < SOFT_CLASSES ? (classes)-start : SOFT_CLASSES, start < (classes);   \
          start += n)
 
-/* Class after class, as the kernels have them. */
-static struct fghm_columns soft_columns(real *block) {
-    return (struct fghm_columns){block, SUM_LANES};
+/* Whether the classes of a sample lie nearer to each other than the samples of a class. */
+static bool soft_are_rows(const struct fghm_array *array) {
+    const ptrdiff_t by_class = array->class_stride;
+    const ptrdiff_t by_sample = array->strides[array->axes - 1];
+    return (by_class < 0 ? -by_class : by_class) < (by_sample < 0 ? -by_sample : by_sample);
+}
+
+/* Reads, or writes, a part of an array. */
+KERNEL_RARE void soft_move(const struct fghm_kernels *kernels, const struct fghm_array *array,
+                           size_t first, size_t n, size_t start, size_t classes, bool writes,
+                           real *block) {
+    if (!soft_are_rows(array)) {
+        const struct fghm_columns columns = {block, SUM_LANES};
+        move_columns(kernels, array, first, n, start, classes, writes, &columns);
+        return;
+    }
+    struct cursor cursor = cursor_at(array, first);
+    for (size_t lane = 0; lane < n; lane++) {
+        const ptrdiff_t offset = cursor.offset + (ptrdiff_t)start * array->class_stride;
+        real row[SOFT_CLASSES];
+        if (writes) {
+            for (size_t c = 0; c < classes; c++) {
+                row[c] = block[c * SUM_LANES + lane];
+            }
+            kernels->write(array->dtype, array->data, offset, array->class_stride, classes, row);
+        } else {
+            kernels->read(array->dtype, array->data, offset, array->class_stride, classes, row);
+            for (size_t c = 0; c < classes; c++) {
+                block[c * SUM_LANES + lane] = row[c];
+            }
+        }
+        cursor_next(&cursor, 1);
+    }
 }
 
 /* Doubles that are compared with 0 and 1 before they are floats. */
@@ -42,11 +72,10 @@ KERNEL_RARE void soft_read_compared(const struct fghm_array *array, size_t first
 static void soft_read_targets(const struct fghm_plan *plan, const struct fghm_kernels *kernels,
                               size_t first, size_t n, size_t start, size_t classes, real *block) {
     const struct fghm_array *const targets = &plan->arrays->targets;
-    const struct fghm_columns columns = soft_columns(block);
     if (is_wider(targets)) {
         soft_read_compared(targets, first, n, start, classes, block);
     } else {
-        move_columns(kernels, targets, first, n, start, classes, false, &columns);
+        soft_move(kernels, targets, first, n, start, classes, false, block);
     }
 }
 
@@ -147,9 +176,8 @@ struct soft_walk {
 
 static void soft_read_logits(const struct soft_walk *walk) {
     const struct fghm_arrays *const arrays = walk->plan->batch.arrays;
-    const struct fghm_columns columns = soft_columns(walk->samples->logits);
-    move_columns(walk->plan->kernels, &arrays->logits, walk->first, walk->n, walk->soft.start,
-                 walk->soft.classes, false, &columns);
+    soft_move(walk->plan->kernels, &arrays->logits, walk->first, walk->n, walk->soft.start,
+              walk->soft.classes, false, walk->samples->logits);
     for (size_t c = 0; arrays->offsets != NULL && c < walk->soft.classes; c++) {
         add_offsets(arrays->offsets + walk->soft.start + c, 0, walk->n,
                     walk->samples->logits + c * SUM_LANES);
@@ -251,15 +279,13 @@ static void soft_blank(const struct soft_walk *walk) {
 
 static void soft_write(const struct soft_walk *walk) {
     const struct fghm_arrays *const arrays = walk->plan->batch.arrays;
-    const struct fghm_columns gradient = soft_columns(walk->samples->exponentials);
-    const struct fghm_columns hessian = soft_columns(walk->samples->logits);
     if (arrays->gradient.data != NULL) {
-        move_columns(walk->plan->kernels, &arrays->gradient, walk->first, walk->n, walk->soft.start,
-                     walk->soft.classes, true, &gradient);
+        soft_move(walk->plan->kernels, &arrays->gradient, walk->first, walk->n, walk->soft.start,
+                  walk->soft.classes, true, walk->samples->exponentials);
     }
     if (arrays->hessian.data != NULL) {
-        move_columns(walk->plan->kernels, &arrays->hessian, walk->first, walk->n, walk->soft.start,
-                     walk->soft.classes, true, &hessian);
+        soft_move(walk->plan->kernels, &arrays->hessian, walk->first, walk->n, walk->soft.start,
+                  walk->soft.classes, true, walk->samples->logits);
     }
 }
 
@@ -339,6 +365,7 @@ static void soft_start(const struct fghm_focal_plan *plan, struct soft_samples *
                  .negative_gamma = plan->soft_negative_gamma,
                  .by_class = plan->soft_by_class,
                  .gauss_newton = constants->gauss_newton,
+                 .hessian = plan->batch.arrays->hessian.data != NULL,
                  .modes = {.absolute = constants->absolute,
                            .hessian_floor = constants->hessian_floor}},
     };

@@ -802,8 +802,7 @@ void errors_of_batches() {
     REQUIRE(error.status() == status::range && error.field() == field::shape);
     REQUIRE(error.place() == place::axis && error.offender() == 1);
     error = thrown([&] {
-        handle.compute(
-            batch({6}).logits(logits).targets(logits).activation(activation::softmax));
+        handle.compute(batch({6}).logits(logits).targets(logits).activation(activation::softmax));
     });
     REQUIRE(error.status() == status::combination && error.field() == field::activation);
     REQUIRE(error.other_field() == field::class_axis);
