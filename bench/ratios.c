@@ -156,8 +156,8 @@ static double run_focal_avx2(const struct entrant *entrant) {
     const double scale = 1 / (double)entrant->n;
     const struct fghm_focal_constants constants = {
         .gamma = 2, .positive = 0.25, .negative = 0.75, .scale = scale, .hessian_floor = -DBL_MAX};
-    const struct fghm_span span = {entrant->n, in->logits,   in->targets, NULL,
-                                   NULL,       in->gradient, NULL};
+    const struct fghm_span span = {
+        .n = entrant->n, .logits = in->logits, .targets = in->targets, .gradient = in->gradient};
     int bad_target = 0;
     struct fghm_sum sum = {0};
     entrant->bench->avx2->focal[FGHM_GAMMA_2](&constants, &span, &sum, &bad_target);

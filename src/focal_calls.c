@@ -14,11 +14,21 @@
 #include "plan.h"
 #include "divisor.h"
 
-static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double gamma) {
+/* Whether q^gamma is a product of powers that kernels have. */
+static bool is_product(double gamma) {
+    return gamma <= FGHM_POWER_MAX && 2 * gamma == (double)(int)(2 * gamma);
+}
+
+static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double gamma,
+                                     double negative_gamma) {
     static const struct {
         double gamma;
         int index;
     } special[] = {{0, FGHM_GAMMA_0}, {0.5, FGHM_GAMMA_HALF}, {1, FGHM_GAMMA_1}, {2, FGHM_GAMMA_2}};
+    if (gamma != negative_gamma) {
+        const bool products = is_product(gamma) && is_product(negative_gamma);
+        return kernels->focal[products ? FGHM_GAMMA_POWERS : FGHM_GAMMA_LANES];
+    }
     for (size_t i = 0; i < sizeof special / sizeof special[0]; i++) {
         if (gamma == special[i].gamma) {
             return kernels->focal[special[i].index];
@@ -27,16 +37,25 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
     return kernels->focal[FGHM_GAMMA_ANY];
 }
 
+static enum fghm_soft soft_of(const fghm_focal *focal) {
+    if (focal->rule == FGHM_FOCAL_RULE_QUALITY) {
+        return FGHM_SOFT_QUALITY;
+    }
+    const bool split = focal->rule == FGHM_FOCAL_RULE_SPLIT || fghm_focal_has_two_gammas(focal);
+    return split ? FGHM_SOFT_SPLIT : FGHM_SOFT_LINEAR;
+}
+
 /* The constants of the rules that one kernel computes in one go, but for the divisor. */
 static void set_constants(const fghm_focal *focal, double loss_weight,
                           struct fghm_focal_constants *constants) {
     const bool floored = focal->hessian_mode == FGHM_HESSIAN_FLOORED;
     *constants = (struct fghm_focal_constants){
         .gamma = focal->gamma,
+        .negative_gamma = fghm_focal_negative_gamma(focal),
         .positive = loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
         .negative = loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
         .scale = 1,
-        .quality = focal->rule == FGHM_FOCAL_RULE_QUALITY,
+        .soft = soft_of(focal),
         .gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON,
         .absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE,
         .hessian_floor = floored ? focal->hessian_floor : -DBL_MAX,
@@ -77,42 +96,23 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
     return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
 
-/* Whether targets are 0 or 1 for certain. */
-static bool has_hard_targets(const struct fghm_arrays *arrays) {
-    return fghm_have_labels(arrays) && arrays->scores.data == NULL && arrays->label_smoothing == 0;
-}
-
-/* See struct fghm_focal_plan: all but the batch and the divisor.  Targets that are 0 or 1 for
- * certain need no split. */
+/* See struct fghm_focal_plan: all but the batch and the divisor. */
 static void plan_losses(const fghm_focal *focal, bool is_double, bool probability, bool softmax,
                         const struct fghm_arrays *arrays, struct fghm_focal_plan *plan) {
     const struct fghm_row *const row = fghm_row();
     const struct fghm_kernels *const kernels = is_double ? row->f64 : row->f32;
-    const bool split = fghm_focal_has_two_gammas(focal) ||
-                       (focal->rule == FGHM_FOCAL_RULE_SPLIT && !has_hard_targets(arrays));
     plan->kernels = kernels;
     plan->probability = probability;
-    plan->split = split && !softmax;
     plan->star = 0;
     /* With factors of classes, it is one of them. */
     const double loss_weight = fghm_have_class_factors(arrays) ? 1 : focal->loss_weight;
     set_constants(focal, loss_weight, &plan->constants);
-    plan->split_absolute = plan->constants.absolute;
-    plan->split_floor = focal->hessian_mode == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
-    if (plan->split) {
-        plan->constants.absolute = false;
-        plan->constants.hessian_floor = -DBL_MAX;
-    }
     if (softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
         plan->constants.positive = plan->constants.negative = loss_weight;
     }
-    plan->kernel = probability ? kernels->probability : kernel_for(kernels, focal->gamma);
-    if (plan->split) {
-        plan->negative_constants = plan->constants;
-        plan->negative_constants.gamma = fghm_focal_negative_gamma(focal);
-        plan->negative_kernel = probability ? kernels->probability
-                                            : kernel_for(kernels, plan->negative_constants.gamma);
-    }
+    plan->kernel = probability
+                       ? kernels->probability
+                       : kernel_for(kernels, plan->constants.gamma, plan->constants.negative_gamma);
     if (focal->rule == FGHM_FOCAL_RULE_STAR) {
         /* Cross-entropy of the logits times gamma, over gamma. */
         plan->star = focal->gamma;
@@ -169,11 +169,7 @@ static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, struct foca
     }
     FGHM_TRY(fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, counts,
                                     &call->divisor, report));
-    const double scale = 1 / call->divisor;
-    call->plan.constants.scale *= scale;
-    if (call->plan.split) {
-        call->plan.negative_constants.scale *= scale;
-    }
+    call->plan.constants.scale *= 1 / call->divisor;
     const size_t segments = fghm_plan_drive(pool, plan, segment_work, call);
     struct fghm_part *const computed = fghm_merge_parts(call->parts, segments);
     if (counted) {
@@ -252,13 +248,25 @@ static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool
 fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n, const float *logits,
                            const float *targets, const float *weights, double *loss,
                            float *element_loss, float *gradient, float *hessian) {
-    const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
+    const struct fghm_span span = {.n = n,
+                                   .logits = logits,
+                                   .targets = targets,
+                                   .weights = weights,
+                                   .element_loss = element_loss,
+                                   .gradient = gradient,
+                                   .hessian = hessian};
     return focal_elements(focal, pool, false, &span, loss);
 }
 
 fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, size_t n, const double *logits,
                            const double *targets, const double *weights, double *loss,
                            double *element_loss, double *gradient, double *hessian) {
-    const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
+    const struct fghm_span span = {.n = n,
+                                   .logits = logits,
+                                   .targets = targets,
+                                   .weights = weights,
+                                   .element_loss = element_loss,
+                                   .gradient = gradient,
+                                   .hessian = hessian};
     return focal_elements(focal, pool, true, &span, loss);
 }

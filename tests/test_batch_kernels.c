@@ -371,40 +371,44 @@ static void check_parts(struct form *f, const void *scalar, const void *own, siz
 
 static const struct {
     int kernel;
-    double gamma;
-} losses[] = {{FGHM_GAMMA_0, 0.0}, {FGHM_GAMMA_HALF, 0.5}, {FGHM_GAMMA_1, 1.0},
-              {FGHM_GAMMA_2, 2.0}, {FGHM_GAMMA_ANY, 1.5},  {FGHM_GAMMA_ANY, 4.2}};
+    double gamma, negative_gamma;
+} losses[] = {{FGHM_GAMMA_0, 0.0, 0.0},      {FGHM_GAMMA_HALF, 0.5, 0.5},
+              {FGHM_GAMMA_1, 1.0, 1.0},      {FGHM_GAMMA_2, 2.0, 2.0},
+              {FGHM_GAMMA_ANY, 1.5, 1.5},    {FGHM_GAMMA_ANY, 4.2, 4.2},
+              {FGHM_GAMMA_POWERS, 1.0, 4.0}, {FGHM_GAMMA_POWERS, 7.5, 0.0},
+              {FGHM_GAMMA_LANES, 0.3, 4.0},  {FGHM_GAMMA_LANES, 17.0, 0.0}};
 
-/* A rule that the form allows. */
-static void random_rule(const struct form *f, struct fghm_focal_plan *plan, size_t loss[2]) {
+/* A rule that the form allows; returns the loss. */
+static size_t random_rule(const struct form *f, struct fghm_focal_plan *plan) {
     const bool probability = f->batch.activation == FGHM_PROBABILITY;
-    loss[0] = random_below(f->r, SUITE_COUNT(losses));
-    loss[1] = random_below(f->r, SUITE_COUNT(losses));
-    plan->constants = rows_constants(f->r, losses[loss[0]].gamma);
+    const size_t loss = random_below(f->r, SUITE_COUNT(losses));
+    struct fghm_focal_constants *const constants = &plan->constants;
+    *constants = rows_constants(f->r, losses[loss].gamma);
+    constants->negative_gamma = losses[loss].negative_gamma;
     if (f->softmax) {
-        plan->constants.negative = plan->constants.positive;
+        constants->negative = constants->positive;
     }
-    plan->split = !f->softmax && random_below(f->r, 4) == 0;
-    plan->constants.quality = !plan->split && !probability && random_below(f->r, 4) == 0;
-    plan->negative_constants = plan->constants;
-    plan->negative_constants.gamma = losses[loss[1]].gamma;
-    if (!plan->split && !probability && f->batch.label_smoothing == 0.0 &&
+    const bool two_gammas = constants->gamma != constants->negative_gamma;
+    constants->soft = two_gammas || random_below(f->r, 4) == 0     ? FGHM_SOFT_SPLIT
+                      : !probability && random_below(f->r, 4) == 0 ? FGHM_SOFT_QUALITY
+                                                                   : FGHM_SOFT_LINEAR;
+    if (!two_gammas && !probability && f->batch.label_smoothing == 0.0 &&
         random_below(f->r, 4) == 0) {
-        plan->star = losses[loss[0]].gamma;
-        loss[0] = plan->star > 0.0 ? 0 : loss[0]; /* whose gamma is 0 */
-        plan->constants.gamma = losses[loss[0]].gamma;
-        plan->constants.quality = false;
+        plan->star = losses[loss].gamma;
+        constants->soft = FGHM_SOFT_LINEAR;
+        if (plan->star > 0.0) {
+            constants->gamma = constants->negative_gamma = 0.0;
+            return 0;
+        }
     }
+    return loss;
 }
 
 static struct fghm_focal_plan with_kernels(const struct form *f, struct fghm_focal_plan plan,
-                                           const struct fghm_kernels *kernels,
-                                           const size_t loss[2]) {
+                                           const struct fghm_kernels *kernels, size_t loss) {
     const bool probability = f->batch.activation == FGHM_PROBABILITY;
     plan.kernels = kernels;
-    plan.kernel = probability ? kernels->probability : kernels->focal[losses[loss[0]].kernel];
-    plan.negative_kernel =
-        probability ? kernels->probability : kernels->focal[losses[loss[1]].kernel];
+    plan.kernel = probability ? kernels->probability : kernels->focal[losses[loss].kernel];
     return plan;
 }
 
@@ -422,10 +426,9 @@ static void focal(void **state) {
             continue;
         }
         struct form f;
-        size_t loss[2];
         random_form(&f, c, &all.random, false);
         struct fghm_focal_plan plan = {.batch = f.plan};
-        random_rule(&f, &plan, loss);
+        const size_t loss = random_rule(&f, &plan);
         const struct fghm_focal_plan scalar = with_kernels(&f, plan, c->scalar, loss);
         const struct fghm_focal_plan own = with_kernels(&f, plan, c->kernels, loss);
         check_parts(&f, &scalar, &own, fghm_plan_losses(&f.plan), focal_part);

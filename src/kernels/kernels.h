@@ -12,7 +12,11 @@
 #include <stdint.h>
 
 /* A run of contiguous elements.  weights may be NULL (all 1), and so may every
- * output.  An output may be the same array as an input. */
+ * output.  An output may be the same array as an input.
+ *
+ * What constants say of all elements, arrays may say of each; most are NULL.  Gamma, as a sum of
+ * two, for FGHM_GAMMA_LANES and probabilities; and for soft targets of FGHM_SOFT_SPLIT a_t of the
+ * targets 1 and 0 over the larger of the two, which is then a factor of the weights. */
 struct fghm_span {
     size_t n;
     const void *logits;
@@ -21,23 +25,44 @@ struct fghm_span {
     void *element_loss;
     void *gradient;
     void *hessian;
+    const void *gamma, *gamma_low;
+    const void *positive_share, *negative_share;
+};
+
+/* What the loss of a target between 0 and 1 is; p_t, m = 1 - p_t and BCE as in focal.h. */
+enum fghm_soft {
+    FGHM_SOFT_LINEAR,  /* a_t m^gamma BCE */
+    FGHM_SOFT_QUALITY, /* a_t |p - t|^gamma BCE */
+    FGHM_SOFT_SPLIT,   /* t times the loss of target 1, 1 - t times that of target 0 */
 };
 
 /* The constants of one focal call. */
 struct fghm_focal_constants {
-    double gamma;
-    double positive;      /* a_t of target 1 */
-    double negative;      /* a_t of target 0 */
-    double scale;         /* 1 / D: gradient and Hessian are multiplied by it */
-    bool quality;         /* soft targets: the factor is |p - t|^gamma */
+    double gamma;          /* of target 1 */
+    double negative_gamma; /* of target 0; looked at by kernels of two gammas alone */
+    double positive;       /* a_t of target 1 */
+    double negative;       /* a_t of target 0 */
+    double scale;          /* 1 / D: gradient and Hessian are multiplied by it */
+    enum fghm_soft soft;
     bool gauss_newton;    /* the Hessian without the terms that can be negative */
     bool absolute;        /* the Hessian's magnitude */
     bool careful;         /* products of factors and results leave the range of normal numbers */
     double hessian_floor; /* the least Hessian before factors; -DBL_MAX: none */
 };
 
-/* Which values of gamma have a kernel of their own. */
-enum { FGHM_GAMMA_0, FGHM_GAMMA_HALF, FGHM_GAMMA_1, FGHM_GAMMA_2, FGHM_GAMMA_ANY, FGHM_GAMMAS };
+/* Which values of gamma have a kernel of their own; and two gammas: those that are multiples of
+ * 1/2 up to FGHM_POWER_MAX, which are products of powers, and any. */
+enum {
+    FGHM_GAMMA_0,
+    FGHM_GAMMA_HALF,
+    FGHM_GAMMA_1,
+    FGHM_GAMMA_2,
+    FGHM_GAMMA_ANY,
+    FGHM_GAMMA_POWERS,
+    FGHM_GAMMA_LANES,
+    FGHM_GAMMAS
+};
+#define FGHM_POWER_MAX 7.5
 
 /* What a kernel may find wrong: a target, or a probability, outside [0, 1]. */
 enum { FGHM_BAD_TARGET = 1, FGHM_BAD_PROBABILITY = 2 };
@@ -141,9 +166,10 @@ struct fghm_class_factors {
 };
 
 /* Weights (NULL: 1) times the factors of their classes: of the same class if step is 0, of
- * neighbours if it is 1. */
+ * neighbours if it is 1.  shares[0] and shares[1], if not NULL, as fghm_span has them. */
 typedef void fghm_weigh_kernel(const struct fghm_class_factors *factors, size_t step, size_t n,
-                               const void *targets, const void *weights, void *to);
+                               const void *targets, const void *weights, void *to,
+                               void *const shares[2]);
 
 /* Sums over the chunks of a walk, each of them added to a sum and its error; the first element
  * is the first of a chunk.  So they do not depend on how many are at hand.

@@ -182,11 +182,10 @@ KERNEL_INLINE struct slopes slopes_of(const struct probability_parts *parts, vre
 }
 
 KERNEL_INLINE void add_derivatives(const struct focal_factors *factors,
-                                   const struct probability_parts *parts, vreal p, vreal t,
-                                   struct probability_values *values) {
+                                   const struct probability_parts *parts, vreal gamma, vreal p,
+                                   vreal t, struct probability_values *values) {
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
-    const vreal gamma = factors->gamma.high;
     const vreal m_slope = v_sub(v_sub(one, t), t);
     const struct slopes slopes = slopes_of(parts, p, t);
     const vreal slope = slopes.first.value;
@@ -222,6 +221,60 @@ KERNEL_INLINE void add_derivatives(const struct focal_factors *factors,
     };
 }
 
+KERNEL_INLINE struct scaled scaled_times(vreal factor, struct scaled a) {
+    return (struct scaled){v_mul(factor, a.value), a.exponent};
+}
+
+/* a + b; 0 has no exponent. */
+KERNEL_INLINE struct scaled scaled_sum(struct scaled a, struct scaled b) {
+    const vreal zero = v_set(0);
+    a.exponent = v_select(v_eq(a.value, zero), b.exponent, a.exponent);
+    b.exponent = v_select(v_eq(b.value, zero), a.exponent, b.exponent);
+    const vreal exponent = v_max(a.exponent, b.exponent);
+    const vreal of_a = v_mul(a.value, power_of_2(v_sub(a.exponent, exponent)));
+    const vreal of_b = v_mul(b.value, power_of_2(v_sub(b.exponent, exponent)));
+    return (struct scaled){v_add(of_a, of_b), exponent};
+}
+
+/* The loss, and its derivatives if they are wanted: of one product, or, where a split loss has
+ * soft targets, the sum of the losses of targets 1 and 0 with the shares of the two. */
+KERNEL_INLINE struct probability_values probability_values(const struct focal_factors *factors,
+                                                           const struct fghm_span *span, size_t i,
+                                                           bool derivatives, vreal p, vreal t,
+                                                           const struct focal_shares *split) {
+    const struct focal_kind lanes = {.gamma = FGHM_GAMMA_LANES};
+    const vmask all = v_le(v_set(0), v_set(1));
+    vmask positive = split != NULL ? all : v_eq(t, v_set(1));
+    vreal share = v_set(1);
+    struct probability_values sum;
+    for (int side = 0;; side++) {
+        if (split != NULL) {
+            share = side == 0 ? split->positive : split->negative;
+            t = v_set(side == 0);
+        }
+        const struct pair gamma = exponents_of(lanes, factors, span, i, positive).gamma;
+        const struct probability_parts parts = probability_parts(gamma, p, t);
+        struct probability_values own = {.loss = scaled_loss(&parts)};
+        if (derivatives) {
+            add_derivatives(factors, &parts, gamma.high, p, t, &own);
+        }
+        own.loss = scaled_times(share, own.loss);
+        own.gradient = scaled_times(share, own.gradient);
+        own.hessian = scaled_times(share, own.hessian);
+        if (side == 0) {
+            sum = own;
+        } else {
+            sum.loss = scaled_sum(sum.loss, own.loss);
+            sum.gradient = scaled_sum(sum.gradient, own.gradient);
+            sum.hessian = scaled_sum(sum.hessian, own.hessian);
+        }
+        if (split == NULL || side == 1) {
+            return sum;
+        }
+        positive = m_not(all);
+    }
+}
+
 /* A result with its factor, which is 2^shift as large. */
 KERNEL_INLINE vreal probability_result(struct scaled scaled, vreal factor, vreal shift) {
     scaled.value = v_mul(scaled.value, factor);
@@ -237,13 +290,13 @@ KERNEL_INLINE vreal probability_derivative(struct scaled scaled, vreal factor, v
 }
 
 /* The same of a Hessian, as the caller wants it. */
-KERNEL_INLINE vreal probability_hessian(const struct focal_factors *factors, struct scaled hessian,
-                                        vreal factor, vreal shift) {
+KERNEL_INLINE vreal probability_hessian(const struct focal_factors *factors, vreal floor,
+                                        struct scaled hessian, vreal factor, vreal shift) {
     hessian.value = v_select(factors->absolute, v_abs(hessian.value), hessian.value);
     /* No floor is larger than that. */
     const struct scaled bounded = {hessian.value, v_min(v_set(60), hessian.exponent)};
-    const vmask below = v_gt(factors->hessian_floor, unscaled(bounded));
-    const struct scaled chosen = {v_select(below, factors->hessian_floor, hessian.value),
+    const vmask below = v_gt(floor, unscaled(bounded));
+    const struct scaled chosen = {v_select(below, floor, hessian.value),
                                   v_drop(below, hessian.exponent)};
     return probability_derivative(chosen, factor, shift);
 }
@@ -255,19 +308,17 @@ struct probability_factors {
     vreal loss_shift, derivatives_shift;
 };
 
-KERNEL_INLINE struct probability_factors probability_factors(const struct focal_factors *factors,
-                                                             vreal t, vreal weight) {
+KERNEL_INLINE struct probability_factors
+probability_factors(const struct focal_factors *factors, struct focal_shares shares, vreal weight) {
     const vreal lift = v_set(REAL_LIFT_EXPONENT);
-    vreal rest = v_sub(v_set(1), t);
-    const vreal a_t = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
+    const vreal a_t = factor_of(&shares, factors->positive, factors->negative);
     const vmask tiny = v_gt(v_set(REAL_TINY), a_t);
     const vmask light = v_gt(v_set(REAL_TINY), v_abs(weight));
-    t = v_mul(t, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
-    rest = v_mul(rest, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
+    shares.positive = v_mul(shares.positive, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
+    shares.negative = v_mul(shares.negative, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
     weight = v_mul(weight, v_select(light, v_set(REAL_LIFT), v_set(1)));
-    const vreal alpha = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
-    const vreal scaled =
-        v_muladd(factors->positive_scaled, t, v_mul(factors->negative_scaled, rest));
+    const vreal alpha = factor_of(&shares, factors->positive, factors->negative);
+    const vreal scaled = factor_of(&shares, factors->positive_scaled, factors->negative_scaled);
     const vreal shift = v_sub(v_set(0), v_add(v_keep(tiny, lift), v_keep(light, lift)));
     const vmask dropped = v_gt(v_set(1), factors->drop);
     return (struct probability_factors){v_mul(alpha, weight), v_mul(scaled, weight), shift,
@@ -279,6 +330,7 @@ static void focal_probability(const struct fghm_focal_constants *constants,
     const struct focal_factors factors = focal_factors(constants);
     const vreal one = v_set(1);
     const vreal nan = v_set((real)NAN);
+    const bool derivatives = span->gradient != NULL || span->hessian != NULL;
     real losses[CHUNK];
     struct lane_sum total;
     lane_sum_start(&total, sum);
@@ -302,18 +354,24 @@ static void focal_probability(const struct fghm_focal_constants *constants,
             t = v_select(t_fits, t, nan);
             const vreal weight =
                 part->weights == NULL ? one : v_load((const real *)part->weights + i);
-            const struct probability_factors own = probability_factors(&factors, t, weight);
-            const struct probability_parts parts = probability_parts(factors.gamma, p, t);
-            struct probability_values values = {.loss = scaled_loss(&parts)};
+            struct focal_shares shares = {t, v_sub(one, t)};
+            vreal floor = factors.hessian_floor;
+            struct split split;
+            const vmask is_soft = m_not(m_or(v_eq(t, one), v_eq(t, v_set(0))));
+            const bool splits = factors.soft == FGHM_SOFT_SPLIT && !m_all(m_not(is_soft));
+            if (splits) {
+                split = split_of(&factors, part, i, t, is_soft);
+                floor = v_select(is_soft, v_mul(floor, split.factor), floor);
+                shares = split.rest;
+            }
+            const struct probability_values values = probability_values(
+                &factors, part, i, derivatives, p, t, splits ? &split.shares : NULL);
+            const struct probability_factors own = probability_factors(&factors, shares, weight);
             const vreal loss = probability_result(values.loss, own.loss, own.loss_shift);
             v_store(losses + i, loss);
             if (part->element_loss != NULL) {
                 v_store((real *)part->element_loss + i, loss);
             }
-            if (part->gradient == NULL && part->hessian == NULL) {
-                continue;
-            }
-            add_derivatives(&factors, &parts, p, t, &values);
             if (part->gradient != NULL) {
                 v_store((real *)part->gradient + i,
                         probability_derivative(values.gradient, own.derivatives,
@@ -321,7 +379,7 @@ static void focal_probability(const struct fghm_focal_constants *constants,
             }
             if (part->hessian != NULL) {
                 v_store((real *)part->hessian + i,
-                        probability_hessian(&factors, values.hessian, own.derivatives,
+                        probability_hessian(&factors, floor, values.hessian, own.derivatives,
                                             own.derivatives_shift));
             }
         }

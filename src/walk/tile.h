@@ -36,6 +36,7 @@ struct tile {
     /* Each in its part of the room; NULL if the walk needs none. */
     real *logits, *targets, *weights;
     real *element_loss, *gradient, *hessian;
+    real *gamma, *gamma_low, *positive_share, *negative_share;
     uint8_t ignored[TILE_MAX];
     int32_t columns[TILE_MAX / 2 + 2]; /* samples have two classes at least where these are read */
     real room[TILE_ROOM];
@@ -45,28 +46,35 @@ struct tile {
 struct tile_needs {
     bool logits, targets, weights;
     bool element_loss, gradient, hessian;
+    bool gammas, shares;
 };
 
 static void tile_arrange(struct tile *tile, const struct tile_needs *needs) {
-    const bool needed[] = {needs->logits,       needs->targets,  needs->weights,
-                           needs->element_loss, needs->gradient, needs->hessian};
-    real **const arrays[] = {&tile->logits,       &tile->targets,  &tile->weights,
-                             &tile->element_loss, &tile->gradient, &tile->hessian};
+    const struct {
+        bool needed;
+        real **array;
+    } arrays[] = {
+        {needs->logits, &tile->logits},         {needs->targets, &tile->targets},
+        {needs->weights, &tile->weights},       {needs->element_loss, &tile->element_loss},
+        {needs->gradient, &tile->gradient},     {needs->hessian, &tile->hessian},
+        {needs->gammas, &tile->gamma},          {needs->gammas, &tile->gamma_low},
+        {needs->shares, &tile->positive_share}, {needs->shares, &tile->negative_share},
+    };
     size_t count = 0;
-    for (size_t i = 0; i < 6; i++) {
-        count += needed[i];
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        count += arrays[i].needed;
     }
     const size_t share = count == 0 ? DIRECT_TILE : TILE_ROOM / count / CHUNK * CHUNK;
     tile->length = count > 0 && share > TILE_MAX ? TILE_MAX : share;
     real *room = tile->room;
-    for (size_t i = 0; i < 6; i++) {
-        *arrays[i] = needed[i] ? room : NULL;
-        room += needed[i] ? tile->length : 0;
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        *arrays[i].array = arrays[i].needed ? room : NULL;
+        room += arrays[i].needed ? tile->length : 0;
     }
 }
 
 static void tile_arrange_all(struct tile *tile) {
-    const struct tile_needs all = {true, true, true, true, true, true};
+    const struct tile_needs all = {true, true, true, true, true, true, true, true};
     tile_arrange(tile, &all);
 }
 
@@ -101,6 +109,7 @@ static struct tile_needs needs_of(const struct fghm_plan *plan) {
         .element_loss = needs_room(&arrays->element_loss),
         .gradient = needs_room(&arrays->gradient),
         .hessian = needs_room(&arrays->hessian),
+        .gammas = arrays->gammas != NULL,
     };
 }
 
@@ -431,20 +440,39 @@ static struct fghm_span tile_load(const struct fghm_plan *plan, bool is_mask, si
     return span;
 }
 
-/* Weights times the factors of the classes; NULL stands for 1. */
-static void weigh_classes(const struct fghm_kernels *kernels, const struct fghm_plan *plan,
-                          size_t first, size_t n, const real *targets, const real *weights,
-                          real *to) {
-    const struct fghm_class_factors *const all = &plan->arrays->factors;
+/* Weights times the factors of the classes, and gammas of the classes, as far as there are any.
+ * `split`: soft targets have a loss of two terms, each with its own alpha. */
+static void add_factors_of_classes(const struct fghm_plan *plan, bool split, size_t first,
+                                   struct tile *tile, struct fghm_span *span) {
+    const struct fghm_arrays *const arrays = plan->arrays;
+    const struct fghm_class_factors *const all = &arrays->factors;
     const size_t step = runs_along_classes(&plan->shape) ? 1 : 0;
-    FOR_SHAPE_RUNS(run, &plan->shape, first, n) {
+    const bool weighed = fghm_have_class_factors(arrays);
+    const bool shared = weighed && split && all->alpha != NULL;
+    const real *const targets = span->targets;
+    const real *const weights = span->weights;
+    FOR_SHAPE_RUNS(run, &plan->shape, first, span->n) {
         const size_t at = run.first - first;
-        const struct fghm_class_factors factors = {
-            all->alpha == NULL ? NULL : all->alpha + run.class_index,
-            all->weights == NULL ? NULL : all->weights + run.class_index, all->common};
-        kernels->weigh(&factors, step, run.length, targets + at,
-                       weights == NULL ? NULL : weights + at, to + at);
+        for (size_t k = 0; arrays->gammas != NULL && k < run.length; k++) {
+            const double gamma = arrays->gammas[run.class_index + k * step];
+            tile->gamma[at + k] = (real)gamma;
+            tile->gamma_low[at + k] = (real)(gamma - (double)(real)gamma);
+        }
+        if (weighed) {
+            const struct fghm_class_factors factors = {
+                all->alpha == NULL ? NULL : all->alpha + run.class_index,
+                all->weights == NULL ? NULL : all->weights + run.class_index, all->common};
+            void *const shares[2] = {shared ? tile->positive_share + at : NULL,
+                                     shared ? tile->negative_share + at : NULL};
+            tile->kernels->weigh(&factors, step, run.length, targets + at,
+                                 weights == NULL ? NULL : weights + at, tile->weights + at, shares);
+        }
     }
+    span->weights = weighed ? tile->weights : weights;
+    span->gamma = arrays->gammas != NULL ? tile->gamma : NULL;
+    span->gamma_low = arrays->gammas != NULL ? tile->gamma_low : NULL;
+    span->positive_share = shared ? tile->positive_share : NULL;
+    span->negative_share = shared ? tile->negative_share : NULL;
 }
 
 /* Outputs ----------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ struct fghm_arrays {
     int64_t background; /* the label of samples without a class; with softmax, of a class */
     double label_smoothing;
     struct fghm_class_factors factors;
+    const double *gammas; /* of the classes, or NULL */
 };
 
 /* Of the arrays of a plan, which may be NULL. */
@@ -78,19 +79,14 @@ struct fghm_part {
     size_t offender;
 };
 
-/* Focal losses: kernels for positives and negatives, called once for both
- * if they are the same, and once for each of the two terms of a loss
- * t positive(x) + (1 - t) negative(x) if `split`. */
+/* Focal losses. */
 struct fghm_focal_plan {
     struct fghm_plan batch;
     const struct fghm_kernels *kernels;
-    struct fghm_focal_constants constants, negative_constants;
-    fghm_focal_kernel *kernel, *negative_kernel;
+    struct fghm_focal_constants constants;
+    fghm_focal_kernel *kernel;
     bool probability; /* logits are probabilities */
-    bool split;
-    bool split_absolute; /* the Hessian's mode, which is then not in the constants */
-    double split_floor;  /* -1: none */
-    double star;         /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
+    double star;      /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
 };
 
 /* GHM.  Weights of the batch are the mask. */
