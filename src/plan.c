@@ -220,7 +220,7 @@ static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch
         {!limits->smoothing && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, because},
         {!limits->class_factors && batch->class_alpha != NULL, FGHM_FIELD_CLASS_ALPHA, because},
         {!limits->class_factors && batch->class_weights != NULL, FGHM_FIELD_CLASS_WEIGHTS, because},
-        {batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA, because},
+        {!limits->class_gamma && batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA, because},
         {!limits->harmonizing_weight && batch->harmonizing_weight.data != NULL,
          FGHM_FIELD_HARMONIZING_WEIGHT, because},
     };
@@ -231,15 +231,16 @@ static fghm_status check_class_factors(const fghm_batch *batch, size_t classes,
                                        struct fghm_report *report) {
     const struct {
         const double *numbers;
-        double most;
+        double least, most;
         fghm_field field;
-    } factors[] = {{batch->class_alpha, 1, FGHM_FIELD_CLASS_ALPHA},
-                   {batch->class_weights, 0x1p40, FGHM_FIELD_CLASS_WEIGHTS}};
+    } factors[] = {{batch->class_alpha, 0x1p-40, 1, FGHM_FIELD_CLASS_ALPHA},
+                   {batch->class_gamma, 0, 64, FGHM_FIELD_CLASS_GAMMA},
+                   {batch->class_weights, 0x1p-40, 0x1p40, FGHM_FIELD_CLASS_WEIGHTS}};
     for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
         for (size_t c = 0; factors[i].numbers != NULL && c < classes; c++) {
             const double factor = factors[i].numbers[c];
             /* So small a range that products of factors stay in that of float. */
-            if (factor != 0 && !(factor >= 0x1p-40 && factor <= factors[i].most)) {
+            if (factor != 0 && !(factor >= factors[i].least && factor <= factors[i].most)) {
                 return fghm_fail_at(report, FGHM_ERROR_RANGE, factors[i].field, FGHM_PLACE_CLASS,
                                     (int64_t)c);
             }
@@ -371,6 +372,7 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
         struct fghm_range range;
         fghm_field field;
     } plain[] = {{fghm_range_of(batch->class_alpha, doubles), FGHM_FIELD_CLASS_ALPHA},
+                 {fghm_range_of(batch->class_gamma, doubles), FGHM_FIELD_CLASS_GAMMA},
                  {fghm_range_of(batch->class_weights, doubles), FGHM_FIELD_CLASS_WEIGHTS},
                  {of_result, FGHM_FIELD_RESULT},
                  {fghm_range_of(loss, sizeof *loss), FGHM_FIELD_RESULT}};
@@ -390,7 +392,7 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
             }
         }
     }
-    for (int k = 0; k < 2; k++) {
+    for (size_t k = 0; plain[k].field != FGHM_FIELD_RESULT; k++) {
         if (fghm_ranges_meet(plain[k].range, of_result)) {
             return fghm_fail_both(report, FGHM_ERROR_ALIASING, plain[k].field, FGHM_FIELD_RESULT);
         }
@@ -511,6 +513,7 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         .nan_ignored = (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0,
         .label_smoothing = batch->label_smoothing,
         .factors = {batch->class_alpha, batch->class_weights, 1},
+        .gammas = batch->class_gamma,
     };
     *plan = (struct fghm_plan){
         .shape = {0, (size_t)classes, 0},

@@ -214,7 +214,7 @@ static void random_form(struct form *f, const struct row_case *c, struct random 
     f->batch.class_alpha = !ghm && random_below(r, 4) == 0 ? f->class_alpha : NULL;
     f->batch.class_weights = !ghm && random_below(r, 4) == 0 ? f->class_weights : NULL;
 
-    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
+    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, 0};
     const fghm_result result = FGHM_RESULT_INIT;
     struct fghm_report report;
     const fghm_status status =
@@ -445,7 +445,7 @@ static void softmax_of_no_number(void **state) {
     for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
         double logits[3], results[2][3];
         const int32_t label = 1;
-        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
+        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, 0};
         fghm_batch batch = descriptor_of(1, 3, 1);
         batch.activation = FGHM_SOFTMAX;
         batch.target_form = FGHM_TARGET_LABEL;
@@ -459,7 +459,11 @@ static void softmax_of_no_number(void **state) {
         c->d->put(logits, k % 5 < 3 ? (size_t)k % 5 : (size_t)(k % 5 - 3) * 2,
                   k % 5 < 3 ? (double)NAN : INFINITY);
         struct fghm_focal_plan plan = {
-            .constants = {.gamma = 2, .positive = 1, .scale = 1, .hessian_floor = -DBL_MAX},
+            .constants = {.gamma = 2,
+                          .positive = 1,
+                          .scale = 1,
+                          .hessian_floor = -DBL_MAX,
+                          .hessian_factor = 1},
             .kernels = c->kernels,
             .kernel = c->kernels->focal[FGHM_GAMMA_2],
         };

@@ -242,13 +242,14 @@ struct tolerance {
     bool exact;     /* the same bits */
     bool loss_only; /* derivatives have no bound of this form */
     bool regression;
-    double gamma, positive, negative, scale, hessian_floor;
+    bool split; /* soft targets have a sum of two losses */
+    double gamma, negative_gamma, positive, negative, scale, hessian_floor;
 };
 
 /* Both results may be off by the promise, and by an ulp for weights and for 1 / D each. */
 static double allowed(const struct tolerance *tolerance, const struct batch *b, bool weighted,
                       int output, size_t i) {
-    const double gamma = tolerance->gamma;
+    const double gamma = fmax(tolerance->gamma, tolerance->negative_gamma);
     const double x = b->d->get(b->logits, i), t = b->d->get(b->targets, i);
     const double weight = weighted ? b->d->get(b->weights, i) : 1.0;
     const double alpha = tolerance->positive * t + tolerance->negative * (1.0 - t);
@@ -270,7 +271,14 @@ static double allowed(const struct tolerance *tolerance, const struct batch *b, 
         return bound * lost * ulp(b->d, b->d->get(b->out[output], i));
     }
     const double least = output == HESSIAN ? fmax(0.0, tolerance->hessian_floor) : 0.0;
-    const double size = fmax(terms(output, gamma, x, t), least);
+    double size = terms(output, t == 1.0 ? tolerance->gamma : tolerance->negative_gamma, x, t);
+    if (tolerance->split && alpha > 0.0) {
+        const double positive = tolerance->positive * t / alpha;
+        const double negative = tolerance->negative * (1.0 - t) / alpha;
+        size = (positive > 0.0 ? positive * terms(output, tolerance->gamma, x, 1.0) : 0.0) +
+               (negative > 0.0 ? negative * terms(output, tolerance->negative_gamma, x, 0.0) : 0.0);
+    }
+    size = fmax(size, least);
     return bound * (ulp(b->d, size * factor) + smallest * factor * soft);
 }
 
@@ -369,7 +377,9 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
     const struct tolerance tolerance = {
         .exact = c->row->has_fma,
         .loss_only = kernel == PROBABILITY || constants.soft == FGHM_SOFT_QUALITY,
-        .gamma = fmax(constants.gamma, constants.negative_gamma),
+        .split = constants.soft == FGHM_SOFT_SPLIT,
+        .gamma = constants.gamma,
+        .negative_gamma = constants.negative_gamma,
         .positive = constants.positive,
         .negative = constants.negative,
         .scale = constants.scale,

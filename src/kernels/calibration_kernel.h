@@ -15,7 +15,8 @@
  *     |D| = (1 + gamma) a + (gamma - other) S
  *           + log1p(other e (a + S)) - log1p(gamma S / e)
  *
- * and alpha adds log((1 - alpha) / alpha).  In pairs this has an absolute error of a few
+ * (without the two logarithms where the focal factor is a constant), and alpha adds
+ * log((1 - alpha) / alpha).  In pairs this has an absolute error of a few
  * 2^-53 for every x and gamma, which is then the relative error of eta.  So it is computed in
  * double for floats, too. */
 
@@ -47,7 +48,7 @@ static __attribute__((noinline)) struct pair minus_log1p(vreal u) {
 }
 
 /* |D| without alpha, for a = |x|. */
-static inline struct pair odds_of_magnitude(vreal a, vreal gamma, vreal other) {
+static inline struct pair odds_of_magnitude(bool detached, vreal a, vreal gamma, vreal other) {
     const vreal one = v_set(1);
     const struct exponential x = exp_minus(a);
     const vreal e = v_add(x.power, x.remainder);
@@ -55,6 +56,9 @@ static inline struct pair odds_of_magnitude(vreal a, vreal gamma, vreal other) {
     const vreal s_over_e = v_muladd(e, log1p_tail(e, v_mul(e, e), -0.5), one);
     const struct pair linear = pair_product(exact_sum(one, gamma), pair_of(a));
     const struct pair between = pair_product(exact_sum(gamma, v_sub(v_set(0), other)), s);
+    if (detached) {
+        return pair_sum(linear, between);
+    }
     const struct pair gained = minus_log1p(v_mul(other, v_mul(e, v_add(a, s.high))));
     const struct pair lost = minus_log1p(v_mul(gamma, s_over_e));
     return pair_sum(pair_sum(linear, between), pair_difference(lost, gained));
@@ -67,10 +71,10 @@ static inline struct pair log_odds(const struct fghm_calibration *map, vreal x) 
     const vreal most = v_set(map->star ? CALIBRATION_LOGIT_MAX_STAR : CALIBRATION_LOGIT_MAX);
     const vreal a = v_min(most, v_abs(x));
     const vmask negative = v_gt(v_set(0), x);
-    const struct pair odds = map->star
-                                 ? pair_product(pair_of(gamma), pair_of(a))
-                                 : odds_of_magnitude(a, v_select(negative, negative_gamma, gamma),
-                                                     v_select(negative, gamma, negative_gamma));
+    const struct pair odds =
+        map->star ? pair_product(pair_of(gamma), pair_of(a))
+                  : odds_of_magnitude(map->detached, a, v_select(negative, negative_gamma, gamma),
+                                      v_select(negative, gamma, negative_gamma));
     const struct pair offset = {v_set(map->offset), v_set(map->offset_low)};
     return pair_sum(pair_negated_where(negative, odds), offset);
 }

@@ -35,11 +35,13 @@ enum { WANT_LOSS, WANT_GRADIENT, WANT_HESSIAN };
 struct focal_factors {
     struct pair gamma; /* its rounding error would grow with the logarithm it multiplies */
     struct pair negative_gamma;
-    unsigned halves, negative_halves;       /* twice as much, where powers are multiplied */
-    vreal positive, negative;               /* a_t */
-    vreal positive_scaled, negative_scaled; /* a_t / D */
-    vmask gauss_newton, absolute;           /* how the Hessian is to be */
+    unsigned halves, negative_halves;          /* twice as much, where powers are multiplied */
+    vreal positive, negative;                  /* a_t */
+    vreal positive_scaled, negative_scaled;    /* a_t / D */
+    vmask gauss_newton, absolute, of_gradient; /* how the Hessian is to be */
     vreal hessian_floor;
+    vreal hessian_factor, hessian_drop; /* the factor, and as much less as Hessians are larger */
+    vreal differentiated;               /* 1; 0 if the focal factor is a constant */
     /* a_t / D is kept 1 / drop times as large where it would be too small for its type. */
     vreal drop;
     bool careful; /* products may leave the range of normal numbers on their way */
@@ -48,6 +50,8 @@ struct focal_factors {
     /* Of a split loss: a_t of targets 1 and 0 over the larger of the two, and which that is. */
     vreal positive_share, negative_share;
     bool positive_leads;
+    double beta;
+    vmask zero_scores;
 };
 
 /* What sets one instantiation of the kernel apart: constants at compile time. */
@@ -68,6 +72,7 @@ struct focal_values {
 /* The exponents of a register where they differ from lane to lane: gamma, and whose it is. */
 struct focal_exponents {
     struct pair gamma;
+    vreal derivative; /* gamma as a factor in derivatives */
     vmask is_one;
 };
 
@@ -109,7 +114,12 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
         .negative_scaled = v_set_factor(constants->negative * scale),
         .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(1)),
         .absolute = v_eq(v_set(constants->absolute), v_set(1)),
-        .hessian_floor = v_set_factor(constants->hessian_floor),
+        .of_gradient = v_eq(v_set(constants->of_gradient), v_set(1)),
+        .hessian_floor = v_set_factor(constants->hessian_floor * constants->hessian_factor),
+        .hessian_factor = v_set_factor(constants->hessian_factor),
+        .hessian_drop = v_set_factor(constants->hessian_factor *
+                                     (constants->of_gradient ? 1 : (double)REAL_DROP)),
+        .differentiated = v_set(!constants->detached),
         .drop = v_set(tiny ? REAL_DROP : 1),
         .careful = tiny || constants->careful,
         .soft = constants->soft,
@@ -117,6 +127,8 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
         .positive_share = v_set((real)(larger > 0 ? constants->positive / larger : 0)),
         .negative_share = v_set((real)(larger > 0 ? constants->negative / larger : 0)),
         .positive_leads = constants->positive >= constants->negative,
+        .beta = constants->beta,
+        .zero_scores = v_eq(v_set(constants->zero_scores), v_set(1)),
     };
 }
 
@@ -140,13 +152,13 @@ KERNEL_INLINE bool is_lifted(struct focal_kind kind) {
     return kind.want >= WANT_HESSIAN;
 }
 
-/* The Hessian of these results as the caller wants it, but for `floor` a_t. */
-KERNEL_INLINE void finish_hessian(struct focal_kind kind, const struct focal_factors *factors,
-                                  vreal floor, struct focal_values *values) {
-    const vreal hessian =
-        is_lifted(kind) ? v_mul(values->hessian, v_set(REAL_DROP)) : values->hessian;
+/* The Hessian of these results as the caller wants it. */
+KERNEL_INLINE void finish_hessian(const struct focal_factors *factors,
+                                  struct focal_values *values) {
+    const vreal wanted = v_select(factors->of_gradient, v_abs(values->gradient), values->hessian);
+    const vreal hessian = v_mul(wanted, factors->hessian_drop);
     const vreal signed_or_not = v_select(factors->absolute, v_abs(hessian), hessian);
-    values->hessian = v_max(floor, signed_or_not);
+    values->hessian = v_max(factors->hessian_floor, signed_or_not);
 }
 
 /* Whether exponents differ from lane to lane. */
@@ -160,7 +172,8 @@ KERNEL_INLINE struct focal_exponents exponents_of(struct focal_kind kind,
                                                   const struct focal_factors *factors,
                                                   const struct fghm_span *own, size_t i,
                                                   vmask is_one) {
-    struct focal_exponents exponents = {.gamma = factors->gamma, .is_one = is_one};
+    struct focal_exponents exponents = {
+        .gamma = factors->gamma, .derivative = factors->gamma.high, .is_one = is_one};
     if (kind.gamma == FGHM_GAMMA_LANES && own->gamma != NULL) {
         exponents.gamma = (struct pair){v_load((const real *)own->gamma + i),
                                         v_load((const real *)own->gamma_low + i)};
@@ -168,6 +181,9 @@ KERNEL_INLINE struct focal_exponents exponents_of(struct focal_kind kind,
         const struct pair *const other = &factors->negative_gamma;
         exponents.gamma = (struct pair){v_select(is_one, factors->gamma.high, other->high),
                                         v_select(is_one, factors->gamma.low, other->low)};
+    }
+    if (has_exponents(kind)) {
+        exponents.derivative = v_mul(factors->differentiated, exponents.gamma.high);
     }
     return exponents;
 }
@@ -254,7 +270,7 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
     const vreal bounded_loss = kind.regular ? loss : v_min(v_set(2 * EXP_ZERO), loss);
     const vreal gamma_p = kind.gamma == FGHM_GAMMA_1   ? p
                           : kind.gamma == FGHM_GAMMA_2 ? v_add(p, p)
-                                                       : v_mul(exponents->gamma.high, p);
+                                                       : v_mul(exponents->derivative, p);
     struct focal_values values;
     values.loss = v_mul(factor, loss);
     values.gradient = v_mul(factor, v_muladd(gamma_p, bounded_loss, q));
@@ -262,7 +278,7 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
         const vreal exact = v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
         const vreal bracket = v_select(factors->gauss_newton, v_mul(p, bounded_loss), exact);
         const vreal lifted_gamma_p =
-            kind.gamma == FGHM_GAMMA_1 ? lifted_p : v_mul(exponents->gamma.high, lifted_p);
+            kind.gamma == FGHM_GAMMA_1 ? lifted_p : v_mul(exponents->derivative, lifted_p);
         values.hessian =
             v_muladd(v_mul(factor, lifted_gamma_p), bracket, v_mul(factor, v_mul(lifted_p, q)));
     } else {
@@ -338,6 +354,8 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
         factor = wrong;
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(wrong, wrong);
+    } else if (kind.gamma == FGHM_GAMMA_POWERS) {
+        factor = power_of(factors->halves, (struct pair){wrong, zero});
     } else {
         const struct pair log =
             quality ? minus_log_pair((struct pair){wrong, zero}) : minus_log_wrong(t, above, x_exp);
@@ -346,11 +364,11 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
 
     const vreal lifted_relative = v_div(v_mul(direction, lifted_slope), wrong);
     const vreal relative = v_mul(lifted_relative, v_set(drop));
-    const vreal gamma_relative = v_mul(exponents->gamma.high, relative);
+    const vreal gamma_relative = v_mul(exponents->derivative, relative);
     const vmask met = m_and(factors->met_is_zero, v_eq(difference, zero));
     const vreal factor_relative = v_drop(met, v_mul(factor, gamma_relative));
     const vreal lifted_factor_relative =
-        v_mul(factor, v_mul(exponents->gamma.high, lifted_relative));
+        v_mul(factor, v_mul(exponents->derivative, lifted_relative));
     const vreal curve = v_add(v_sub(not_p, p), v_sub(gamma_relative, relative));
     const vreal exact = v_muladd(curve, bounded_loss, v_add(difference, difference));
     const vreal bracket = v_select(factors->gauss_newton, v_mul(relative, bounded_loss), exact);
@@ -431,7 +449,7 @@ KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
     struct focal_values values =
         hard_values(kind, factors, &exponents, v_negate_where(is_one, x), x_exp);
     if (is_lifted(kind)) {
-        finish_hessian(kind, factors, factors->hessian_floor, &values);
+        finish_hessian(factors, &values);
     }
     return (struct focal_register){
         .values = values,
@@ -463,12 +481,13 @@ KERNEL_INLINE vreal factor_of(const struct focal_shares *shares, vreal positive,
     return v_muladd(positive, shares->positive, v_mul(negative, shares->negative));
 }
 
-/* A split loss: the shares of the losses of targets 1 and 0, relative to the larger of their a_t,
- * so that the sum of both can have its Hessian's mode; the sum of the shares, but at most 1; and
- * what is left for the shares of a_t.  Of lanes that are not soft, t and 1 - t. */
+/* A split loss: which shares of a_t the losses of targets 1 and 0 have, so that the sum of both can
+ * have its Hessian's mode; and what stands for t and 1 - t in a_t.  A positive share that would be
+ * subnormal is kept larger: it is to be multiplied by `drop`, too.  Of lanes that are not soft, t
+ * and 1 - t. */
 struct split {
     struct focal_shares shares, rest;
-    vreal factor;
+    vreal drop;
 };
 
 KERNEL_INLINE struct split split_of(const struct focal_factors *factors,
@@ -478,23 +497,24 @@ KERNEL_INLINE struct split split_of(const struct focal_factors *factors,
     const vreal zero = v_set(0);
     const struct focal_shares whole = {t, v_sub(one, t)};
     const bool own = span->positive_share != NULL;
-    struct focal_shares shares = {
+    const struct focal_shares shares = {
         own ? v_load((const real *)span->positive_share + i) : factors->positive_share,
         own ? v_load((const real *)span->negative_share + i) : factors->negative_share};
-    shares.positive = v_mul(whole.positive, shares.positive);
-    shares.negative = v_mul(whole.negative, shares.negative);
-    const vmask tiny = v_gt(v_set(REAL_TINY), v_add(shares.positive, shares.negative));
-    const vreal lift = v_select(tiny, v_set(REAL_LIFT), one);
-    const vreal drop = v_select(tiny, v_set(REAL_DROP), one);
-    shares.positive = v_select(is_soft, v_mul(shares.positive, lift), whole.positive);
-    shares.negative = v_select(is_soft, v_mul(shares.negative, lift), whole.negative);
-    const vreal of_positive = factors->positive_leads ? drop : zero;
-    const vreal of_negative = factors->positive_leads ? zero : drop;
+    const vreal positive = v_mul(whole.positive, shares.positive);
+    const vreal negative = v_mul(whole.negative, shares.negative);
+    const vreal sum = v_add(positive, negative);
+    /* Both factors are 0 if the loss weight is. */
+    const vreal divisor = v_select(v_eq(sum, zero), one, sum);
+    const vmask small =
+        m_and(is_soft, m_and(v_gt(v_set(REAL_MIN), positive), v_gt(sum, v_set(REAL_TINY))));
+    const vreal lift = v_select(small, v_set(REAL_LIFT * REAL_LIFT), one);
+    const vreal lifted = v_mul(v_mul(whole.positive, lift), shares.positive);
     return (struct split){
-        .shares = shares,
-        .rest = {v_select(is_soft, of_positive, whole.positive),
-                 v_select(is_soft, of_negative, whole.negative)},
-        .factor = v_min(one, v_add(shares.positive, shares.negative)),
+        .shares = {v_select(is_soft, v_div(lifted, divisor), whole.positive),
+                   v_select(is_soft, v_div(negative, divisor), whole.negative)},
+        .rest = {v_select(is_soft, factors->positive_leads ? sum : zero, whole.positive),
+                 v_select(is_soft, factors->positive_leads ? zero : sum, whole.negative)},
+        .drop = v_select(small, v_set(REAL_DROP * REAL_DROP), one),
     };
 }
 
@@ -503,7 +523,7 @@ KERNEL_INLINE struct split split_of(const struct focal_factors *factors,
 KERNEL_INLINE struct focal_values
 hard_or_split(struct focal_kind kind, const struct focal_factors *factors,
               const struct fghm_span *span, size_t i, vreal x, vmask is_one, vmask is_soft,
-              const struct focal_shares *shares, struct exponential x_exp) {
+              const struct split *parts, struct exponential x_exp) {
     const bool split = factors->soft == FGHM_SOFT_SPLIT && !m_all(m_not(is_soft));
     vmask positive = split ? m_or(is_one, is_soft) : is_one;
     struct focal_values values;
@@ -515,13 +535,15 @@ hard_or_split(struct focal_kind kind, const struct focal_factors *factors,
         if (!split) {
             return own;
         }
-        const vreal share = side == 0 ? shares->positive : shares->negative;
+        const vreal share = side == 0 ? parts->shares.positive : parts->shares.negative;
         const vmask is_none = m_and(is_soft, v_eq(share, v_set(0)));
         own.loss = v_select(is_none, v_min(v_set(REAL_MAX), own.loss), own.loss);
         if (side == 0) {
-            values.loss = v_select(is_soft, v_mul(share, own.loss), own.loss);
-            values.gradient = v_select(is_soft, v_mul(share, own.gradient), own.gradient);
-            values.hessian = v_select(is_soft, v_mul(share, own.hessian), own.hessian);
+            const vreal drop = parts->drop;
+            values.loss = v_select(is_soft, v_mul(v_mul(share, own.loss), drop), own.loss);
+            values.gradient =
+                v_select(is_soft, v_mul(v_mul(share, own.gradient), drop), own.gradient);
+            values.hessian = v_select(is_soft, v_mul(v_mul(share, own.hessian), drop), own.hessian);
             positive = m_not(positive);
             continue;
         }
@@ -532,6 +554,42 @@ hard_or_split(struct focal_kind kind, const struct focal_factors *factors,
             v_select(is_soft, v_muladd(share, own.hessian, values.hessian), values.hessian);
         return values;
     }
+}
+
+/* (1 - t)^beta for rest = 1 - t; NaN stays. */
+KERNEL_INLINE vreal penalty(double beta, vreal rest, vreal t) {
+    const vreal square = v_mul(rest, rest);
+    if (beta == 4) {
+        return v_mul(square, square);
+    }
+    if (beta == 2) {
+        return square;
+    }
+    if (beta == 1) {
+        return rest;
+    }
+    const struct pair exact_rest = exact_sum(v_set(1), v_sub(v_set(0), t));
+    const vmask is_zero = v_eq(rest, v_set(0));
+    const vreal power = exp_of_scaled(gamma_pair(beta), minus_log_pair(exact_rest));
+    return v_select(v_eq(t, t), v_drop(is_zero, power), t);
+}
+
+/* The weight of positives of the varifocal rules that have soft targets. */
+KERNEL_INLINE vreal positive_weight(const struct focal_factors *factors, vreal t) {
+    const vmask is_zero = m_and(factors->zero_scores, v_gt(v_set(REAL_MIN), t));
+    return factors->soft == FGHM_SOFT_VARIFOCAL ? v_drop(is_zero, t) : v_set(1);
+}
+
+/* Their targets. */
+KERNEL_INLINE vreal quality_of(const struct focal_factors *factors, vreal t) {
+    const vmask is_zero = m_and(factors->zero_scores, v_gt(v_set(REAL_MIN), t));
+    if (factors->soft == FGHM_SOFT_MATCHABILITY) {
+        const vreal power =
+            exp_of_scaled(factors->negative_gamma, minus_log_pair((struct pair){t, v_set(0)}));
+        const vmask lost = m_and(is_zero, v_gt(factors->negative_gamma.high, v_set(0)));
+        return v_drop(lost, power);
+    }
+    return v_drop(is_zero, t);
 }
 
 /* As hard_register for any targets. */
@@ -550,25 +608,35 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
     /* A target out of range counts as NaN from here on. */
     t = v_select(in_range, t, v_set((real)NAN));
     struct focal_shares shares = {t, v_sub(one, t)};
-    struct split split = {.shares = shares};
-    vreal floor = factors->hessian_floor;
+    struct split split = {.shares = shares, .drop = one};
     if (factors->soft == FGHM_SOFT_SPLIT) {
         split = split_of(factors, span, i, t, is_soft);
-        floor = v_select(is_soft, v_mul(floor, split.factor), floor);
         shares = split.rest;
     }
     struct focal_register out;
-    out.values = hard_or_split(kind, factors, span, i, x, is_one, is_soft, &split.shares, x_exp);
-    if (factors->soft != FGHM_SOFT_SPLIT) {
+    out.values = hard_or_split(kind, factors, span, i, x, is_one, is_soft, &split, x_exp);
+    if (factors->soft == FGHM_SOFT_HEATMAP) {
+        shares.positive = v_drop(is_soft, shares.positive);
+        shares.negative = penalty(factors->beta, shares.negative, t);
+    } else if (factors->soft != FGHM_SOFT_SPLIT) {
         /* Where the target is hard, nothing is to be divided by 0. */
-        const vreal soft_t = v_select(is_soft, t, v_set((real)0.5));
+        vreal soft_t = v_select(is_soft, t, v_set((real)0.5));
+        if (factors->soft >= FGHM_SOFT_VARIFOCAL) {
+            kind.gamma = FGHM_GAMMA_0;
+            shares.positive = v_select(is_soft, positive_weight(factors, t), shares.positive);
+            shares.negative = v_drop(is_soft, shares.negative);
+            soft_t = quality_of(factors, soft_t);
+            /* The cross-entropy of targets 0 and 1 where it is 0, too. */
+            x = v_select(v_eq(soft_t, v_set(0)), v_max(v_set(-REAL_MAX), x), x);
+            x = v_select(v_eq(soft_t, one), v_min(v_set(REAL_MAX), x), x);
+        }
         const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
         const struct focal_values soft = soft_values(kind, factors, &exponents, x, soft_t, x_exp);
         out.values.loss = v_select(is_soft, soft.loss, out.values.loss);
         out.values.gradient = v_select(is_soft, soft.gradient, out.values.gradient);
         out.values.hessian = v_select(is_soft, soft.hessian, out.values.hessian);
     }
-    finish_hessian(kind, factors, floor, &out.values);
+    finish_hessian(factors, &out.values);
     const vreal a_t = factor_of(&shares, factors->positive, factors->negative);
     const vmask tiny = m_and(v_gt(v_set(REAL_TINY), a_t), is_soft);
     const vreal lift = drop_values(tiny, &out.values);
@@ -597,7 +665,8 @@ KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vre
         v_mul(v_max(v_set(-REAL_MAX * REAL_DROP), factors->hessian_floor), v_set(REAL_LIFT));
     out->values.loss = v_select(lifts, e, out->values.loss);
     out->values.gradient = v_select(lifts, v_negate_where(is_one, e), out->values.gradient);
-    out->values.hessian = v_select(lifts, v_max(floor, e), out->values.hessian);
+    const vreal hessian = v_mul(e, factors->hessian_factor);
+    out->values.hessian = v_select(lifts, v_max(floor, hessian), out->values.hessian);
     out->loss_factor = v_mul(out->loss_factor, drop);
     out->gradient_factor = v_mul(out->gradient_factor, drop);
     out->hessian_factor = v_mul(out->hessian_factor, drop);

@@ -634,7 +634,8 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
     const bool small = is_small(bins);
     const bool medium = is_medium(bins);
     const struct bin_finder finder = bin_finder(bins, CELLS_16);
-    const struct focal_exponents exponents = {.gamma = factors->gamma};
+    const struct focal_exponents exponents = {.gamma = factors->gamma,
+                                              .derivative = factors->gamma.high};
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const struct exponential x = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         const vmask is_one = v_eq(v_load(targets + i), v_set(1));
@@ -700,6 +701,7 @@ KERNEL_INLINE void apply_span(int want, const struct fghm_bins *bins, const void
         .negative = 1,
         .scale = scale,
         .hessian_floor = -DBL_MAX,
+        .hessian_factor = 1,
     };
     const struct focal_factors factors = focal_factors(&constants);
     real medium_weights[128];

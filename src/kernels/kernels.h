@@ -34,6 +34,11 @@ enum fghm_soft {
     FGHM_SOFT_LINEAR,  /* a_t m^gamma BCE */
     FGHM_SOFT_QUALITY, /* a_t |p - t|^gamma BCE */
     FGHM_SOFT_SPLIT,   /* t times the loss of target 1, 1 - t times that of target 0 */
+    /* Rules with positives of their own; see ::fghm_focal_rule_values. */
+    FGHM_SOFT_VARIFOCAL,
+    FGHM_SOFT_VARIFOCAL_UNWEIGHTED,
+    FGHM_SOFT_MATCHABILITY,
+    FGHM_SOFT_HEATMAP,
 };
 
 /* The constants of one focal call. */
@@ -43,11 +48,16 @@ struct fghm_focal_constants {
     double positive;       /* a_t of target 1 */
     double negative;       /* a_t of target 0 */
     double scale;          /* 1 / D: gradient and Hessian are multiplied by it */
+    double beta;           /* of heat maps */
     enum fghm_soft soft;
+    bool zero_scores;     /* varifocal: a target below the smallest normal number is a score of 0 */
+    bool detached;        /* the focal factor is a constant; two gammas and probabilities */
     bool gauss_newton;    /* the Hessian without the terms that can be negative */
     bool absolute;        /* the Hessian's magnitude */
+    bool of_gradient;     /* the gradient's magnitude in place of the Hessian */
     bool careful;         /* products of factors and results leave the range of normal numbers */
     double hessian_floor; /* the least Hessian before factors; -DBL_MAX: none */
+    double hessian_factor;
 };
 
 /* Which values of gamma have a kernel of their own; and two gammas: those that are multiples of
@@ -249,7 +259,8 @@ typedef void fghm_margins_kernel(size_t n, const void *samples, void *margins);
 struct fghm_calibration {
     double gamma, negative_gamma;
     bool star;
-    double offset, offset_low; /* log((1 - alpha) / alpha), in two parts */
+    bool detached;
+    double offset, offset_low; /* log(a_t of target 0 / a_t of target 1), in two parts */
 };
 
 /* Logits, replaced by the probabilities that they are best for. */

@@ -55,7 +55,8 @@ static int compute_tile(const struct fghm_focal_plan *plan, size_t first, struct
     plan->kernel(&plan->constants, span, sum, &bad);
     /* The kernel's Hessian is that of logits which were gamma times as large. */
     real *const hessian = span->hessian;
-    for (size_t k = 0; plan->star > 0 && hessian != NULL && k < span->n; k++) {
+    const bool scaled = plan->star > 0 && !plan->constants.of_gradient;
+    for (size_t k = 0; scaled && hessian != NULL && k < span->n; k++) {
         hessian[k] *= (real)plan->star;
     }
     return bad;
@@ -142,6 +143,15 @@ static __attribute__((noinline)) void focal_samples(const struct fghm_focal_plan
     struct softmax_samples samples;
     samples.kept = true;
     struct fghm_span span = samples_load(&plan->batch, false, first, n, &samples, tile, part);
+    const double *const gammas = plan->batch.arrays->gammas;
+    real gamma[SOFTMAX_TILE], gamma_low[SOFTMAX_TILE];
+    for (size_t k = 0; gammas != NULL && k < n; k++) {
+        const double own = gammas[samples.columns[k] < 0 ? 0 : samples.columns[k]];
+        gamma[k] = (real)own;
+        gamma_low[k] = (real)(own - (double)(real)own);
+    }
+    span.gamma = gammas == NULL ? NULL : gamma;
+    span.gamma_low = gammas == NULL ? NULL : gamma_low;
     /* The Hessian's mode is for the Hessian of the logits. */
     struct fghm_focal_plan margins = *plan;
     margins.constants.absolute = false;

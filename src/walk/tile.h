@@ -157,8 +157,8 @@ static void load_doubles(const struct fghm_array *array, size_t first, size_t n,
 }
 
 /* A double as a real that is on the same side of 0, of 1/2 and, for those above it, of 1: in range
- * or not, positive or not.  With focal-star, which takes 0 and 1 alone, also below 1. */
-static inline real on_its_side(bool star, double x) {
+ * or not, positive or not.  Where only 1 is positive, also below 1. */
+static inline real on_its_side(bool one, double x) {
     const real near = (real)x;
     const real little = REAL_EPSILON / 4; /* takes 1 and 1/2 to the number below */
     if ((x > 0 && near == 0) || (x < 0 && near == 0)) {
@@ -167,7 +167,7 @@ static inline real on_its_side(bool star, double x) {
     if (x > 1 && near == 1) {
         return 1 + REAL_EPSILON;
     }
-    if ((x < (double)0.5 && near == (real)0.5) || (star && x < 1 && near == 1)) {
+    if ((x < (double)0.5 && near == (real)0.5) || (one && x < 1 && near == 1)) {
         return near - (near == 1 ? 2 * little : little);
     }
     return near;
@@ -175,7 +175,7 @@ static inline real on_its_side(bool star, double x) {
 
 /* Loads targets, scores or a mask. */
 static void load_compared(const struct fghm_kernels *kernels, const struct fghm_array *array,
-                          bool star, size_t first, size_t n, real *to) {
+                          bool one, size_t first, size_t n, real *to) {
     if (!is_wider(array)) {
         load(kernels, array, first, n, to);
         return;
@@ -185,7 +185,7 @@ static void load_compared(const struct fghm_kernels *kernels, const struct fghm_
         double numbers[CHUNK];
         load_doubles(array, first + at, length, numbers);
         for (size_t k = 0; k < length; k++) {
-            to[at + k] = on_its_side(star, numbers[k]);
+            to[at + k] = on_its_side(one, numbers[k]);
         }
     }
 }
@@ -247,8 +247,9 @@ static size_t label_rows(const struct fghm_plan *plan, size_t first, size_t n, s
         if (column >= 0 && place < run.length) {
             tile->targets[at + place] = 1;
             if (arrays->scores.data != NULL) {
-                load_compared(tile->kernels, &arrays->scores, false, row + sample, 1,
-                              &tile->targets[at + place]);
+                real *const target = &tile->targets[at + place];
+                load_compared(tile->kernels, &arrays->scores, false, row + sample, 1, target);
+                *target = arrays->zero_scores && *target == 0 ? REAL_SMALLEST : *target;
             }
         }
         if (arrays->ignoring) {
@@ -278,7 +279,9 @@ static size_t label_planes(const struct fghm_plan *plan, size_t first, size_t n,
             if (arrays->scores.data != NULL) {
                 load_compared(tile->kernels, &arrays->scores, false, sample + at, length, other);
                 for (size_t k = 0; k < length; k++) {
-                    targets[k] = targets[k] > 0 ? other[k] : 0;
+                    const real score =
+                        arrays->zero_scores && other[k] == 0 ? REAL_SMALLEST : other[k];
+                    targets[k] = targets[k] > 0 ? score : 0;
                 }
             }
             if (arrays->ignoring) {
@@ -349,7 +352,9 @@ static size_t mark_ignored(const struct fghm_plan *plan, size_t first, size_t n,
 static void count_dense(const struct fghm_plan *plan, const struct fghm_kernels *kernels, size_t n,
                         const real *targets, const uint8_t *ignored, struct fghm_part *part) {
     if (plan->counting) {
-        kernels->tally(plan->star ? 1 : 0.5, plan->regression, n, targets, ignored, &part->targets);
+        const double least[] = {0.5, 1, (double)REAL_SMALLEST};
+        kernels->tally(least[plan->positive], plan->regression, n, targets, ignored,
+                       &part->targets);
     }
 }
 
@@ -372,7 +377,8 @@ static const real *load_targets(const struct fghm_plan *plan, size_t first, size
     if (arrays->targets.direct) {
         targets = (const real *)arrays->targets.data + first;
     } else {
-        load_compared(tile->kernels, &arrays->targets, plan->star, first, n, tile->targets);
+        load_compared(tile->kernels, &arrays->targets, plan->positive == FGHM_POSITIVE_ONE, first,
+                      n, tile->targets);
     }
     if (arrays->ignoring || arrays->nan_ignored) {
         *ignored = mark_ignored(plan, first, n, targets, tile);

@@ -37,6 +37,7 @@ struct fghm_arrays {
     double label_smoothing;
     struct fghm_class_factors factors;
     const double *gammas; /* of the classes, or NULL */
+    bool zero_scores;     /* a score of 0 becomes the smallest number, since it is a positive's */
 };
 
 /* Of the arrays of a plan, which may be NULL. */
@@ -48,13 +49,16 @@ static inline bool fghm_have_class_factors(const struct fghm_arrays *arrays) {
     return arrays != NULL && (arrays->factors.alpha != NULL || arrays->factors.weights != NULL);
 }
 
+/* Which targets are positive: from 1/2 on, 1 alone, or all above 0. */
+enum fghm_positive { FGHM_POSITIVE_HALF, FGHM_POSITIVE_ONE, FGHM_POSITIVE_ABOVE_ZERO };
+
 /* What is walked over, checked. */
 struct fghm_plan {
     struct fghm_shape shape;
-    bool is_double;  /* the type that is computed in */
-    bool softmax;    /* losses are those of samples */
-    bool by_sample;  /* arrays of elements are walked by samples, class by class */
-    bool star;       /* only targets of 1 are positive */
+    bool is_double; /* the type that is computed in */
+    bool softmax;   /* losses are those of samples */
+    bool by_sample; /* arrays of elements are walked by samples, class by class */
+    enum fghm_positive positive;
     bool regression; /* targets are any numbers */
     bool counting;   /* positives, and sums of weights and targets, are wanted */
     /* The arrays: as `arrays` has them, or, where that is NULL, contiguous ones of the type that

@@ -66,5 +66,6 @@ struct fghm_focal_constants rows_constants(struct random *r, double gamma) {
         .gauss_newton = random_below(r, 4) == 0,
         .absolute = random_below(r, 4) == 0,
         .hessian_floor = floors[random_below(r, SUITE_COUNT(floors))],
+        .hessian_factor = 1.0,
     };
 }
