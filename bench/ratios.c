@@ -57,6 +57,8 @@ struct bench {
     uint16_t *half_gradient;
     fghm_focal *gamma_2;
     fghm_focal *two_gammas;
+    fghm_focal *varifocal;
+    fghm_focal *heatmap;
     fghm_focal *general_gamma;
     fghm_ghm *bins_10;
     fghm_ghm *bins_100;
@@ -102,6 +104,14 @@ static double run_focal_general(const struct entrant *entrant) {
 
 static double run_focal_two_gammas(const struct entrant *entrant) {
     return focal_f32(entrant, entrant->bench->two_gammas, NULL);
+}
+
+static double run_varifocal(const struct entrant *entrant) {
+    return focal_f32(entrant, entrant->bench->varifocal, NULL);
+}
+
+static double run_heatmap(const struct entrant *entrant) {
+    return focal_f32(entrant, entrant->bench->heatmap, NULL);
 }
 
 /* Returns a probability in place of a loss. */
@@ -154,10 +164,14 @@ static const struct fghm_row *usable_row(const char *name) {
 static double run_focal_avx2(const struct entrant *entrant) {
     const struct inputs *const in = &entrant->bench->f32;
     const double scale = 1 / (double)entrant->n;
-    const struct fghm_focal_constants constants = {
-        .gamma = 2, .positive = 0.25, .negative = 0.75, .scale = scale, .hessian_floor = -DBL_MAX};
-    const struct fghm_span span = {entrant->n, in->logits,   in->targets, NULL,
-                                   NULL,       in->gradient, NULL};
+    const struct fghm_focal_constants constants = {.gamma = 2,
+                                                   .positive = 0.25,
+                                                   .negative = 0.75,
+                                                   .scale = scale,
+                                                   .hessian_floor = -DBL_MAX,
+                                                   .hessian_factor = 1};
+    const struct fghm_span span = {
+        .n = entrant->n, .logits = in->logits, .targets = in->targets, .gradient = in->gradient};
     int bad_target = 0;
     struct fghm_sum sum = {0};
     entrant->bench->avx2->focal[FGHM_GAMMA_2](&constants, &span, &sum, &bad_target);
@@ -386,6 +400,8 @@ static const struct side focal = {.run = run_focal};
 static const struct side focal_threads = {.run = run_focal_threads};
 static const struct side focal_general = {.run = run_focal_general};
 static const struct side focal_two_gammas = {.run = run_focal_two_gammas};
+static const struct side varifocal = {.run = run_varifocal};
+static const struct side heatmap = {.run = run_heatmap};
 static const struct side calibrate = {.run = run_calibrate};
 static const struct side focal_f64 = {.run = run_focal_f64};
 static const struct side focal_avx2 = {.run = run_focal_avx2, .needs_row = "avx2"};
@@ -512,6 +528,8 @@ static const struct ratio ratios[] = {
     {"f16_of_f32", TIME, N_L2, &focal_f16, &focal_dense_batch, "<= 1.25"},
     {"bf16_of_f32", TIME, N_L2, &focal_bf16, &focal_dense_batch, "<= 1.15"},
     {"two_gammas_of_one", TIME, N_L2, &focal_two_gammas, &focal, "<= 1.3"},
+    {"varifocal_of_focal", TIME, N_L2, &varifocal, &focal, "<= 1.25"},
+    {"heatmap_of_focal", TIME, N_L2, &heatmap, &focal, "<= 1.25"},
     {"calibrate_of_focal", TIME, N_L2, &calibrate, &focal, "<= 4"},
     {"ghmc_l2_ns", PER_ELEMENT, N_L2, &ghmc, NULL, "<= 0.75"},
     {"ghmr_l2_ns", PER_ELEMENT, N_L2, &ghmr, NULL, "<= 1"},
@@ -687,6 +705,11 @@ static struct bench bench_make(void) {
     require(fghm_focal_create(&bench.two_gammas));
     require(fghm_focal_set_gamma(bench.two_gammas, 1));
     require(fghm_focal_set_negative_gamma(bench.two_gammas, 4));
+    require(fghm_focal_create(&bench.varifocal));
+    require(fghm_focal_set_rule(bench.varifocal, FGHM_FOCAL_RULE_VARIFOCAL));
+    require(fghm_focal_set_alpha(bench.varifocal, 0.75));
+    require(fghm_focal_create(&bench.heatmap));
+    require(fghm_focal_set_rule(bench.heatmap, FGHM_FOCAL_RULE_HEATMAP));
     require(fghm_focal_create(&bench.general_gamma));
     require(fghm_focal_set_gamma(bench.general_gamma, GENERAL_GAMMA));
     require(fghm_ghm_create(&bench.bins_10, FGHM_GHM_CLASSIFICATION));
@@ -712,6 +735,8 @@ static void bench_free(struct bench *bench) {
     free(bench->half_logits[1]);
     fghm_focal_destroy(bench->gamma_2);
     fghm_focal_destroy(bench->two_gammas);
+    fghm_focal_destroy(bench->varifocal);
+    fghm_focal_destroy(bench->heatmap);
     fghm_focal_destroy(bench->general_gamma);
     fghm_ghm_destroy(bench->bins_10);
     fghm_ghm_destroy(bench->bins_100);

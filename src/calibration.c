@@ -22,23 +22,30 @@ static struct pair log_ratio(struct pair a, struct pair b) {
     return pair_difference(minus_log_pair(b), minus_log_pair(a));
 }
 
+/* Whether positives or negatives have no weight: then one answer is best everywhere. */
+static bool is_one_sided(const fghm_focal *focal) {
+    return fghm_focal_positives(focal).factor == 0 || fghm_focal_negatives(focal).factor == 0;
+}
+
 static struct fghm_calibration map_of(const fghm_focal *focal) {
+    const struct fghm_focal_side positives = fghm_focal_positives(focal);
+    const struct fghm_focal_side negatives = fghm_focal_negatives(focal);
     struct fghm_calibration map = {
-        .gamma = focal->gamma,
-        .negative_gamma = fghm_focal_negative_gamma(focal),
+        .gamma = positives.gamma,
+        .negative_gamma = negatives.gamma,
+        .detached = focal->detached != 0,
         .star = focal->rule == FGHM_FOCAL_RULE_STAR,
     };
-    if (focal->alpha_enabled && focal->alpha > 0 && focal->alpha < 1) {
-        const struct pair offset = log_ratio(exact_sum(1, -focal->alpha), pair_of(focal->alpha));
+    if (positives.factor != negatives.factor && !is_one_sided(focal)) {
+        /* What 1 - alpha lost by rounding counts. */
+        const bool has_rest = positives.factor == focal->alpha && negatives.factor != 1;
+        const struct pair negative =
+            has_rest ? exact_sum(1, -focal->alpha) : pair_of(negatives.factor);
+        const struct pair offset = log_ratio(negative, pair_of(positives.factor));
         map.offset = offset.high;
         map.offset_low = offset.low;
     }
     return map;
-}
-
-/* Whether positives or negatives have no weight: then one answer is best everywhere. */
-static bool is_one_sided(const fghm_focal *focal) {
-    return focal->alpha_enabled && (focal->alpha <= 0 || focal->alpha >= 1);
 }
 
 /* D(x), the logarithm of the odds of calibration_kernel.h, for a gamma that is not focal-star's: as
@@ -47,7 +54,7 @@ static struct pair log_odds(const struct fghm_calibration *map, double x) {
     const double a = x < 0 ? -x : x;
     const double gamma = x < 0 ? map->negative_gamma : map->gamma;
     const double other = x < 0 ? map->gamma : map->negative_gamma;
-    const struct magnitude_odds odds = odds_of_magnitude(true, a, gamma, other);
+    const struct magnitude_odds odds = odds_of_magnitude(map->detached, true, a, gamma, other);
     const struct pair ratio = log_ratio(pair_of(odds.divisor), pair_of(odds.factor));
     const struct pair magnitude = pair_sum(odds.exponent, ratio);
     const struct pair offset = {map->offset, map->offset_low};
@@ -61,8 +68,7 @@ fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives, 
     FGHM_REQUIRE(logit != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(positives > 0 && positives <= DBL_MAX && negatives > 0 && negatives <= DBL_MAX,
                  FGHM_ERROR_RANGE);
-    const fghm_status status = fghm_focal_check_rule(focal);
-    FGHM_REQUIRE(status == FGHM_OK, status);
+    FGHM_TRY(focal->rule_status);
     FGHM_REQUIRE(!is_one_sided(focal), FGHM_ERROR_COMBINATION);
     const struct fghm_calibration map = map_of(focal);
     const struct pair wanted = log_ratio(pair_of(positives), pair_of(negatives));
@@ -111,7 +117,7 @@ static void segment(void *context, size_t index, size_t first, size_t n) {
         const size_t length = left < CHUNK ? left : CHUNK;
         call->kernels->read(call->dtype, call->logits, (ptrdiff_t)at, 1, length, numbers);
         if (is_one_sided(focal)) {
-            one_sided(1 - focal->alpha, length, numbers);
+            one_sided(fghm_focal_positives(focal).factor == 0, length, numbers);
         } else {
             call->kernels->calibrate(&call->map, length, numbers);
         }
@@ -123,8 +129,7 @@ static fghm_status calibrate_any(const fghm_focal *focal, fghm_pool *pool, size_
                                  fghm_dtype dtype, const void *logits, void *probabilities) {
     const size_t real_size = dtype == FGHM_F32 ? sizeof(float) : sizeof(double);
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
-    const fghm_status status = fghm_focal_check_rule(focal);
-    FGHM_REQUIRE(status == FGHM_OK, status);
+    FGHM_TRY(focal->rule_status);
     FGHM_REQUIRE(n == 0 || (logits != NULL && probabilities != NULL), FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
     FGHM_REQUIRE(logits == probabilities ||

@@ -8,6 +8,7 @@
 #include "allocation.h"
 #include "check.h"
 #include "divisor.h"
+#include "plan.h"
 #include "settings.h"
 
 /* Within these ranges a float keeps all promises: products of the factors, and of what gamma makes
@@ -63,13 +64,13 @@ static const struct fghm_setting rows[] = {
      .type = FGHM_SETTING_INT32,
      .offset = offsetof(struct fghm_focal, rule),
      .least = FGHM_FOCAL_RULE_LINEAR,
-     .most = FGHM_FOCAL_RULE_STAR,
+     .most = FGHM_FOCAL_RULE_HEATMAP,
      .initial = FGHM_FOCAL_RULE_LINEAR},
     {.field = FGHM_FIELD_HESSIAN_MODE,
      .type = FGHM_SETTING_INT32,
      .offset = offsetof(struct fghm_focal, hessian_mode),
      .least = FGHM_HESSIAN_EXACT,
-     .most = FGHM_HESSIAN_GAUSS_NEWTON,
+     .most = FGHM_HESSIAN_GRADIENT,
      .initial = FGHM_HESSIAN_EXACT},
     {.field = FGHM_FIELD_HESSIAN_FLOOR,
      .type = FGHM_SETTING_DOUBLE,
@@ -78,6 +79,31 @@ static const struct fghm_setting rows[] = {
      .most = 0x1p60,
      .or_zero = true,
      .initial = 1e-16},
+    {.field = FGHM_FIELD_HESSIAN_FACTOR,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, hessian_factor),
+     .least = FACTOR_LEAST,
+     .most = FACTOR_MOST,
+     .initial = 1},
+    {.field = FGHM_FIELD_DETACHED,
+     .type = FGHM_SETTING_INT32,
+     .offset = offsetof(struct fghm_focal, detached),
+     .least = 0,
+     .most = 1,
+     .initial = 0},
+    {.field = FGHM_FIELD_BETA,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, beta),
+     .least = 0,
+     .most = GAMMA_MOST,
+     .initial = 4},
+    {.field = FGHM_FIELD_POSITIVE_WEIGHT,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, positive_weight),
+     .least = FACTOR_LEAST,
+     .most = FACTOR_MOST,
+     .or_zero = true,
+     .initial = 1},
 };
 
 static const struct fghm_settings settings = {rows, sizeof rows / sizeof rows[0]};
@@ -87,6 +113,7 @@ static fghm_status set_double(fghm_focal *focal, fghm_field field, double value)
     FGHM_TRY(fghm_setting_set_double(fghm_setting_of(&settings, field), value, false, focal));
     focal->negative_gamma_set = focal->negative_gamma_set || field == FGHM_FIELD_NEGATIVE_GAMMA;
     focal->alpha_enabled = focal->alpha_enabled || field == FGHM_FIELD_ALPHA;
+    focal->positive_weight_set = focal->positive_weight_set || field == FGHM_FIELD_POSITIVE_WEIGHT;
     fghm_focal_prepare(focal);
     return FGHM_OK;
 }
@@ -138,12 +165,45 @@ void fghm_focal_destroy(fghm_focal *focal) {
     fghm_free(focal);
 }
 
-fghm_status fghm_focal_check_rule(const fghm_focal *focal) {
-    const bool star = focal->rule == FGHM_FOCAL_RULE_STAR;
-    const bool one_gamma = star || focal->rule == FGHM_FOCAL_RULE_QUALITY;
-    FGHM_REQUIRE(!star || focal->gamma >= star_gamma_least, FGHM_ERROR_COMBINATION);
-    FGHM_REQUIRE(!one_gamma || !fghm_focal_has_two_gammas(focal), FGHM_ERROR_COMBINATION);
-    return FGHM_OK;
+/* What settings come to ------------------------------------------------------------ */
+
+/* Whether alpha is a factor: neither off nor a new handle's where it has another meaning. */
+static bool has_alpha(const fghm_focal *focal) {
+    const bool elsewhere = focal->positive_weight_set || focal->rule == FGHM_FOCAL_RULE_HEATMAP;
+    return focal->alpha_enabled && !elsewhere;
+}
+
+struct fghm_focal_side fghm_focal_positives(const fghm_focal *focal) {
+    const bool varifocal = fghm_focal_is_varifocal(focal);
+    const double alpha = has_alpha(focal) && !varifocal ? focal->alpha : 1;
+    return (struct fghm_focal_side){
+        .gamma = varifocal ? 0 : focal->gamma,
+        .factor = focal->positive_weight_set ? focal->positive_weight : alpha,
+    };
+}
+
+struct fghm_focal_side fghm_focal_negatives(const fghm_focal *focal) {
+    const double alpha = fghm_focal_is_varifocal(focal) ? focal->alpha : 1 - focal->alpha;
+    return (struct fghm_focal_side){
+        .gamma = fghm_focal_negative_gamma(focal),
+        .factor = has_alpha(focal) ? alpha : 1,
+    };
+}
+
+fghm_status fghm_focal_check_settings(const fghm_focal *focal, struct fghm_report *report) {
+    const fghm_focal_rule rule = focal->rule;
+    const bool star = rule == FGHM_FOCAL_RULE_STAR;
+    const bool varifocal = fghm_focal_is_varifocal(focal);
+    const bool one_gamma = star || varifocal || rule == FGHM_FOCAL_RULE_QUALITY;
+    const bool alpha_set = focal->alpha_enabled && focal->alpha != FGHM_ALPHA_DEFAULT;
+    const struct fghm_conflict conflicts[] = {
+        {one_gamma && fghm_focal_has_two_gammas(focal), FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE},
+        {star && focal->gamma < star_gamma_least, FGHM_FIELD_GAMMA, FGHM_FIELD_RULE},
+        {star && focal->detached != 0, FGHM_FIELD_DETACHED, FGHM_FIELD_RULE},
+        {rule == FGHM_FOCAL_RULE_HEATMAP && alpha_set, FGHM_FIELD_ALPHA, FGHM_FIELD_RULE},
+        {focal->positive_weight_set && alpha_set, FGHM_FIELD_ALPHA, FGHM_FIELD_POSITIVE_WEIGHT},
+    };
+    return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
 
 /* Settings that can be unset ------------------------------------------------------- */
@@ -185,6 +245,26 @@ fghm_status fghm_focal_get_alpha(const fghm_focal *focal, double *alpha, int32_t
     FGHM_REQUIRE(alpha != NULL && enabled != NULL, FGHM_ERROR_NULL_POINTER);
     *alpha = focal->alpha;
     *enabled = focal->alpha_enabled;
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_set_positive_weight(fghm_focal *focal, double weight) {
+    return set_double(focal, FGHM_FIELD_POSITIVE_WEIGHT, weight);
+}
+
+fghm_status fghm_focal_clear_positive_weight(fghm_focal *focal) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    focal->positive_weight = 1;
+    focal->positive_weight_set = false;
+    fghm_focal_prepare(focal);
+    return FGHM_OK;
+}
+
+fghm_status fghm_focal_get_positive_weight(const fghm_focal *focal, double *weight, int32_t *set) {
+    FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
+    FGHM_REQUIRE(weight != NULL && set != NULL, FGHM_ERROR_NULL_POINTER);
+    *weight = focal->positive_weight;
+    *set = focal->positive_weight_set;
     return FGHM_OK;
 }
 
@@ -244,4 +324,28 @@ fghm_status fghm_focal_set_hessian_floor(fghm_focal *focal, double floor) {
 
 fghm_status fghm_focal_get_hessian_floor(const fghm_focal *focal, double *floor) {
     return get_double(focal, FGHM_FIELD_HESSIAN_FLOOR, floor);
+}
+
+fghm_status fghm_focal_set_hessian_factor(fghm_focal *focal, double factor) {
+    return set_double(focal, FGHM_FIELD_HESSIAN_FACTOR, factor);
+}
+
+fghm_status fghm_focal_get_hessian_factor(const fghm_focal *focal, double *factor) {
+    return get_double(focal, FGHM_FIELD_HESSIAN_FACTOR, factor);
+}
+
+fghm_status fghm_focal_set_detached(fghm_focal *focal, int32_t detached) {
+    return set_int32(focal, FGHM_FIELD_DETACHED, detached);
+}
+
+fghm_status fghm_focal_get_detached(const fghm_focal *focal, int32_t *detached) {
+    return get_int32(focal, FGHM_FIELD_DETACHED, detached);
+}
+
+fghm_status fghm_focal_set_beta(fghm_focal *focal, double beta) {
+    return set_double(focal, FGHM_FIELD_BETA, beta);
+}
+
+fghm_status fghm_focal_get_beta(const fghm_focal *focal, double *beta) {
+    return get_double(focal, FGHM_FIELD_BETA, beta);
 }

@@ -14,11 +14,32 @@
 #include "plan.h"
 #include "divisor.h"
 
-static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double gamma) {
+/* Whether q^gamma is a product of powers that kernels have. */
+static bool is_product(double gamma) {
+    return gamma <= FGHM_POWER_MAX && 2 * gamma == (double)(int)(2 * gamma);
+}
+
+static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels,
+                                     const struct fghm_focal_constants *constants,
+                                     bool gammas_of_classes) {
+    const double gamma = constants->gamma;
+    const double negative_gamma = constants->negative_gamma;
     static const struct {
         double gamma;
         int index;
     } special[] = {{0, FGHM_GAMMA_0}, {0.5, FGHM_GAMMA_HALF}, {1, FGHM_GAMMA_1}, {2, FGHM_GAMMA_2}};
+    if (gammas_of_classes) {
+        return kernels->focal[FGHM_GAMMA_LANES];
+    }
+    if (gamma != negative_gamma) {
+        const bool products = is_product(gamma) && is_product(negative_gamma);
+        return kernels->focal[products ? FGHM_GAMMA_POWERS : FGHM_GAMMA_LANES];
+    }
+    /* A loss has the bits of the one whose factor is not detached. */
+    if (constants->detached && gamma != 0) {
+        const bool is_special = gamma == 0.5 || gamma == 1 || gamma == 2;
+        return kernels->focal[is_special ? FGHM_GAMMA_POWERS : FGHM_GAMMA_LANES];
+    }
     for (size_t i = 0; i < sizeof special / sizeof special[0]; i++) {
         if (gamma == special[i].gamma) {
             return kernels->focal[special[i].index];
@@ -27,19 +48,46 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels, double 
     return kernels->focal[FGHM_GAMMA_ANY];
 }
 
+static enum fghm_soft_form soft_of(const fghm_focal *focal) {
+    static const enum fghm_soft_form softs[] = {
+        [FGHM_FOCAL_RULE_QUALITY] = FGHM_SOFT_QUALITY,
+        [FGHM_FOCAL_RULE_SPLIT] = FGHM_SOFT_SPLIT,
+        [FGHM_FOCAL_RULE_VARIFOCAL] = FGHM_SOFT_VARIFOCAL,
+        [FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED] = FGHM_SOFT_VARIFOCAL_UNWEIGHTED,
+        [FGHM_FOCAL_RULE_MATCHABILITY] = FGHM_SOFT_MATCHABILITY,
+        [FGHM_FOCAL_RULE_HEATMAP] = FGHM_SOFT_HEATMAP,
+    };
+    const bool split = focal->rule == FGHM_FOCAL_RULE_LINEAR && fghm_focal_has_two_gammas(focal);
+    return split ? FGHM_SOFT_SPLIT : softs[focal->rule];
+}
+
+static enum fghm_positive positive_of(const fghm_focal *focal) {
+    return focal->rule == FGHM_FOCAL_RULE_STAR || focal->rule == FGHM_FOCAL_RULE_HEATMAP
+               ? FGHM_POSITIVE_ONE
+           : fghm_focal_is_varifocal(focal) ? FGHM_POSITIVE_ABOVE_ZERO
+                                            : FGHM_POSITIVE_HALF;
+}
+
 /* The constants of the rules that one kernel computes in one go, but for the divisor. */
 static void set_constants(const fghm_focal *focal, double loss_weight,
                           struct fghm_focal_constants *constants) {
     const bool floored = focal->hessian_mode == FGHM_HESSIAN_FLOORED;
+    const struct fghm_focal_side positives = fghm_focal_positives(focal);
+    const struct fghm_focal_side negatives = fghm_focal_negatives(focal);
     *constants = (struct fghm_focal_constants){
-        .gamma = focal->gamma,
-        .positive = loss_weight * (focal->alpha_enabled ? focal->alpha : 1),
-        .negative = loss_weight * (focal->alpha_enabled ? 1 - focal->alpha : 1),
+        .gamma = positives.gamma,
+        .negative_gamma = negatives.gamma,
+        .positive = loss_weight * positives.factor,
+        .negative = loss_weight * negatives.factor,
         .scale = 1,
-        .quality = focal->rule == FGHM_FOCAL_RULE_QUALITY,
+        .beta = focal->beta,
+        .soft = soft_of(focal),
+        .detached = focal->detached != 0,
         .gauss_newton = focal->hessian_mode == FGHM_HESSIAN_GAUSS_NEWTON,
         .absolute = focal->hessian_mode == FGHM_HESSIAN_ABSOLUTE,
+        .of_gradient = focal->hessian_mode == FGHM_HESSIAN_GRADIENT,
         .hessian_floor = floored ? focal->hessian_floor : -DBL_MAX,
+        .hessian_factor = focal->hessian_factor,
     };
 }
 
@@ -51,77 +99,89 @@ static const struct fghm_batch_limits limits = {
     .scores = true,
     .smoothing = true,
     .class_factors = true,
+    .class_gamma = true,
     .because = FGHM_FIELD_RULE,
 };
 
 /* Whether the loss has the form that the batch asks for. */
 static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
                               struct fghm_report *report) {
-    const bool star = focal->rule == FGHM_FOCAL_RULE_STAR;
-    const bool plain =
-        focal->rule == FGHM_FOCAL_RULE_LINEAR || focal->rule == FGHM_FOCAL_RULE_SPLIT;
+    const fghm_focal_rule rule = focal->rule;
+    const bool star = rule == FGHM_FOCAL_RULE_STAR;
+    const bool heatmap = rule == FGHM_FOCAL_RULE_HEATMAP;
+    const bool varifocal = fghm_focal_is_varifocal(focal);
+    const bool own_positives = varifocal || heatmap;
+    const bool logits_alone = star || varifocal || rule == FGHM_FOCAL_RULE_QUALITY;
     const bool two_gammas = fghm_focal_has_two_gammas(focal);
     const bool softmax = batch->activation == FGHM_SOFTMAX;
     const bool labels = batch->target_form != FGHM_TARGET_DENSE;
     const bool smooth = batch->label_smoothing != 0;
+    const bool plain = rule == FGHM_FOCAL_RULE_LINEAR || rule == FGHM_FOCAL_RULE_SPLIT;
+    const bool soft_samples = softmax && (!labels || smooth);
+    const fghm_field softness = labels ? FGHM_FIELD_LABEL_SMOOTHING : FGHM_FIELD_TARGET_FORM;
+    const bool hessian = softmax && batch->hessian.data != NULL;
     const bool alpha_set = focal->alpha_enabled && focal->alpha != FGHM_ALPHA_DEFAULT;
     const struct fghm_conflict conflicts[] = {
-        {!plain && two_gammas, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE},
-        {fghm_focal_check_rule(focal) != FGHM_OK, FGHM_FIELD_GAMMA, FGHM_FIELD_RULE},
-        {!plain && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION, FGHM_FIELD_RULE},
-        {star && smooth, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE},
-        {star && batch->target_form == FGHM_TARGET_LABEL_SCORE, FGHM_FIELD_TARGET_FORM,
+        {logits_alone && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION,
          FGHM_FIELD_RULE},
+        {own_positives && softmax, FGHM_FIELD_ACTIVATION, FGHM_FIELD_RULE},
+        {(star || own_positives) && smooth, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE},
+        {(star || heatmap) && batch->target_form == FGHM_TARGET_LABEL_SCORE, FGHM_FIELD_TARGET_FORM,
+         FGHM_FIELD_RULE},
+        {own_positives && batch->class_alpha != NULL, FGHM_FIELD_CLASS_ALPHA, FGHM_FIELD_RULE},
+        {focal->positive_weight_set && batch->class_alpha != NULL, FGHM_FIELD_CLASS_ALPHA,
+         FGHM_FIELD_POSITIVE_WEIGHT},
+        {(star || varifocal) && batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA,
+         FGHM_FIELD_RULE},
+        {two_gammas && batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA,
+         FGHM_FIELD_NEGATIVE_GAMMA},
         /* Softmax has no negatives, unless labels are smooth: what is set for them would be
          * ignored. */
         {softmax && alpha_set && batch->class_alpha == NULL, FGHM_FIELD_ALPHA,
          FGHM_FIELD_ACTIVATION},
         {softmax && two_gammas && !(labels && smooth), FGHM_FIELD_NEGATIVE_GAMMA,
          FGHM_FIELD_ACTIVATION},
-        {softmax && !labels && !plain, FGHM_FIELD_TARGET_FORM, FGHM_FIELD_RULE},
-        {softmax && smooth && !plain, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE},
+        {softmax && focal->positive_weight_set, FGHM_FIELD_POSITIVE_WEIGHT, FGHM_FIELD_ACTIVATION},
+        {hessian && focal->hessian_mode == FGHM_HESSIAN_GRADIENT, FGHM_FIELD_HESSIAN_MODE,
+         FGHM_FIELD_ACTIVATION},
+        {hessian && focal->hessian_factor != 1, FGHM_FIELD_HESSIAN_FACTOR, FGHM_FIELD_ACTIVATION},
+        {soft_samples && !plain, softness, FGHM_FIELD_RULE},
+        {soft_samples && batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA, softness},
+        {soft_samples && focal->detached, FGHM_FIELD_DETACHED, softness},
     };
+    FGHM_TRY(fghm_focal_check_settings(focal, report));
     return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
 
-/* Whether targets are 0 or 1 for certain. */
-static bool has_hard_targets(const struct fghm_arrays *arrays) {
-    return fghm_have_labels(arrays) && arrays->scores.data == NULL && arrays->label_smoothing == 0;
-}
-
-/* See struct fghm_focal_plan: all but the batch and the divisor.  Targets that are 0 or 1 for
- * certain need no split. */
+/* See struct fghm_focal_plan: all but the batch and the divisor. */
 static void plan_losses(const fghm_focal *focal, bool is_double, bool probability, bool softmax,
                         const struct fghm_arrays *arrays, struct fghm_focal_plan *plan) {
     const struct fghm_row *const row = fghm_row();
     const struct fghm_kernels *const kernels = is_double ? row->f64 : row->f32;
-    const bool split = fghm_focal_has_two_gammas(focal) ||
-                       (focal->rule == FGHM_FOCAL_RULE_SPLIT && !has_hard_targets(arrays));
     plan->kernels = kernels;
     plan->probability = probability;
-    plan->split = split && !softmax;
-    plan->soft_by_class = split;
+    const bool by_class = fghm_focal_has_two_gammas(focal) || focal->rule == FGHM_FOCAL_RULE_SPLIT;
+    plan->soft_by_class = by_class;
     plan->soft_negative_gamma =
         fghm_focal_has_two_gammas(focal) ? fghm_focal_negative_gamma(focal) : -1;
     plan->star = 0;
     /* With factors of classes, it is one of them. */
     const double loss_weight = fghm_have_class_factors(arrays) ? 1 : focal->loss_weight;
     set_constants(focal, loss_weight, &plan->constants);
-    plan->split_absolute = plan->constants.absolute;
-    plan->split_floor = focal->hessian_mode == FGHM_HESSIAN_FLOORED ? focal->hessian_floor : -1;
-    if (plan->split) {
-        plan->constants.absolute = false;
-        plan->constants.hessian_floor = -DBL_MAX;
-    }
     if (softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
         plan->constants.positive = plan->constants.negative = loss_weight;
     }
-    plan->kernel = probability ? kernels->probability : kernel_for(kernels, focal->gamma);
-    if (plan->split) {
-        plan->negative_constants = plan->constants;
-        plan->negative_constants.gamma = fghm_focal_negative_gamma(focal);
-        plan->negative_kernel = probability ? kernels->probability
-                                            : kernel_for(kernels, plan->negative_constants.gamma);
+    if (softmax) {
+        plan->constants.hessian_factor = 1;
+        plan->constants.of_gradient = false;
+    }
+    const bool gammas_of_classes = arrays != NULL && arrays->gammas != NULL;
+    plan->kernel = probability ? kernels->probability
+                               : kernel_for(kernels, &plan->constants, gammas_of_classes);
+    plan->constants.zero_scores = arrays != NULL && arrays->zero_scores;
+    if (probability && plan->constants.detached) {
+        /* The same there, and right where a probability is the target. */
+        plan->constants.gauss_newton = true;
     }
     if (focal->rule == FGHM_FOCAL_RULE_STAR) {
         /* Cross-entropy of the logits times gamma, over gamma. */
@@ -138,7 +198,8 @@ static void plan_losses(const fghm_focal *focal, bool is_double, bool probabilit
 }
 
 void fghm_focal_prepare(fghm_focal *focal) {
-    focal->rule_status = fghm_focal_check_rule(focal);
+    struct fghm_report report = FGHM_REPORT_NONE;
+    focal->rule_status = fghm_focal_check_settings(focal, &report);
     if (focal->rule_status == FGHM_OK) {
         plan_losses(focal, false, false, false, NULL, &focal->prepared_f32);
         plan_losses(focal, true, false, false, NULL, &focal->prepared_f64);
@@ -165,7 +226,7 @@ static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, struct foca
                            const struct fghm_part **all, struct fghm_report *report) {
     struct fghm_plan *const plan = &call->plan.batch;
     call->walk = fghm_walk_of(call->plan.kernels->real_size);
-    plan->star = focal->rule == FGHM_FOCAL_RULE_STAR;
+    plan->positive = positive_of(focal);
 
     const struct fghm_reduction_needs needs = fghm_reduction_needs(focal->reduction, plan);
     const bool counted = needs.targets || fghm_have_labels(plan->arrays);
@@ -179,11 +240,7 @@ static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, struct foca
     }
     FGHM_TRY(fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, counts,
                                     &call->divisor, report));
-    const double scale = 1 / call->divisor;
-    call->plan.constants.scale *= scale;
-    if (call->plan.split) {
-        call->plan.negative_constants.scale *= scale;
-    }
+    call->plan.constants.scale *= 1 / call->divisor;
     const size_t segments = fghm_plan_drive(pool, plan, segment_work, call);
     struct fghm_part *const computed = fghm_merge_parts(call->parts, segments);
     if (counted) {
@@ -223,6 +280,8 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
     }
     call.plan.of_terms = fghm_have_class_factors(&arrays) &&
                          (!arrays.labels || (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0);
+    arrays.zero_scores =
+        fghm_focal_is_varifocal(focal) && batch->target_form == FGHM_TARGET_LABEL_SCORE;
     plan_losses(focal, call.plan.batch.is_double, batch->activation == FGHM_PROBABILITY,
                 call.plan.batch.softmax, &arrays, &call.plan);
     FGHM_TRY(compute(focal, pool, &call, &all, report));
@@ -264,13 +323,25 @@ static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool
 fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n, const float *logits,
                            const float *targets, const float *weights, double *loss,
                            float *element_loss, float *gradient, float *hessian) {
-    const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
+    const struct fghm_span span = {.n = n,
+                                   .logits = logits,
+                                   .targets = targets,
+                                   .weights = weights,
+                                   .element_loss = element_loss,
+                                   .gradient = gradient,
+                                   .hessian = hessian};
     return focal_elements(focal, pool, false, &span, loss);
 }
 
 fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, size_t n, const double *logits,
                            const double *targets, const double *weights, double *loss,
                            double *element_loss, double *gradient, double *hessian) {
-    const struct fghm_span span = {n, logits, targets, weights, element_loss, gradient, hessian};
+    const struct fghm_span span = {.n = n,
+                                   .logits = logits,
+                                   .targets = targets,
+                                   .weights = weights,
+                                   .element_loss = element_loss,
+                                   .gradient = gradient,
+                                   .hessian = hessian};
     return focal_elements(focal, pool, true, &span, loss);
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "focalghm/focal.h"
+#include "report.h"
 #include "walk/walk.h"
 
 /* The alpha of a new handle.  Softmax has no alpha, and takes this one, and none, for one
@@ -25,6 +26,12 @@ struct fghm_focal {
     fghm_focal_rule rule;
     fghm_hessian_mode hessian_mode;
     double hessian_floor;
+    double hessian_factor;
+    int32_t detached;
+    double beta;
+    double margin;
+    bool positive_weight_set;
+    double positive_weight; /* looked at only if it is set */
     /* What follows from these, so that small calls need not find it out: whether the rule can have
      * the gammas that are set, and if so, the plans of contiguous logits but for their batches
      * and divisors. */
@@ -44,7 +51,20 @@ static inline bool fghm_focal_has_two_gammas(const fghm_focal *focal) {
     return focal->negative_gamma_set && focal->negative_gamma != focal->gamma;
 }
 
-/* FGHM_ERROR_COMBINATION if the rule cannot have the gammas that are set. */
-fghm_status fghm_focal_check_rule(const fghm_focal *focal);
+static inline bool fghm_focal_is_varifocal(const fghm_focal *focal) {
+    return focal->rule == FGHM_FOCAL_RULE_VARIFOCAL ||
+           focal->rule == FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED ||
+           focal->rule == FGHM_FOCAL_RULE_MATCHABILITY;
+}
+
+/* What the settings make of targets 1 and 0: the exponent of the focal factor and a_t. */
+struct fghm_focal_side {
+    double gamma, factor;
+};
+struct fghm_focal_side fghm_focal_positives(const fghm_focal *focal);
+struct fghm_focal_side fghm_focal_negatives(const fghm_focal *focal);
+
+/* FGHM_ERROR_COMBINATION if settings do not go together, with their fields. */
+fghm_status fghm_focal_check_settings(const fghm_focal *focal, struct fghm_report *report);
 
 #endif

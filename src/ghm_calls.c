@@ -379,42 +379,66 @@ static fghm_status step_elements(fghm_ghm *ghm, fghm_pool *pool, bool is_double,
 fghm_status fghm_ghm_count_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
                                const float *targets, const float *mask, size_t capacity,
                                uint64_t *counts) {
-    const struct fghm_span span = {n, inputs, targets, mask, NULL, NULL, NULL};
+    const struct fghm_span span = {.n = n, .logits = inputs, .targets = targets, .weights = mask};
     return count_elements(ghm, pool, false, &span, capacity, counts);
 }
 
 fghm_status fghm_ghm_apply_f32(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
                                const float *targets, const float *mask, double *loss,
                                float *element_loss, float *gradient, float *hessian) {
-    const struct fghm_span span = {n, inputs, targets, mask, element_loss, gradient, hessian};
+    const struct fghm_span span = {.n = n,
+                                   .logits = inputs,
+                                   .targets = targets,
+                                   .weights = mask,
+                                   .element_loss = element_loss,
+                                   .gradient = gradient,
+                                   .hessian = hessian};
     return apply_elements(ghm, pool, false, &span, loss);
 }
 
 fghm_status fghm_ghm_step_f32(fghm_ghm *ghm, fghm_pool *pool, size_t n, const float *inputs,
                               const float *targets, const float *mask, double *loss,
                               float *element_loss, float *gradient, float *hessian) {
-    const struct fghm_span span = {n, inputs, targets, mask, element_loss, gradient, hessian};
+    const struct fghm_span span = {.n = n,
+                                   .logits = inputs,
+                                   .targets = targets,
+                                   .weights = mask,
+                                   .element_loss = element_loss,
+                                   .gradient = gradient,
+                                   .hessian = hessian};
     return step_elements(ghm, pool, false, &span, loss);
 }
 
 fghm_status fghm_ghm_count_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
                                const double *targets, const double *mask, size_t capacity,
                                uint64_t *counts) {
-    const struct fghm_span span = {n, inputs, targets, mask, NULL, NULL, NULL};
+    const struct fghm_span span = {.n = n, .logits = inputs, .targets = targets, .weights = mask};
     return count_elements(ghm, pool, true, &span, capacity, counts);
 }
 
 fghm_status fghm_ghm_apply_f64(const fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
                                const double *targets, const double *mask, double *loss,
                                double *element_loss, double *gradient, double *hessian) {
-    const struct fghm_span span = {n, inputs, targets, mask, element_loss, gradient, hessian};
+    const struct fghm_span span = {.n = n,
+                                   .logits = inputs,
+                                   .targets = targets,
+                                   .weights = mask,
+                                   .element_loss = element_loss,
+                                   .gradient = gradient,
+                                   .hessian = hessian};
     return apply_elements(ghm, pool, true, &span, loss);
 }
 
 fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const double *inputs,
                               const double *targets, const double *mask, double *loss,
                               double *element_loss, double *gradient, double *hessian) {
-    const struct fghm_span span = {n, inputs, targets, mask, element_loss, gradient, hessian};
+    const struct fghm_span span = {.n = n,
+                                   .logits = inputs,
+                                   .targets = targets,
+                                   .weights = mask,
+                                   .element_loss = element_loss,
+                                   .gradient = gradient,
+                                   .hessian = hessian};
     return step_elements(ghm, pool, true, &span, loss);
 }
 

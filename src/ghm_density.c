@@ -316,8 +316,11 @@ static fghm_status density(struct density *call) {
 }
 
 static fghm_status check(const struct density *call) {
-    const struct fghm_span span = {call->n,       call->inputs, call->targets, call->mask,
-                                   call->weights, NULL,         NULL};
+    const struct fghm_span span = {.n = call->n,
+                                   .logits = call->inputs,
+                                   .targets = call->targets,
+                                   .weights = call->mask,
+                                   .element_loss = call->weights};
     FGHM_REQUIRE(call->ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(call->ghm->kind == FGHM_GHM_CLASSIFICATION, FGHM_ERROR_KIND);
     FGHM_REQUIRE(call->n == 0 || call->weights != NULL, FGHM_ERROR_NULL_POINTER);

@@ -235,7 +235,7 @@ static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch
         {!limits->class_factors && batch->class_alpha != NULL, FGHM_FIELD_CLASS_ALPHA, because},
         {!limits->class_factors && batch->class_weights != NULL, FGHM_FIELD_CLASS_WEIGHTS, because},
         {!limits->class_factors && batch->class_offsets != NULL, FGHM_FIELD_CLASS_OFFSETS, because},
-        {batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA, because},
+        {!limits->class_gamma && batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA, because},
         {!limits->harmonizing_weight && batch->harmonizing_weight.data != NULL,
          FGHM_FIELD_HARMONIZING_WEIGHT, because},
     };
@@ -246,15 +246,16 @@ static fghm_status check_class_numbers(const fghm_batch *batch, size_t classes,
                                        struct fghm_report *report) {
     const struct {
         const double *numbers;
-        double most;
+        double least, most;
         fghm_field field;
-    } factors[] = {{batch->class_alpha, 1, FGHM_FIELD_CLASS_ALPHA},
-                   {batch->class_weights, 0x1p40, FGHM_FIELD_CLASS_WEIGHTS}};
+    } factors[] = {{batch->class_alpha, 0x1p-40, 1, FGHM_FIELD_CLASS_ALPHA},
+                   {batch->class_gamma, 0, 64, FGHM_FIELD_CLASS_GAMMA},
+                   {batch->class_weights, 0x1p-40, 0x1p40, FGHM_FIELD_CLASS_WEIGHTS}};
     for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
         for (size_t c = 0; factors[i].numbers != NULL && c < classes; c++) {
             const double factor = factors[i].numbers[c];
             /* So small a range that products of factors stay in that of float. */
-            if (factor != 0 && !(factor >= 0x1p-40 && factor <= factors[i].most)) {
+            if (factor != 0 && !(factor >= factors[i].least && factor <= factors[i].most)) {
                 return fghm_fail_at(report, FGHM_ERROR_RANGE, factors[i].field, FGHM_PLACE_CLASS,
                                     (int64_t)c);
             }
@@ -392,6 +393,7 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
         struct fghm_range range;
         fghm_field field;
     } plain[] = {{fghm_range_of(batch->class_alpha, doubles), FGHM_FIELD_CLASS_ALPHA},
+                 {fghm_range_of(batch->class_gamma, doubles), FGHM_FIELD_CLASS_GAMMA},
                  {fghm_range_of(batch->class_weights, doubles), FGHM_FIELD_CLASS_WEIGHTS},
                  {fghm_range_of(batch->class_offsets, doubles), FGHM_FIELD_CLASS_OFFSETS},
                  {of_result, FGHM_FIELD_RESULT},
@@ -412,7 +414,7 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
             }
         }
     }
-    for (int k = 0; k < 3; k++) {
+    for (size_t k = 0; plain[k].field != FGHM_FIELD_RESULT; k++) {
         if (fghm_ranges_meet(plain[k].range, of_result)) {
             return fghm_fail_both(report, FGHM_ERROR_ALIASING, plain[k].field, FGHM_FIELD_RESULT);
         }
@@ -534,6 +536,7 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         .label_smoothing = batch->label_smoothing,
         .factors = {batch->class_alpha, batch->class_weights, 1},
         .offsets = batch->class_offsets,
+        .gammas = batch->class_gamma,
     };
     *plan = (struct fghm_plan){
         .shape = {0, (size_t)classes, 0},

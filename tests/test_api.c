@@ -130,6 +130,10 @@ static const struct {
     {FGHM_FIELD_RULE, "RULE"},
     {FGHM_FIELD_HESSIAN_MODE, "HESSIAN_MODE"},
     {FGHM_FIELD_HESSIAN_FLOOR, "HESSIAN_FLOOR"},
+    {FGHM_FIELD_DETACHED, "DETACHED"},
+    {FGHM_FIELD_BETA, "BETA"},
+    {FGHM_FIELD_POSITIVE_WEIGHT, "POSITIVE_WEIGHT"},
+    {FGHM_FIELD_HESSIAN_FACTOR, "HESSIAN_FACTOR"},
     {FGHM_FIELD_KIND, "KIND"},
     {FGHM_FIELD_BINS, "BINS"},
     {FGHM_FIELD_EDGES, "EDGES"},
@@ -201,9 +205,10 @@ static void values_are_pinned(void **state) {
         {FGHM_DTYPE_UNSET, FGHM_F32, FGHM_F64, FGHM_F16, FGHM_BF16, FGHM_U8, FGHM_I32},
         {FGHM_LAYOUT_CONTIGUOUS, FGHM_LAYOUT_STRIDED, FGHM_LAYOUT_PER_SAMPLE, 3, 4, 5, 6},
         {FGHM_FOCAL_RULE_LINEAR, FGHM_FOCAL_RULE_SPLIT, FGHM_FOCAL_RULE_QUALITY,
-         FGHM_FOCAL_RULE_STAR, 4, 5, 6},
+         FGHM_FOCAL_RULE_STAR, FGHM_FOCAL_RULE_VARIFOCAL, FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED,
+         FGHM_FOCAL_RULE_MATCHABILITY},
         {FGHM_HESSIAN_EXACT, FGHM_HESSIAN_FLOORED, FGHM_HESSIAN_ABSOLUTE, FGHM_HESSIAN_GAUSS_NEWTON,
-         4, 5, 6},
+         FGHM_HESSIAN_GRADIENT, 5, 6},
         {FGHM_SIGMOID, FGHM_SOFTMAX, FGHM_PROBABILITY, 3, 4, 5, 6},
         {FGHM_BACKGROUND_NONE, FGHM_BACKGROUND_LAST, FGHM_BACKGROUND_FIRST,
          FGHM_BACKGROUND_MINUS_ONE, 4, 5, 6},
@@ -511,13 +516,20 @@ static void hessian_floor_bounds(void **state) {
 }
 
 static void choices_of_focal(void **state) {
-    const int32_t unknown[] = {-1, 4, 256, INT32_MAX, INT32_MIN};
+    const int32_t unknown[] = {-1, 8, 256, INT32_MAX, INT32_MIN};
     fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
     int32_t choice = -1;
     (void)state;
-    for (int32_t k = 0; k < 4; k++) {
+    for (int32_t k = 0; k < 8; k++) {
+        const int32_t mode = k % 5, detached = k % 2;
         assert_int_equal(fghm_focal_set_rule(focal, k), FGHM_OK);
-        assert_int_equal(fghm_focal_set_hessian_mode(focal, 3 - k), FGHM_OK);
+        assert_int_equal(fghm_focal_set_hessian_mode(focal, mode), FGHM_OK);
+        assert_int_equal(fghm_focal_set_hessian_mode(focal, 5), FGHM_ERROR_CONSTANT);
+        assert_int_equal(fghm_focal_set_detached(focal, detached), FGHM_OK);
+        assert_int_equal(fghm_focal_set_detached(focal, 2), FGHM_ERROR_CONSTANT);
+        assert_int_equal(fghm_focal_set_detached(focal, -1), FGHM_ERROR_CONSTANT);
+        assert_int_equal(fghm_focal_get_detached(focal, &choice), FGHM_OK);
+        assert_int_equal(choice, detached);
         for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
             assert_int_equal(fghm_focal_set_rule(focal, unknown[i]), FGHM_ERROR_CONSTANT);
             assert_int_equal(fghm_focal_set_hessian_mode(focal, unknown[i]), FGHM_ERROR_CONSTANT);
@@ -525,8 +537,55 @@ static void choices_of_focal(void **state) {
         assert_int_equal(fghm_focal_get_rule(focal, &choice), FGHM_OK);
         assert_int_equal(choice, k);
         assert_int_equal(fghm_focal_get_hessian_mode(focal, &choice), FGHM_OK);
-        assert_int_equal(choice, 3 - k);
+        assert_int_equal(choice, mode);
     }
+    fghm_focal_destroy(focal);
+}
+
+/* Numbers that are their settings' least and most, and those beyond. */
+static void bounds_of_family(void **state) {
+    const struct {
+        fghm_status (*set)(fghm_focal *focal, double value);
+        fghm_status (*get)(const fghm_focal *focal, double *value);
+        double least, most, below;
+    } settings[] = {
+        {fghm_focal_set_beta, fghm_focal_get_beta, 0.0, 64.0, -5e-324},
+        {fghm_focal_set_hessian_factor, fghm_focal_get_hessian_factor, 0x1p-40, 0x1p40, 0.0},
+    };
+    fghm_focal *focal = NULL;
+    double got = -1.0;
+    int32_t flag = -1;
+    (void)state;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    assert_int_equal(fghm_focal_get_beta(focal, &got), FGHM_OK);
+    assert_same_double(got, 4.0);
+    assert_int_equal(fghm_focal_get_hessian_factor(focal, &got), FGHM_OK);
+    assert_same_double(got, 1.0);
+    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
+        const double bad[] = {settings[i].below, nextafter(settings[i].most, 1e300), (double)NAN};
+        assert_int_equal(settings[i].set(focal, settings[i].least), FGHM_OK);
+        assert_int_equal(settings[i].set(focal, settings[i].most), FGHM_OK);
+        for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+            assert_int_equal(settings[i].set(focal, bad[k]), FGHM_ERROR_RANGE);
+        }
+        assert_int_equal(settings[i].get(focal, &got), FGHM_OK);
+        assert_same_double(got, settings[i].most);
+    }
+    assert_int_equal(fghm_focal_get_positive_weight(focal, &got, &flag), FGHM_OK);
+    assert_same_double(got, 1.0);
+    assert_int_equal(flag, 0);
+    assert_int_equal(fghm_focal_set_positive_weight(focal, 0x1p41), FGHM_ERROR_RANGE);
+    assert_int_equal(fghm_focal_set_positive_weight(focal, -1.0), FGHM_ERROR_RANGE);
+    assert_int_equal(fghm_focal_get_positive_weight(focal, &got, &flag), FGHM_OK);
+    assert_int_equal(flag, 0);
+    assert_int_equal(fghm_focal_set_positive_weight(focal, 0.0), FGHM_OK);
+    assert_int_equal(fghm_focal_get_positive_weight(focal, &got, &flag), FGHM_OK);
+    assert_same_double(got, 0.0);
+    assert_int_equal(flag, 1);
+    assert_int_equal(fghm_focal_clear_positive_weight(focal), FGHM_OK);
+    assert_int_equal(fghm_focal_get_positive_weight(focal, &got, &flag), FGHM_OK);
+    assert_same_double(got, 1.0);
+    assert_int_equal(flag, 0);
     fghm_focal_destroy(focal);
 }
 
@@ -1568,6 +1627,7 @@ int main(int argument_count, char **arguments) {
         {"reduction_bounds", reduction_bounds, 0},
         {"loss_weight_bounds", loss_weight_bounds, 0},
         {"hessian_floor_bounds", hessian_floor_bounds, 0},
+        {"bounds_of_family", bounds_of_family, 0},
         {"choices_of_focal", choices_of_focal, 0},
         {"gamma_of_negatives", gamma_of_negatives, 0},
         {"order_of_setters", order_of_setters, 0},

@@ -18,7 +18,7 @@ enum { ELEMENTS = 340, SAMPLES = 160, CLASSES_MAX = 80, CHECKED_MAX = 150 };
 
 struct combination {
     struct drawn base;
-    double class_alpha[CLASSES_MAX], class_weights[CLASSES_MAX];
+    double class_alpha[CLASSES_MAX], class_weights[CLASSES_MAX], class_gamma[CLASSES_MAX];
     struct reference_loss loss;
     double loss_weight, normalizer;
     fghm_reduction reduction;
@@ -35,15 +35,21 @@ static double draw_gamma(struct random *r) {
 
 static void draw_loss(struct random *r, struct combination *c) {
     static const double alphas[] = {WIDE_ALPHA_OFF, 0.25, 0.5, 0.9, 0.0, 1.0};
+    static const double betas[] = {4.0, 4.0, 0.0, 1.0, 2.0, 3.5};
     struct reference_loss *const loss = &c->loss;
-    loss->rule = (fghm_focal_rule)random_below(r, 4);
+    loss->rule = (fghm_focal_rule)random_below(r, 8);
     loss->gamma = loss->negative_gamma = draw_gamma(r);
     if (random_below(r, 4) == 0) {
         loss->negative_gamma = draw_gamma(r);
     }
     loss->alpha = alphas[random_below(r, SUITE_COUNT(alphas))];
-    loss->mode = (fghm_hessian_mode)random_below(r, 4);
+    loss->mode = (fghm_hessian_mode)random_below(r, 5);
     loss->floor = random_bits(r) & 1 ? 1e-16 : 0.03125;
+    loss->beta = betas[random_below(r, SUITE_COUNT(betas))];
+    loss->positive_weight = random_below(r, 4) == 0 ? 3.0 : 0.0;
+    loss->hessian_factor = random_below(r, 4) == 0 ? 1.5 : 0.0;
+    loss->detached = random_below(r, 3) == 0;
+    loss->labelled = false;
     c->loss_weight = random_below(r, 3) == 0 ? 2.5 : 1.0;
     c->normalizer = 37.5;
     c->reduction = (fghm_reduction)random_below(r, 6);
@@ -53,35 +59,59 @@ static void draw_classes(struct random *r, struct combination *c) {
     for (size_t k = 0; k < CLASSES_MAX; k++) {
         c->class_alpha[k] = (double)random_below(r, 9) / 8.0;
         c->class_weights[k] = (double)random_below(r, 9) / 4.0;
+        c->class_gamma[k] = draw_gamma(r);
     }
     c->base.class_alpha = random_below(r, 3) == 0 ? c->class_alpha : NULL;
     c->base.class_weights = random_below(r, 3) == 0 ? c->class_weights : NULL;
+    c->base.class_gamma = random_below(r, 4) == 0 ? c->class_gamma : NULL;
 }
 
 static bool is_softmax(const struct drawn *c) {
     return c->activation == FGHM_SOFTMAX;
 }
 
+static bool has_positives_of_its_own(fghm_focal_rule rule) {
+    return rule >= FGHM_FOCAL_RULE_VARIFOCAL && rule <= FGHM_FOCAL_RULE_HEATMAP;
+}
+
 /* What the header says does not go together. */
 static void mend(struct combination *c) {
     struct reference_loss *const loss = &c->loss;
-    const bool special =
-        loss->rule == FGHM_FOCAL_RULE_STAR || loss->rule == FGHM_FOCAL_RULE_QUALITY;
-    if (special && c->base.activation == FGHM_PROBABILITY) {
-        loss->rule -= 2;
-    } else if (special) {
+    struct drawn *const base = &c->base;
+    if (base->activation == FGHM_PROBABILITY && loss->rule != FGHM_FOCAL_RULE_HEATMAP) {
+        loss->rule %= 2;
+    } else if (is_softmax(base)) {
+        loss->rule %= 4;
+    }
+    const bool heatmap = loss->rule == FGHM_FOCAL_RULE_HEATMAP;
+    const bool star = loss->rule == FGHM_FOCAL_RULE_STAR;
+    const bool varifocal = has_positives_of_its_own(loss->rule) && !heatmap;
+    if (star || varifocal) {
+        base->class_gamma = NULL;
+    }
+    if (base->class_gamma != NULL || star || varifocal || loss->rule == FGHM_FOCAL_RULE_QUALITY ||
+        is_softmax(base)) {
         loss->negative_gamma = loss->gamma;
     }
-    if (is_softmax(&c->base)) {
-        loss->negative_gamma = loss->gamma;
-        loss->alpha =
-            c->base.class_alpha != NULL || loss->alpha == WIDE_ALPHA_OFF ? loss->alpha : 0.25;
+    if (star || heatmap || varifocal) {
+        base->smoothing = 0.0;
+        base->class_alpha = star ? base->class_alpha : NULL;
     }
-    if (loss->rule == FGHM_FOCAL_RULE_STAR) {
-        c->base.smoothing = 0.0;
-        if (loss->gamma == 0.0) {
-            loss->gamma = loss->negative_gamma = 2.0;
-        }
+    if (star) {
+        loss->detached = false;
+        loss->gamma = loss->negative_gamma = loss->gamma == 0.0 ? 2.0 : loss->gamma;
+    }
+    if (is_softmax(base)) {
+        loss->positive_weight = loss->hessian_factor = 0.0;
+        loss->mode = loss->mode == FGHM_HESSIAN_GRADIENT ? FGHM_HESSIAN_EXACT : loss->mode;
+    }
+    if (base->class_alpha != NULL) {
+        loss->positive_weight = 0.0;
+    }
+    const bool no_alpha =
+        (is_softmax(base) && base->class_alpha == NULL) || heatmap || loss->positive_weight > 0.0;
+    if (no_alpha && loss->alpha != WIDE_ALPHA_OFF) {
+        loss->alpha = 0.25;
     }
 }
 
@@ -93,6 +123,9 @@ static void settle(struct random *r, struct drawn *base) {
     draw_loss(r, c);
     draw_classes(r, c);
     mend(c);
+    if (has_positives_of_its_own(c->loss.rule)) {
+        base->least_positive = c->loss.rule == FGHM_FOCAL_RULE_HEATMAP ? 1.0 : 0x1p-149;
+    }
 }
 
 static void print_settings(const struct drawn *base) {
@@ -106,8 +139,12 @@ static void print_settings(const struct drawn *base) {
 }
 
 static double any_target(struct random *r, const struct drawn *c, bool hard) {
-    if (hard || focal_of(c)->loss.rule == FGHM_FOCAL_RULE_STAR) {
+    const fghm_focal_rule rule = focal_of(c)->loss.rule;
+    if (hard || rule == FGHM_FOCAL_RULE_STAR) {
         return (double)(random_bits(r) & 1);
+    }
+    if (has_positives_of_its_own(rule) && random_below(r, 4) != 0) {
+        return (double)(random_below(r, 4) == 0);
     }
     return random_bits(r) & 1 ? random_uniform(r, 0.0, 1.0) : (double)random_below(r, 129) / 128.0;
 }
@@ -144,6 +181,14 @@ static void *handle_of(const struct drawn *base) {
     assert_int_equal(fghm_focal_set_hessian_floor(focal, c->loss.floor), FGHM_OK);
     assert_int_equal(fghm_focal_set_loss_weight(focal, c->loss_weight), FGHM_OK);
     assert_int_equal(fghm_focal_set_normalizer(focal, c->normalizer), FGHM_OK);
+    assert_int_equal(fghm_focal_set_detached(focal, c->loss.detached), FGHM_OK);
+    assert_int_equal(fghm_focal_set_beta(focal, c->loss.beta), FGHM_OK);
+    if (c->loss.hessian_factor > 0.0) {
+        assert_int_equal(fghm_focal_set_hessian_factor(focal, c->loss.hessian_factor), FGHM_OK);
+    }
+    if (c->loss.positive_weight > 0.0) {
+        assert_int_equal(fghm_focal_set_positive_weight(focal, c->loss.positive_weight), FGHM_OK);
+    }
     if (c->loss.negative_gamma != c->loss.gamma) {
         assert_int_equal(fghm_focal_set_negative_gamma(focal, c->loss.negative_gamma), FGHM_OK);
     }
@@ -250,6 +295,9 @@ static double class_weight_of(const struct combination *c, size_t class_index) {
 
 static struct reference_loss loss_of(const struct combination *c, size_t class_index) {
     struct reference_loss loss = c->loss;
+    if (c->base.class_gamma != NULL) {
+        loss.gamma = loss.negative_gamma = c->class_gamma[class_index];
+    }
     if (c->base.class_alpha != NULL) {
         loss.alpha = c->class_alpha[class_index];
     } else if (is_softmax(&c->base)) {

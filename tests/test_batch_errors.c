@@ -526,9 +526,6 @@ static void combinations_of_focal(void **state) {
     q->b.harmonizing_weight = (fghm_output){.data = room, .dtype = FGHM_F64};
     assert_combination(q, FGHM_FIELD_HARMONIZING_WEIGHT, FGHM_FIELD_RULE);
     q->b.harmonizing_weight.data = NULL;
-    q->b.class_gamma = q->class_weights;
-    assert_combination(q, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_RULE);
-    q->b.class_gamma = NULL;
     q->b.class_offsets = q->class_weights;
     assert_taken(q);
     q->b.activation = FGHM_PROBABILITY;
@@ -628,6 +625,69 @@ static void combinations_of_soft_samples(void **state) {
     assert_taken(q);
     q->b.target_form = FGHM_TARGET_LABEL_SCORE;
     assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM);
+    request_free(q);
+}
+
+/* The rules with positives of their own, gammas of classes, detached factors, positive weights. */
+static void combinations_of_family(void **state) {
+    struct request *q = request_new(&focal_call);
+    const double too_large[CLASSES] = {65.0};
+    (void)state;
+    q->b.class_alpha = NULL;
+    q->b.class_gamma = q->class_weights;
+    assert_taken(q);
+    assert_int_equal(fghm_focal_set_negative_gamma(q->handle, 3.0), FGHM_OK);
+    assert_combination(q, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_NEGATIVE_GAMMA);
+    assert_int_equal(fghm_focal_clear_negative_gamma(q->handle), FGHM_OK);
+    assert_int_equal(fghm_focal_set_rule(q->handle, FGHM_FOCAL_RULE_STAR), FGHM_OK);
+    assert_combination(q, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_RULE);
+    q->b.class_gamma = too_large;
+    assert_refused_at(q, FGHM_ERROR_RANGE, FGHM_FIELD_CLASS_GAMMA, FGHM_PLACE_CLASS, 0);
+    q->b.class_gamma = NULL;
+    assert_int_equal(fghm_focal_set_detached(q->handle, 1), FGHM_OK);
+    assert_combination(q, FGHM_FIELD_DETACHED, FGHM_FIELD_RULE);
+    for (fghm_focal_rule rule = FGHM_FOCAL_RULE_VARIFOCAL; rule <= FGHM_FOCAL_RULE_HEATMAP;
+         rule++) {
+        const bool heatmap = rule == FGHM_FOCAL_RULE_HEATMAP;
+        assert_int_equal(fghm_focal_set_rule(q->handle, rule), FGHM_OK);
+        assert_taken(q);
+        q->b.label_smoothing = 0.5;
+        assert_combination(q, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE);
+        q->b.label_smoothing = 0.0;
+        q->b.class_alpha = q->class_alpha;
+        assert_combination(q, FGHM_FIELD_CLASS_ALPHA, FGHM_FIELD_RULE);
+        q->b.class_alpha = NULL;
+        if (heatmap) {
+            assert_int_equal(fghm_focal_set_alpha(q->handle, 0.5), FGHM_OK);
+            assert_combination(q, FGHM_FIELD_ALPHA, FGHM_FIELD_RULE);
+            assert_int_equal(fghm_focal_clear_alpha(q->handle), FGHM_OK);
+            assert_taken(q);
+        } else {
+            q->b.activation = FGHM_PROBABILITY;
+            assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_RULE);
+            q->b.activation = FGHM_SIGMOID;
+            assert_int_equal(fghm_focal_set_negative_gamma(q->handle, 3.0), FGHM_OK);
+            assert_combination(q, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE);
+            assert_int_equal(fghm_focal_clear_negative_gamma(q->handle), FGHM_OK);
+            q->b.class_gamma = q->class_weights;
+            assert_combination(q, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_RULE);
+            q->b.class_gamma = NULL;
+        }
+    }
+    assert_int_equal(fghm_focal_set_rule(q->handle, FGHM_FOCAL_RULE_LINEAR), FGHM_OK);
+    assert_int_equal(fghm_focal_set_positive_weight(q->handle, 3.0), FGHM_OK);
+    assert_taken(q);
+    assert_int_equal(fghm_focal_set_alpha(q->handle, 0.5), FGHM_OK);
+    assert_combination(q, FGHM_FIELD_ALPHA, FGHM_FIELD_POSITIVE_WEIGHT);
+    assert_int_equal(fghm_focal_set_alpha(q->handle, 0.25), FGHM_OK);
+    assert_taken(q);
+    q->b.class_alpha = q->class_alpha;
+    assert_combination(q, FGHM_FIELD_CLASS_ALPHA, FGHM_FIELD_POSITIVE_WEIGHT);
+    q->b.class_alpha = NULL;
+    use_softmax(q, FGHM_I32);
+    assert_combination(q, FGHM_FIELD_POSITIVE_WEIGHT, FGHM_FIELD_ACTIVATION);
+    assert_int_equal(fghm_focal_clear_positive_weight(q->handle), FGHM_OK);
+    assert_taken(q);
     request_free(q);
 }
 
@@ -1593,6 +1653,7 @@ int main(int argument_count, char **arguments) {
         {"offsets_of_classes", offsets_of_classes, 0},
         {"combinations_of_focal", combinations_of_focal, 0},
         {"combinations_of_soft_samples", combinations_of_soft_samples, 0},
+        {"combinations_of_family", combinations_of_family, 0},
         {"settings_that_softmax_has_not", settings_that_softmax_has_not, 0},
         {"plain_calls_have_one_histogram", plain_calls_have_one_histogram, 0},
         {"outputs_that_meet_are_refused", outputs_that_meet_are_refused, 0},

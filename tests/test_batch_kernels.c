@@ -218,7 +218,7 @@ static void random_form(struct form *f, const struct row_case *c, struct random 
     f->batch.class_alpha = !ghm && random_below(r, 4) == 0 ? f->class_alpha : NULL;
     f->batch.class_weights = !ghm && random_below(r, 4) == 0 ? f->class_weights : NULL;
 
-    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, 0};
+    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, true, 0};
     const fghm_result result = FGHM_RESULT_INIT;
     struct fghm_report report;
     const fghm_status status =
@@ -375,43 +375,47 @@ static void check_parts(struct form *f, const void *scalar, const void *own, siz
 
 static const struct {
     int kernel;
-    double gamma;
-} losses[] = {{FGHM_GAMMA_0, 0.0}, {FGHM_GAMMA_HALF, 0.5}, {FGHM_GAMMA_1, 1.0},
-              {FGHM_GAMMA_2, 2.0}, {FGHM_GAMMA_ANY, 1.5},  {FGHM_GAMMA_ANY, 4.2}};
+    double gamma, negative_gamma;
+} losses[] = {{FGHM_GAMMA_0, 0.0, 0.0},      {FGHM_GAMMA_HALF, 0.5, 0.5},
+              {FGHM_GAMMA_1, 1.0, 1.0},      {FGHM_GAMMA_2, 2.0, 2.0},
+              {FGHM_GAMMA_ANY, 1.5, 1.5},    {FGHM_GAMMA_ANY, 4.2, 4.2},
+              {FGHM_GAMMA_POWERS, 1.0, 4.0}, {FGHM_GAMMA_POWERS, 7.5, 0.0},
+              {FGHM_GAMMA_LANES, 0.3, 4.0},  {FGHM_GAMMA_LANES, 17.0, 0.0}};
 
-/* A rule that the form allows. */
-static void random_rule(const struct form *f, struct fghm_focal_plan *plan, size_t loss[2]) {
+/* A rule that the form allows; returns the loss. */
+static size_t random_rule(const struct form *f, struct fghm_focal_plan *plan) {
     const bool probability = f->batch.activation == FGHM_PROBABILITY;
-    loss[0] = random_below(f->r, SUITE_COUNT(losses));
-    loss[1] = random_below(f->r, SUITE_COUNT(losses));
-    plan->constants = rows_constants(f->r, losses[loss[0]].gamma);
+    const size_t loss = random_below(f->r, SUITE_COUNT(losses));
+    struct fghm_focal_constants *const constants = &plan->constants;
+    *constants = rows_constants(f->r, losses[loss].gamma);
+    constants->negative_gamma = losses[loss].negative_gamma;
     if (f->softmax) {
-        plan->constants.negative = plan->constants.positive;
+        constants->negative = constants->positive;
     }
     plan->soft_negative_gamma = f->soft && f->labels && random_bits(f->r) & 1 ? 0.75 : -1.0;
     plan->soft_by_class = plan->soft_negative_gamma >= 0.0 || random_bits(f->r) & 1;
     plan->of_terms = fghm_have_class_factors(&f->arrays) && (!f->labels || random_bits(f->r) & 1);
-    plan->split = !f->softmax && random_below(f->r, 4) == 0;
-    plan->constants.quality = !plan->split && !probability && random_below(f->r, 4) == 0;
-    plan->negative_constants = plan->constants;
-    plan->negative_constants.gamma = losses[loss[1]].gamma;
-    if (!plan->split && !probability && !f->soft && f->batch.label_smoothing == 0.0 &&
+    const bool two_gammas = constants->gamma != constants->negative_gamma;
+    constants->soft = two_gammas || random_below(f->r, 4) == 0     ? FGHM_SOFT_SPLIT
+                      : !probability && random_below(f->r, 4) == 0 ? FGHM_SOFT_QUALITY
+                                                                   : FGHM_SOFT_LINEAR;
+    if (!two_gammas && !probability && !f->soft && f->batch.label_smoothing == 0.0 &&
         random_below(f->r, 4) == 0) {
-        plan->star = losses[loss[0]].gamma;
-        loss[0] = plan->star > 0.0 ? 0 : loss[0]; /* whose gamma is 0 */
-        plan->constants.gamma = losses[loss[0]].gamma;
-        plan->constants.quality = false;
+        plan->star = losses[loss].gamma;
+        constants->soft = FGHM_SOFT_LINEAR;
+        if (plan->star > 0.0) {
+            constants->gamma = constants->negative_gamma = 0.0;
+            return 0;
+        }
     }
+    return loss;
 }
 
 static struct fghm_focal_plan with_kernels(const struct form *f, struct fghm_focal_plan plan,
-                                           const struct fghm_kernels *kernels,
-                                           const size_t loss[2]) {
+                                           const struct fghm_kernels *kernels, size_t loss) {
     const bool probability = f->batch.activation == FGHM_PROBABILITY;
     plan.kernels = kernels;
-    plan.kernel = probability ? kernels->probability : kernels->focal[losses[loss[0]].kernel];
-    plan.negative_kernel =
-        probability ? kernels->probability : kernels->focal[losses[loss[1]].kernel];
+    plan.kernel = probability ? kernels->probability : kernels->focal[losses[loss].kernel];
     return plan;
 }
 
@@ -429,10 +433,9 @@ static void focal(void **state) {
             continue;
         }
         struct form f;
-        size_t loss[2];
         random_form(&f, c, &all.random, false);
         struct fghm_focal_plan plan = {.batch = f.plan};
-        random_rule(&f, &plan, loss);
+        const size_t loss = random_rule(&f, &plan);
         const struct fghm_focal_plan scalar = with_kernels(&f, plan, c->scalar, loss);
         const struct fghm_focal_plan own = with_kernels(&f, plan, c->kernels, loss);
         check_parts(&f, &scalar, &own, fghm_plan_losses(&f.plan), focal_part);
@@ -449,7 +452,7 @@ static void softmax_of_no_number(void **state) {
     for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
         double logits[3], results[2][3];
         const int32_t label = 1;
-        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, 0};
+        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, true, 0};
         fghm_batch batch = descriptor_of(1, 3, 1);
         batch.activation = FGHM_SOFTMAX;
         batch.target_form = FGHM_TARGET_LABEL;
@@ -463,7 +466,11 @@ static void softmax_of_no_number(void **state) {
         c->d->put(logits, k % 5 < 3 ? (size_t)k % 5 : (size_t)(k % 5 - 3) * 2,
                   k % 5 < 3 ? (double)NAN : INFINITY);
         struct fghm_focal_plan plan = {
-            .constants = {.gamma = 2, .positive = 1, .scale = 1, .hessian_floor = -DBL_MAX},
+            .constants = {.gamma = 2,
+                          .positive = 1,
+                          .scale = 1,
+                          .hessian_floor = -DBL_MAX,
+                          .hessian_factor = 1},
             .kernels = c->kernels,
             .kernel = c->kernels->focal[FGHM_GAMMA_2],
         };

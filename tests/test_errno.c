@@ -210,26 +210,35 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_focal_calibrate_f64, (w->focal, w->pool, N, w->f64, w->out[0]), (w->focal, NULL, SIZE_MAX, w->f64, w->out[0])) \
     X(fghm_focal_clear_alpha, (w->focal), (NULL)) \
     X(fghm_focal_clear_negative_gamma, (w->focal), (NULL)) \
+    X(fghm_focal_clear_positive_weight, (w->focal), (NULL)) \
     X(fghm_focal_clone, (w->focal, &w->made_focal[0]), (NULL, &w->made_focal[0])) \
     X(fghm_focal_create, (&w->made_focal[1]), (NULL)) \
     X(fghm_focal_f32, (w->focal, w->pool, ARRAYS_F32(N), OUT_F32), (w->focal, NULL, ARRAYS_F32(SIZE_MAX), OUT_F32)) \
     X(fghm_focal_f64, (w->focal, w->pool, ARRAYS_F64(N), OUT_F64), (w->focal, NULL, ARRAYS_F64(SIZE_MAX), OUT_F64)) \
     X(fghm_focal_get_alpha, (w->focal, &w->number, &w->flag), (NULL, &w->number, &w->flag)) \
+    X(fghm_focal_get_beta, (w->focal, &w->number), (NULL, &w->number)) \
+    X(fghm_focal_get_detached, (w->focal, &w->flag), (NULL, &w->flag)) \
     X(fghm_focal_get_gamma, (w->focal, &w->number), (NULL, &w->number)) \
+    X(fghm_focal_get_hessian_factor, (w->focal, &w->number), (NULL, &w->number)) \
     X(fghm_focal_get_hessian_floor, (w->focal, &w->number), (NULL, &w->number)) \
     X(fghm_focal_get_hessian_mode, (w->focal, &w->mode), (NULL, &w->mode)) \
     X(fghm_focal_get_loss_weight, (w->focal, &w->number), (NULL, &w->number)) \
     X(fghm_focal_get_negative_gamma, (w->focal, &w->number, &w->flag), (NULL, &w->number, &w->flag)) \
     X(fghm_focal_get_normalizer, (w->focal, &w->number), (NULL, &w->number)) \
+    X(fghm_focal_get_positive_weight, (w->focal, &w->number, &w->flag), (NULL, &w->number, &w->flag)) \
     X(fghm_focal_get_reduction, (w->focal, &w->reduction), (NULL, &w->reduction)) \
     X(fghm_focal_get_rule, (w->focal, &w->rule), (NULL, &w->rule)) \
     X(fghm_focal_set_alpha, (w->focal, w->v->alpha), (w->focal, NAN_)) \
+    X(fghm_focal_set_beta, (w->focal, 3.0), (w->focal, NAN_)) \
+    X(fghm_focal_set_detached, (w->focal, 0), (w->focal, 2)) \
     X(fghm_focal_set_gamma, (w->focal, w->v->gamma), (w->focal, NAN_)) \
+    X(fghm_focal_set_hessian_factor, (w->focal, 1.0), (w->focal, 0.0)) \
     X(fghm_focal_set_hessian_floor, (w->focal, w->v->floor), (w->focal, NAN_)) \
     X(fghm_focal_set_hessian_mode, (w->focal, w->v->mode), (w->focal, 77)) \
     X(fghm_focal_set_loss_weight, (w->focal, w->v->loss_weight), (w->focal, DBL_TRUE_MIN)) \
     X(fghm_focal_set_negative_gamma, (w->focal, w->v->negative_gamma), (w->focal, 1e300)) \
     X(fghm_focal_set_normalizer, (w->focal, w->v->normalizer), (w->focal, 0.0)) \
+    X(fghm_focal_set_positive_weight, (w->made_focal[0], 3.0), (w->made_focal[0], NAN_)) \
     X(fghm_focal_set_reduction, (w->focal, w->v->reduction), (w->focal, 77)) \
     X(fghm_focal_set_rule, (w->focal, w->v->rule), (w->focal, 77)) \
     X(fghm_focal_softmax_f32, (w->focal, w->pool, N / CLASSES, CLASSES, w->f32, w->labels, FGHM_IGNORE_NONE, NULL, &w->number, OUT_F32), (w->focal, NULL, N, 1, w->f32, w->labels, FGHM_IGNORE_NONE, NULL, NULL, NULL, NULL, NULL)) \

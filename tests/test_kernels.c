@@ -242,13 +242,14 @@ struct tolerance {
     bool exact;     /* the same bits */
     bool loss_only; /* derivatives have no bound of this form */
     bool regression;
-    double gamma, positive, negative, scale, hessian_floor;
+    bool split; /* soft targets have a sum of two losses */
+    double gamma, negative_gamma, positive, negative, scale, hessian_floor;
 };
 
 /* Both results may be off by the promise, and by an ulp for weights and for 1 / D each. */
 static double allowed(const struct tolerance *tolerance, const struct batch *b, bool weighted,
                       int output, size_t i) {
-    const double gamma = tolerance->gamma;
+    const double gamma = fmax(tolerance->gamma, tolerance->negative_gamma);
     const double x = b->d->get(b->logits, i), t = b->d->get(b->targets, i);
     const double weight = weighted ? b->d->get(b->weights, i) : 1.0;
     const double alpha = tolerance->positive * t + tolerance->negative * (1.0 - t);
@@ -270,7 +271,14 @@ static double allowed(const struct tolerance *tolerance, const struct batch *b, 
         return bound * lost * ulp(b->d, b->d->get(b->out[output], i));
     }
     const double least = output == HESSIAN ? fmax(0.0, tolerance->hessian_floor) : 0.0;
-    const double size = fmax(terms(output, gamma, x, t), least);
+    double size = terms(output, t == 1.0 ? tolerance->gamma : tolerance->negative_gamma, x, t);
+    if (tolerance->split && alpha > 0.0) {
+        const double positive = tolerance->positive * t / alpha;
+        const double negative = tolerance->negative * (1.0 - t) / alpha;
+        size = (positive > 0.0 ? positive * terms(output, tolerance->gamma, x, 1.0) : 0.0) +
+               (negative > 0.0 ? negative * terms(output, tolerance->negative_gamma, x, 0.0) : 0.0);
+    }
+    size = fmax(size, least);
     return bound * (ulp(b->d, size * factor) + smallest * factor * soft);
 }
 
@@ -324,12 +332,15 @@ enum { PROBABILITY = FGHM_GAMMAS };
 
 static const struct {
     int kernel;
-    double gamma;
+    double gamma, negative_gamma;
 } losses[] = {
-    {FGHM_GAMMA_0, 0.0},    {FGHM_GAMMA_HALF, 0.5}, {FGHM_GAMMA_1, 1.0},   {FGHM_GAMMA_2, 2.0},
-    {FGHM_GAMMA_ANY, 0.01}, {FGHM_GAMMA_ANY, 0.5},  {FGHM_GAMMA_ANY, 1.5}, {FGHM_GAMMA_ANY, 2.0},
-    {FGHM_GAMMA_ANY, 5.0},  {FGHM_GAMMA_ANY, 17.3}, {FGHM_GAMMA_ANY, 1e4}, {FGHM_GAMMA_ANY, 1e30},
-    {PROBABILITY, 0.0},     {PROBABILITY, 2.0},     {PROBABILITY, 3.7},
+    {FGHM_GAMMA_0, 0.0, 0.0},      {FGHM_GAMMA_HALF, 0.5, 0.5},   {FGHM_GAMMA_1, 1.0, 1.0},
+    {FGHM_GAMMA_2, 2.0, 2.0},      {FGHM_GAMMA_ANY, 0.01, 0.01},  {FGHM_GAMMA_ANY, 0.5, 0.5},
+    {FGHM_GAMMA_ANY, 1.5, 1.5},    {FGHM_GAMMA_ANY, 2.0, 2.0},    {FGHM_GAMMA_ANY, 5.0, 5.0},
+    {FGHM_GAMMA_ANY, 17.3, 17.3},  {FGHM_GAMMA_ANY, 1e4, 1e4},    {FGHM_GAMMA_ANY, 1e30, 1e30},
+    {FGHM_GAMMA_POWERS, 1.0, 4.0}, {FGHM_GAMMA_POWERS, 7.5, 0.0}, {FGHM_GAMMA_POWERS, 0.5, 3.0},
+    {FGHM_GAMMA_LANES, 0.3, 4.0},  {FGHM_GAMMA_LANES, 17.0, 0.0}, {PROBABILITY, 0.0, 0.0},
+    {PROBABILITY, 2.0, 2.0},       {PROBABILITY, 3.7, 3.7},       {PROBABILITY, 0.0, 2.5},
 };
 
 static fghm_focal_kernel *kernel_of(const struct fghm_kernels *kernels, int kernel) {
@@ -341,13 +352,13 @@ static fghm_focal_kernel *kernel_of(const struct fghm_kernels *kernels, int kern
 static int expect(struct batch *b, fghm_focal_kernel *kernel,
                   const struct fghm_focal_constants *constants, bool weighted) {
     int bad = 0;
-    struct fghm_span span = {b->n,
-                             b->logits,
-                             b->targets,
-                             weighted ? b->weights : NULL,
-                             b->out[ELEMENT_LOSS],
-                             b->out[GRADIENT],
-                             b->out[HESSIAN]};
+    struct fghm_span span = {.n = b->n,
+                             .logits = b->logits,
+                             .targets = b->targets,
+                             .weights = weighted ? b->weights : NULL,
+                             .element_loss = b->out[ELEMENT_LOSS],
+                             .gradient = b->out[GRADIENT],
+                             .hessian = b->out[HESSIAN]};
     struct fghm_sum sum = {0};
     kernel(constants, &span, &sum, &bad);
     b->loss = quotient_of(sum_of_lanes(&sum, sizeof(double)), huge_of(&sum, sizeof(double)), 1);
@@ -356,13 +367,19 @@ static int expect(struct batch *b, fghm_focal_kernel *kernel,
 
 static void check_focal(const struct row_case *c, struct arena *arena, struct batch *b,
                         struct random *r, size_t loss, struct placing p) {
-    const struct fghm_focal_constants constants = rows_constants(r, losses[loss].gamma);
+    struct fghm_focal_constants constants = rows_constants(r, losses[loss].gamma);
     const int kernel = losses[loss].kernel;
     const enum data data = (enum data)random_below(r, DATA_KINDS);
+    constants.negative_gamma = losses[loss].negative_gamma;
+    if (constants.negative_gamma != constants.gamma) {
+        constants.soft = FGHM_SOFT_SPLIT;
+    }
     const struct tolerance tolerance = {
         .exact = c->row->has_fma,
-        .loss_only = kernel == PROBABILITY || constants.quality,
+        .loss_only = kernel == PROBABILITY || constants.soft == FGHM_SOFT_QUALITY,
+        .split = constants.soft == FGHM_SOFT_SPLIT,
         .gamma = constants.gamma,
+        .negative_gamma = constants.negative_gamma,
         .positive = constants.positive,
         .negative = constants.negative,
         .scale = constants.scale,
@@ -381,13 +398,14 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
         kernel_of(rows[i], kernel)(&constants, &span, &lanes, &bad);
         const double sum =
             quotient_of(sum_of_lanes(&lanes, sizeof(double)), huge_of(&lanes, sizeof(double)), 1);
-        snprintf(what, sizeof what,
-                 "%s %s kernel %d gamma %.17g a %.17g %.17g scale %a quality %d mode %d %d %g gap "
-                 "%zu %s outputs %u",
-                 i == 0 ? "scalar" : c->row->name, c->d->name, kernel, constants.gamma,
-                 constants.positive, constants.negative, constants.scale, constants.quality,
-                 constants.gauss_newton, constants.absolute, constants.hessian_floor, p.gap,
-                 p.high ? "high" : "low", p.outputs);
+        snprintf(
+            what, sizeof what,
+            "%s %s kernel %d gamma %.17g %.17g a %.17g %.17g scale %a soft %d mode %d %d %g gap "
+            "%zu %s outputs %u",
+            i == 0 ? "scalar" : c->row->name, c->d->name, kernel, constants.gamma,
+            constants.negative_gamma, constants.positive, constants.negative, constants.scale,
+            (int)constants.soft, constants.gauss_newton, constants.absolute,
+            constants.hessian_floor, p.gap, p.high ? "high" : "low", p.outputs);
         for (int o = 0; o < OUTPUTS; o++) {
             if (out[o] != NULL) {
                 assert_output(what, &here, b, p.weighted, o, out[o]);
@@ -545,13 +563,13 @@ static double apply(const struct ghm_case *g, const struct fghm_kernels *kernels
 static void check_apply(const struct ghm_case *g, const struct arena *arena, struct batch *b,
                         const struct placing *p, double scale) {
     const struct row_case *c = g->c;
-    struct fghm_span all = {b->n,
-                            b->logits,
-                            b->targets,
-                            p->weighted ? b->weights : NULL,
-                            b->out[ELEMENT_LOSS],
-                            b->out[GRADIENT],
-                            b->out[HESSIAN]};
+    struct fghm_span all = {.n = b->n,
+                            .logits = b->logits,
+                            .targets = b->targets,
+                            .weights = p->weighted ? b->weights : NULL,
+                            .element_loss = b->out[ELEMENT_LOSS],
+                            .gradient = b->out[GRADIENT],
+                            .hessian = b->out[HESSIAN]};
     const struct tolerance exact = {.exact = true};
     /* Bins have weights up to 3. */
     const struct tolerance near = {

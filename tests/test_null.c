@@ -66,26 +66,35 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_focal_calibrate_f64, "f?kXo", (p[0], p[1], N, p[2], p[3])) \
     X(fghm_focal_clear_alpha, "f", (p[0])) \
     X(fghm_focal_clear_negative_gamma, "f", (p[0])) \
+    X(fghm_focal_clear_positive_weight, "f", (p[0])) \
     X(fghm_focal_clone, "fs", (p[0], p[1])) \
     X(fghm_focal_create, "s", (p[0])) \
     X(fghm_focal_f32, "f?kxx?x?o?o?o?o", (p[0], p[1], N, p[2], p[3], p[4], p[5], p[6], p[7], p[8])) \
     X(fghm_focal_f64, "f?kXX?X?o?o?o?o", (p[0], p[1], N, p[2], p[3], p[4], p[5], p[6], p[7], p[8])) \
     X(fghm_focal_get_alpha, "foo", (p[0], p[1], p[2])) \
+    X(fghm_focal_get_beta, "fo", (p[0], p[1])) \
+    X(fghm_focal_get_detached, "fo", (p[0], p[1])) \
     X(fghm_focal_get_gamma, "fo", (p[0], p[1])) \
+    X(fghm_focal_get_hessian_factor, "fo", (p[0], p[1])) \
     X(fghm_focal_get_hessian_floor, "fo", (p[0], p[1])) \
     X(fghm_focal_get_hessian_mode, "fo", (p[0], p[1])) \
     X(fghm_focal_get_loss_weight, "fo", (p[0], p[1])) \
     X(fghm_focal_get_negative_gamma, "foo", (p[0], p[1], p[2])) \
     X(fghm_focal_get_normalizer, "fo", (p[0], p[1])) \
+    X(fghm_focal_get_positive_weight, "foo", (p[0], p[1], p[2])) \
     X(fghm_focal_get_reduction, "fo", (p[0], p[1])) \
     X(fghm_focal_get_rule, "fo", (p[0], p[1])) \
     X(fghm_focal_set_alpha, "f", (p[0], 0.5)) \
+    X(fghm_focal_set_beta, "f", (p[0], 1.0)) \
+    X(fghm_focal_set_detached, "f", (p[0], 0)) \
     X(fghm_focal_set_gamma, "f", (p[0], 1.0)) \
+    X(fghm_focal_set_hessian_factor, "f", (p[0], 1.0)) \
     X(fghm_focal_set_hessian_floor, "f", (p[0], 0.5)) \
     X(fghm_focal_set_hessian_mode, "f", (p[0], 0)) \
     X(fghm_focal_set_loss_weight, "f", (p[0], 2.0)) \
     X(fghm_focal_set_negative_gamma, "f", (p[0], 1.0)) \
     X(fghm_focal_set_normalizer, "f", (p[0], 2.0)) \
+    X(fghm_focal_set_positive_weight, "f", (p[0], 1.0)) \
     X(fghm_focal_set_reduction, "f", (p[0], FGHM_REDUCTION_SUM)) \
     X(fghm_focal_set_rule, "f", (p[0], 0)) \
     X(fghm_focal_softmax_f32, "f?kxl?x?o?o?o?o", (p[0], p[1], N / 2, 2, p[2], p[3], FGHM_IGNORE_NONE, p[4], p[5], p[6], p[7], p[8])) \

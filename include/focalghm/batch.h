@@ -251,7 +251,10 @@ typedef struct fghm_batch {
      * this label, or of terms: see FGHM_CLASS_WEIGHTS_OF_TERMS.  One double for each class, 0 or in
      * [2^-40, 1], or NULL. */
     const double *class_alpha;
-    /** gamma of each class.  No rule of this version has it: NULL. */
+    /** gamma of each class, in place of the handle's; with softmax, that of samples with this
+     * label.  One double for each class, in [0, 64], or NULL.  Not with two gammas, and of rules
+     * with FGHM_FOCAL_RULE_LINEAR, FGHM_FOCAL_RULE_SPLIT, FGHM_FOCAL_RULE_QUALITY and
+     * FGHM_FOCAL_RULE_HEATMAP alone. */
     const double *class_gamma;
     /** One more factor of each class, 0 or in [2^-40, 2^40], or NULL. */
     const double *class_weights;
@@ -331,8 +334,9 @@ typedef struct fghm_result {
      * mean. */
     uint64_t valid;
     /** The number of valid elements that are positive.  Dense targets: those with t >= 1/2 before
-     * label smoothing (focal-star: t = 1).  Labels, with scores or without: those of the labelled
-     * class.  Softmax: samples whose label is not background; with dense targets, all. */
+     * label smoothing (focal-star and heat maps: t = 1; varifocal rules: t > 0).  Labels, with
+     * scores or without: those of the labelled class.  Softmax: samples whose label is not
+     * background; with dense targets, all. */
     uint64_t positives;
 } fghm_result;
 

@@ -144,10 +144,11 @@ FGHM_API fghm_status fghm_focal_get_gamma(const fghm_focal *focal, double *gamma
  * Sets a gamma for negatives alone, as asymmetric loss has it (Ridnik et al., ICCV 2021).  It
  * stays, whatever fghm_focal_set_gamma does, until fghm_focal_clear_negative_gamma.
  *
- * Where the two differ, soft targets follow FGHM_FOCAL_RULE_SPLIT, and these combinations are
- * FGHM_ERROR_COMBINATION in the call that computes: with FGHM_FOCAL_RULE_QUALITY, with
- * FGHM_FOCAL_RULE_STAR, and with FGHM_SOFTMAX, which has no negatives, unless labels are smoothed:
- * there it is the gamma of the other classes (see fghm_focal_batch).
+ * Where the two differ, soft targets of FGHM_FOCAL_RULE_LINEAR follow FGHM_FOCAL_RULE_SPLIT, and
+ * these combinations are FGHM_ERROR_COMBINATION in the call that computes: with any rule but
+ * those two and FGHM_FOCAL_RULE_HEATMAP, with class_gamma, and with FGHM_SOFTMAX, which has no
+ * negatives, unless labels are smoothed: there it is the gamma of the other classes (see
+ * fghm_focal_batch).
  *
  * @param focal the handle
  * @param gamma in [0, 64]
@@ -249,7 +250,8 @@ FGHM_API fghm_status fghm_focal_get_loss_weight(const fghm_focal *focal, double 
 
 /**
  * Which loss it is.  The first three differ for targets between 0 and 1 alone, on which the
- * literature does not agree.
+ * literature does not agree.  A score is a target of the labelled class; below FLT_MIN (DBL_MIN)
+ * it is 0 for the varifocal rules.
  */
 typedef int32_t fghm_focal_rule;
 
@@ -269,7 +271,27 @@ enum fghm_focal_rule_values {
     /** Focal-star (Lin et al., appendix; fvcore): a_t softplus(-gamma z) / gamma, z = x for
      * t = 1, -x for t = 0, no other target.  gamma at least 2^-10.  Not of probabilities, and not
      * with label smoothing. */
-    FGHM_FOCAL_RULE_STAR = 3
+    FGHM_FOCAL_RULE_STAR = 3,
+    /** Varifocal loss (Zhang et al.: VarifocalNet, CVPR 2021; mmdetection), where t is the quality
+     * of a detection, such as its IoU: t BCE for positives, alpha p^gamma softplus(x) for
+     * negatives.  Positives are targets above 0; with scores, the labelled class, whatever its
+     * score (one of 0 has the weight 0, as in RT-DETR and D-FINE, which also have a detached
+     * factor). alpha is the factor of negatives alone: 0.75 in the paper, the 0.25 of a new handle
+     * unless set, 1 if it is off.  This and the next three: not of probabilities, with softmax,
+     * with label smoothing, class_alpha or class_gamma, or with two gammas. */
+    FGHM_FOCAL_RULE_VARIFOCAL = 4,
+    /** The same with the weight 1 for positives (mmdetection's iou_weighted=False). */
+    FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED = 5,
+    /** Matchability-aware loss (Huang et al.: DEIM, CVPR 2025): positives have the cross-entropy
+     * of the target t^gamma, and the weight 1; negatives are those of varifocal loss.  DEIM has the
+     * factor detached, gamma 1.5 and alpha off. */
+    FGHM_FOCAL_RULE_MATCHABILITY = 6,
+    /** Penalty-reduced focal loss of Gaussian heat maps (Law, Deng: CornerNet, ECCV 2018;
+     * CenterNet): (1 - p)^gamma softplus(-x) for t = 1, the positives, and
+     * (1 - t)^beta p^gamma softplus(x) for all other targets; gamma 2 and beta 4 there.  There is
+     * no alpha: the 0.25 of a new handle is no factor, and any other that is on is an error.  Not
+     * with softmax, scores, label smoothing or class_alpha. */
+    FGHM_FOCAL_RULE_HEATMAP = 7
 };
 
 /**
@@ -315,7 +337,9 @@ enum fghm_hessian_mode_values {
      *
      * For boosting: safe from any initial score.  It takes steps up to 1 + gamma times as long as
      * Newton's: divide the learning rate by 1 + gamma. */
-    FGHM_HESSIAN_GAUSS_NEWTON = 3
+    FGHM_HESSIAN_GAUSS_NEWTON = 3,
+    /** |dFL/dx|, as some objectives of boosting libraries have it.  Not with softmax. */
+    FGHM_HESSIAN_GRADIENT = 4
 };
 
 /**
@@ -343,6 +367,84 @@ FGHM_API fghm_status fghm_focal_set_hessian_floor(fghm_focal *focal, double floo
 /** Reads the floor.
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
 FGHM_API fghm_status fghm_focal_get_hessian_floor(const fghm_focal *focal, double *floor);
+
+/**
+ * Sets a factor of the Hessian, in every mode: 2, say, for XGBoost's convention of softmax.  With
+ * softmax itself it has to be 1, where a Hessian is asked for.
+ *
+ * @param focal the handle
+ * @param factor in [2^-40, 2^40]; 1 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
+ */
+FGHM_API fghm_status fghm_focal_set_hessian_factor(fghm_focal *focal, double factor);
+
+/** Reads the factor of the Hessian.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_focal_get_hessian_factor(const fghm_focal *focal, double *factor);
+
+/**
+ * Makes the focal factor, the power with the exponent gamma, a constant in derivatives: the
+ * gradient is factor x (p - t), and the exact Hessian factor x p (1 - p), which is not negative.
+ * RT-DETR, D-FINE and DEIM train so, and so does asymmetric loss with
+ * disable_torch_grad_focal_loss.  The loss has the same bits as without.
+ *
+ * Not with FGHM_FOCAL_RULE_STAR, which has no factor.
+ *
+ * @param focal the handle
+ * @param detached 1 or 0; 0 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_CONSTANT
+ */
+FGHM_API fghm_status fghm_focal_set_detached(fghm_focal *focal, int32_t detached);
+
+/** Reads whether the focal factor is a constant.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_focal_get_detached(const fghm_focal *focal, int32_t *detached);
+
+/**
+ * Sets beta, the exponent of the penalty (1 - t)^beta of FGHM_FOCAL_RULE_HEATMAP; other rules do
+ * not look at it.
+ *
+ * @param focal the handle
+ * @param beta in [0, 64]; 4 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
+ */
+FGHM_API fghm_status fghm_focal_set_beta(fghm_focal *focal, double beta);
+
+/** Reads beta.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_focal_get_beta(const fghm_focal *focal, double *beta);
+
+/**
+ * Sets a factor w of positives in the place of alpha: a_t = w t + (1 - t), as PyTorch's pos_weight
+ * (for the varifocal rules and heat maps, w is a factor of positives as these have them).
+ *
+ * Where it is set, the 0.25 of a new handle is no factor, and these are FGHM_ERROR_COMBINATION in
+ * the call that computes: any other alpha that is on, class_alpha, softmax.
+ *
+ * @param focal the handle
+ * @param weight 0 or in [2^-40, 2^40]
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
+ */
+FGHM_API fghm_status fghm_focal_set_positive_weight(fghm_focal *focal, double weight);
+
+/**
+ * There is no factor of positives but alpha again, as in a new handle.
+ *
+ * @param focal the handle
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE
+ */
+FGHM_API fghm_status fghm_focal_clear_positive_weight(fghm_focal *focal);
+
+/**
+ * Reads the positive weight.
+ *
+ * @param focal the handle; not changed
+ * @param[out] weight the factor; 1 if it is not set
+ * @param[out] set 1 if it has been set, else 0
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (weight or set is NULL)
+ */
+FGHM_API fghm_status fghm_focal_get_positive_weight(const fghm_focal *focal, double *weight,
+                                                    int32_t *set);
 
 /**
  * Loss, gradient and Hessian of n contiguous elements, in one pass.

@@ -12,7 +12,8 @@
  *             / (1 + other e (a + S)),    offset = log((1 - alpha) / alpha) for x > 0, else minus
  *                                         that,
  *
- * and eta is M / (M + T) for x > 0, else T / (M + T).  Nothing cancels, and the exponent is known
+ * (without the two factors where the focal factor is a constant), and eta is M / (M + T) for x > 0,
+ * else T / (M + T).  Nothing cancels, and the exponent is known
  * as a pair, so the error is that of a few operations for every x and gamma.  It is computed in
  * double for floats, too, which are then right but for one rounding. */
 
@@ -51,13 +52,14 @@ struct magnitude_odds {
     vreal factor, divisor;
 };
 
-KERNEL_INLINE struct magnitude_odds odds_of_magnitude(bool two_gammas, vreal a, vreal gamma,
-                                                      vreal other) {
+KERNEL_INLINE struct magnitude_odds odds_of_magnitude(bool detached, bool two_gammas, vreal a,
+                                                      vreal gamma, vreal other) {
     const vreal one = v_set(1);
     const struct exponential x = exp_minus(a);
     const vreal e = v_add(x.power, x.remainder);
     const vreal s_over_e = v_muladd(e, log1p_tail(e, v_mul(e, e), -0.5), one);
     const vreal s = v_mul(e, s_over_e);
+    const vreal differentiated = v_set(detached ? 0 : 1);
     struct pair exponent = pair_product(exact_sum(one, gamma), pair_of(a));
     if (two_gammas) {
         const struct pair difference = exact_sum(gamma, v_sub(v_set(0), other));
@@ -65,8 +67,8 @@ KERNEL_INLINE struct magnitude_odds odds_of_magnitude(bool two_gammas, vreal a, 
     }
     return (struct magnitude_odds){
         .exponent = exponent,
-        .factor = v_muladd(gamma, s_over_e, one),
-        .divisor = v_muladd(other, v_mul(e, v_add(a, s)), one),
+        .factor = v_muladd(v_mul(gamma, differentiated), s_over_e, one),
+        .divisor = v_muladd(v_mul(other, differentiated), v_mul(e, v_add(a, s)), one),
     };
 }
 
@@ -81,7 +83,8 @@ KERNEL_INLINE vreal calibrated(bool star, bool two_gammas, const struct fghm_cal
     const vmask negative = v_gt(v_set(0), x);
     const struct magnitude_odds odds =
         star ? (struct magnitude_odds){pair_product(pair_of(gamma), pair_of(a)), one, one}
-             : odds_of_magnitude(two_gammas, a, v_select(negative, negative_gamma, gamma),
+             : odds_of_magnitude(map->detached, two_gammas, a,
+                                 v_select(negative, negative_gamma, gamma),
                                  v_select(negative, gamma, negative_gamma));
     const struct pair offset = {v_set(map->offset), v_set(map->offset_low)};
     const vreal lifted =

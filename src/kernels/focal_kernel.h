@@ -33,17 +33,26 @@
 enum { WANT_LOSS, WANT_GRADIENT, WANT_HESSIAN };
 
 struct focal_factors {
-    struct pair gamma;        /* its rounding error would grow with the logarithm it multiplies */
-    vreal positive, negative; /* a_t */
-    vreal positive_scaled, negative_scaled; /* a_t / D */
-    vreal positive_slope;                   /* -a_t / D: d / dx = -d / dz for a positive */
-    vmask gauss_newton, absolute;           /* how the Hessian is to be */
+    struct pair gamma; /* its rounding error would grow with the logarithm it multiplies */
+    struct pair negative_gamma;
+    unsigned halves, negative_halves;          /* twice as much, where powers are multiplied */
+    vreal positive, negative;                  /* a_t */
+    vreal positive_scaled, negative_scaled;    /* a_t / D */
+    vreal positive_slope;                      /* -a_t / D: d / dx = -d / dz for a positive */
+    vmask gauss_newton, absolute, of_gradient; /* how the Hessian is to be */
     vreal hessian_floor;
+    vreal hessian_factor, hessian_drop; /* the factor, and as much less as Hessians are larger */
+    vreal differentiated;               /* 1; 0 if the focal factor is a constant */
     /* a_t / D is kept 1 / drop times as large where it would be too small for its type. */
     vreal drop;
     bool careful; /* products may leave the range of normal numbers on their way */
-    bool quality;
-    vmask met_is_zero; /* quality as a mask: its gradient is 0 where p is t */
+    enum fghm_soft_form soft;
+    vmask met_is_zero; /* of quality focal loss the gradient is 0 where p is t */
+    /* Of a split loss: a_t of targets 1 and 0 over the larger of the two, and which that is. */
+    vreal positive_share, negative_share;
+    bool positive_leads;
+    double beta;
+    vmask zero_scores;
 };
 
 /* What sets one instantiation of the kernel apart: constants at compile time. */
@@ -53,11 +62,19 @@ struct focal_kind {
     bool regular; /* all targets 0 or 1, no logit infinite */
 };
 
-/* Results of a register before a_t, weights and 1 / D. */
+/* Results of a register before a_t, weights and 1 / D.  The Hessian is as much larger as the
+ * exponentials were, until it is what the caller wants. */
 struct focal_values {
     vreal loss;
     vreal gradient;
     vreal hessian;
+};
+
+/* The exponents of a register where they differ from lane to lane: gamma, and whose it is. */
+struct focal_exponents {
+    struct pair gamma;
+    vreal derivative; /* gamma as a factor in derivatives */
+    vmask is_one;
 };
 
 /* A factor in every lane; finite, since a weight of 0 can meet it. */
@@ -71,13 +88,27 @@ static inline bool is_too_small(double factor) {
     return factor < (double)REAL_MIN / (double)REAL_EPSILON && factor > 0;
 }
 
+KERNEL_INLINE struct pair gamma_pair(double gamma) {
+    return (struct pair){v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))};
+}
+
+static inline unsigned halves_of(double gamma) {
+    return gamma <= FGHM_POWER_MAX ? (unsigned)(2 * gamma) : 0;
+}
+
 KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants) {
+    const double negative_gamma = constants->negative_gamma;
+    const double larger =
+        constants->positive > constants->negative ? constants->positive : constants->negative;
     const double gamma = constants->gamma;
     const bool tiny = is_too_small(constants->positive * constants->scale) ||
                       is_too_small(constants->negative * constants->scale);
     const double scale = constants->scale * (tiny ? (double)REAL_LIFT : 1);
     return (struct focal_factors){
-        .gamma = {v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))},
+        .gamma = gamma_pair(gamma),
+        .negative_gamma = gamma_pair(negative_gamma),
+        .halves = halves_of(gamma),
+        .negative_halves = halves_of(negative_gamma),
         .positive = v_set_factor(constants->positive),
         .negative = v_set_factor(constants->negative),
         .positive_scaled = v_set_factor(constants->positive * scale),
@@ -85,18 +116,22 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
         .negative_scaled = v_set_factor(constants->negative * scale),
         .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(1)),
         .absolute = v_eq(v_set(constants->absolute), v_set(1)),
-        .hessian_floor = v_set_factor(constants->hessian_floor),
+        .of_gradient = v_eq(v_set(constants->of_gradient), v_set(1)),
+        .hessian_floor = v_set_factor(constants->hessian_floor * constants->hessian_factor),
+        .hessian_factor = v_set_factor(constants->hessian_factor),
+        .hessian_drop = v_set_factor(constants->hessian_factor *
+                                     (constants->of_gradient ? 1 : (double)REAL_DROP)),
+        .differentiated = v_set(!constants->detached),
         .drop = v_set(tiny ? REAL_DROP : 1),
         .careful = tiny || constants->careful,
-        .quality = constants->quality,
-        .met_is_zero = v_eq(v_set(constants->quality), v_set(1)),
+        .soft = constants->soft,
+        .met_is_zero = v_eq(v_set(constants->soft == FGHM_SOFT_QUALITY), v_set(1)),
+        .positive_share = v_set((real)(larger > 0 ? constants->positive / larger : 0)),
+        .negative_share = v_set((real)(larger > 0 ? constants->negative / larger : 0)),
+        .positive_leads = constants->positive >= constants->negative,
+        .beta = constants->beta,
+        .zero_scores = v_eq(v_set(constants->zero_scores), v_set(1)),
     };
-}
-
-/* A Hessian as the caller wants it. */
-KERNEL_INLINE vreal hessian_of_mode(const struct focal_factors *factors, vreal hessian) {
-    const vreal signed_or_not = v_select(factors->absolute, v_abs(hessian), hessian);
-    return v_max(factors->hessian_floor, signed_or_not);
 }
 
 /* -log q = softplus(z), as a pair. */
@@ -119,10 +154,85 @@ KERNEL_INLINE bool is_lifted(struct focal_kind kind) {
     return kind.want >= WANT_HESSIAN;
 }
 
+/* The Hessian of these results as the caller wants it. */
+KERNEL_INLINE void finish_hessian(const struct focal_factors *factors,
+                                  struct focal_values *values) {
+    const vreal wanted = v_select(factors->of_gradient, v_abs(values->gradient), values->hessian);
+    const vreal hessian = v_mul(wanted, factors->hessian_drop);
+    const vreal signed_or_not = v_select(factors->absolute, v_abs(hessian), hessian);
+    values->hessian = v_max(factors->hessian_floor, signed_or_not);
+}
+
+/* Whether exponents differ from lane to lane. */
+KERNEL_INLINE bool has_exponents(struct focal_kind kind) {
+    return kind.gamma == FGHM_GAMMA_POWERS || kind.gamma == FGHM_GAMMA_LANES;
+}
+
+/* The exponents of positives where the mask is set, else of negatives; not looked at where the kind
+ * says all there is to know.  `own`: those of elements i, i + 1 ..., if they have any. */
+KERNEL_INLINE struct focal_exponents exponents_of(struct focal_kind kind,
+                                                  const struct focal_factors *factors,
+                                                  const struct fghm_span *own, size_t i,
+                                                  vmask is_one) {
+    struct focal_exponents exponents = {
+        .gamma = factors->gamma, .derivative = factors->gamma.high, .is_one = is_one};
+    if (kind.gamma == FGHM_GAMMA_LANES && own->gamma != NULL) {
+        exponents.gamma = (struct pair){v_load((const real *)own->gamma + i),
+                                        v_load((const real *)own->gamma_low + i)};
+    } else if (has_exponents(kind)) {
+        const struct pair *const other = &factors->negative_gamma;
+        exponents.gamma = (struct pair){v_select(is_one, factors->gamma.high, other->high),
+                                        v_select(is_one, factors->gamma.low, other->low)};
+    }
+    if (has_exponents(kind)) {
+        exponents.derivative = v_mul(factors->differentiated, exponents.gamma.high);
+    }
+    return exponents;
+}
+
+/* q to the power of half of `halves`, as a product: of pairs from 3 on, or else the errors of q,
+ * each of them as large as that of a result, would add up to more than the results may have. */
+KERNEL_INLINE vreal power_of(unsigned halves, struct pair q) {
+    vreal product = v_set(1);
+    if (halves < 6) {
+        product = halves & 2 ? q.high : product;
+        product = halves & 4 ? v_mul(q.high, q.high) : product;
+    } else {
+        const struct pair square = pair_product(q, q);
+        struct pair large = square;
+        if (halves & 8) {
+            large = pair_product(square, square);
+            large = halves & 4 ? pair_product(large, square) : large;
+        }
+        large = halves & 2 ? pair_product(large, q) : large;
+        product = v_add(large.high, large.low);
+    }
+    return halves & 1 ? v_mul(product, v_sqrt(q.high)) : product;
+}
+
+/* sigmoid(-z) with what its rounding took: q is the sum of `power` and `remainder` times y, and
+ * y is 1 / (1 + x), rounded. */
+KERNEL_INLINE struct pair exact_sigmoid(vreal q, vreal power, vreal remainder, vreal y,
+                                        struct exponential x) {
+    const vreal one = v_set(1);
+    const vreal one_power = v_add(one, x.power);
+    const vreal d = v_add(one_power, x.remainder);
+    const vreal d_below = v_add(v_sub(one_power, d), x.remainder);
+    const vreal excess = v_muladd(d_below, y, v_product_minus(d, y, one));
+    const vreal rounded = v_muladd(remainder, y, v_sub(v_mul(power, y), q));
+    return (struct pair){q, v_nmuladd(v_mul(v_add(power, remainder), y), excess, rounded)};
+}
+
+KERNEL_INLINE vreal product_of_powers(const struct focal_factors *factors, vmask is_one,
+                                      struct pair q) {
+    return v_select(is_one, power_of(factors->halves, q), power_of(factors->negative_halves, q));
+}
+
 /* The results for -z, minus the margins; gradient is d / dz times -1. */
 KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
-                                              const struct focal_factors *factors, vreal minus_z,
-                                              struct exponential lifted) {
+                                              const struct focal_factors *factors,
+                                              const struct focal_exponents *exponents,
+                                              vreal minus_z, struct exponential lifted) {
     const bool lift = is_lifted(kind);
     const struct exponential x = lift ? exponential_times(lifted, REAL_DROP) : lifted;
     const vreal one = v_set(1);
@@ -130,7 +240,9 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
     const vreal e = v_add(x.power, x.remainder);
     const vreal y = reciprocal_1p(x);
     const vreal tail = log1p_tail_of(x);
-    const vreal q = v_muladd(v_keep(easy, x.remainder), y, v_mul(v_select(easy, x.power, one), y));
+    const vreal power = v_select(easy, x.power, one);
+    const vreal remainder = v_keep(easy, x.remainder);
+    const vreal q = v_muladd(remainder, y, v_mul(power, y));
     const vreal p = v_mul_unless(easy, y, e);
     const vreal loss = v_add(v_add(x.power, tail), v_max(minus_z, v_set(0)));
 
@@ -141,8 +253,11 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
         factor = q;
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(q, q);
-    } else if (kind.gamma == FGHM_GAMMA_ANY) {
-        factor = exp_of_scaled(factors->gamma, softplus_pair(v_abs(minus_z), easy, x));
+    } else if (kind.gamma == FGHM_GAMMA_POWERS) {
+        const struct pair exact = exact_sigmoid(q, power, remainder, y, x);
+        factor = product_of_powers(factors, exponents->is_one, exact);
+    } else if (kind.gamma != FGHM_GAMMA_0) {
+        factor = exp_of_scaled(exponents->gamma, softplus_pair(v_abs(minus_z), easy, x));
     }
 
     vreal lifted_p = p;
@@ -151,14 +266,13 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
         lifted_p = v_mul(y, v_select(easy, v_set(REAL_LIFT), lifted_e));
     }
     if (kind.gamma == FGHM_GAMMA_0) {
-        const vreal hessian = lift ? v_mul(v_mul(lifted_p, q), v_set(REAL_DROP)) : one;
-        return (struct focal_values){loss, q, lift ? hessian_of_mode(factors, hessian) : one};
+        return (struct focal_values){loss, q, lift ? v_mul(lifted_p, q) : one};
     }
     /* p is 0 beyond this bound, and 0 times an infinite loss would not be. */
     const vreal bounded_loss = kind.regular ? loss : v_min(v_set(2 * EXP_ZERO), loss);
     const vreal gamma_p = kind.gamma == FGHM_GAMMA_1   ? p
                           : kind.gamma == FGHM_GAMMA_2 ? v_add(p, p)
-                                                       : v_mul(factors->gamma.high, p);
+                                                       : v_mul(exponents->derivative, p);
     struct focal_values values;
     values.loss = v_mul(factor, loss);
     values.gradient = v_mul(factor, v_muladd(gamma_p, bounded_loss, q));
@@ -166,10 +280,9 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
         const vreal exact = v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
         const vreal bracket = v_select(factors->gauss_newton, v_mul(p, bounded_loss), exact);
         const vreal lifted_gamma_p =
-            kind.gamma == FGHM_GAMMA_1 ? lifted_p : v_mul(factors->gamma.high, lifted_p);
-        const vreal hessian =
+            kind.gamma == FGHM_GAMMA_1 ? lifted_p : v_mul(exponents->derivative, lifted_p);
+        values.hessian =
             v_muladd(v_mul(factor, lifted_gamma_p), bracket, v_mul(factor, v_mul(lifted_p, q)));
-        values.hessian = hessian_of_mode(factors, v_mul(hessian, v_set(REAL_DROP)));
     } else {
         values.hessian = one;
     }
@@ -199,8 +312,10 @@ KERNEL_INLINE struct pair minus_log_wrong(vreal t, vmask above, struct exponenti
  *
  * Gauss-Newton keeps of the last bracket r BCE alone: no term is negative then. */
 KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
-                                              const struct focal_factors *factors, vreal x, vreal t,
-                                              struct exponential lifted) {
+                                              const struct focal_factors *factors,
+                                              const struct focal_exponents *exponents, vreal x,
+                                              vreal t, struct exponential lifted) {
+    const bool quality = factors->soft == FGHM_SOFT_QUALITY;
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
     const struct exponential x_exp =
@@ -223,8 +338,7 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     const vreal lifted_slope = v_mul(v_mul(v_add(lifted.power, lifted.remainder), large), large);
     const real drop = is_lifted(kind) ? REAL_DROP : 1;
     if (kind.gamma == FGHM_GAMMA_0) {
-        const vreal hessian = v_mul(lifted_slope, v_set(drop));
-        return (struct focal_values){loss, difference, hessian_of_mode(factors, hessian)};
+        return (struct focal_values){loss, difference, lifted_slope};
     }
 
     /* 1 - p_t, or |p - t|, and its derivative over p (1 - p). */
@@ -232,9 +346,9 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     /* Where p meets t, something far smaller than p - t could be stands for 0: m^gamma r
      * has its limit. */
     const vreal apart = v_max(v_mul(lifted_slope, v_set(drop * REAL_DROP)), v_abs(difference));
-    const vreal wrong = v_max(v_set(REAL_SMALLEST), factors->quality ? apart : linear);
+    const vreal wrong = v_max(v_set(REAL_SMALLEST), quality ? apart : linear);
     const vreal direction =
-        factors->quality ? v_negate_where(v_gt(zero, difference), one) : v_sub(one, v_add(t, t));
+        quality ? v_negate_where(v_gt(zero, difference), one) : v_sub(one, v_add(t, t));
     vreal factor;
     if (kind.gamma == FGHM_GAMMA_HALF) {
         factor = v_sqrt(wrong);
@@ -242,30 +356,31 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
         factor = wrong;
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(wrong, wrong);
+    } else if (kind.gamma == FGHM_GAMMA_POWERS) {
+        factor = power_of(factors->halves, (struct pair){wrong, zero});
     } else {
-        const struct pair log = factors->quality ? minus_log_pair((struct pair){wrong, zero})
-                                                 : minus_log_wrong(t, above, x_exp);
-        factor = exp_of_scaled(factors->gamma, log);
+        const struct pair log =
+            quality ? minus_log_pair((struct pair){wrong, zero}) : minus_log_wrong(t, above, x_exp);
+        factor = exp_of_scaled(exponents->gamma, log);
     }
 
     const vreal lifted_relative = v_div(v_mul(direction, lifted_slope), wrong);
     const vreal relative = v_mul(lifted_relative, v_set(drop));
-    const vreal gamma_relative = v_mul(factors->gamma.high, relative);
+    const vreal gamma_relative = v_mul(exponents->derivative, relative);
     const vmask met = m_and(factors->met_is_zero, v_eq(difference, zero));
     const vreal factor_relative = v_drop(met, v_mul(factor, gamma_relative));
-    const vreal lifted_factor_relative = v_mul(factor, v_mul(factors->gamma.high, lifted_relative));
+    const vreal lifted_factor_relative =
+        v_mul(factor, v_mul(exponents->derivative, lifted_relative));
     const vreal curve = v_add(v_sub(not_p, p), v_sub(gamma_relative, relative));
     const vreal exact = v_muladd(curve, bounded_loss, v_add(difference, difference));
     const vreal bracket = v_select(factors->gauss_newton, v_mul(relative, bounded_loss), exact);
-    const vreal lifted_hessian =
-        v_muladd(lifted_factor_relative, bracket, v_mul(factor, lifted_slope));
     struct focal_values values;
+    values.hessian = v_muladd(lifted_factor_relative, bracket, v_mul(factor, lifted_slope));
     /* A factor that is too small for its type is still not 0. */
     const vmask infinite = v_gt(loss, v_set(REAL_MAX));
     const vreal loss_factor = v_select(infinite, v_max(v_set(REAL_SMALLEST), factor), factor);
     values.loss = v_mul(loss_factor, loss);
     values.gradient = v_muladd(factor_relative, bounded_loss, v_mul(factor, difference));
-    values.hessian = hessian_of_mode(factors, v_mul(lifted_hessian, v_set(drop)));
     return values;
 }
 
@@ -325,12 +440,20 @@ struct focal_register {
     vreal hessian_factor;
 };
 
+/* Registers are elements i, i + 1 ... of a span. */
 KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
-                                                  const struct focal_factors *factors, vreal x,
+                                                  const struct focal_factors *factors,
+                                                  const struct fghm_span *span, size_t i, vreal x,
                                                   vreal t, struct exponential x_exp) {
     const vmask is_one = v_eq(t, v_set(1));
+    const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
+    struct focal_values values =
+        hard_values(kind, factors, &exponents, v_negate_where(is_one, x), x_exp);
+    if (is_lifted(kind)) {
+        finish_hessian(factors, &values);
+    }
     return (struct focal_register){
-        .values = hard_values(kind, factors, v_negate_where(is_one, x), x_exp),
+        .values = values,
         .loss_factor = v_select(is_one, factors->positive, factors->negative),
         .gradient_factor = v_select(is_one, factors->positive_slope, factors->negative_scaled),
         .hessian_factor = v_select(is_one, factors->positive_scaled, factors->negative_scaled),
@@ -348,39 +471,181 @@ KERNEL_INLINE vreal drop_values(vmask tiny, struct focal_values *values) {
     return v_select(tiny, v_set(REAL_LIFT), v_set(1));
 }
 
-/* As hard_register, with soft_values in the lanes whose target is not 0 or 1. */
+/* The a_t of a register is positive times one share plus negative times the other: t and 1 - t, or
+ * what the rule has in their place. */
+struct focal_shares {
+    vreal positive, negative;
+};
+
+KERNEL_INLINE vreal factor_of(const struct focal_shares *shares, vreal positive, vreal negative) {
+    return v_muladd(positive, shares->positive, v_mul(negative, shares->negative));
+}
+
+/* A split loss: which shares of a_t the losses of targets 1 and 0 have, so that the sum of both can
+ * have its Hessian's mode; and what stands for t and 1 - t in a_t.  A positive share that would be
+ * subnormal is kept larger: it is to be multiplied by `drop`, too.  Of lanes that are not soft, t
+ * and 1 - t. */
+struct split {
+    struct focal_shares shares, rest;
+    vreal drop;
+};
+
+KERNEL_INLINE struct split split_of(const struct focal_factors *factors,
+                                    const struct fghm_span *span, size_t i, vreal t,
+                                    vmask is_soft) {
+    const vreal one = v_set(1);
+    const vreal zero = v_set(0);
+    const struct focal_shares whole = {t, v_sub(one, t)};
+    const bool own = span->positive_share != NULL;
+    const struct focal_shares shares = {
+        own ? v_load((const real *)span->positive_share + i) : factors->positive_share,
+        own ? v_load((const real *)span->negative_share + i) : factors->negative_share};
+    const vreal positive = v_mul(whole.positive, shares.positive);
+    const vreal negative = v_mul(whole.negative, shares.negative);
+    const vreal sum = v_add(positive, negative);
+    /* Both factors are 0 if the loss weight is. */
+    const vreal divisor = v_select(v_eq(sum, zero), one, sum);
+    const vmask small =
+        m_and(is_soft, m_and(v_gt(v_set(REAL_MIN), positive), v_gt(sum, v_set(REAL_TINY))));
+    const vreal lift = v_select(small, v_set(REAL_LIFT * REAL_LIFT), one);
+    const vreal lifted = v_mul(v_mul(whole.positive, lift), shares.positive);
+    return (struct split){
+        .shares = {v_select(is_soft, v_div(lifted, divisor), whole.positive),
+                   v_select(is_soft, v_div(negative, divisor), whole.negative)},
+        .rest = {v_select(is_soft, factors->positive_leads ? sum : zero, whole.positive),
+                 v_select(is_soft, factors->positive_leads ? zero : sum, whole.negative)},
+        .drop = v_select(small, v_set(REAL_DROP * REAL_DROP), one),
+    };
+}
+
+/* The loss of targets that are 0 or 1, with derivatives by x; and of all others if the loss is
+ * split: the sum of both, with the shares of the two.  What is to be multiplied by 0 is finite. */
+KERNEL_INLINE struct focal_values
+hard_or_split(struct focal_kind kind, const struct focal_factors *factors,
+              const struct fghm_span *span, size_t i, vreal x, vmask is_one, vmask is_soft,
+              const struct split *parts, struct exponential x_exp) {
+    const bool split = factors->soft == FGHM_SOFT_SPLIT && !m_all(m_not(is_soft));
+    vmask positive = split ? m_or(is_one, is_soft) : is_one;
+    struct focal_values values;
+    for (int side = 0;; side++) {
+        const struct focal_exponents exponents = exponents_of(kind, factors, span, i, positive);
+        struct focal_values own =
+            hard_values(kind, factors, &exponents, v_negate_where(positive, x), x_exp);
+        own.gradient = v_negate_where(positive, own.gradient);
+        if (!split) {
+            return own;
+        }
+        const vreal share = side == 0 ? parts->shares.positive : parts->shares.negative;
+        const vmask is_none = m_and(is_soft, v_eq(share, v_set(0)));
+        own.loss = v_select(is_none, v_min(v_set(REAL_MAX), own.loss), own.loss);
+        if (side == 0) {
+            const vreal drop = parts->drop;
+            values.loss = v_select(is_soft, v_mul(v_mul(share, own.loss), drop), own.loss);
+            values.gradient =
+                v_select(is_soft, v_mul(v_mul(share, own.gradient), drop), own.gradient);
+            values.hessian = v_select(is_soft, v_mul(v_mul(share, own.hessian), drop), own.hessian);
+            positive = m_not(positive);
+            continue;
+        }
+        values.loss = v_select(is_soft, v_muladd(share, own.loss, values.loss), values.loss);
+        values.gradient =
+            v_select(is_soft, v_muladd(share, own.gradient, values.gradient), values.gradient);
+        values.hessian =
+            v_select(is_soft, v_muladd(share, own.hessian, values.hessian), values.hessian);
+        return values;
+    }
+}
+
+/* (1 - t)^beta for rest = 1 - t; NaN stays. */
+KERNEL_INLINE vreal penalty(double beta, vreal rest, vreal t) {
+    const vreal square = v_mul(rest, rest);
+    if (beta == 4) {
+        return v_mul(square, square);
+    }
+    if (beta == 2) {
+        return square;
+    }
+    if (beta == 1) {
+        return rest;
+    }
+    const struct pair exact_rest = exact_sum(v_set(1), v_sub(v_set(0), t));
+    const vmask is_zero = v_eq(rest, v_set(0));
+    const vreal power = exp_of_scaled(gamma_pair(beta), minus_log_pair(exact_rest));
+    return v_select(v_eq(t, t), v_drop(is_zero, power), t);
+}
+
+/* The weight of positives of the varifocal rules that have soft targets. */
+KERNEL_INLINE vreal positive_weight(const struct focal_factors *factors, vreal t) {
+    const vmask is_zero = m_and(factors->zero_scores, v_gt(v_set(REAL_MIN), t));
+    return factors->soft == FGHM_SOFT_VARIFOCAL ? v_drop(is_zero, t) : v_set(1);
+}
+
+/* Their targets. */
+KERNEL_INLINE vreal quality_of(const struct focal_factors *factors, vreal t) {
+    const vmask is_zero = m_and(factors->zero_scores, v_gt(v_set(REAL_MIN), t));
+    if (factors->soft == FGHM_SOFT_MATCHABILITY) {
+        const vreal power =
+            exp_of_scaled(factors->negative_gamma, minus_log_pair((struct pair){t, v_set(0)}));
+        const vmask lost = m_and(is_zero, v_gt(factors->negative_gamma.high, v_set(0)));
+        return v_drop(lost, power);
+    }
+    return v_drop(is_zero, t);
+}
+
+/* As hard_register for any targets. */
 KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
-                                                   const struct focal_factors *factors, vreal x,
+                                                   const struct focal_factors *factors,
+                                                   const struct fghm_span *span, size_t i, vreal x,
                                                    vreal t, struct exponential x_exp,
                                                    int *bad_target) {
-    const vmask hard_lanes = m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1)));
-    const vmask in_range = m_and(v_le(v_set(0), t), v_le(t, v_set(1)));
+    const vreal one = v_set(1);
+    const vmask is_one = v_eq(t, one);
+    const vmask is_soft = m_not(m_or(v_eq(t, v_set(0)), is_one));
+    const vmask in_range = m_and(v_le(v_set(0), t), v_le(t, one));
     if (!m_all(m_or(in_range, m_not(v_eq(t, t))))) {
         *bad_target = 1;
     }
     /* A target out of range counts as NaN from here on. */
     t = v_select(in_range, t, v_set((real)NAN));
-    vreal rest = v_sub(v_set(1), t);
-    const vreal a_t = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
-    const struct focal_register hard = hard_register(kind, factors, x, t, x_exp);
-    /* Where the target is hard, nothing is to be divided by 0. */
-    const vreal soft_t = v_select(hard_lanes, v_set((real)0.5), t);
-    const struct focal_values soft = soft_values(kind, factors, x, soft_t, x_exp);
-    struct focal_register out = {
-        .values = {v_select(hard_lanes, hard.values.loss, soft.loss),
-                   v_select(hard_lanes, hard.values.gradient, soft.gradient),
-                   v_select(hard_lanes, hard.values.hessian, soft.hessian)},
-    };
-    const vmask tiny = m_and(v_gt(v_set(REAL_TINY), a_t), m_not(hard_lanes));
+    struct focal_shares shares = {t, v_sub(one, t)};
+    struct split split = {.shares = shares, .drop = one};
+    if (factors->soft == FGHM_SOFT_SPLIT) {
+        split = split_of(factors, span, i, t, is_soft);
+        shares = split.rest;
+    }
+    struct focal_register out;
+    out.values = hard_or_split(kind, factors, span, i, x, is_one, is_soft, &split, x_exp);
+    if (factors->soft == FGHM_SOFT_HEATMAP) {
+        shares.positive = v_drop(is_soft, shares.positive);
+        shares.negative = penalty(factors->beta, shares.negative, t);
+    } else if (factors->soft != FGHM_SOFT_SPLIT) {
+        /* Where the target is hard, nothing is to be divided by 0. */
+        vreal soft_t = v_select(is_soft, t, v_set((real)0.5));
+        if (factors->soft >= FGHM_SOFT_VARIFOCAL) {
+            kind.gamma = FGHM_GAMMA_0;
+            shares.positive = v_select(is_soft, positive_weight(factors, t), shares.positive);
+            shares.negative = v_drop(is_soft, shares.negative);
+            soft_t = quality_of(factors, soft_t);
+            /* The cross-entropy of targets 0 and 1 where it is 0, too. */
+            x = v_select(v_eq(soft_t, v_set(0)), v_max(v_set(-REAL_MAX), x), x);
+            x = v_select(v_eq(soft_t, one), v_min(v_set(REAL_MAX), x), x);
+        }
+        const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
+        const struct focal_values soft = soft_values(kind, factors, &exponents, x, soft_t, x_exp);
+        out.values.loss = v_select(is_soft, soft.loss, out.values.loss);
+        out.values.gradient = v_select(is_soft, soft.gradient, out.values.gradient);
+        out.values.hessian = v_select(is_soft, soft.hessian, out.values.hessian);
+    }
+    finish_hessian(factors, &out.values);
+    const vreal a_t = factor_of(&shares, factors->positive, factors->negative);
+    const vmask tiny = m_and(v_gt(v_set(REAL_TINY), a_t), is_soft);
     const vreal lift = drop_values(tiny, &out.values);
-    t = v_mul(t, lift);
-    rest = v_mul(rest, lift);
-    const vreal alpha = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
-    const vreal scaled =
-        v_muladd(factors->positive_scaled, t, v_mul(factors->negative_scaled, rest));
-    out.loss_factor = v_select(hard_lanes, hard.loss_factor, alpha);
-    out.gradient_factor = v_select(hard_lanes, hard.gradient_factor, scaled);
-    out.hessian_factor = v_select(hard_lanes, hard.hessian_factor, scaled);
+    shares.positive = v_mul(shares.positive, lift);
+    shares.negative = v_mul(shares.negative, lift);
+    out.loss_factor = factor_of(&shares, factors->positive, factors->negative);
+    const vreal scaled = factor_of(&shares, factors->positive_scaled, factors->negative_scaled);
+    out.gradient_factor = scaled;
+    out.hessian_factor = scaled;
     return out;
 }
 
@@ -399,8 +664,9 @@ KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vre
     const vreal floor =
         v_mul(v_max(v_set(-REAL_MAX * REAL_DROP), factors->hessian_floor), v_set(REAL_LIFT));
     out->values.loss = v_select(lifts, e, out->values.loss);
-    out->values.gradient = v_select(lifts, e, out->values.gradient);
-    out->values.hessian = v_select(lifts, v_max(floor, e), out->values.hessian);
+    out->values.gradient = v_select(lifts, v_negate_where(is_one, e), out->values.gradient);
+    const vreal hessian = v_mul(e, factors->hessian_factor);
+    out->values.hessian = v_select(lifts, v_max(floor, hessian), out->values.hessian);
     out->loss_factor = v_mul(out->loss_factor, drop);
     out->gradient_factor = v_mul(out->gradient_factor, drop);
     out->hessian_factor = v_mul(out->hessian_factor, drop);
@@ -420,9 +686,9 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_fact
         const vreal x = v_load(logits + i);
         const vreal t = v_load(targets + i);
         const struct exponential x_exp = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
-        struct focal_register out = kind.regular
-                                        ? hard_register(kind, factors, x, t, x_exp)
-                                        : mixed_register(kind, factors, x, t, x_exp, bad_target);
+        struct focal_register out =
+            kind.regular ? hard_register(kind, factors, span, i, x, t, x_exp)
+                         : mixed_register(kind, factors, span, i, x, t, x_exp, bad_target);
         if (!kind.regular && kind.gamma == FGHM_GAMMA_0 && factors->careful) {
             lift_values(factors, x, t, &out);
         }
@@ -525,6 +791,8 @@ FOCAL_KERNEL(focal_gamma_half, FGHM_GAMMA_HALF)
 FOCAL_KERNEL(focal_gamma_1, FGHM_GAMMA_1)
 FOCAL_KERNEL(focal_gamma_2, FGHM_GAMMA_2)
 FOCAL_KERNEL(focal_gamma_any, FGHM_GAMMA_ANY)
+FOCAL_KERNEL(focal_gamma_powers, FGHM_GAMMA_POWERS)
+FOCAL_KERNEL(focal_gamma_lanes, FGHM_GAMMA_LANES)
 
 #undef FOCAL_KERNEL
 

@@ -634,13 +634,15 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
     const bool small = is_small(bins);
     const bool medium = is_medium(bins);
     const struct bin_finder finder = bin_finder(bins, CELLS_16);
+    const struct focal_exponents exponents = {.gamma = factors->gamma,
+                                              .derivative = factors->gamma.high};
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const struct exponential x = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         const vmask is_one = v_eq(v_load(targets + i), v_set(1));
         const vreal logit = v_load(logits + i);
         const vreal margin = v_negate_unless(is_one, logit);
         const struct focal_values values =
-            hard_values(kind, factors, v_negate_where(is_one, logit), x);
+            hard_values(kind, factors, &exponents, v_negate_where(is_one, logit), x);
         const vindex bin =
             small ? bin_of_margin(&finder, margin) : bin_of_hard(bins, margin, values.gradient);
         const vreal weight = small    ? v_lookup16(bin_weights, bin)
@@ -656,7 +658,7 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
             v_store(gradient + i, v_mul(values.gradient, v_negate_where(is_one, scaled)));
         }
         if (kind.want >= WANT_HESSIAN && hessian != NULL) {
-            v_store(hessian + i, v_mul(values.hessian, scaled));
+            v_store(hessian + i, v_mul(v_mul(values.hessian, v_set(REAL_DROP)), scaled));
         }
     }
 }
@@ -699,6 +701,7 @@ KERNEL_INLINE void apply_span(int want, const struct fghm_bins *bins, const void
         .negative = 1,
         .scale = scale,
         .hessian_floor = -DBL_MAX,
+        .hessian_factor = 1,
     };
     const struct focal_factors factors = focal_factors(&constants);
     real medium_weights[128];

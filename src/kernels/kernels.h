@@ -12,7 +12,11 @@
 #include <stdint.h>
 
 /* A run of contiguous elements.  weights may be NULL (all 1), and so may every
- * output.  An output may be the same array as an input. */
+ * output.  An output may be the same array as an input.
+ *
+ * What constants say of all elements, arrays may say of each; most are NULL.  Gamma, as a sum of
+ * two, for FGHM_GAMMA_LANES and probabilities; and for soft targets of FGHM_SOFT_SPLIT a_t of the
+ * targets 1 and 0 over the larger of the two, which is then a factor of the weights. */
 struct fghm_span {
     size_t n;
     const void *logits;
@@ -21,23 +25,54 @@ struct fghm_span {
     void *element_loss;
     void *gradient;
     void *hessian;
+    const void *gamma, *gamma_low;
+    const void *positive_share, *negative_share;
+};
+
+/* What the loss of a target between 0 and 1 is; p_t, m = 1 - p_t and BCE as in focal.h. */
+enum fghm_soft_form {
+    FGHM_SOFT_LINEAR,  /* a_t m^gamma BCE */
+    FGHM_SOFT_QUALITY, /* a_t |p - t|^gamma BCE */
+    FGHM_SOFT_SPLIT,   /* t times the loss of target 1, 1 - t times that of target 0 */
+    /* Rules with positives of their own; see ::fghm_focal_rule_values. */
+    FGHM_SOFT_VARIFOCAL,
+    FGHM_SOFT_VARIFOCAL_UNWEIGHTED,
+    FGHM_SOFT_MATCHABILITY,
+    FGHM_SOFT_HEATMAP,
 };
 
 /* The constants of one focal call. */
 struct fghm_focal_constants {
-    double gamma;
-    double positive;      /* a_t of target 1 */
-    double negative;      /* a_t of target 0 */
-    double scale;         /* 1 / D: gradient and Hessian are multiplied by it */
-    bool quality;         /* soft targets: the factor is |p - t|^gamma */
+    double gamma;          /* of target 1 */
+    double negative_gamma; /* of target 0; looked at by kernels of two gammas alone */
+    double positive;       /* a_t of target 1 */
+    double negative;       /* a_t of target 0 */
+    double scale;          /* 1 / D: gradient and Hessian are multiplied by it */
+    double beta;           /* of heat maps */
+    enum fghm_soft_form soft;
+    bool zero_scores;     /* varifocal: a target below the smallest normal number is a score of 0 */
+    bool detached;        /* the focal factor is a constant; two gammas and probabilities */
     bool gauss_newton;    /* the Hessian without the terms that can be negative */
     bool absolute;        /* the Hessian's magnitude */
+    bool of_gradient;     /* the gradient's magnitude in place of the Hessian */
     bool careful;         /* products of factors and results leave the range of normal numbers */
     double hessian_floor; /* the least Hessian before factors; -DBL_MAX: none */
+    double hessian_factor;
 };
 
-/* Which values of gamma have a kernel of their own. */
-enum { FGHM_GAMMA_0, FGHM_GAMMA_HALF, FGHM_GAMMA_1, FGHM_GAMMA_2, FGHM_GAMMA_ANY, FGHM_GAMMAS };
+/* Which values of gamma have a kernel of their own; and two gammas: those that are multiples of
+ * 1/2 up to FGHM_POWER_MAX, which are products of powers, and any. */
+enum {
+    FGHM_GAMMA_0,
+    FGHM_GAMMA_HALF,
+    FGHM_GAMMA_1,
+    FGHM_GAMMA_2,
+    FGHM_GAMMA_ANY,
+    FGHM_GAMMA_POWERS,
+    FGHM_GAMMA_LANES,
+    FGHM_GAMMAS
+};
+#define FGHM_POWER_MAX 7.5
 
 /* What a kernel may find wrong: a target, or a probability, outside [0, 1]. */
 enum { FGHM_BAD_TARGET = 1, FGHM_BAD_PROBABILITY = 2 };
@@ -141,9 +176,10 @@ struct fghm_class_factors {
 };
 
 /* Weights (NULL: 1) times the factors of their classes: of the same class if step is 0, of
- * neighbours if it is 1. */
+ * neighbours if it is 1.  shares[0] and shares[1], if not NULL, as fghm_span has them. */
 typedef void fghm_weigh_kernel(const struct fghm_class_factors *factors, size_t step, size_t n,
-                               const void *targets, const void *weights, void *to);
+                               const void *targets, const void *weights, void *to,
+                               void *const shares[2]);
 
 /* Sums over the chunks of a walk, each of them added to a sum and its error; the first element
  * is the first of a chunk.  So they do not depend on how many are at hand.
@@ -240,7 +276,8 @@ typedef void fghm_soft_kernel(const struct fghm_soft *soft, void *samples);
 struct fghm_calibration {
     double gamma, negative_gamma;
     bool star;
-    double offset, offset_low; /* log((1 - alpha) / alpha), in two parts */
+    bool detached;
+    double offset, offset_low; /* log(a_t of target 0 / a_t of target 1), in two parts */
 };
 
 /* Logits, replaced by the probabilities that they are best for; so are numbers behind them, to the

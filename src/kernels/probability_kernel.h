@@ -182,11 +182,10 @@ KERNEL_INLINE struct slopes slopes_of(const struct probability_parts *parts, vre
 }
 
 KERNEL_INLINE void add_derivatives(const struct focal_factors *factors,
-                                   const struct probability_parts *parts, vreal p, vreal t,
-                                   struct probability_values *values) {
+                                   const struct probability_parts *parts, vreal gamma, vreal p,
+                                   vreal t, struct probability_values *values) {
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
-    const vreal gamma = factors->gamma.high;
     const vreal m_slope = v_sub(v_sub(one, t), t);
     const struct slopes slopes = slopes_of(parts, p, t);
     const vreal slope = slopes.first.value;
@@ -222,6 +221,86 @@ KERNEL_INLINE void add_derivatives(const struct focal_factors *factors,
     };
 }
 
+KERNEL_INLINE struct scaled scaled_times(vreal factor, struct scaled a) {
+    return (struct scaled){v_mul(factor, a.value), a.exponent};
+}
+
+/* The same number with a value whose magnitude is in [1, 2), if it is one. */
+KERNEL_INLINE struct scaled scaled_normal(struct scaled a) {
+    const vreal magnitude = v_abs(a.value);
+    const vmask is_number = m_and(v_gt(magnitude, v_set(0)), v_le(magnitude, v_set(REAL_MAX)));
+    const struct scaled own = scaled_of(v_select(is_number, magnitude, v_set(1)));
+    const vreal value = v_negate_where(v_gt(v_set(0), a.value), own.value);
+    return (struct scaled){v_select(is_number, value, a.value),
+                           v_add(a.exponent, v_keep(is_number, own.exponent))};
+}
+
+/* a 2^n, or 0 where that is too small to be added to 1. */
+KERNEL_INLINE vreal scaled_down(vreal a, vreal n) {
+    return v_drop(v_gt(v_set(REAL_LEAST_EXPONENT), n), v_mul(a, power_of_2(n)));
+}
+
+/* a + b where the mask is set, else a; 0 has no exponent. */
+KERNEL_INLINE struct scaled scaled_sum(vmask mask, struct scaled a, struct scaled b) {
+    const vreal zero = v_set(0);
+    const struct scaled normal_a = scaled_normal(a);
+    const struct scaled normal_b = scaled_normal(b);
+    const vreal a_exponent = v_select(v_eq(a.value, zero), normal_b.exponent, normal_a.exponent);
+    const vreal b_exponent = v_select(v_eq(b.value, zero), a_exponent, normal_b.exponent);
+    const vreal exponent = v_max(a_exponent, b_exponent);
+    const vreal of_a = scaled_down(normal_a.value, v_sub(a_exponent, exponent));
+    const vreal of_b = scaled_down(normal_b.value, v_sub(b_exponent, exponent));
+    return (struct scaled){v_select(mask, v_add(of_a, of_b), a.value),
+                           v_select(mask, exponent, a.exponent)};
+}
+
+/* The loss, and its derivatives if they are wanted: of one product, or, where a split loss has
+ * soft targets, the sum of the losses of targets 1 and 0 with the shares of the two. */
+KERNEL_INLINE struct probability_values
+probability_values(const struct focal_factors *factors, const struct fghm_span *span, size_t i,
+                   bool derivatives, vreal p, vreal t, const struct split *split, vmask is_soft) {
+    const struct focal_kind lanes = {.gamma = FGHM_GAMMA_LANES};
+    const vreal one = v_set(1);
+    vmask positive = v_eq(t, one);
+    vreal share = one;
+    if (split != NULL) {
+        positive = m_or(positive, is_soft);
+        share = v_select(is_soft, split->shares.positive, one);
+        t = v_select(is_soft, one, t);
+    }
+    struct probability_values sum;
+    for (int side = 0;; side++) {
+        const struct focal_exponents exponents = exponents_of(lanes, factors, span, i, positive);
+        const struct probability_parts parts = probability_parts(exponents.gamma, p, t);
+        struct probability_values own = {.loss = scaled_loss(&parts)};
+        if (derivatives) {
+            add_derivatives(factors, &parts, exponents.derivative, p, t, &own);
+        }
+        own.loss = scaled_times(share, own.loss);
+        own.gradient = scaled_times(share, own.gradient);
+        own.hessian = scaled_times(share, own.hessian);
+        if (side == 0) {
+            sum = own;
+            if (split != NULL) {
+                const vreal down = v_keep(v_gt(one, split->drop), v_set(2 * REAL_LIFT_EXPONENT));
+                sum.loss.exponent = v_sub(sum.loss.exponent, down);
+                sum.gradient.exponent = v_sub(sum.gradient.exponent, down);
+                sum.hessian.exponent = v_sub(sum.hessian.exponent, down);
+            }
+        } else {
+            sum.loss = scaled_sum(is_soft, sum.loss, own.loss);
+            sum.gradient = scaled_sum(is_soft, sum.gradient, own.gradient);
+            sum.hessian = scaled_sum(is_soft, sum.hessian, own.hessian);
+        }
+        if (split == NULL || side == 1) {
+            return sum;
+        }
+        positive = m_not(positive);
+        share = split->shares.negative;
+        t = v_drop(is_soft, t);
+    }
+}
+
 /* A result with its factor, which is 2^shift as large. */
 KERNEL_INLINE vreal probability_result(struct scaled scaled, vreal factor, vreal shift) {
     scaled.value = v_mul(scaled.value, factor);
@@ -239,9 +318,10 @@ KERNEL_INLINE vreal probability_derivative(struct scaled scaled, vreal factor, v
 /* The same of a Hessian, as the caller wants it. */
 KERNEL_INLINE vreal probability_hessian(const struct focal_factors *factors, struct scaled hessian,
                                         vreal factor, vreal shift) {
+    hessian.value = within_range(v_mul(hessian.value, factors->hessian_factor));
     hessian.value = v_select(factors->absolute, v_abs(hessian.value), hessian.value);
     /* No floor is larger than that. */
-    const struct scaled bounded = {hessian.value, v_min(v_set(60), hessian.exponent)};
+    const struct scaled bounded = {hessian.value, v_min(v_set(100), hessian.exponent)};
     const vmask below = v_gt(factors->hessian_floor, unscaled(bounded));
     const struct scaled chosen = {v_select(below, factors->hessian_floor, hessian.value),
                                   v_drop(below, hessian.exponent)};
@@ -255,19 +335,17 @@ struct probability_factors {
     vreal loss_shift, derivatives_shift;
 };
 
-KERNEL_INLINE struct probability_factors probability_factors(const struct focal_factors *factors,
-                                                             vreal t, vreal weight) {
+KERNEL_INLINE struct probability_factors
+probability_factors(const struct focal_factors *factors, struct focal_shares shares, vreal weight) {
     const vreal lift = v_set(REAL_LIFT_EXPONENT);
-    vreal rest = v_sub(v_set(1), t);
-    const vreal a_t = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
+    const vreal a_t = factor_of(&shares, factors->positive, factors->negative);
     const vmask tiny = v_gt(v_set(REAL_TINY), a_t);
     const vmask light = v_gt(v_set(REAL_TINY), v_abs(weight));
-    t = v_mul(t, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
-    rest = v_mul(rest, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
+    shares.positive = v_mul(shares.positive, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
+    shares.negative = v_mul(shares.negative, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
     weight = v_mul(weight, v_select(light, v_set(REAL_LIFT), v_set(1)));
-    const vreal alpha = v_muladd(factors->positive, t, v_mul(factors->negative, rest));
-    const vreal scaled =
-        v_muladd(factors->positive_scaled, t, v_mul(factors->negative_scaled, rest));
+    const vreal alpha = factor_of(&shares, factors->positive, factors->negative);
+    const vreal scaled = factor_of(&shares, factors->positive_scaled, factors->negative_scaled);
     const vreal shift = v_sub(v_set(0), v_add(v_keep(tiny, lift), v_keep(light, lift)));
     const vmask dropped = v_gt(v_set(1), factors->drop);
     return (struct probability_factors){v_mul(alpha, weight), v_mul(scaled, weight), shift,
@@ -279,6 +357,7 @@ static void focal_probability(const struct fghm_focal_constants *constants,
     const struct focal_factors factors = focal_factors(constants);
     const vreal one = v_set(1);
     const vreal nan = v_set((real)NAN);
+    const bool derivatives = span->gradient != NULL || span->hessian != NULL;
     real losses[CHUNK];
     struct lane_sum total;
     lane_sum_start(&total, sum);
@@ -302,18 +381,31 @@ static void focal_probability(const struct fghm_focal_constants *constants,
             t = v_select(t_fits, t, nan);
             const vreal weight =
                 part->weights == NULL ? one : v_load((const real *)part->weights + i);
-            const struct probability_factors own = probability_factors(&factors, t, weight);
-            const struct probability_parts parts = probability_parts(factors.gamma, p, t);
-            struct probability_values values = {.loss = scaled_loss(&parts)};
+            struct focal_shares shares = {t, v_sub(one, t)};
+            struct split split;
+            const vmask is_soft = m_not(m_or(v_eq(t, one), v_eq(t, v_set(0))));
+            const vreal loss_t = factors.soft == FGHM_SOFT_HEATMAP ? v_drop(is_soft, t) : t;
+            const bool splits = factors.soft == FGHM_SOFT_SPLIT && !m_all(m_not(is_soft));
+            if (splits) {
+                split = split_of(&factors, part, i, t, is_soft);
+                shares = split.rest;
+            }
+            struct probability_values values = probability_values(
+                &factors, part, i, derivatives, p, loss_t, splits ? &split : NULL, is_soft);
+            if (part->hessian != NULL && !m_all(m_not(factors.of_gradient))) {
+                values.hessian =
+                    (struct scaled){v_abs(values.gradient.value), values.gradient.exponent};
+            }
+            if (factors.soft == FGHM_SOFT_HEATMAP) {
+                shares.positive = v_drop(is_soft, shares.positive);
+                shares.negative = penalty(factors.beta, shares.negative, t);
+            }
+            const struct probability_factors own = probability_factors(&factors, shares, weight);
             const vreal loss = probability_result(values.loss, own.loss, own.loss_shift);
             v_store(losses + i, loss);
             if (part->element_loss != NULL) {
                 v_store((real *)part->element_loss + i, loss);
             }
-            if (part->gradient == NULL && part->hessian == NULL) {
-                continue;
-            }
-            add_derivatives(&factors, &parts, p, t, &values);
             if (part->gradient != NULL) {
                 v_store((real *)part->gradient + i,
                         probability_derivative(values.gradient, own.derivatives,

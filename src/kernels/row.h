@@ -26,6 +26,8 @@ const struct fghm_kernels FGHM_KERNELS = {
             [FGHM_GAMMA_1] = focal_gamma_1,
             [FGHM_GAMMA_2] = focal_gamma_2,
             [FGHM_GAMMA_ANY] = focal_gamma_any,
+            [FGHM_GAMMA_POWERS] = focal_gamma_powers,
+            [FGHM_GAMMA_LANES] = focal_gamma_lanes,
         },
     .probability = focal_probability,
     .ghm_count = ghm_count,

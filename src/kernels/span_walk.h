@@ -28,6 +28,7 @@ struct span_walk {
     struct fghm_span part;
     real logits[SUM_LANES], targets[SUM_LANES], weights[SUM_LANES];
     real element_loss[SUM_LANES], gradient[SUM_LANES], hessian[SUM_LANES];
+    real of_element[4][SUM_LANES]; /* gammas and shares */
 };
 
 /* The filling is a positive of weight 0: its loss, gradient and Hessian are 0. */
@@ -44,6 +45,15 @@ static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
     if (rest->weights != NULL) {
         memcpy(walk->weights, rest->weights, bytes);
     }
+    const void *of_element[] = {rest->gamma, rest->gamma_low, rest->positive_share,
+                                rest->negative_share};
+    for (size_t i = 0; i < sizeof of_element / sizeof of_element[0]; i++) {
+        if (of_element[i] != NULL) {
+            memset(walk->of_element[i], 0, sizeof walk->of_element[i]);
+            memcpy(walk->of_element[i], of_element[i], bytes);
+            of_element[i] = walk->of_element[i];
+        }
+    }
     walk->part = (struct fghm_span){
         .n = SUM_LANES,
         .logits = walk->logits,
@@ -52,6 +62,10 @@ static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
         .element_loss = rest->element_loss == NULL ? NULL : walk->element_loss,
         .gradient = rest->gradient == NULL ? NULL : walk->gradient,
         .hessian = rest->hessian == NULL ? NULL : walk->hessian,
+        .gamma = of_element[0],
+        .gamma_low = of_element[1],
+        .positive_share = of_element[2],
+        .negative_share = of_element[3],
     };
 }
 

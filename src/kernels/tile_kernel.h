@@ -50,12 +50,23 @@ static inline double class_factor(const struct fghm_class_factors *factors, size
 }
 
 static void weigh(const struct fghm_class_factors *factors, size_t step, size_t n,
-                  const void *targets_from, const void *weights_from, void *weights_to) {
+                  const void *targets_from, const void *weights_from, void *weights_to,
+                  void *const shares[2]) {
     const real *const targets = targets_from;
     const real *const weights = weights_from;
     real *const to = weights_to;
+    real *const positive = shares[0];
+    real *const negative = shares[1];
     for (size_t k = 0; k < n; k++) {
-        const double factor = class_factor(factors, k * step, (double)targets[k]);
+        double t = (double)targets[k];
+        if (positive != NULL) {
+            const double alpha = factors->alpha[k * step];
+            const double larger = alpha < 1 - alpha ? 1 - alpha : alpha;
+            positive[k] = (real)(alpha / larger);
+            negative[k] = (real)((1 - alpha) / larger);
+            t = t > 0 && t < 1 ? alpha == larger : t;
+        }
+        const double factor = class_factor(factors, k * step, t);
         to[k] = (real)(factor * (weights == NULL ? 1 : (double)weights[k]));
     }
 }

@@ -8,21 +8,6 @@
 
 #include "walk/softmax_soft.h"
 
-/* The mode of a Hessian that is a sum of two terms and has its factors, of which weights
- * may be negative. */
-static void split_hessian(const struct fghm_focal_plan *plan, size_t n, const real *factors,
-                          real *hessian) {
-    for (size_t k = 0; plan->split_absolute && k < n; k++) {
-        hessian[k] = (hessian[k] < 0) == (factors[k] < 0) ? hessian[k] : -hessian[k];
-    }
-    const real least = (real)plan->split_floor;
-    for (size_t k = 0; plan->split_floor >= 0 && k < n; k++) {
-        const real floor = least * factors[k];
-        const bool below = factors[k] < 0 ? hessian[k] > floor : hessian[k] < floor;
-        hessian[k] = below ? floor : hessian[k];
-    }
-}
-
 /* What the kernels found wrong in elements from `first` on. */
 static void find_offender(int bad, size_t first, const struct fghm_span *span,
                           struct fghm_part *part) {
@@ -31,87 +16,6 @@ static void find_offender(int bad, size_t first, const struct fghm_span *span,
     }
     if (bad & FGHM_BAD_PROBABILITY) {
         find_outside(first, span->n, span->logits, FGHM_BAD_LOGIT, part);
-    }
-}
-
-/* The weights of the positive, or of the negative term: t, or 1 - t, times those that there are,
- * with the factors of the classes for that term.  A target out of [0, 1] becomes NaN.  Returns
- * whether one is so small that products with it would lose digits: t is no weight. */
-static bool term_weights(const struct fghm_focal_plan *plan, size_t first, bool positive,
-                         const struct fghm_span *span, const real *target, real *weight, int *bad) {
-    const real *const targets = span->targets;
-    const real *weights = span->weights;
-    if (fghm_have_class_factors(plan->batch.arrays)) {
-        weigh_classes(plan->kernels, &plan->batch, first, span->n, target, weights, weight);
-        weights = weight;
-    }
-    int tiny = 0;
-    for (size_t k = 0; k < span->n; k++) {
-        const bool outside = targets[k] < 0 || targets[k] > 1;
-        const real t = outside ? (real)NAN : targets[k];
-        weight[k] = (positive ? t : 1 - t) * (weights == NULL ? 1 : weights[k]);
-        *bad |= outside ? FGHM_BAD_TARGET : 0;
-        tiny |= weight[k] != 0 && weight[k] < REAL_TINY && weight[k] > -REAL_TINY;
-    }
-    return tiny != 0;
-}
-
-/* The loss t positive(x) + (1 - t) negative(x) of up to CHUNK elements: both terms, one after
- * the other, each with a sum of its own. */
-static void split_chunk(const struct fghm_focal_plan *plan, size_t first,
-                        const struct fghm_span *span, struct fghm_sum sums[2], int *bad) {
-    real target[CHUNK], weight[CHUNK];
-    real loss[CHUNK], gradient[CHUNK], hessian[CHUNK];
-    real factors[CHUNK] = {0};
-    for (int positive = 1; positive >= 0; positive--) {
-        for (size_t k = 0; k < span->n; k++) {
-            target[k] = (real)positive;
-        }
-        struct fghm_focal_constants own = positive ? plan->constants : plan->negative_constants;
-        own.careful = term_weights(plan, first, positive != 0, span, target, weight, bad);
-        const struct fghm_span term = {
-            .n = span->n,
-            .logits = span->logits,
-            .targets = target,
-            .weights = weight,
-            .element_loss = positive ? span->element_loss : loss,
-            .gradient = span->gradient == NULL ? NULL
-                        : positive             ? span->gradient
-                                               : gradient,
-            .hessian = span->hessian == NULL ? NULL
-                       : positive            ? span->hessian
-                                             : hessian,
-        };
-        if (positive) {
-            plan->kernel(&own, &term, &sums[0], bad);
-        } else {
-            plan->negative_kernel(&own, &term, &sums[1], bad);
-        }
-        const struct fghm_focal_constants *const constants = &plan->constants;
-        const double alpha = positive ? constants->positive : constants->negative;
-        const real factor = (real)(alpha * constants->scale);
-        for (size_t k = 0; span->hessian != NULL && k < span->n; k++) {
-            factors[k] += weight[k] * factor;
-        }
-    }
-    real *const to[] = {span->element_loss, span->gradient, span->hessian};
-    const real *const from[] = {loss, gradient, hessian};
-    for (int i = 0; i < 3; i++) {
-        for (size_t k = 0; to[i] != NULL && k < span->n; k++) {
-            to[i][k] += from[i][k];
-        }
-    }
-    if (span->hessian != NULL) {
-        split_hessian(plan, span->n, factors, span->hessian);
-    }
-}
-
-static void split_tile(const struct fghm_focal_plan *plan, size_t first,
-                       const struct fghm_span *span, struct fghm_sum sums[2], int *bad) {
-    for (size_t at = 0; at < span->n; at += CHUNK) {
-        const size_t n = span->n - at < CHUNK ? span->n - at : CHUNK;
-        const struct fghm_span chunk = sub_span(span, at, n);
-        split_chunk(plan, first + at, &chunk, sums, bad);
     }
 }
 
@@ -143,42 +47,41 @@ static int star_inputs(const struct fghm_focal_plan *plan, size_t first, struct 
 
 /* Computes a tile that has been loaded.  Returns what is wrong in it. */
 static int compute_tile(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
-                        struct fghm_span *span, struct fghm_sum sums[2], struct fghm_part *part) {
+                        struct fghm_span *span, struct fghm_sum *sum, struct fghm_part *part) {
     int bad = 0;
     if (plan->star > 0) {
         bad = star_inputs(plan, first, tile, span, part);
     }
-    if (plan->split) {
-        split_tile(plan, first, span, sums, &bad);
-    } else {
-        plan->kernel(&plan->constants, span, &sums[0], &bad);
-    }
+    plan->kernel(&plan->constants, span, sum, &bad);
     /* The kernel's Hessian is that of logits which were gamma times as large. */
     real *const hessian = span->hessian;
-    for (size_t k = 0; plan->star > 0 && hessian != NULL && k < span->n; k++) {
+    const bool scaled = plan->star > 0 && !plan->constants.of_gradient;
+    for (size_t k = 0; scaled && hessian != NULL && k < span->n; k++) {
         hessian[k] *= (real)plan->star;
     }
     return bad;
+}
+
+static bool is_split(const struct fghm_focal_plan *plan) {
+    return plan->constants.soft == FGHM_SOFT_SPLIT;
 }
 
 static struct tile_needs focal_needs(const struct fghm_focal_plan *plan) {
     struct tile_needs needs = needs_of(&plan->batch);
     needs.logits = needs.logits || plan->star > 0;
     needs.targets = needs.targets || plan->star > 0;
-    if (plan->split) {
-        /* The terms must not overwrite what both read. */
-        needs.element_loss = needs.gradient = needs.hessian = true;
-    }
+    needs.shares =
+        is_split(plan) && plan->batch.arrays != NULL && plan->batch.arrays->factors.alpha != NULL;
     return needs;
 }
 
 static struct fghm_span focal_load(const struct fghm_focal_plan *plan, size_t first, size_t n,
                                    struct tile *tile, struct fghm_part *part) {
     const struct fghm_plan *const batch = &plan->batch;
+    const struct fghm_arrays *const arrays = batch->arrays;
     struct fghm_span span = tile_load(batch, false, first, n, tile, part);
-    if (fghm_have_class_factors(batch->arrays) && !plan->split) {
-        weigh_classes(tile->kernels, batch, first, n, span.targets, span.weights, tile->weights);
-        span.weights = tile->weights;
+    if (fghm_have_class_factors(arrays) || (arrays != NULL && arrays->gammas != NULL)) {
+        add_factors_of_classes(batch, is_split(plan), first, tile, &span);
     }
     tile_outputs(batch, first, tile, &span);
     return span;
@@ -188,7 +91,7 @@ static struct fghm_span focal_load(const struct fghm_focal_plan *plan, size_t fi
  * arrays that no output replaces, or in the tile. */
 static __attribute__((noinline, cold)) void
 focal_tile_again(const struct fghm_focal_plan *plan, size_t first, size_t n, struct tile *tile,
-                 struct fghm_sum sums[2], struct fghm_part *part) {
+                 struct fghm_sum *sum, struct fghm_part *part) {
     const struct tile_needs needs = focal_needs(plan);
     uint8_t marked[TILE_MAX];
     tile_arrange_all(tile);
@@ -199,7 +102,7 @@ focal_tile_again(const struct fghm_focal_plan *plan, size_t first, size_t n, str
                       &span, part);
         blank_offenders(plan->star > 0, plan->probability, tile, &span);
         memcpy(marked, tile->ignored, length);
-        (void)compute_tile(plan, first + at, tile, &span, sums, part);
+        (void)compute_tile(plan, first + at, tile, &span, sum, part);
         spoil_marked(marked, &span);
         tile_store(&plan->batch, plan->kernels, first + at, &span);
     }
@@ -208,13 +111,12 @@ focal_tile_again(const struct fghm_focal_plan *plan, size_t first, size_t n, str
 
 /* Elements of the sigmoid form, or probabilities. */
 static void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t n,
-                       struct tile *tile, struct fghm_sum sums[2], struct fghm_part *part) {
+                       struct tile *tile, struct fghm_sum *sum, struct fghm_part *part) {
     const struct fghm_part before = *part;
-    struct fghm_sum sums_before[2];
-    sum_copy(&sums_before[0], &sums[0]);
-    sum_copy(&sums_before[1], &sums[1]);
+    struct fghm_sum sum_before;
+    sum_copy(&sum_before, sum);
     struct fghm_span span = focal_load(plan, first, n, tile, part);
-    const int bad = compute_tile(plan, first, tile, &span, sums, part);
+    const int bad = compute_tile(plan, first, tile, &span, sum, part);
     if (bad == 0 || plan->batch.arrays == NULL) {
         /* Of contiguous elements, results may have replaced inputs.  Those of elements in error
          * are NaN, and nobody asks which they were. */
@@ -226,28 +128,35 @@ static void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t 
     const size_t offender = part->offender;
     const enum fghm_bad kind = part->bad;
     *part = before;
-    sum_copy(&sums[0], &sums_before[0]);
-    sum_copy(&sums[1], &sums_before[1]);
+    sum_copy(sum, &sum_before);
     if (found) {
         part->bad = kind;
         part->offender = offender;
     }
-    focal_tile_again(plan, first, n, tile, sums, part);
+    focal_tile_again(plan, first, n, tile, sum, part);
 }
 
 /* Out of line for the sake of the stack, which only softmax needs. */
 static __attribute__((noinline)) void focal_samples(const struct fghm_focal_plan *plan,
                                                     size_t first, size_t n, struct tile *tile,
-                                                    struct fghm_sum sums[2],
-                                                    struct fghm_part *part) {
+                                                    struct fghm_sum *sum, struct fghm_part *part) {
     struct softmax_samples samples;
     samples.kept = true;
     struct fghm_span span = samples_load(&plan->batch, false, first, n, &samples, tile, part);
+    const double *const gammas = plan->batch.arrays->gammas;
+    real gamma[SOFTMAX_TILE], gamma_low[SOFTMAX_TILE];
+    for (size_t k = 0; gammas != NULL && k < n; k++) {
+        const double own = gammas[samples.columns[k] < 0 ? 0 : samples.columns[k]];
+        gamma[k] = (real)own;
+        gamma_low[k] = (real)(own - (double)(real)own);
+    }
+    span.gamma = gammas == NULL ? NULL : gamma;
+    span.gamma_low = gammas == NULL ? NULL : gamma_low;
     /* The Hessian's mode is for the Hessian of the logits. */
     struct fghm_focal_plan margins = *plan;
     margins.constants.absolute = false;
     margins.constants.hessian_floor = -DBL_MAX;
-    (void)compute_tile(&margins, first, tile, &span, sums, part);
+    (void)compute_tile(&margins, first, tile, &span, sum, part);
     struct fghm_focal_constants logits = plan->constants;
     /* The margins' Hessians are focal-star's by now. */
     logits.hessian_floor *= plan->star > 0 ? plan->star : 1;
@@ -264,21 +173,17 @@ static __attribute__((noinline)) void focal_tiles(const struct fghm_focal_plan *
     if (plan->batch.softmax) {
         tile_arrange_samples(&tile, softmax_tile(plan->batch.shape.classes));
     }
-    struct fghm_sum sums[2];
-    sum_start(&sums[0]);
-    sum_start(&sums[1]);
+    struct fghm_sum sum;
+    sum_start(&sum);
     for (size_t at = 0; at < n; at += tile.length) {
         const size_t length = n - at < tile.length ? n - at : tile.length;
         if (plan->batch.softmax) {
-            focal_samples(plan, first + at, length, &tile, sums, part);
+            focal_samples(plan, first + at, length, &tile, &sum, part);
         } else {
-            focal_tile(plan, first + at, length, &tile, sums, part);
+            focal_tile(plan, first + at, length, &tile, &sum, part);
         }
     }
-    part_add(part, &sums[0]);
-    if (plan->split) {
-        part_add(part, &sums[1]);
-    }
+    part_add(part, &sum);
 }
 
 static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
@@ -287,7 +192,7 @@ static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
         focal_soft_samples(plan, first, n, part);
         return;
     }
-    if (plan->batch.arrays != NULL || plan->split || plan->star > 0) {
+    if (plan->batch.arrays != NULL || plan->star > 0) {
         focal_tiles(plan, first, n, part);
         return;
     }

@@ -36,6 +36,7 @@ struct tile {
     /* Each in its part of the room; NULL if the walk needs none. */
     real *logits, *targets, *weights;
     real *element_loss, *gradient, *hessian;
+    real *gamma, *gamma_low, *positive_share, *negative_share;
     uint8_t ignored[TILE_MAX];
     int32_t columns[TILE_MAX / 2 + 2]; /* samples have two classes at least where these are read */
     real room[TILE_ROOM];
@@ -45,28 +46,35 @@ struct tile {
 struct tile_needs {
     bool logits, targets, weights;
     bool element_loss, gradient, hessian;
+    bool gammas, shares;
 };
 
 static void tile_arrange(struct tile *tile, const struct tile_needs *needs) {
-    const bool needed[] = {needs->logits,       needs->targets,  needs->weights,
-                           needs->element_loss, needs->gradient, needs->hessian};
-    real **const arrays[] = {&tile->logits,       &tile->targets,  &tile->weights,
-                             &tile->element_loss, &tile->gradient, &tile->hessian};
+    const struct {
+        bool needed;
+        real **array;
+    } arrays[] = {
+        {needs->logits, &tile->logits},         {needs->targets, &tile->targets},
+        {needs->weights, &tile->weights},       {needs->element_loss, &tile->element_loss},
+        {needs->gradient, &tile->gradient},     {needs->hessian, &tile->hessian},
+        {needs->gammas, &tile->gamma},          {needs->gammas, &tile->gamma_low},
+        {needs->shares, &tile->positive_share}, {needs->shares, &tile->negative_share},
+    };
     size_t count = 0;
-    for (size_t i = 0; i < 6; i++) {
-        count += needed[i];
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        count += arrays[i].needed;
     }
     const size_t share = count == 0 ? DIRECT_TILE : TILE_ROOM / count / CHUNK * CHUNK;
     tile->length = count > 0 && share > TILE_MAX ? TILE_MAX : share;
     real *room = tile->room;
-    for (size_t i = 0; i < 6; i++) {
-        *arrays[i] = needed[i] ? room : NULL;
-        room += needed[i] ? tile->length : 0;
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        *arrays[i].array = arrays[i].needed ? room : NULL;
+        room += arrays[i].needed ? tile->length : 0;
     }
 }
 
 static void tile_arrange_all(struct tile *tile) {
-    const struct tile_needs all = {true, true, true, true, true, true};
+    const struct tile_needs all = {true, true, true, true, true, true, true, true};
     tile_arrange(tile, &all);
 }
 
@@ -101,6 +109,7 @@ static struct tile_needs needs_of(const struct fghm_plan *plan) {
         .element_loss = needs_room(&arrays->element_loss),
         .gradient = needs_room(&arrays->gradient),
         .hessian = needs_room(&arrays->hessian),
+        .gammas = arrays->gammas != NULL,
     };
 }
 
@@ -163,8 +172,8 @@ static void load_doubles(const struct fghm_array *array, size_t first, size_t n,
 }
 
 /* A double as a real that is on the same side of 0, of 1/2 and, for those above it, of 1: in range
- * or not, positive or not.  With focal-star, which takes 0 and 1 alone, also below 1. */
-static inline real on_its_side(bool star, double x) {
+ * or not, positive or not.  Where only 1 is positive, also below 1. */
+static inline real on_its_side(bool one, double x) {
     const real near = (real)x;
     const real little = REAL_EPSILON / 4; /* takes 1 and 1/2 to the number below */
     if ((x > 0 && near == 0) || (x < 0 && near == 0)) {
@@ -173,7 +182,7 @@ static inline real on_its_side(bool star, double x) {
     if (x > 1 && near == 1) {
         return 1 + REAL_EPSILON;
     }
-    if ((x < (double)0.5 && near == (real)0.5) || (star && x < 1 && near == 1)) {
+    if ((x < (double)0.5 && near == (real)0.5) || (one && x < 1 && near == 1)) {
         return near - (near == 1 ? 2 * little : little);
     }
     return near;
@@ -181,7 +190,7 @@ static inline real on_its_side(bool star, double x) {
 
 /* Loads targets, scores or a mask. */
 static void load_compared(const struct fghm_kernels *kernels, const struct fghm_array *array,
-                          bool star, size_t first, size_t n, real *to) {
+                          bool one, size_t first, size_t n, real *to) {
     if (!is_wider(array)) {
         load(kernels, array, first, n, to);
         return;
@@ -191,7 +200,7 @@ static void load_compared(const struct fghm_kernels *kernels, const struct fghm_
         double numbers[CHUNK];
         load_doubles(array, first + at, length, numbers);
         for (size_t k = 0; k < length; k++) {
-            to[at + k] = on_its_side(star, numbers[k]);
+            to[at + k] = on_its_side(one, numbers[k]);
         }
     }
 }
@@ -253,8 +262,9 @@ static size_t label_rows(const struct fghm_plan *plan, size_t first, size_t n, s
         if (column >= 0 && place < run.length) {
             tile->targets[at + place] = 1;
             if (arrays->scores.data != NULL) {
-                load_compared(tile->kernels, &arrays->scores, false, row + sample, 1,
-                              &tile->targets[at + place]);
+                real *const target = &tile->targets[at + place];
+                load_compared(tile->kernels, &arrays->scores, false, row + sample, 1, target);
+                *target = arrays->zero_scores && *target == 0 ? REAL_SMALLEST : *target;
             }
         }
         if (arrays->ignoring) {
@@ -284,7 +294,9 @@ static size_t label_planes(const struct fghm_plan *plan, size_t first, size_t n,
             if (arrays->scores.data != NULL) {
                 load_compared(tile->kernels, &arrays->scores, false, sample + at, length, other);
                 for (size_t k = 0; k < length; k++) {
-                    targets[k] = targets[k] > 0 ? other[k] : 0;
+                    const real score =
+                        arrays->zero_scores && other[k] == 0 ? REAL_SMALLEST : other[k];
+                    targets[k] = targets[k] > 0 ? score : 0;
                 }
             }
             if (arrays->ignoring) {
@@ -355,7 +367,9 @@ static size_t mark_ignored(const struct fghm_plan *plan, size_t first, size_t n,
 static void count_dense(const struct fghm_plan *plan, const struct fghm_kernels *kernels, size_t n,
                         const real *targets, const uint8_t *ignored, struct fghm_part *part) {
     if (plan->counting) {
-        kernels->tally(plan->star ? 1 : 0.5, plan->regression, n, targets, ignored, &part->targets);
+        const double least[] = {0.5, 1, (double)REAL_SMALLEST};
+        kernels->tally(least[plan->positive], plan->regression, n, targets, ignored,
+                       &part->targets);
     }
 }
 
@@ -378,7 +392,8 @@ static const real *load_targets(const struct fghm_plan *plan, size_t first, size
     if (arrays->targets.direct) {
         targets = (const real *)arrays->targets.data + first;
     } else {
-        load_compared(tile->kernels, &arrays->targets, plan->star, first, n, tile->targets);
+        load_compared(tile->kernels, &arrays->targets, plan->positive == FGHM_POSITIVE_ONE, first,
+                      n, tile->targets);
     }
     if (arrays->ignoring || arrays->nan_ignored) {
         *ignored = mark_ignored(plan, first, n, targets, tile);
@@ -461,20 +476,39 @@ static struct fghm_span tile_load(const struct fghm_plan *plan, bool is_mask, si
     return span;
 }
 
-/* Weights times the factors of the classes; NULL stands for 1. */
-static void weigh_classes(const struct fghm_kernels *kernels, const struct fghm_plan *plan,
-                          size_t first, size_t n, const real *targets, const real *weights,
-                          real *to) {
-    const struct fghm_class_factors *const all = &plan->arrays->factors;
+/* Weights times the factors of the classes, and gammas of the classes, as far as there are any.
+ * `split`: soft targets have a loss of two terms, each with its own alpha. */
+static void add_factors_of_classes(const struct fghm_plan *plan, bool split, size_t first,
+                                   struct tile *tile, struct fghm_span *span) {
+    const struct fghm_arrays *const arrays = plan->arrays;
+    const struct fghm_class_factors *const all = &arrays->factors;
     const size_t step = runs_along_classes(&plan->shape) ? 1 : 0;
-    FOR_SHAPE_RUNS(run, &plan->shape, first, n) {
+    const bool weighed = fghm_have_class_factors(arrays);
+    const bool shared = weighed && split && all->alpha != NULL;
+    const real *const targets = span->targets;
+    const real *const weights = span->weights;
+    FOR_SHAPE_RUNS(run, &plan->shape, first, span->n) {
         const size_t at = run.first - first;
-        const struct fghm_class_factors factors = {
-            all->alpha == NULL ? NULL : all->alpha + run.class_index,
-            all->weights == NULL ? NULL : all->weights + run.class_index, all->common};
-        kernels->weigh(&factors, step, run.length, targets + at,
-                       weights == NULL ? NULL : weights + at, to + at);
+        for (size_t k = 0; arrays->gammas != NULL && k < run.length; k++) {
+            const double gamma = arrays->gammas[run.class_index + k * step];
+            tile->gamma[at + k] = (real)gamma;
+            tile->gamma_low[at + k] = (real)(gamma - (double)(real)gamma);
+        }
+        if (weighed) {
+            const struct fghm_class_factors factors = {
+                all->alpha == NULL ? NULL : all->alpha + run.class_index,
+                all->weights == NULL ? NULL : all->weights + run.class_index, all->common};
+            void *const shares[2] = {shared ? tile->positive_share + at : NULL,
+                                     shared ? tile->negative_share + at : NULL};
+            tile->kernels->weigh(&factors, step, run.length, targets + at,
+                                 weights == NULL ? NULL : weights + at, tile->weights + at, shares);
+        }
     }
+    span->weights = weighed ? tile->weights : weights;
+    span->gamma = arrays->gammas != NULL ? tile->gamma : NULL;
+    span->gamma_low = arrays->gammas != NULL ? tile->gamma_low : NULL;
+    span->positive_share = shared ? tile->positive_share : NULL;
+    span->negative_share = shared ? tile->negative_share : NULL;
 }
 
 /* Outputs ----------------------------------------------------------------------- */

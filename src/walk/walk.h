@@ -37,6 +37,8 @@ struct fghm_arrays {
     double label_smoothing;
     struct fghm_class_factors factors;
     const double *offsets; /* of classes, added to logits; or NULL */
+    const double *gammas;  /* of the classes, or NULL */
+    bool zero_scores;      /* a score of 0 becomes the smallest number, since it is a positive's */
 };
 
 /* Of the arrays of a plan, which may be NULL. */
@@ -48,13 +50,16 @@ static inline bool fghm_have_class_factors(const struct fghm_arrays *arrays) {
     return arrays != NULL && (arrays->factors.alpha != NULL || arrays->factors.weights != NULL);
 }
 
+/* Which targets are positive: from 1/2 on, 1 alone, or all above 0. */
+enum fghm_positive { FGHM_POSITIVE_HALF, FGHM_POSITIVE_ONE, FGHM_POSITIVE_ABOVE_ZERO };
+
 /* What is walked over, checked. */
 struct fghm_plan {
     struct fghm_shape shape;
-    bool is_double;  /* the type that is computed in */
-    bool softmax;    /* losses are those of samples */
-    bool by_sample;  /* arrays of elements are walked by samples, class by class */
-    bool star;       /* only targets of 1 are positive */
+    bool is_double; /* the type that is computed in */
+    bool softmax;   /* losses are those of samples */
+    bool by_sample; /* arrays of elements are walked by samples, class by class */
+    enum fghm_positive positive;
     bool regression; /* targets are any numbers */
     bool counting;   /* positives, and sums of weights and targets, are wanted */
     /* The arrays: as `arrays` has them, or, where that is NULL, contiguous ones of the type that
@@ -79,19 +84,14 @@ struct fghm_part {
     size_t offender;
 };
 
-/* Focal losses: kernels for positives and negatives, called once for both
- * if they are the same, and once for each of the two terms of a loss
- * t positive(x) + (1 - t) negative(x) if `split`. */
+/* Focal losses. */
 struct fghm_focal_plan {
     struct fghm_plan batch;
     const struct fghm_kernels *kernels;
-    struct fghm_focal_constants constants, negative_constants;
-    fghm_focal_kernel *kernel, *negative_kernel;
+    struct fghm_focal_constants constants;
+    fghm_focal_kernel *kernel;
     bool probability; /* logits are probabilities */
-    bool split;
-    bool split_absolute; /* the Hessian's mode, which is then not in the constants */
-    double split_floor;  /* -1: none */
-    double star;         /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
+    double star;      /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
     /* Softmax with soft targets: the focal factor is that of each class; gamma of those other than
      * the label's, or -1; factors of classes are those of terms, not of samples. */
     bool soft_by_class;

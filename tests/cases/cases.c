@@ -622,12 +622,12 @@ static void write_refused_labels(struct writer *w) {
 }
 
 static void write_refused_batches(struct writer *w) {
-    const double factors[] = {0.5, 2.0, 1.0}, zeros[] = {0.0, 0.0};
+    const double factors[] = {0.5, 2.0, 1.0}, zeros[] = {0.0, 0.0}, gammas[] = {2.0, 0.0, 65.0};
     start_refused(w, "factors");
     reals(w, "class_alpha", 3, factors);
     say(w, "call batch");
     start_refused(w, "class_gamma");
-    reals(w, "class_gamma", 3, factors);
+    reals(w, "class_gamma", 3, gammas);
     say(w, "call batch");
     start_refused(w, "smoothing");
     say(w, "label_smoothing %016" PRIx64, bits_of(2.0));

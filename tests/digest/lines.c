@@ -229,20 +229,34 @@ static const struct setting {
     fghm_focal_rule rule;
     fghm_hessian_mode hessian;
     fghm_reduction reduction;
+    int32_t detached;
 } settings[] = {
-    {"gamma-0", 0.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM},
-    {"gamma-1/2", 0.5, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM},
-    {"gamma-1", 1.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
-    {"gamma-2", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
-    {"gamma-3", 3.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_NORMALIZER},
-    {"gamma-20", 20.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_SUM},
-    {"absolute", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_ABSOLUTE, FGHM_REDUCTION_SUM},
+    {"gamma-0", 0.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 0},
+    {"gamma-1/2", 0.5, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 0},
+    {"gamma-1", 1.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0},
+    {"gamma-2", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0},
+    {"gamma-3", 3.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_NORMALIZER,
+     0},
+    {"gamma-20", 20.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_SUM, 0},
+    {"absolute", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_ABSOLUTE, FGHM_REDUCTION_SUM, 0},
     {"gauss-newton", 1.5, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_GAUSS_NEWTON,
-     FGHM_REDUCTION_SUM},
-    {"quality", 2.0, -1.0, FGHM_FOCAL_RULE_QUALITY, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
-    {"split", 2.0, -1.0, FGHM_FOCAL_RULE_SPLIT, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN_POSITIVES},
-    {"two-gammas", 1.0, 4.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_MEAN},
-    {"star", 2.0, -1.0, FGHM_FOCAL_RULE_STAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN},
+     FGHM_REDUCTION_SUM, 0},
+    {"quality", 2.0, -1.0, FGHM_FOCAL_RULE_QUALITY, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0},
+    {"split", 2.0, -1.0, FGHM_FOCAL_RULE_SPLIT, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN_POSITIVES,
+     0},
+    {"two-gammas", 1.0, 4.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_MEAN, 0},
+    {"star", 2.0, -1.0, FGHM_FOCAL_RULE_STAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0},
+    {"detached", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 1},
+    {"hessian-gradient", 3.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_GRADIENT,
+     FGHM_REDUCTION_SUM, 0},
+    {"varifocal", 2.0, -1.0, FGHM_FOCAL_RULE_VARIFOCAL, FGHM_HESSIAN_EXACT,
+     FGHM_REDUCTION_MEAN_POSITIVES, 0},
+    {"varifocal-unweighted", 1.5, -1.0, FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED, FGHM_HESSIAN_EXACT,
+     FGHM_REDUCTION_MEAN, 1},
+    {"matchability", 1.5, -1.0, FGHM_FOCAL_RULE_MATCHABILITY, FGHM_HESSIAN_EXACT,
+     FGHM_REDUCTION_MEAN_POSITIVES, 1},
+    {"heatmap", 2.0, -1.0, FGHM_FOCAL_RULE_HEATMAP, FGHM_HESSIAN_FLOORED,
+     FGHM_REDUCTION_MEAN_POSITIVES, 0},
 };
 
 static fghm_focal *handle(const struct setting *s) {
@@ -257,6 +271,7 @@ static fghm_focal *handle(const struct setting *s) {
     REQUIRE_OK(fghm_focal_set_hessian_floor(focal, 0x1p-10));
     REQUIRE_OK(fghm_focal_set_reduction(focal, s->reduction));
     REQUIRE_OK(fghm_focal_set_normalizer(focal, 300.0));
+    REQUIRE_OK(fghm_focal_set_detached(focal, s->detached));
     return focal;
 }
 
@@ -371,7 +386,7 @@ static void digest_batch(struct inputs *in, const struct setting *s, enum form f
     char name[SETTINGS_MAX];
     fghm_result result = FGHM_RESULT_INIT;
     fghm_batch batch = batch_of(in, form, star ? in->hard : in->soft);
-    const bool smooth = (form == DENSE && !star) || form == SMOOTH_LABELS;
+    const bool smooth = (form == DENSE && s->rule < FGHM_FOCAL_RULE_STAR) || form == SMOOTH_LABELS;
     batch.label_smoothing = smooth ? 0x1p-4 : 0.0;
     batch.class_offsets = form == OFFSET_LABELS ? class_offsets : NULL;
     batch.class_weights = form == SMOOTH_LABELS ? class_weights : NULL;

@@ -122,6 +122,7 @@ void drawn_make(struct random *r, const struct covering *covering, size_t number
         c->outputs[k] = FGHM_F32 + (fghm_dtype)random_below(r, 4);
     }
     c->weighting = (enum weighting)random_below(r, 3);
+    c->least_positive = 0.5;
     c->subset = (unsigned)random_below(r, 1u << (RESULTS + 1));
     if (!covering->loss->counts) {
         /* It has no w; and something has to be asked for. */
@@ -276,7 +277,7 @@ struct drawn_target drawn_target(const struct drawn *c, const struct drawn_array
     } else {
         t.value = drawn_round(c, strided_get(&a->targets, at.o, at.c, at.i));
         t.ignored = c->ignoring && t.value == (double)c->ignore_index;
-        t.positive = t.value >= 0.5;
+        t.positive = t.value >= c->least_positive;
     }
     t.positive = t.positive && !t.ignored;
     return t;
@@ -299,6 +300,7 @@ fghm_batch drawn_batch(const struct drawn *c, const struct drawn_arrays *a,
     b.ignore_index = c->ignoring ? c->ignore_index : FGHM_IGNORE_NONE;
     b.label_smoothing = c->smoothing;
     b.class_alpha = c->class_alpha;
+    b.class_gamma = c->class_gamma;
     b.class_weights = c->class_weights;
     b.logits = strided_input(&a->logits);
     b.targets = strided_input(&a->targets);
@@ -447,7 +449,7 @@ static struct drawn_arrays plain_arrays(struct random *r, struct drawn *c, const
     c->background = FGHM_BACKGROUND_NONE;
     c->ignoring = false;
     c->smoothing = 0.0;
-    c->class_alpha = c->class_weights = NULL;
+    c->class_alpha = c->class_weights = c->class_gamma = NULL;
     c->logits = c->targets = c->weights = dtype_of(d);
     c->weighting = random_bits(r) & 1 ? PER_ELEMENT : UNWEIGHTED;
     a.logits = strided_plain(c->logits, c->outer, c->classes, c->inner);

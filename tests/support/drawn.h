@@ -33,8 +33,9 @@ struct drawn {
     double smoothing;
     fghm_dtype logits, targets, weights, outputs[RESULTS];
     enum weighting weighting;
-    const double *class_alpha, *class_weights;
-    unsigned subset; /* bit k: output k, bit RESULTS: the result */
+    const double *class_alpha, *class_weights, *class_gamma;
+    double least_positive; /* of dense targets; 1/2 unless a test says otherwise */
+    unsigned subset;       /* bit k: output k, bit RESULTS: the result */
     bool threads;
 };
 

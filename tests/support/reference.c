@@ -160,6 +160,7 @@ struct term {
     const struct jet *m, *b;
     mpfr_srcptr not_m, b_scale, factor;
     int gauss_newton, spread;
+    bool detached;
 };
 
 static void add_term(struct reference *r, const struct term *term) {
@@ -173,6 +174,10 @@ static void add_term(struct reference *r, const struct term *term) {
     mpfr_mul(a.v, a.v, term->factor, MPFR_RNDN);
     mpfr_mul(a.d, a.d, term->factor, MPFR_RNDN);
     mpfr_mul(a.h, a.h, term->factor, MPFR_RNDN);
+    if (term->detached) {
+        mpfr_set_zero(a.d, 1);
+        mpfr_set_zero(a.h, 1);
+    }
     add_product(r->loss, a.v, b->v);
     add_product(r->gradient, a.v, b->d);
     add_product(r->gradient, a.d, b->v);
@@ -187,7 +192,7 @@ static void add_term(struct reference *r, const struct term *term) {
     mpfr_mul(hessian, a.v, b->h, MPFR_RNDN);
     mpfr_abs(scale, hessian, MPFR_RNDN);
     if (term->gauss_newton) {
-        mpfr_mul_d(rho, rho, term->spread ? term->gamma : 0.0, MPFR_RNDN);
+        mpfr_mul_d(rho, rho, term->spread && !term->detached ? term->gamma : 0.0, MPFR_RNDN);
         mpfr_mul(rho, rho, a.v, MPFR_RNDN);
         add_product(hessian, rho, b->v);
         mpfr_abs(scale, hessian, MPFR_RNDN);
@@ -199,7 +204,7 @@ static void add_term(struct reference *r, const struct term *term) {
         add_product(hessian, a.h, b->v);
         mpfr_mul_d(rho, rho, fabs(term->gamma - 1.0), MPFR_RNDN);
         mpfr_add(rho, rho, bend, MPFR_RNDN);
-        mpfr_mul_d(rho, rho, term->gamma, MPFR_RNDN);
+        mpfr_mul_d(rho, rho, term->detached ? 0.0 : term->gamma, MPFR_RNDN);
         mpfr_mul(rho, rho, a.v, MPFR_RNDN);
         add_product(scale, rho, b->v);
     }
@@ -209,7 +214,7 @@ static void add_term(struct reference *r, const struct term *term) {
     mpfr_clears(log_m, rho, bend, s, hessian, scale, (mpfr_ptr)0);
 }
 
-/* max(h, floor a_t), or |h|. */
+/* max(h, floor a_t), |h| or |g|; and the factor. */
 static void apply_mode(struct reference *r, const struct reference_loss *loss, mpfr_srcptr a_t) {
     mpfr_t floor;
     mpfr_init2(floor, WIDE_BITS);
@@ -218,6 +223,13 @@ static void apply_mode(struct reference *r, const struct reference_loss *loss, m
         mpfr_max(r->hessian, r->hessian, floor, MPFR_RNDN);
     } else if (loss->mode == FGHM_HESSIAN_ABSOLUTE) {
         mpfr_abs(r->hessian, r->hessian, MPFR_RNDN);
+    } else if (loss->mode == FGHM_HESSIAN_GRADIENT) {
+        mpfr_abs(r->hessian, r->gradient, MPFR_RNDN);
+        mpfr_set(r->hessian_scale, r->gradient_scale, MPFR_RNDN);
+    }
+    if (loss->hessian_factor > 0.0) {
+        mpfr_mul_d(r->hessian, r->hessian, loss->hessian_factor, MPFR_RNDN);
+        mpfr_mul_d(r->hessian_scale, r->hessian_scale, loss->hessian_factor, MPFR_RNDN);
     }
     if (mpfr_cmpabs(r->hessian_scale, r->hessian) < 0) {
         mpfr_abs(r->hessian_scale, r->hessian, MPFR_RNDN);
@@ -225,10 +237,20 @@ static void apply_mode(struct reference *r, const struct reference_loss *loss, m
     mpfr_clear(floor);
 }
 
+static bool is_varifocal(const struct reference_loss *loss) {
+    return loss->rule >= FGHM_FOCAL_RULE_VARIFOCAL && loss->rule <= FGHM_FOCAL_RULE_MATCHABILITY;
+}
+
 static void alphas(const struct reference_loss *loss, mpfr_t positive, mpfr_t negative) {
     mpfr_set_ui(positive, 1, MPFR_RNDN);
     mpfr_set_ui(negative, 1, MPFR_RNDN);
-    if (loss->alpha != WIDE_ALPHA_OFF) {
+    if (loss->positive_weight > 0.0) {
+        mpfr_set_d(positive, loss->positive_weight, MPFR_RNDN);
+    } else if (loss->alpha != WIDE_ALPHA_OFF && is_varifocal(loss)) {
+        mpfr_set_d(negative, loss->alpha, MPFR_RNDN);
+    } else if (loss->rule == FGHM_FOCAL_RULE_HEATMAP) {
+        return;
+    } else if (loss->alpha != WIDE_ALPHA_OFF) {
         mpfr_set_d(positive, loss->alpha, MPFR_RNDN);
         mpfr_ui_sub(negative, 1, positive, MPFR_RNDN);
     }
@@ -267,7 +289,8 @@ static void one_product(struct reference *r, const struct reference_loss *loss,
         r->condition = (p < q ? p + target : q + (1.0 - target)) / mpfr_get_d(m.v, MPFR_RNDN);
     }
     const struct term term = {
-        loss->gamma, &m, &b, not_m, b_scale, a_t, loss->mode == FGHM_HESSIAN_GAUSS_NEWTON, spread};
+        loss->gamma,   &m, &b, not_m, b_scale, a_t, loss->mode == FGHM_HESSIAN_GAUSS_NEWTON, spread,
+        loss->detached};
     add_term(r, &term);
     jet_clear(&m);
     jet_clear(&b);
@@ -285,15 +308,60 @@ static void two_products(struct reference *r, const struct reference_loss *loss,
     mpfr_mul(negative, negative, rest, MPFR_RNDN);
     const int gauss_newton = loss->mode == FGHM_HESSIAN_GAUSS_NEWTON;
     mpfr_abs(slope, s->minus_log_p.d, MPFR_RNDN);
-    const struct term first = {loss->gamma, &s->q,    &s->minus_log_p, s->p.v,
-                               slope,       positive, gauss_newton,    spread};
+    const struct term first = {loss->gamma, &s->q,        &s->minus_log_p, s->p.v,        slope,
+                               positive,    gauss_newton, spread,          loss->detached};
     add_term(r, &first);
     mpfr_abs(slope, s->minus_log_q.d, MPFR_RNDN);
     const struct term second = {
-        loss->negative_gamma, &s->p, &s->minus_log_q, s->q.v, slope, negative,
-        gauss_newton,         spread};
+        loss->negative_gamma, &s->p,  &s->minus_log_q, s->q.v, slope, negative,
+        gauss_newton,         spread, loss->detached};
     add_term(r, &second);
     mpfr_clears(positive, negative, rest, slope, (mpfr_ptr)0);
+}
+
+/* Positives: u BCE(x, t') with u = t or 1, t' = t or t^gamma; negatives: p^gamma (-log q).  a_t is
+ * left as what the floor is multiplied by. */
+static void varifocal(struct reference *r, const struct reference_loss *loss,
+                      const struct chances *s, mpfr_srcptr t, mpfr_t a_t, mpfr_srcptr negative,
+                      int spread) {
+    struct reference_loss plain = *loss;
+    mpfr_t target, unused;
+    mpfr_inits2(WIDE_BITS, target, unused, (mpfr_ptr)0);
+    plain.rule = FGHM_FOCAL_RULE_LINEAR;
+    mpfr_set(target, t, MPFR_RNDN);
+    if (mpfr_zero_p(t) && !loss->labelled) {
+        mpfr_set(a_t, negative, MPFR_RNDN);
+    } else {
+        plain.gamma = plain.negative_gamma = 0.0;
+        alphas(loss, a_t, unused);
+        if (loss->rule == FGHM_FOCAL_RULE_VARIFOCAL) {
+            mpfr_mul(a_t, a_t, t, MPFR_RNDN);
+        } else if (loss->rule == FGHM_FOCAL_RULE_MATCHABILITY) {
+            mpfr_set_d(unused, loss->gamma, MPFR_RNDN);
+            mpfr_pow(target, t, unused, MPFR_RNDN);
+        }
+    }
+    one_product(r, &plain, s, target, a_t, spread);
+    mpfr_clears(target, unused, (mpfr_ptr)0);
+}
+
+/* The hard loss of 1 for t = 1, and (1 - t)^beta times that of 0 for all others. */
+static void heatmap(struct reference *r, const struct reference_loss *loss, const struct chances *s,
+                    mpfr_srcptr t, mpfr_t a_t, mpfr_srcptr negative, int spread) {
+    struct reference_loss plain = *loss;
+    mpfr_t target, power;
+    mpfr_inits2(WIDE_BITS, target, power, (mpfr_ptr)0);
+    plain.rule = FGHM_FOCAL_RULE_LINEAR;
+    mpfr_set_ui(target, mpfr_cmp_ui(t, 1) == 0, MPFR_RNDN);
+    if (mpfr_zero_p(target)) {
+        plain.gamma = loss->negative_gamma;
+        mpfr_ui_sub(a_t, 1, t, MPFR_RNDN);
+        mpfr_set_d(power, loss->beta, MPFR_RNDN);
+        mpfr_pow(a_t, a_t, power, MPFR_RNDN);
+        mpfr_mul(a_t, a_t, negative, MPFR_RNDN);
+    }
+    one_product(r, &plain, s, target, a_t, spread);
+    mpfr_clears(target, power, (mpfr_ptr)0);
 }
 
 static void any_rule(struct reference *r, const struct reference_loss *loss,
@@ -305,7 +373,11 @@ static void any_rule(struct reference *r, const struct reference_loss *loss,
     mpfr_ui_sub(rest, 1, t, MPFR_RNDN);
     mpfr_mul(a_t, a_t, t, MPFR_RNDN);
     add_product(a_t, negative, rest);
-    if (loss->rule == FGHM_FOCAL_RULE_SPLIT || loss->gamma != loss->negative_gamma) {
+    if (is_varifocal(loss)) {
+        varifocal(r, loss, s, t, a_t, negative, spread);
+    } else if (loss->rule == FGHM_FOCAL_RULE_HEATMAP) {
+        heatmap(r, loss, s, t, a_t, negative, spread);
+    } else if (loss->rule == FGHM_FOCAL_RULE_SPLIT || loss->gamma != loss->negative_gamma) {
         two_products(r, loss, s, t, spread);
     } else {
         one_product(r, loss, s, t, a_t, spread);
@@ -406,8 +478,8 @@ static void carry_over(struct reference *r, mpfr_srcptr share) {
 }
 
 /* (1 - p_y)^gamma (-log p_y) as a series in x_c; p' = p (delta - p_c). */
-static void softmax_loss(struct reference *r, double gamma, const mpfr_t *x, size_t classes,
-                         size_t label, size_t c, mpfr_srcptr factor) {
+static void softmax_loss(struct reference *r, double gamma, bool detached, const mpfr_t *x,
+                         size_t classes, size_t label, size_t c, mpfr_srcptr factor) {
     struct jet log_p, m, p;
     mpfr_t sum, all, p_c, not_p_c, magnitude;
     mpfr_inits2(WIDE_BITS, sum, all, p_c, not_p_c, magnitude, (mpfr_ptr)0);
@@ -439,7 +511,7 @@ static void softmax_loss(struct reference *r, double gamma, const mpfr_t *x, siz
     mpfr_neg(p.h, p.h, MPFR_RNDN);
     mirror(&m, &p);
     mpfr_abs(magnitude, log_p.d, MPFR_RNDN);
-    const struct term term = {gamma, &m, &log_p, p.v, magnitude, factor, 0, 0};
+    const struct term term = {gamma, &m, &log_p, p.v, magnitude, factor, 0, 0, detached};
     add_term(r, &term);
     jet_clear(&log_p);
     jet_clear(&m);
@@ -476,7 +548,7 @@ void reference_softmax(struct reference *r, const struct reference_loss *loss, c
             struct reference exact;
             reference_init(&exact);
             set_zero(&exact);
-            softmax_loss(&exact, loss->gamma, x, classes, label, c, factor);
+            softmax_loss(&exact, loss->gamma, loss->detached, x, classes, label, c, factor);
             mpfr_set(r->loss, exact.loss, MPFR_RNDN);
             mpfr_set(r->gradient, exact.gradient, MPFR_RNDN);
             mpfr_set(r->hessian, exact.hessian, MPFR_RNDN);

@@ -4,16 +4,20 @@
 
 #include <focalghm/focalghm.h>
 #include <mpfr.h>
+#include <stdbool.h>
 
 /* The losses of focal.h and batch.h with 320 bits.  Only the loss is written down;
  * first and second derivative come from arithmetic on truncated Taylor series. */
 
-/* alpha: WIDE_ALPHA_OFF for off. */
+/* alpha: WIDE_ALPHA_OFF for off.  positive_weight and hessian_factor: 0 for none.  labelled: the
+ * element is a positive of the varifocal rules whatever its target is. */
 struct reference_loss {
     fghm_focal_rule rule;
     double gamma, negative_gamma, alpha;
     fghm_hessian_mode mode;
     double floor;
+    double beta, positive_weight, hessian_factor;
+    bool detached, labelled;
 };
 
 /* One element before weights and 1 / D.  The scales are the sums of the magnitudes of

@@ -58,12 +58,14 @@ struct fghm_focal_constants rows_constants(struct random *r, double gamma) {
     const bool off = random_below(r, 4) == 0;
     return (struct fghm_focal_constants){
         .gamma = gamma,
+        .negative_gamma = gamma,
         .positive = off ? 1.0 : alpha,
         .negative = off ? 1.0 : 1.0 - alpha,
         .scale = scales[random_below(r, SUITE_COUNT(scales))],
-        .quality = random_below(r, 4) == 0,
+        .soft = random_below(r, 4) == 0 ? FGHM_SOFT_QUALITY : FGHM_SOFT_LINEAR,
         .gauss_newton = random_below(r, 4) == 0,
         .absolute = random_below(r, 4) == 0,
         .hessian_floor = floors[random_below(r, SUITE_COUNT(floors))],
+        .hessian_factor = 1.0,
     };
 }

@@ -223,6 +223,9 @@ void settings_of_focal() {
     SETTING(normalizer, 12.5, number);
     SETTING(loss_weight, 0.5, number);
     SETTING(hessian_floor, 0.125, number);
+    SETTING(hessian_factor, 2.0, number);
+    SETTING(beta, 3.5, number);
+    SETTING(detached, true, constant);
     SETTING(reduction, reduction::mean_positives, constant);
     SETTING(rule, focal_rule::split, constant);
     SETTING(hessian_mode, hessian_mode::gauss_newton, constant);
@@ -235,6 +238,12 @@ void settings_of_focal() {
     handle.clear_negative_gamma();
     ok(fghm_focal_get_negative_gamma(native, &number, &set));
     REQUIRE(set == 0 && !handle.negative_gamma());
+    REQUIRE(!handle.positive_weight());
+    handle.set_positive_weight(3.5);
+    ok(fghm_focal_get_positive_weight(native, &number, &set));
+    REQUIRE(set == 1 && number == 3.5 && handle.positive_weight() == 3.5);
+    handle.clear_positive_weight();
+    REQUIRE(!handle.positive_weight());
     REQUIRE(handle.alpha() == 0.25);
     handle.set_alpha(0.75);
     ok(fghm_focal_get_alpha(native, &number, &set));

@@ -296,6 +296,8 @@ end
         (:normalizer, 5.0, 0),
         (:loss_weight, 2.0, Inf),
         (:hessian_floor, 1e-3, NaN),
+        (:hessian_factor, 2.0, 0.0),
+        (:beta, 3.5, -1.0),
     )
         setproperty!(f, name, value)
         @test getproperty(f, name) == value
