@@ -288,7 +288,7 @@ static struct form draw_form(struct random *r) {
 static void samples_match_the_formulas(void **state) {
     struct combinations all = combinations(1101);
     memset(worst, 0, sizeof worst);
-    for (int i = 0; i < 1200; i++) {
+    for (int i = 0; i < 600; i++) {
         if (!combinations_next(&all)) {
             continue;
         }
@@ -320,13 +320,18 @@ static void many_classes_are_right(void **state) {
     memset(worst, 0, sizeof worst);
     for (size_t i = 0; i < 2 * SUITE_COUNT(sizes); i++) {
         const size_t classes = sizes[i / 2];
+        const struct dtype *const d = *state;
+        /* The wide reference takes seconds for the most: one rule for each type. */
+        if (classes > 100000 && (i % 2 == 0) != (d->size == sizeof(float))) {
+            continue;
+        }
         const struct form form = {.rule =
                                       i % 2 == 0 ? FGHM_FOCAL_RULE_LINEAR : FGHM_FOCAL_RULE_SPLIT,
                                   .gamma = 2.0,
                                   .negative_gamma = -1.0,
                                   .labels = i % 2 == 0,
                                   .smoothing = i % 2 == 0 ? 0.1 : 0.0};
-        struct row row = row_new(*state, &form, classes);
+        struct row row = row_new(d, &form, classes);
         fill_logits(&r, &row, i % 2 == 0 ? NORMAL : SPREAD);
         fill_targets(&r, &row);
         row_run(&row);
