@@ -131,8 +131,8 @@ dimension `dims`, along which the classes lie.
 | `nan_targets_ignored` | whether `NaN` is a missing target |
 | `label_smoothing` | in [0, 1] |
 | `weights` | a factor for each element, or for each sample |
-| `class_alpha`, `class_weights` | a vector of `Float64`, one for each class |
-| `class_gamma`, `class_offsets` | the same, for later versions: this one refuses them |
+| `class_alpha`, `class_gamma`, `class_weights` | a vector of `Float64`, one for each class |
+| `class_offsets` | the same, for later versions: this one refuses them |
 | `element_loss` | output: the loss of each element; with softmax of each sample |
 | `gradient`, `hessian` | outputs of the size of the logits |
 | `pool` | threads to use |

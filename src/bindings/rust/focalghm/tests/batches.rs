@@ -276,8 +276,8 @@ fn errors() {
     library(Status::COMBINATION, Field::ACTIVATION, Field::TARGET_FORM, Place::NONE, -1)(
         combination,
     );
-    let factors = [1.0; 3];
-    assert_eq!(error(dense().class_gamma(&factors)).status(), Some(Status::COMBINATION));
+    let (factors, gammas) = ([1.0; 3], [65.0; 3]);
+    assert_eq!(error(dense().class_gamma(&gammas)).status(), Some(Status::RANGE));
     assert_eq!(error(dense().class_offsets(&factors)).field(), Field::CLASS_OFFSETS);
     let at = |status, field| {
         move |error: Error| assert_eq!((error.status(), error.field()), (Some(status), field))
