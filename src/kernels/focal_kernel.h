@@ -254,7 +254,10 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(q, q);
     } else if (kind.gamma == FGHM_GAMMA_POWERS) {
-        const struct pair exact = exact_sigmoid(q, power, remainder, y, x);
+        struct pair exact = {q, v_set(0)};
+        if (factors->halves >= 6 || factors->negative_halves >= 6) {
+            exact = exact_sigmoid(q, power, remainder, y, x);
+        }
         factor = product_of_powers(factors, exponents->is_one, exact);
     } else if (kind.gamma != FGHM_GAMMA_0) {
         factor = exp_of_scaled(exponents->gamma, softplus_pair(v_abs(minus_z), easy, x));

@@ -132,9 +132,8 @@ dimension `dims`, along which the classes lie.
 | `class_weights_of_terms` | softmax: whether factors of classes are those of the terms of a sample's loss |
 | `label_smoothing` | in [0, 1] |
 | `weights` | a factor for each element, or for each sample |
-| `class_alpha`, `class_weights` | a vector of `Float64`, one for each class |
+| `class_alpha`, `class_gamma`, `class_weights` | a vector of `Float64`, one for each class |
 | `class_offsets` | the same, added to the logits |
-| `class_gamma` | the same, for later versions: this one refuses it |
 | `element_loss` | output: the loss of each element; with softmax of each sample |
 | `gradient`, `hessian` | outputs of the size of the logits |
 | `pool` | threads to use |

@@ -260,7 +260,8 @@ end
     @test fails(() -> loss!(f, x, t; harmonizing_weight = g), :combination, :harmonizing_weight, :rule)
     e = failure(() -> loss!(f, x, t; dims = 2, class_weights = [1.0, 1.0, 1.0, -1.0]))
     @test e.status === :range && e.field === :class_weights && e.place === :class && e.index == 4
-    @test fails(() -> loss!(f, x, t; dims = 1, class_gamma = ones(3)), :combination, :class_gamma, :rule)
+    e = failure(() -> loss!(f, x, t; dims = 1, class_gamma = [1.0, 2.0, 65.0]))
+    @test e.status === :range && e.field === :class_gamma && e.index == 3
     @test fails(() -> loss!(f, x, t; dims = 1, activation = :probability, class_offsets = ones(3)), :combination, :class_offsets, :activation)
     @test fails(() -> loss!(f, zeros(Float32, 0, 4), ZeroBased(zeros(Int, 4)); dims = 1), :range, :shape)
     # Of this package.

@@ -277,8 +277,8 @@ fn errors() {
     library(Status::COMBINATION, Field::ACTIVATION, Field::CLASS_AXIS, Place::NONE, -1)(
         combination,
     );
-    let factors = [1.0; 3];
-    assert_eq!(error(dense().class_gamma(&factors)).status(), Some(Status::COMBINATION));
+    let (factors, gammas) = ([1.0; 3], [65.0; 3]);
+    assert_eq!(error(dense().class_gamma(&gammas)).status(), Some(Status::RANGE));
     let probabilities = dense().activation(Activation::PROBABILITY).class_offsets(&factors);
     assert_eq!(error(probabilities).field(), Field::CLASS_OFFSETS);
     let at = |status, field| {
