@@ -121,6 +121,10 @@ enum class field : fghm_field {
     rule = FGHM_FIELD_RULE,
     hessian_mode = FGHM_FIELD_HESSIAN_MODE,
     hessian_floor = FGHM_FIELD_HESSIAN_FLOOR,
+    detached = FGHM_FIELD_DETACHED,
+    beta = FGHM_FIELD_BETA,
+    positive_weight = FGHM_FIELD_POSITIVE_WEIGHT,
+    hessian_factor = FGHM_FIELD_HESSIAN_FACTOR,
     kind = FGHM_FIELD_KIND,
     bins = FGHM_FIELD_BINS,
     edges = FGHM_FIELD_EDGES,
@@ -199,7 +203,11 @@ enum class focal_rule : fghm_focal_rule {
     linear = FGHM_FOCAL_RULE_LINEAR,
     split = FGHM_FOCAL_RULE_SPLIT,
     quality = FGHM_FOCAL_RULE_QUALITY,
-    star = FGHM_FOCAL_RULE_STAR
+    star = FGHM_FOCAL_RULE_STAR,
+    varifocal = FGHM_FOCAL_RULE_VARIFOCAL,
+    varifocal_unweighted = FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED,
+    matchability = FGHM_FOCAL_RULE_MATCHABILITY,
+    heatmap = FGHM_FOCAL_RULE_HEATMAP
 };
 
 /** What Hessians hold; see focal.h. */
@@ -207,7 +215,8 @@ enum class hessian_mode : fghm_hessian_mode {
     exact = FGHM_HESSIAN_EXACT,
     floored = FGHM_HESSIAN_FLOORED,
     absolute = FGHM_HESSIAN_ABSOLUTE,
-    gauss_newton = FGHM_HESSIAN_GAUSS_NEWTON
+    gauss_newton = FGHM_HESSIAN_GAUSS_NEWTON,
+    gradient = FGHM_HESSIAN_GRADIENT
 };
 
 /** Which loss a GHM handle is for; see ghm.h. */
@@ -786,8 +795,10 @@ class batch {
         return *this;
     }
     batch &nan_targets_ignored(bool ignored = true) noexcept {
-        batch_.flags = ignored ? FGHM_NAN_TARGETS_IGNORED : 0;
-        return *this;
+        return flag(FGHM_NAN_TARGETS_IGNORED, ignored);
+    }
+    batch &class_weights_of_terms(bool of_terms = true) noexcept {
+        return flag(FGHM_CLASS_WEIGHTS_OF_TERMS, of_terms);
     }
     batch &ignore_index(std::int64_t value) noexcept {
         batch_.ignore_index = value;
@@ -873,6 +884,11 @@ class batch {
         if (array.lies == layout::strided) {
             memory_[slot_of(where)]->axes = array.axes;
         }
+        return *this;
+    }
+
+    batch &flag(std::int32_t bit, bool is_set) noexcept {
+        batch_.flags = is_set ? batch_.flags | bit : batch_.flags & ~bit;
         return *this;
     }
 
@@ -1022,6 +1038,46 @@ class focal : public detail::owner<fghm_focal, fghm_focal_destroy> {
     }
     double hessian_floor() const {
         return read<double>(&fghm_focal_get_hessian_floor);
+    }
+
+    focal &set_hessian_factor(double factor) {
+        set(&fghm_focal_set_hessian_factor, factor, field::hessian_factor);
+        return *this;
+    }
+    double hessian_factor() const {
+        return read<double>(&fghm_focal_get_hessian_factor);
+    }
+
+    focal &set_detached(bool detached) {
+        detail::check(fghm_focal_set_detached(native(), detached));
+        return *this;
+    }
+    bool detached() const {
+        return read<std::int32_t>(&fghm_focal_get_detached) != 0;
+    }
+
+    focal &set_beta(double beta) {
+        set(&fghm_focal_set_beta, beta, field::beta);
+        return *this;
+    }
+    double beta() const {
+        return read<double>(&fghm_focal_get_beta);
+    }
+
+    focal &set_positive_weight(double weight) {
+        set(&fghm_focal_set_positive_weight, weight, field::positive_weight);
+        return *this;
+    }
+    focal &clear_positive_weight() {
+        detail::check(fghm_focal_clear_positive_weight(native()));
+        return *this;
+    }
+    /** None while there is no factor of positives but alpha. */
+    std::optional<double> positive_weight() const {
+        double weight = 0;
+        std::int32_t set = 0;
+        detail::check(fghm_focal_get_positive_weight(native(), &weight, &set));
+        return set != 0 ? std::optional(weight) : std::nullopt;
     }
 
     /** The loss of elements, float or double; see fghm_focal_f32. */

@@ -164,6 +164,9 @@ type Batch struct {
 	Background Background
 	// A dense target that is NaN is missing: its element is ignored.
 	NaNTargetsIgnored bool
+	// ClassWeightsOfTerms is whether, with Softmax, factors of classes are those of the terms of a
+	// sample's loss.
+	ClassWeightsOfTerms bool
 	// Targets or labels with this value are ignored; IgnoreNone unless set.
 	IgnoreIndex int64
 	// In [0, 1].
@@ -245,7 +248,10 @@ func (b *Batch) call(what C.int32_t, focal *C.fghm_focal, ghm *C.fghm_ghm, pool 
 		background: C.int32_t(b.Background), shape: b.shape,
 		ignore_index: C.int64_t(b.IgnoreIndex), label_smoothing: C.double(b.LabelSmoothing)}
 	if b.NaNTargetsIgnored {
-		given.flags = C.FGHM_NAN_TARGETS_IGNORED
+		given.flags |= C.FGHM_NAN_TARGETS_IGNORED
+	}
+	if b.ClassWeightsOfTerms {
+		given.flags |= C.FGHM_CLASS_WEIGHTS_OF_TERMS
 	}
 	for i, factors := range [...][]float64{b.ClassAlpha, b.ClassGamma, b.ClassWeights, b.ClassOffsets} {
 		given.factor_lengths[i] = C.int64_t(len(factors))

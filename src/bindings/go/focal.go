@@ -43,6 +43,14 @@ const (
 	Quality Rule = C.FGHM_FOCAL_RULE_QUALITY
 	// Focal-star.
 	Star Rule = C.FGHM_FOCAL_RULE_STAR
+	// Varifocal loss.
+	Varifocal Rule = C.FGHM_FOCAL_RULE_VARIFOCAL
+	// Varifocal loss whose positives have the weight 1.
+	VarifocalUnweighted Rule = C.FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED
+	// Matchability-aware loss.
+	Matchability Rule = C.FGHM_FOCAL_RULE_MATCHABILITY
+	// Penalty-reduced focal loss of heat maps.
+	Heatmap Rule = C.FGHM_FOCAL_RULE_HEATMAP
 )
 
 // A HessianMode says what Hessians are given.
@@ -58,6 +66,8 @@ const (
 	HessianAbsolute HessianMode = C.FGHM_HESSIAN_ABSOLUTE
 	// Without the terms that can be negative.
 	HessianGaussNewton HessianMode = C.FGHM_HESSIAN_GAUSS_NEWTON
+	// The magnitude of the gradient.
+	HessianGradient HessianMode = C.FGHM_HESSIAN_GRADIENT
 )
 
 // A Focal is a configuration of the focal loss.
@@ -224,6 +234,67 @@ func (f *Focal) HessianFloor() (float64, error) {
 	var floor C.double
 	err := f.checked(C.fghm_focal_get_hessian_floor(f.pointer, &floor), FieldHessianFloor)
 	return float64(floor), err
+}
+
+// SetHessianFactor sets a factor of Hessians, in [2^-40, 2^40].
+func (f *Focal) SetHessianFactor(factor float64) error {
+	return f.checked(C.fghm_focal_set_hessian_factor(f.changed(), C.double(factor)),
+		FieldHessianFactor)
+}
+
+// HessianFactor returns the factor of Hessians.
+func (f *Focal) HessianFactor() (float64, error) {
+	var factor C.double
+	err := f.checked(C.fghm_focal_get_hessian_factor(f.pointer, &factor), FieldHessianFactor)
+	return float64(factor), err
+}
+
+// SetDetached makes the focal factor a constant in derivatives, or not.
+func (f *Focal) SetDetached(detached bool) error {
+	number := C.int32_t(0)
+	if detached {
+		number = 1
+	}
+	return f.checked(C.fghm_focal_set_detached(f.changed(), number), FieldDetached)
+}
+
+// Detached returns whether the focal factor is a constant in derivatives.
+func (f *Focal) Detached() (bool, error) {
+	var detached C.int32_t
+	err := f.checked(C.fghm_focal_get_detached(f.pointer, &detached), FieldDetached)
+	return detached != 0, err
+}
+
+// SetBeta sets the exponent of the penalty of [Heatmap], in [0, 64].
+func (f *Focal) SetBeta(beta float64) error {
+	return f.checked(C.fghm_focal_set_beta(f.changed(), C.double(beta)), FieldBeta)
+}
+
+// Beta returns the exponent of the penalty of [Heatmap].
+func (f *Focal) Beta() (float64, error) {
+	var beta C.double
+	err := f.checked(C.fghm_focal_get_beta(f.pointer, &beta), FieldBeta)
+	return float64(beta), err
+}
+
+// SetPositiveWeight sets a factor of positives in the place of alpha, 0 or in [2^-40, 2^40].
+func (f *Focal) SetPositiveWeight(weight float64) error {
+	return f.checked(C.fghm_focal_set_positive_weight(f.changed(), C.double(weight)),
+		FieldPositiveWeight)
+}
+
+// ClearPositiveWeight leaves no factor of positives but alpha.
+func (f *Focal) ClearPositiveWeight() error {
+	return f.checked(C.fghm_focal_clear_positive_weight(f.changed()), FieldPositiveWeight)
+}
+
+// PositiveWeight returns the factor of positives, and whether it has been set.
+func (f *Focal) PositiveWeight() (weight float64, set bool, err error) {
+	var number C.double
+	var flag C.int32_t
+	err = f.checked(C.fghm_focal_get_positive_weight(f.pointer, &number, &flag),
+		FieldPositiveWeight)
+	return float64(number), flag != 0, err
 }
 
 // Float32 computes contiguous elements in float32.

@@ -362,8 +362,8 @@ func TestWrongBatches(t *testing.T) {
 			func(b *Batch) { b.LabelSmoothing = 2 }},
 		{"labels without classes", ErrCombination, []Field{FieldTargetForm, FieldClassAxis},
 			func(b *Batch) { b.TargetForm = Label }},
-		{"softmax without labels", ErrCombination, []Field{FieldActivation, FieldTargetForm},
-			func(b *Batch) { b.Activation, b.ClassAxis = Softmax, 1 }},
+		{"softmax without classes", ErrCombination, []Field{FieldActivation, FieldClassAxis},
+			func(b *Batch) { b.Activation = Softmax }},
 		{"NaN labels", ErrCombination, []Field{FieldFlags, FieldTargetForm}, func(b *Batch) {
 			b.TargetForm, b.ClassAxis, b.NaNTargetsIgnored = Label, 1, true
 			b.Targets = Contiguous([]int32{0, 1, 2})
@@ -462,6 +462,8 @@ func TestSettings(t *testing.T) {
 		{FieldNormalizer, f.SetNormalizer, f.Normalizer, 1, 5, 0},
 		{FieldLossWeight, f.SetLossWeight, f.LossWeight, 1, 2, math.Inf(1)},
 		{FieldHessianFloor, f.SetHessianFloor, f.HessianFloor, 1e-16, 1e-3, math.NaN()},
+		{FieldHessianFactor, f.SetHessianFactor, f.HessianFactor, 1, 2, 0},
+		{FieldBeta, f.SetBeta, f.Beta, 4, 3.5, -1},
 		{FieldMu, r.SetMu, r.Mu, .02, 1, 0},
 		{FieldMomentum, c.SetMomentum, c.Momentum, 0, .75, 1},
 		{FieldWeightCap, c.SetWeightCap, c.WeightCap, math.Inf(1), 2, 0},
@@ -483,7 +485,7 @@ func TestSettings(t *testing.T) {
 	ok(t, f.SetRule(Quality))
 	wants(t, f.SetRule(-1), ErrConstant, FieldRule)
 	ok(t, f.SetHessianMode(HessianGaussNewton))
-	wants(t, f.SetHessianMode(4), ErrConstant, FieldHessianMode)
+	wants(t, f.SetHessianMode(5), ErrConstant, FieldHessianMode)
 	if must[Reduction](t)(f.Reduction()) != MeanValid || must[Rule](t)(f.Rule()) != Quality ||
 		must[HessianMode](t)(f.HessianMode()) != HessianGaussNewton {
 		t.Fatal("constants of the focal loss")

@@ -142,6 +142,10 @@ const (
 	FieldRule              Field = C.FGHM_FIELD_RULE
 	FieldHessianMode       Field = C.FGHM_FIELD_HESSIAN_MODE
 	FieldHessianFloor      Field = C.FGHM_FIELD_HESSIAN_FLOOR
+	FieldDetached          Field = C.FGHM_FIELD_DETACHED
+	FieldBeta              Field = C.FGHM_FIELD_BETA
+	FieldPositiveWeight    Field = C.FGHM_FIELD_POSITIVE_WEIGHT
+	FieldHessianFactor     Field = C.FGHM_FIELD_HESSIAN_FACTOR
 	FieldKind              Field = C.FGHM_FIELD_KIND
 	FieldBins              Field = C.FGHM_FIELD_BINS
 	FieldEdges             Field = C.FGHM_FIELD_EDGES

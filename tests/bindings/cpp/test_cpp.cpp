@@ -223,6 +223,9 @@ void settings_of_focal() {
     SETTING(normalizer, 12.5, number);
     SETTING(loss_weight, 0.5, number);
     SETTING(hessian_floor, 0.125, number);
+    SETTING(hessian_factor, 2.0, number);
+    SETTING(beta, 3.5, number);
+    SETTING(detached, true, constant);
     SETTING(reduction, reduction::mean_positives, constant);
     SETTING(rule, focal_rule::split, constant);
     SETTING(hessian_mode, hessian_mode::gauss_newton, constant);
@@ -235,6 +238,12 @@ void settings_of_focal() {
     handle.clear_negative_gamma();
     ok(fghm_focal_get_negative_gamma(native, &number, &set));
     REQUIRE(set == 0 && !handle.negative_gamma());
+    REQUIRE(!handle.positive_weight());
+    handle.set_positive_weight(3.5);
+    ok(fghm_focal_get_positive_weight(native, &number, &set));
+    REQUIRE(set == 1 && number == 3.5 && handle.positive_weight() == 3.5);
+    handle.clear_positive_weight();
+    REQUIRE(!handle.positive_weight());
     REQUIRE(handle.alpha() == 0.25);
     handle.set_alpha(0.75);
     ok(fghm_focal_get_alpha(native, &number, &set));
@@ -801,10 +810,13 @@ void errors_of_batches() {
     error = thrown([&] { handle.compute(batch({2, -1}, 1).logits(logits).targets(logits)); });
     REQUIRE(error.status() == status::range && error.field() == field::shape);
     REQUIRE(error.place() == place::axis && error.offender() == 1);
-    error = thrown([&] { handle.compute(dense().activation(activation::softmax)); });
+    error = thrown([&] {
+        handle.compute(
+            batch({6}).logits(logits).targets(logits).activation(activation::softmax));
+    });
     REQUIRE(error.status() == status::combination && error.field() == field::activation);
-    REQUIRE(error.other_field() == field::target_form);
-    REQUIRE(std::string_view(error.what()).find("activation, target_form: ") == 0);
+    REQUIRE(error.other_field() == field::class_axis);
+    REQUIRE(std::string_view(error.what()).find("activation, class_axis: ") == 0);
     error = thrown([&] { handle.compute(dense().gradient(gradient).hessian(gradient)); });
     REQUIRE(error.status() == status::aliasing && error.field() == field::hessian);
     REQUIRE(error.other_field() == field::gradient);

@@ -4,8 +4,17 @@ const REDUCTIONS = (
     :sum, :mean, :normalizer, :mean_samples, :mean_positives, :mean_valid, :mean_weights,
     :mean_targets,
 )
-const RULES = (:linear, :split, :quality, :star)
-const HESSIAN_MODES = (:exact, :floored, :absolute, :gauss_newton)
+const RULES = (
+    :linear,
+    :split,
+    :quality,
+    :star,
+    :varifocal,
+    :varifocal_unweighted,
+    :matchability,
+    :heatmap,
+)
+const HESSIAN_MODES = (:exact, :floored, :absolute, :gauss_newton, :gradient)
 
 """
     Focal(; settings...)
@@ -23,6 +32,8 @@ A configuration of the focal loss.  Its settings are properties: `focal.gamma = 
 | `rule` | `$(join(RULES, "`, `"))` | `linear` |
 | `hessian_mode` | `$(join(HESSIAN_MODES, "`, `"))` | `exact` |
 | `hessian_floor` | the least Hessian of the mode `floored` | 1e-16 |
+| `hessian_factor` | a factor of Hessians, in [2^-40, 2^40] | 1 |
+| `beta` | the exponent of the penalty of the rule `heatmap`, in [0, 64] | 4 |
 
 `copy` makes another handle with the same settings, `close` frees one.
 """
@@ -55,6 +66,8 @@ const FOCAL_SETTINGS = (
     normalizer = number_setting(fghm_focal_get_normalizer, fghm_focal_set_normalizer),
     loss_weight = number_setting(fghm_focal_get_loss_weight, fghm_focal_set_loss_weight),
     hessian_floor = number_setting(fghm_focal_get_hessian_floor, fghm_focal_set_hessian_floor),
+    hessian_factor = number_setting(fghm_focal_get_hessian_factor, fghm_focal_set_hessian_factor),
+    beta = number_setting(fghm_focal_get_beta, fghm_focal_set_beta),
     reduction = constant_setting(
         fghm_focal_get_reduction,
         fghm_focal_set_reduction,
@@ -115,11 +128,13 @@ dimension `dims`, along which the classes lie.
 | `ignore` | the value of targets that are ignored |
 | `background` | `:none` (unless set), `:last`, `:first`, `:minus_one`: which label is no class |
 | `scores` | with labels: the targets of the labelled classes, one for each sample |
-| `nan_targets_ignored` | whether `NaN` is a missing target |
+| `nan_targets_ignored` | whether `NaN` is a missing target; with softmax its sample is ignored |
+| `class_weights_of_terms` | softmax: whether factors of classes are those of the terms of a sample's loss |
 | `label_smoothing` | in [0, 1] |
 | `weights` | a factor for each element, or for each sample |
 | `class_alpha`, `class_weights` | a vector of `Float64`, one for each class |
-| `class_gamma`, `class_offsets` | the same, for later versions: this one refuses them |
+| `class_offsets` | the same, added to the logits |
+| `class_gamma` | the same, for later versions: this one refuses it |
 | `element_loss` | output: the loss of each element; with softmax of each sample |
 | `gradient`, `hessian` | outputs of the size of the logits |
 | `pool` | threads to use |

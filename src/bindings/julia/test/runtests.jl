@@ -246,7 +246,7 @@ end
     @test fails(() -> loss!(f, zeros(Int64, 3, 4), t), :dtype, :logits)
     @test fails(() -> loss!(f, x, t; gradient = zeros(Int64, 3, 4)), :dtype, :gradient)
     @test fails(() -> loss!(f, x, ZeroBased(zeros(3)); dims = 2), :dtype, :targets)
-    @test fails(() -> loss!(f, x, t; activation = :softmax, dims = 1), :combination, :activation, :target_form)
+    @test fails(() -> loss!(f, x, t; activation = :softmax), :combination, :activation, :class_axis)
     @test fails(() -> loss!(f, x, ZeroBased(zeros(Int, 3, 4))), :combination, :target_form, :class_axis)
     @test fails(() -> loss!(f, x, t; background = :last), :combination, :background, :target_form)
     @test fails(() -> loss!(f, x, t; label_smoothing = 2), :range, :label_smoothing)
@@ -261,7 +261,7 @@ end
     e = failure(() -> loss!(f, x, t; dims = 2, class_weights = [1.0, 1.0, 1.0, -1.0]))
     @test e.status === :range && e.field === :class_weights && e.place === :class && e.index == 4
     @test fails(() -> loss!(f, x, t; dims = 1, class_gamma = ones(3)), :combination, :class_gamma, :rule)
-    @test fails(() -> loss!(f, x, t; dims = 1, class_offsets = ones(3)), :combination, :class_offsets, :activation)
+    @test fails(() -> loss!(f, x, t; dims = 1, activation = :probability, class_offsets = ones(3)), :combination, :class_offsets, :activation)
     @test fails(() -> loss!(f, zeros(Float32, 0, 4), ZeroBased(zeros(Int, 4)); dims = 1), :range, :shape)
     # Of this package.
     @test_throws DimensionMismatch loss!(f, x, zeros(Float32, 4, 3))
@@ -296,6 +296,8 @@ end
         (:normalizer, 5.0, 0),
         (:loss_weight, 2.0, Inf),
         (:hessian_floor, 1e-3, NaN),
+        (:hessian_factor, 2.0, 0.0),
+        (:beta, 3.5, -1.0),
     )
         setproperty!(f, name, value)
         @test getproperty(f, name) == value

@@ -85,6 +85,10 @@ pub const FGHM_FIELD_NORMALIZER: fghm_field = 105;
 pub const FGHM_FIELD_RULE: fghm_field = 106;
 pub const FGHM_FIELD_HESSIAN_MODE: fghm_field = 107;
 pub const FGHM_FIELD_HESSIAN_FLOOR: fghm_field = 108;
+pub const FGHM_FIELD_DETACHED: fghm_field = 109;
+pub const FGHM_FIELD_BETA: fghm_field = 110;
+pub const FGHM_FIELD_POSITIVE_WEIGHT: fghm_field = 112;
+pub const FGHM_FIELD_HESSIAN_FACTOR: fghm_field = 113;
 pub const FGHM_FIELD_KIND: fghm_field = 200;
 pub const FGHM_FIELD_BINS: fghm_field = 201;
 pub const FGHM_FIELD_EDGES: fghm_field = 202;
@@ -138,6 +142,7 @@ pub const FGHM_BACKGROUND_FIRST: fghm_background = 2;
 pub const FGHM_BACKGROUND_MINUS_ONE: fghm_background = 3;
 
 pub const FGHM_NAN_TARGETS_IGNORED: i32 = 1;
+pub const FGHM_CLASS_WEIGHTS_OF_TERMS: i32 = 2;
 
 pub const FGHM_THREADS_MAX: usize = 1024;
 
@@ -156,12 +161,17 @@ pub const FGHM_FOCAL_RULE_LINEAR: fghm_focal_rule = 0;
 pub const FGHM_FOCAL_RULE_SPLIT: fghm_focal_rule = 1;
 pub const FGHM_FOCAL_RULE_QUALITY: fghm_focal_rule = 2;
 pub const FGHM_FOCAL_RULE_STAR: fghm_focal_rule = 3;
+pub const FGHM_FOCAL_RULE_VARIFOCAL: fghm_focal_rule = 4;
+pub const FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED: fghm_focal_rule = 5;
+pub const FGHM_FOCAL_RULE_MATCHABILITY: fghm_focal_rule = 6;
+pub const FGHM_FOCAL_RULE_HEATMAP: fghm_focal_rule = 7;
 
 pub type fghm_hessian_mode = i32;
 pub const FGHM_HESSIAN_EXACT: fghm_hessian_mode = 0;
 pub const FGHM_HESSIAN_FLOORED: fghm_hessian_mode = 1;
 pub const FGHM_HESSIAN_ABSOLUTE: fghm_hessian_mode = 2;
 pub const FGHM_HESSIAN_GAUSS_NEWTON: fghm_hessian_mode = 3;
+pub const FGHM_HESSIAN_GRADIENT: fghm_hessian_mode = 4;
 
 pub type fghm_ghm_kind = i32;
 pub const FGHM_GHM_CLASSIFICATION: fghm_ghm_kind = 1;
@@ -329,6 +339,18 @@ extern "C" {
     ) -> fghm_status;
     pub fn fghm_focal_set_hessian_floor(focal: *mut fghm_focal, floor: f64) -> fghm_status;
     pub fn fghm_focal_get_hessian_floor(focal: *const fghm_focal, floor: *mut f64) -> fghm_status;
+    pub fn fghm_focal_set_hessian_factor(focal: *mut fghm_focal, factor: f64) -> fghm_status;
+    pub fn fghm_focal_get_hessian_factor(focal: *const fghm_focal, factor: *mut f64)
+        -> fghm_status;
+    pub fn fghm_focal_set_detached(focal: *mut fghm_focal, detached: i32) -> fghm_status;
+    pub fn fghm_focal_get_detached(focal: *const fghm_focal, detached: *mut i32) -> fghm_status;
+    pub fn fghm_focal_set_beta(focal: *mut fghm_focal, beta: f64) -> fghm_status;
+    pub fn fghm_focal_get_beta(focal: *const fghm_focal, beta: *mut f64) -> fghm_status;
+    pub fn fghm_focal_set_positive_weight(focal: *mut fghm_focal, weight: f64) -> fghm_status;
+    pub fn fghm_focal_clear_positive_weight(focal: *mut fghm_focal) -> fghm_status;
+    pub fn fghm_focal_get_positive_weight(
+        focal: *const fghm_focal, weight: *mut f64, set: *mut i32,
+    ) -> fghm_status;
     pub fn fghm_focal_f32(
         focal: *const fghm_focal, pool: *mut fghm_pool, n: usize, logits: *const f32,
         targets: *const f32, weights: *const f32, loss: *mut f64, element_loss: *mut f32,

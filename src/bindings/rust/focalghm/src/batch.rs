@@ -105,6 +105,12 @@ impl<'a> Batch<'a> {
         self
     }
 
+    /// Softmax: factors of classes are those of the terms of a sample's loss.
+    pub fn class_weights_of_terms(mut self) -> Self {
+        self.flags |= sys::FGHM_CLASS_WEIGHTS_OF_TERMS;
+        self
+    }
+
     /// Targets or labels with this value do not count.
     pub fn ignore_index(mut self, value: i64) -> Self {
         self.ignore_index = value;

@@ -46,6 +46,11 @@ crate::settings::settings! { Focal, fghm_focal:
     /// The least Hessian of [`HessianMode::FLOORED`].
     hessian_floor, set_hessian_floor: f64 =
         fghm_focal_get_hessian_floor, fghm_focal_set_hessian_floor, HESSIAN_FLOOR;
+    /// A factor of the Hessian, in every mode.
+    hessian_factor, set_hessian_factor: f64 =
+        fghm_focal_get_hessian_factor, fghm_focal_set_hessian_factor, HESSIAN_FACTOR;
+    /// The exponent of the penalty of [`FocalRule::HEATMAP`].
+    beta, set_beta: f64 = fghm_focal_get_beta, fghm_focal_set_beta, BETA;
     /// How losses become one number.
     reduction, set_reduction: Reduction = fghm_focal_get_reduction, fghm_focal_set_reduction, REDUCTION;
     /// Which loss it is.
@@ -99,6 +104,47 @@ impl Focal {
         let status = unsafe { sys::fghm_focal_get_negative_gamma(self.0, &mut gamma, &mut set) };
         check(status, Field::NEGATIVE_GAMMA)?;
         Ok((set != 0).then_some(gamma))
+    }
+
+    /// Makes the focal factor a constant in derivatives, or not.
+    pub fn set_detached(&mut self, detached: bool) -> Result<&mut Self> {
+        // SAFETY: a handle of its own.
+        let status = unsafe { sys::fghm_focal_set_detached(self.0, i32::from(detached)) };
+        check(status, Field::DETACHED)?;
+        Ok(self)
+    }
+
+    /// Whether the focal factor is a constant in derivatives.
+    pub fn detached(&self) -> Result<bool> {
+        let mut detached = 0;
+        // SAFETY: a handle, and a place for the number.
+        let status = unsafe { sys::fghm_focal_get_detached(self.0, &mut detached) };
+        check(status, Field::DETACHED)?;
+        Ok(detached != 0)
+    }
+
+    /// Sets a factor of positives in the place of alpha.
+    pub fn set_positive_weight(&mut self, weight: f64) -> Result<&mut Self> {
+        // SAFETY: a handle of its own.
+        let status = unsafe { sys::fghm_focal_set_positive_weight(self.0, weight) };
+        check(status, Field::POSITIVE_WEIGHT)?;
+        Ok(self)
+    }
+
+    /// There is no factor of positives but alpha again.
+    pub fn clear_positive_weight(&mut self) -> Result<&mut Self> {
+        // SAFETY: a handle of its own.
+        check(unsafe { sys::fghm_focal_clear_positive_weight(self.0) }, Field::POSITIVE_WEIGHT)?;
+        Ok(self)
+    }
+
+    /// The factor of positives, if one has been set.
+    pub fn positive_weight(&self) -> Result<Option<f64>> {
+        let (mut weight, mut set) = (0.0, 0);
+        // SAFETY: a handle, and places for the numbers.
+        let status = unsafe { sys::fghm_focal_get_positive_weight(self.0, &mut weight, &mut set) };
+        check(status, Field::POSITIVE_WEIGHT)?;
+        Ok((set != 0).then_some(weight))
     }
 
     /// Sets the factor of positives.

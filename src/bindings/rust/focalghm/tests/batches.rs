@@ -271,14 +271,16 @@ fn errors() {
     library(Status::RANGE, Field::SHAPE, none, Place::AXIS, 1)(error(
         Batch::new(&[2, 0]).class_axis(1).logits(&[0.0; 0]).targets(&[0.0; 0]),
     ));
-    let combination = error(dense().activation(Activation::SOFTMAX));
-    assert!(combination.to_string().starts_with("activation, target_form: "));
-    library(Status::COMBINATION, Field::ACTIVATION, Field::TARGET_FORM, Place::NONE, -1)(
+    let flat = Batch::new(&[6]).logits(&logits).targets(&logits);
+    let combination = error(flat.activation(Activation::SOFTMAX));
+    assert!(combination.to_string().starts_with("activation, class_axis: "));
+    library(Status::COMBINATION, Field::ACTIVATION, Field::CLASS_AXIS, Place::NONE, -1)(
         combination,
     );
     let factors = [1.0; 3];
     assert_eq!(error(dense().class_gamma(&factors)).status(), Some(Status::COMBINATION));
-    assert_eq!(error(dense().class_offsets(&factors)).field(), Field::CLASS_OFFSETS);
+    let probabilities = dense().activation(Activation::PROBABILITY).class_offsets(&factors);
+    assert_eq!(error(probabilities).field(), Field::CLASS_OFFSETS);
     let at = |status, field| {
         move |error: Error| assert_eq!((error.status(), error.field()), (Some(status), field))
     };

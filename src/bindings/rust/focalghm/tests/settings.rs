@@ -53,11 +53,21 @@ fn settings_of_focal() {
         set_normalizer(12.5) normalizer fghm_focal_get_normalizer,
         set_loss_weight(0.5) loss_weight fghm_focal_get_loss_weight,
         set_hessian_floor(0.125) hessian_floor fghm_focal_get_hessian_floor,
+        set_hessian_factor(2.0) hessian_factor fghm_focal_get_hessian_factor,
+        set_beta(3.5) beta fghm_focal_get_beta,
         set_reduction(Reduction::MEAN_POSITIVES) reduction fghm_focal_get_reduction,
         set_rule(FocalRule::SPLIT) rule fghm_focal_get_rule,
         set_hessian_mode(HessianMode::GAUSS_NEWTON) hessian_mode fghm_focal_get_hessian_mode,
     }
     let (mut number, mut set) = (0.0, 0);
+    focal.set_detached(true).unwrap();
+    assert_eq!(focal.detached(), Ok(true));
+    assert_eq!(focal.positive_weight(), Ok(None));
+    focal.set_positive_weight(3.5).unwrap();
+    ok(unsafe { sys::fghm_focal_get_positive_weight(focal.as_ptr(), &mut number, &mut set) });
+    assert_eq!((number, set, focal.positive_weight()), (3.5, 1, Ok(Some(3.5))));
+    focal.clear_positive_weight().unwrap();
+    assert_eq!(focal.positive_weight(), Ok(None));
     assert_eq!(focal.negative_gamma(), Ok(None));
     focal.set_negative_gamma(3.5).unwrap();
     ok(unsafe { sys::fghm_focal_get_negative_gamma(focal.as_ptr(), &mut number, &mut set) });
