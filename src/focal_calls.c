@@ -45,6 +45,7 @@ static void set_constants(const fghm_focal *focal, double loss_weight,
 
 static const struct fghm_batch_limits limits = {
     .softmax = true,
+    .soft_samples = true,
     .probability = true,
     .labels = true,
     .scores = true,
@@ -61,18 +62,24 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
         focal->rule == FGHM_FOCAL_RULE_LINEAR || focal->rule == FGHM_FOCAL_RULE_SPLIT;
     const bool two_gammas = fghm_focal_has_two_gammas(focal);
     const bool softmax = batch->activation == FGHM_SOFTMAX;
+    const bool labels = batch->target_form != FGHM_TARGET_DENSE;
+    const bool smooth = batch->label_smoothing != 0;
     const bool alpha_set = focal->alpha_enabled && focal->alpha != FGHM_ALPHA_DEFAULT;
     const struct fghm_conflict conflicts[] = {
         {!plain && two_gammas, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE},
         {fghm_focal_check_rule(focal) != FGHM_OK, FGHM_FIELD_GAMMA, FGHM_FIELD_RULE},
         {!plain && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION, FGHM_FIELD_RULE},
-        {star && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE},
+        {star && smooth, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE},
         {star && batch->target_form == FGHM_TARGET_LABEL_SCORE, FGHM_FIELD_TARGET_FORM,
          FGHM_FIELD_RULE},
-        /* Softmax has no negatives: what is set for them would be ignored. */
+        /* Softmax has no negatives, unless labels are smooth: what is set for them would be
+         * ignored. */
         {softmax && alpha_set && batch->class_alpha == NULL, FGHM_FIELD_ALPHA,
          FGHM_FIELD_ACTIVATION},
-        {softmax && two_gammas, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_ACTIVATION},
+        {softmax && two_gammas && !(labels && smooth), FGHM_FIELD_NEGATIVE_GAMMA,
+         FGHM_FIELD_ACTIVATION},
+        {softmax && !labels && !plain, FGHM_FIELD_TARGET_FORM, FGHM_FIELD_RULE},
+        {softmax && smooth && !plain, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE},
     };
     return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
@@ -93,6 +100,9 @@ static void plan_losses(const fghm_focal *focal, bool is_double, bool probabilit
     plan->kernels = kernels;
     plan->probability = probability;
     plan->split = split && !softmax;
+    plan->soft_by_class = split;
+    plan->soft_negative_gamma =
+        fghm_focal_has_two_gammas(focal) ? fghm_focal_negative_gamma(focal) : -1;
     plan->star = 0;
     /* With factors of classes, it is one of them. */
     const double loss_weight = fghm_have_class_factors(arrays) ? 1 : focal->loss_weight;
@@ -211,6 +221,8 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
     if (fghm_have_class_factors(&arrays)) {
         arrays.factors.common = focal->loss_weight;
     }
+    call.plan.of_terms = fghm_have_class_factors(&arrays) &&
+                         (!arrays.labels || (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0);
     plan_losses(focal, call.plan.batch.is_double, batch->activation == FGHM_PROBABILITY,
                 call.plan.batch.softmax, &arrays, &call.plan);
     FGHM_TRY(compute(focal, pool, &call, &all, report));

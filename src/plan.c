@@ -4,6 +4,7 @@
 #include "plan.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,6 +15,9 @@
 
 /* More classes than this have no exact index in float. */
 #define SOFTMAX_CLASSES_MAX ((int64_t)1 << 24)
+
+/* All flags. */
+#define FGHM_FLAGS (FGHM_NAN_TARGETS_IGNORED | FGHM_CLASS_WEIGHTS_OF_TERMS)
 
 /* Structs may grow up to a page: a size beyond that is garbage, not a later version's. */
 #define STRUCT_SIZE_MAX 4096
@@ -157,7 +161,7 @@ static fghm_status check_constants(const fghm_batch *batch, struct fghm_report *
         {FGHM_FIELD_ACTIVATION, is_between(batch->activation, FGHM_PROBABILITY)},
         {FGHM_FIELD_TARGET_FORM, is_between(batch->target_form, FGHM_TARGET_LABEL_SCORE)},
         {FGHM_FIELD_BACKGROUND, is_between(batch->background, FGHM_BACKGROUND_MINUS_ONE)},
-        {FGHM_FIELD_FLAGS, is_between(batch->flags, FGHM_NAN_TARGETS_IGNORED)},
+        {FGHM_FIELD_FLAGS, is_between(batch->flags, FGHM_FLAGS)},
     };
     for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
         if (!constants[i].fits) {
@@ -190,17 +194,20 @@ static fghm_status check_combinations(const fghm_batch *batch, struct fghm_repor
     const struct fghm_conflict conflicts[] = {
         {softmax && no_classes, FGHM_FIELD_ACTIVATION, FGHM_FIELD_CLASS_AXIS},
         {labels && no_classes, FGHM_FIELD_TARGET_FORM, FGHM_FIELD_CLASS_AXIS},
-        {softmax && batch->target_form != FGHM_TARGET_LABEL, FGHM_FIELD_ACTIVATION,
-         FGHM_FIELD_TARGET_FORM},
-        {softmax && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_ACTIVATION},
+        {softmax && scores, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM},
         {softmax && batch->background == FGHM_BACKGROUND_MINUS_ONE, FGHM_FIELD_BACKGROUND,
          FGHM_FIELD_ACTIVATION},
         {!labels && batch->background != FGHM_BACKGROUND_NONE, FGHM_FIELD_BACKGROUND,
          FGHM_FIELD_TARGET_FORM},
         {labels && (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0, FGHM_FIELD_FLAGS,
          FGHM_FIELD_TARGET_FORM},
+        {!softmax && (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0, FGHM_FIELD_FLAGS,
+         FGHM_FIELD_ACTIVATION},
+        {softmax && !labels && batch->ignore_index != FGHM_IGNORE_NONE, FGHM_FIELD_IGNORE_INDEX,
+         FGHM_FIELD_TARGET_FORM},
         {!scores && batch->scores.data != NULL, FGHM_FIELD_SCORES, FGHM_FIELD_TARGET_FORM},
-        {batch->class_offsets != NULL, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION},
+        {batch->class_offsets != NULL && batch->activation == FGHM_PROBABILITY,
+         FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION},
     };
     return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
@@ -211,6 +218,13 @@ static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch
     const fghm_field because = limits->because;
     const struct fghm_conflict conflicts[] = {
         {!limits->softmax && batch->activation == FGHM_SOFTMAX, FGHM_FIELD_ACTIVATION, because},
+        {!limits->soft_samples && batch->activation == FGHM_SOFTMAX &&
+             batch->target_form == FGHM_TARGET_DENSE,
+         FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM},
+        {!limits->soft_samples && batch->activation == FGHM_SOFTMAX && batch->label_smoothing != 0,
+         FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_ACTIVATION},
+        {!limits->class_factors && (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0,
+         FGHM_FIELD_FLAGS, because},
         {!limits->probability && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION,
          because},
         {!limits->labels && batch->target_form != FGHM_TARGET_DENSE, FGHM_FIELD_TARGET_FORM,
@@ -220,6 +234,7 @@ static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch
         {!limits->smoothing && batch->label_smoothing != 0, FGHM_FIELD_LABEL_SMOOTHING, because},
         {!limits->class_factors && batch->class_alpha != NULL, FGHM_FIELD_CLASS_ALPHA, because},
         {!limits->class_factors && batch->class_weights != NULL, FGHM_FIELD_CLASS_WEIGHTS, because},
+        {!limits->class_factors && batch->class_offsets != NULL, FGHM_FIELD_CLASS_OFFSETS, because},
         {batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA, because},
         {!limits->harmonizing_weight && batch->harmonizing_weight.data != NULL,
          FGHM_FIELD_HARMONIZING_WEIGHT, because},
@@ -227,7 +242,7 @@ static fghm_status check_limits(const fghm_batch *batch, const struct fghm_batch
     return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
 
-static fghm_status check_class_factors(const fghm_batch *batch, size_t classes,
+static fghm_status check_class_numbers(const fghm_batch *batch, size_t classes,
                                        struct fghm_report *report) {
     const struct {
         const double *numbers;
@@ -243,6 +258,12 @@ static fghm_status check_class_factors(const fghm_batch *batch, size_t classes,
                 return fghm_fail_at(report, FGHM_ERROR_RANGE, factors[i].field, FGHM_PLACE_CLASS,
                                     (int64_t)c);
             }
+        }
+    }
+    for (size_t c = 0; batch->class_offsets != NULL && c < classes; c++) {
+        if (!(fabs(batch->class_offsets[c]) <= DBL_MAX)) {
+            return fghm_fail_at(report, FGHM_ERROR_RANGE, FGHM_FIELD_CLASS_OFFSETS,
+                                FGHM_PLACE_CLASS, (int64_t)c);
         }
     }
     return FGHM_OK;
@@ -372,6 +393,7 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
         fghm_field field;
     } plain[] = {{fghm_range_of(batch->class_alpha, doubles), FGHM_FIELD_CLASS_ALPHA},
                  {fghm_range_of(batch->class_weights, doubles), FGHM_FIELD_CLASS_WEIGHTS},
+                 {fghm_range_of(batch->class_offsets, doubles), FGHM_FIELD_CLASS_OFFSETS},
                  {of_result, FGHM_FIELD_RESULT},
                  {fghm_range_of(loss, sizeof *loss), FGHM_FIELD_RESULT}};
     for (int i = 0; i < present->count; i++) {
@@ -390,7 +412,7 @@ static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *re
             }
         }
     }
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         if (fghm_ranges_meet(plain[k].range, of_result)) {
             return fghm_fail_both(report, FGHM_ERROR_ALIASING, plain[k].field, FGHM_FIELD_RESULT);
         }
@@ -511,6 +533,7 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         .nan_ignored = (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0,
         .label_smoothing = batch->label_smoothing,
         .factors = {batch->class_alpha, batch->class_weights, 1},
+        .offsets = batch->class_offsets,
     };
     *plan = (struct fghm_plan){
         .shape = {0, (size_t)classes, 0},
@@ -525,7 +548,7 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         return FGHM_OK;
     }
     plan->shape = folded_shape(&axes);
-    FGHM_TRY(check_class_factors(batch, plan->shape.classes, report));
+    FGHM_TRY(check_class_numbers(batch, plan->shape.classes, report));
     return make_arrays(batch, result, loss, &axes, plan, arrays, report);
 }
 
@@ -626,7 +649,10 @@ struct fghm_part *fghm_merge_parts(struct fghm_part *parts, size_t segments) {
     }
     for (size_t i = 1; i < segments; i++) {
         const struct fghm_part *const part = &parts[i];
+        /* Of softmax, the elements of a part need not be behind those of the part before. */
         if (all->bad == FGHM_BAD_NOTHING ||
+            (part->bad == FGHM_BAD_DENSE && all->bad == FGHM_BAD_DENSE &&
+             part->offender < all->offender) ||
             (part->bad == FGHM_BAD_LABEL && all->bad != FGHM_BAD_LABEL)) {
             all->offender = part->offender;
             all->bad = part->bad;

@@ -17,7 +17,8 @@
 /* What a loss can do, so that nothing that a descriptor says is silently ignored.  What it
  * cannot do does not go together with `because`. */
 struct fghm_batch_limits {
-    bool softmax, probability, labels, scores, smoothing, class_factors, harmonizing_weight;
+    bool softmax, soft_samples, probability, labels, scores, smoothing, class_factors;
+    bool harmonizing_weight;
     fghm_field because;
 };
 

@@ -208,7 +208,7 @@ static void values_are_pinned(void **state) {
         {FGHM_BACKGROUND_NONE, FGHM_BACKGROUND_LAST, FGHM_BACKGROUND_FIRST,
          FGHM_BACKGROUND_MINUS_ONE, 4, 5, 6},
         {FGHM_TARGET_DENSE, FGHM_TARGET_LABEL, FGHM_TARGET_LABEL_SCORE, 3, 4, 5, 6},
-        {0, FGHM_NAN_TARGETS_IGNORED, 2, 3, 4, 5, 6},
+        {0, FGHM_NAN_TARGETS_IGNORED, FGHM_CLASS_WEIGHTS_OF_TERMS, 3, 4, 5, 6},
     };
     (void)state;
     for (size_t i = 0; i < SUITE_COUNT(statuses); i++) {

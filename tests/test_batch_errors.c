@@ -421,7 +421,7 @@ static void fields_that_are_wrong(void **state) {
         {MEMBER(size), {FGHM_BATCH_SIZE_0_2 - 1}, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE, -1},
         {MEMBER(tag), {1}, FGHM_ERROR_UNINITIALIZED, FGHM_FIELD_TAG, -1},
         {MEMBER(flags),
-         {-1, 2, 3, INT32_MAX, INT32_MIN},
+         {-1, 4, 7, INT32_MAX, INT32_MIN},
          FGHM_ERROR_CONSTANT,
          FGHM_FIELD_FLAGS,
          -1},
@@ -481,7 +481,8 @@ static void label_smoothing_bounds(void **state) {
     }
     for (size_t k = 0; k < SUITE_COUNT(good); k++) {
         q->b.label_smoothing = good[k];
-        if (good[k] == 0.0 || !(q->loss->softmax || q->loss->regression)) {
+        const bool ghm_of_samples = q->loss->softmax && q->loss->counts;
+        if (good[k] == 0.0 || !(ghm_of_samples || q->loss->regression)) {
             assert_taken(q);
         } else {
             assert_combination(q, FGHM_FIELD_LABEL_SMOOTHING,
@@ -529,11 +530,14 @@ static void combinations_of_focal(void **state) {
     assert_combination(q, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_RULE);
     q->b.class_gamma = NULL;
     q->b.class_offsets = q->class_weights;
+    assert_taken(q);
+    q->b.activation = FGHM_PROBABILITY;
     assert_combination(q, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION);
     q->b.class_offsets = NULL;
-    q->b.activation = FGHM_SOFTMAX;
-    assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM);
     q->b.activation = FGHM_SIGMOID;
+    q->b.flags = FGHM_CLASS_WEIGHTS_OF_TERMS;
+    assert_combination(q, FGHM_FIELD_FLAGS, FGHM_FIELD_ACTIVATION);
+    q->b.flags = 0;
     for (fghm_background k = 1; k < 4; k++) {
         q->b.background = k;
         assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_TARGET_FORM);
@@ -565,10 +569,65 @@ static void combinations_of_focal(void **state) {
     use_softmax(q, FGHM_I32);
     assert_taken(q);
     q->b.label_smoothing = 0.1;
-    assert_combination(q, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_ACTIVATION);
+    assert_taken(q);
     q->b.label_smoothing = 0.0;
     q->b.background = FGHM_BACKGROUND_MINUS_ONE;
     assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_ACTIVATION);
+    request_free(q);
+}
+
+/* Soft targets of softmax: dense ones, whose arrays are those of a sigmoid call but for losses and
+ * weights, and labels that are smoothed. */
+static void combinations_of_soft_samples(void **state) {
+    struct request *q = request_new(&focal_call);
+    (void)state;
+    use_softmax(q, FGHM_I32);
+    q->b.label_smoothing = 0.1;
+    for (int32_t flags = 0; flags <= FGHM_CLASS_WEIGHTS_OF_TERMS; flags += 2) {
+        q->b.flags = flags;
+        assert_taken(q);
+    }
+    q->b.flags = FGHM_NAN_TARGETS_IGNORED;
+    assert_combination(q, FGHM_FIELD_FLAGS, FGHM_FIELD_TARGET_FORM);
+    q->b.flags = 0;
+    for (fghm_focal_rule rule = FGHM_FOCAL_RULE_QUALITY; rule <= FGHM_FOCAL_RULE_STAR; rule++) {
+        assert_int_equal(fghm_focal_set_rule(q->handle, rule), FGHM_OK);
+        assert_combination(q, FGHM_FIELD_LABEL_SMOOTHING, FGHM_FIELD_RULE);
+    }
+    assert_int_equal(fghm_focal_set_rule(q->handle, FGHM_FOCAL_RULE_LINEAR), FGHM_OK);
+    assert_int_equal(fghm_focal_set_negative_gamma(q->handle, 3.0), FGHM_OK);
+    assert_taken(q);
+    q->b.label_smoothing = 0.0;
+    assert_combination(q, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_ACTIVATION);
+    new_array(q, TARGETS, FGHM_F32, false);
+    for (size_t k = 0; k < strided_count(&q->arrays[TARGETS]); k++) {
+        strided_set(&q->arrays[TARGETS], k, 0.125);
+    }
+    set_arrays(q);
+    q->b.target_form = FGHM_TARGET_DENSE;
+    assert_combination(q, FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_ACTIVATION);
+    assert_int_equal(fghm_focal_clear_negative_gamma(q->handle), FGHM_OK);
+    for (int32_t flags = 0; flags < 4; flags++) {
+        q->b.flags = flags;
+        assert_taken(q);
+    }
+    q->b.label_smoothing = 0.1;
+    assert_taken(q);
+    q->b.label_smoothing = 0.0;
+    q->b.ignore_index = 7;
+    assert_combination(q, FGHM_FIELD_IGNORE_INDEX, FGHM_FIELD_TARGET_FORM);
+    q->b.ignore_index = FGHM_IGNORE_NONE;
+    q->b.background = FGHM_BACKGROUND_LAST;
+    assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_TARGET_FORM);
+    q->b.background = FGHM_BACKGROUND_NONE;
+    for (fghm_focal_rule rule = FGHM_FOCAL_RULE_QUALITY; rule <= FGHM_FOCAL_RULE_STAR; rule++) {
+        assert_int_equal(fghm_focal_set_rule(q->handle, rule), FGHM_OK);
+        assert_combination(q, FGHM_FIELD_TARGET_FORM, FGHM_FIELD_RULE);
+    }
+    assert_int_equal(fghm_focal_set_rule(q->handle, FGHM_FOCAL_RULE_SPLIT), FGHM_OK);
+    assert_taken(q);
+    q->b.target_form = FGHM_TARGET_LABEL_SCORE;
+    assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM);
     request_free(q);
 }
 
@@ -611,7 +670,7 @@ static void combinations_of_ghm(void **state) {
         {&q->b.class_alpha, FGHM_FIELD_CLASS_ALPHA, FGHM_FIELD_KIND},
         {&q->b.class_weights, FGHM_FIELD_CLASS_WEIGHTS, FGHM_FIELD_KIND},
         {&q->b.class_gamma, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_KIND},
-        {&q->b.class_offsets, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_ACTIVATION},
+        {&q->b.class_offsets, FGHM_FIELD_CLASS_OFFSETS, FGHM_FIELD_KIND},
     };
     for (size_t k = 0; k < SUITE_COUNT(arrays); k++) {
         *arrays[k].array = q->class_weights;
@@ -630,7 +689,8 @@ static void combinations_of_ghm(void **state) {
     q->b.activation = FGHM_PROBABILITY;
     assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_KIND);
     q->b.activation = FGHM_SOFTMAX;
-    assert_combination(q, FGHM_FIELD_ACTIVATION, FGHM_FIELD_TARGET_FORM);
+    assert_combination(q, FGHM_FIELD_ACTIVATION,
+                       regression ? FGHM_FIELD_KIND : FGHM_FIELD_TARGET_FORM);
     q->b.activation = FGHM_SIGMOID;
     q->b.background = FGHM_BACKGROUND_LAST;
     assert_combination(q, FGHM_FIELD_BACKGROUND, FGHM_FIELD_TARGET_FORM);
@@ -922,13 +982,16 @@ static void class_arrays_in_outputs_are_refused(void **state) {
         q->b.class_weights = room;
         assert_overlap(q, FGHM_FIELD_CLASS_WEIGHTS, fields[k]);
         q->b.class_weights = q->class_weights;
+        q->b.class_offsets = room;
+        assert_overlap(q, FGHM_FIELD_CLASS_OFFSETS, fields[k]);
+        q->b.class_offsets = NULL;
     }
     request_free(q);
 }
 
 /* Everything but the head is then as it was. */
 static void results_in_arrays_are_refused(void **state) {
-    for (int k = 0; k < KEPT + 2; k++) {
+    for (int k = 0; k < KEPT + 3; k++) {
         union {
             fghm_result result;
             float numbers[64];
@@ -944,9 +1007,12 @@ static void results_in_arrays_are_refused(void **state) {
             output_at(q, k)->data = room.numbers + 4;
         } else if (k == KEPT && !q->loss->counts) {
             q->b.class_alpha = room.doubles + 3;
-        } else if (k > KEPT && !q->loss->counts) {
+        } else if (k == KEPT + 1 && !q->loss->counts) {
             q->b.class_weights = room.doubles + 3;
             field = FGHM_FIELD_CLASS_WEIGHTS;
+        } else if (k == KEPT + 2 && !q->loss->counts) {
+            q->b.class_offsets = room.doubles + 3;
+            field = FGHM_FIELD_CLASS_OFFSETS;
         } else {
             request_free(q);
             continue;
@@ -1078,6 +1144,27 @@ static void class_arrays_out_of_range(void **state) {
         q->class_alpha[c] = q->class_weights[c] = 0.0;
     }
     assert_taken(q);
+    request_free(q);
+}
+
+static void offsets_of_classes(void **state) {
+    const double bad[] = {(double)NAN, (double)INFINITY, -(double)INFINITY};
+    const double good[] = {0.0, -0.0, DBL_MAX, -DBL_MAX, DBL_TRUE_MIN, -7.5};
+    double offsets[CLASSES] = {0};
+    struct request *q = request_new(&focal_call);
+    (void)state;
+    q->b.class_offsets = offsets;
+    for (size_t c = 0; c < CLASSES; c++) {
+        for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
+            offsets[c] = bad[k];
+            assert_refused_at(q, FGHM_ERROR_RANGE, FGHM_FIELD_CLASS_OFFSETS, FGHM_PLACE_CLASS,
+                              (int64_t)c);
+        }
+        for (size_t k = 0; k < SUITE_COUNT(good); k++) {
+            offsets[c] = good[k];
+            assert_taken(q);
+        }
+    }
     request_free(q);
 }
 
@@ -1503,7 +1590,9 @@ int main(int argument_count, char **arguments) {
         {"first_of_two_targets", first_of_two_targets, 1},
         {"targets_that_do_not_matter", targets_that_do_not_matter, 1},
         {"combinations_of_ghm", for_ghm, 1},
+        {"offsets_of_classes", offsets_of_classes, 0},
         {"combinations_of_focal", combinations_of_focal, 0},
+        {"combinations_of_soft_samples", combinations_of_soft_samples, 0},
         {"settings_that_softmax_has_not", settings_that_softmax_has_not, 0},
         {"plain_calls_have_one_histogram", plain_calls_have_one_histogram, 0},
         {"outputs_that_meet_are_refused", outputs_that_meet_are_refused, 0},

@@ -60,7 +60,7 @@ struct form {
     struct strided logits, targets, weights, outputs[RESULTS];
     unsigned char *expected[RESULTS]; /* what the scalar row leaves in their memory */
     double class_alpha[100], class_weights[100];
-    bool softmax, labels, hard;
+    bool softmax, soft, labels, hard; /* soft: targets of softmax */
     struct fghm_plan plan;
     struct fghm_arrays arrays;
 };
@@ -194,18 +194,22 @@ static void random_form(struct form *f, const struct row_case *c, struct random 
     f->r = r;
     random_shape(f);
     f->softmax = random_below(r, 3) == 0;
-    f->labels = f->softmax || random_bits(r) & 1;
+    f->soft = f->softmax && !ghm && random_bits(r) & 1;
+    f->labels = (f->softmax && !f->soft) || random_bits(r) & 1;
     f->hard = !c->row->has_fma || random_bits(r) & 1;
     f->batch.activation = f->softmax                        ? FGHM_SOFTMAX
                           : !ghm && random_below(r, 5) == 0 ? FGHM_PROBABILITY
                                                             : FGHM_SIGMOID;
     f->batch.target_form = f->labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
     f->batch.background = f->labels ? (int32_t)random_below(r, f->softmax ? 3 : 4) : 0;
-    if (random_below(r, 3) == 0) {
+    if (random_below(r, 3) == 0 && (f->labels || !f->softmax)) {
         f->batch.ignore_index = ignored[random_below(r, f->labels ? 3 : SUITE_COUNT(ignored))];
     }
-    f->batch.label_smoothing =
-        !f->softmax && !f->hard && random_below(r, 4) == 0 ? random_uniform(r, 0.0, 1.0) : 0.0;
+    f->batch.flags = f->softmax && !f->labels ? (int32_t)random_below(r, 2) : 0;
+    f->batch.label_smoothing = f->soft && f->labels ? random_uniform(r, 0.01, 1.0)
+                               : (!f->softmax || f->soft) && !f->hard && random_below(r, 4) == 0
+                                   ? random_uniform(r, 0.0, 1.0)
+                                   : 0.0;
     random_arrays(f, ghm);
     for (size_t k = 0; k < f->classes; k++) {
         f->class_alpha[k] = random_uniform(r, 0.01, 1.0);
@@ -214,7 +218,7 @@ static void random_form(struct form *f, const struct row_case *c, struct random 
     f->batch.class_alpha = !ghm && random_below(r, 4) == 0 ? f->class_alpha : NULL;
     f->batch.class_weights = !ghm && random_below(r, 4) == 0 ? f->class_weights : NULL;
 
-    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
+    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, 0};
     const fghm_result result = FGHM_RESULT_INIT;
     struct fghm_report report;
     const fghm_status status =
@@ -384,11 +388,14 @@ static void random_rule(const struct form *f, struct fghm_focal_plan *plan, size
     if (f->softmax) {
         plan->constants.negative = plan->constants.positive;
     }
+    plan->soft_negative_gamma = f->soft && f->labels && random_bits(f->r) & 1 ? 0.75 : -1.0;
+    plan->soft_by_class = plan->soft_negative_gamma >= 0.0 || random_bits(f->r) & 1;
+    plan->of_terms = fghm_have_class_factors(&f->arrays) && (!f->labels || random_bits(f->r) & 1);
     plan->split = !f->softmax && random_below(f->r, 4) == 0;
     plan->constants.quality = !plan->split && !probability && random_below(f->r, 4) == 0;
     plan->negative_constants = plan->constants;
     plan->negative_constants.gamma = losses[loss[1]].gamma;
-    if (!plan->split && !probability && f->batch.label_smoothing == 0.0 &&
+    if (!plan->split && !probability && !f->soft && f->batch.label_smoothing == 0.0 &&
         random_below(f->r, 4) == 0) {
         plan->star = losses[loss[0]].gamma;
         loss[0] = plan->star > 0.0 ? 0 : loss[0]; /* whose gamma is 0 */
@@ -442,7 +449,7 @@ static void softmax_of_no_number(void **state) {
     for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
         double logits[3], results[2][3];
         const int32_t label = 1;
-        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, 0};
+        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, 0};
         fghm_batch batch = descriptor_of(1, 3, 1);
         batch.activation = FGHM_SOFTMAX;
         batch.target_form = FGHM_TARGET_LABEL;

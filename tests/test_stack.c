@@ -197,23 +197,29 @@ enum form {
     SOFTMAX_ROWS,
     SOFTMAX_PLANES,
     PROBABILITY,
+    SOFT_ROWS,
+    SOFT_PLANES,
+    SMOOTH_LABELS,
     FORMS
 };
-static const char *const form_names[FORMS] = {"dense",  "strided",      "label rows",     "planes",
-                                              "scores", "softmax rows", "softmax planes", "of p"};
+static const char *const form_names[FORMS] = {
+    "dense",          "strided", "label rows", "planes",      "scores",       "softmax rows",
+    "softmax planes", "of p",    "soft rows",  "soft planes", "smooth labels"};
 
 static bool is_softmax(enum form form) {
-    return form == SOFTMAX_ROWS || form == SOFTMAX_PLANES;
+    return form == SOFTMAX_ROWS || form == SOFTMAX_PLANES || form >= SOFT_ROWS;
 }
 
 static bool has_labels(enum form form) {
-    return form == ROWS || form == PLANES || form == SCORES || is_softmax(form);
+    return form == ROWS || form == PLANES || form == SCORES || form == SOFTMAX_ROWS ||
+           form == SOFTMAX_PLANES || form == SMOOTH_LABELS;
 }
 
 /* Logits and outputs of that dtype, narrow outputs of float. */
 static void set_batch(fghm_dtype dtype, enum form form, bool extras, bool factors) {
     static const fghm_batch initial = FGHM_BATCH_INIT;
-    const bool planes = form == PLANES || form == SOFTMAX_PLANES || form == STRIDED;
+    const bool planes =
+        form == PLANES || form == SOFTMAX_PLANES || form == STRIDED || form == SOFT_PLANES;
     fghm_batch *const batch = &call.batch;
     *batch = initial;
     batch->ndim = 2;
@@ -244,9 +250,12 @@ static void set_batch(fghm_dtype dtype, enum form form, bool extras, bool factor
     if (extras) {
         batch->weights.data = data.weights_f32;
         batch->weights.dtype = FGHM_F32;
-        batch->ignore_index = has_labels(form) ? 3 : 1;
+        batch->ignore_index = has_labels(form) ? 3 : is_softmax(form) ? FGHM_IGNORE_NONE : 1;
         batch->flags = has_labels(form) ? 0 : FGHM_NAN_TARGETS_IGNORED;
         batch->label_smoothing = is_softmax(form) || factors ? 0 : 0.125;
+    }
+    if (form == SMOOTH_LABELS) {
+        batch->label_smoothing = 0.125;
     }
     if (factors) {
         batch->class_alpha = batch->class_weights = data.factors;

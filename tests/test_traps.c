@@ -369,7 +369,7 @@ static fghm_status every_batch(struct world *w, batch_call *run) {
     fghm_ghm_kind kind = FGHM_GHM_CLASSIFICATION;
     const bool focal = run == focal_batch;
     fghm_result result = FGHM_RESULT_INIT;
-    fghm_batch batches[9];
+    fghm_batch batches[11];
     size_t count = 0;
     if (!focal && fghm_ghm_get_kind(w->ghm, &kind) != FGHM_OK) {
         return FGHM_ERROR_KIND;
@@ -389,6 +389,18 @@ static fghm_status every_batch(struct world *w, batch_call *run) {
         batches[count++].label_smoothing = 0.25;
         batches[count] = label_batch(w, true);
         batches[count++].class_weights = class_factors;
+    }
+    /* Sums of several logits that are as large as numbers can be are too large. */
+    if (focal && w->data != EXTREME) {
+        batches[count] = label_batch(w, true);
+        batches[count].class_weights = class_factors;
+        batches[count++].label_smoothing = 0.25;
+        batches[count] = dense_batch(w, false, false);
+        batches[count].shape[0] = (int64_t)w->n / CLASSES;
+        batches[count].shape[1] = CLASSES;
+        batches[count].activation = FGHM_SOFTMAX;
+        batches[count].logits.data = w->softmax32;
+        batches[count++].weights.layout = FGHM_LAYOUT_PER_SAMPLE;
     }
     for (size_t i = 0; i < count; i++) {
         const fghm_status status = run(w, &batches[i], &result);

@@ -155,9 +155,10 @@ enum fghm_activation_values {
     FGHM_ACTIVATION_INVALID = -1,
     /** Logits, each element for itself: p = sigmoid(x). */
     FGHM_SIGMOID = 0,
-    /** Logits of which each sample has one true class: p = softmax over the class axis.  Needs
-     * FGHM_TARGET_LABEL.  The loss belongs to the sample: targets, weights, element_loss and
-     * harmonizing_weight are arrays of samples, and every count of elements is one of samples. */
+    /** Logits of samples: p = softmax over the class axis.  Each has one true class, with
+     * FGHM_TARGET_LABEL, or a target for each class, with FGHM_TARGET_DENSE.  The loss belongs to
+     * the sample: weights, element_loss and harmonizing_weight are arrays of samples, as labels
+     * are, and every count of elements is one of samples. */
     FGHM_SOFTMAX = 1,
     /** Probabilities p, already activated, in [0, 1].  Gradient and Hessian are those with
      * respect to p. */
@@ -170,7 +171,8 @@ typedef int32_t fghm_target_form;
 /** The values of ::fghm_target_form. */
 enum fghm_target_form_values {
     FGHM_TARGET_INVALID = -1,
-    /** One target t in [0, 1] for each element, of any dtype. */
+    /** One target t in [0, 1] for each element, of any dtype.  With softmax those of a sample need
+     * not add up to 1: see fghm_focal_batch for what is computed. */
     FGHM_TARGET_DENSE = 0,
     /** One label for each sample, of dtype FGHM_U8, FGHM_I32 or FGHM_I64 (labels that are held as
      * floating-point numbers have to be converted): the element of the labelled class has
@@ -201,8 +203,13 @@ enum fghm_background_values {
 /** Bits of fghm_batch.flags. */
 enum fghm_batch_flags {
     FGHM_BATCH_FLAGS_INVALID = -1,
-    /** A dense target that is NaN is missing: its element is ignored. */
-    FGHM_NAN_TARGETS_IGNORED = 1
+    /** A dense target that is NaN is missing: its element is ignored, with softmax its sample. */
+    FGHM_NAN_TARGETS_IGNORED = 1,
+    /** With softmax, and for focal loss: class_alpha and class_weights of a class are factors of
+     * its own term of a sample's loss, as PyTorch's cross_entropy has them with label smoothing,
+     * and not those of the label's class factors of the sample.  So they are in any case where
+     * targets are dense, and where labels are not smoothed it is the same. */
+    FGHM_CLASS_WEIGHTS_OF_TERMS = 2
 };
 
 /**
@@ -231,22 +238,30 @@ typedef struct fghm_batch {
     fghm_target_form target_form;
     /** FGHM_BACKGROUND_NONE, by the initializer; others go with labels alone. */
     fghm_background background;
-    /** FGHM_NAN_TARGETS_IGNORED, or 0. */
+    /** Bits of ::fghm_batch_flags, or 0. */
     int32_t flags;
     /** Targets, or labels, with this value are ignored: all results of their elements are 0,
      * whatever their logits and weights are.  Any value, also one outside the range of targets;
-     * FGHM_IGNORE_NONE for none. */
+     * FGHM_IGNORE_NONE for none.  Not with softmax of dense targets. */
     int64_t ignore_index;
-    /** Label smoothing s in [0, 1]: t becomes t (1 - s) + s / 2.  Not with softmax. */
+    /** Label smoothing s in [0, 1]: t becomes t (1 - s) + s / 2; with softmax over C classes
+     * t (1 - s) + s / C. */
     double label_smoothing;
     /** alpha of each class, in place of the handle's; with softmax, the factor of samples with
-     * this label.  One double for each class, 0 or in [2^-40, 1], or NULL. */
+     * this label, or of terms: see FGHM_CLASS_WEIGHTS_OF_TERMS.  One double for each class, 0 or in
+     * [2^-40, 1], or NULL. */
     const double *class_alpha;
     /** gamma of each class.  No rule of this version has it: NULL. */
     const double *class_gamma;
     /** One more factor of each class, 0 or in [2^-40, 2^40], or NULL. */
     const double *class_weights;
-    /** Numbers to be added to the logits of each class.  Not in this version: NULL. */
+    /** A number to be added to the logits of each class: a finite double for each class, or NULL.
+     * With tau log(frequency of the class) it is logit adjustment (Menon et al.: Long-Tail Learning
+     * via Logit Adjustment, ICLR 2021), with log(number of samples of the class) balanced softmax
+     * (Ren et al.: Balanced Meta-Softmax, NeurIPS 2020).  Logit and offset are added in double and
+     * rounded once to the type that is computed in; a sum of finite numbers which that does not
+     * hold is the largest number that it holds.  Derivatives with respect to that sum are those
+     * with respect to the logit.  Not with FGHM_PROBABILITY. */
     const double *class_offsets;
     /** Logits, or probabilities: an array of elements, of a floating-point dtype. */
     fghm_input logits;
@@ -317,7 +332,7 @@ typedef struct fghm_result {
     uint64_t valid;
     /** The number of valid elements that are positive.  Dense targets: those with t >= 1/2 before
      * label smoothing (focal-star: t = 1).  Labels, with scores or without: those of the labelled
-     * class.  Softmax: samples whose label is not background. */
+     * class.  Softmax: samples whose label is not background; with dense targets, all. */
     uint64_t positives;
 } fghm_result;
 

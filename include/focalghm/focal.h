@@ -146,7 +146,8 @@ FGHM_API fghm_status fghm_focal_get_gamma(const fghm_focal *focal, double *gamma
  *
  * Where the two differ, soft targets follow FGHM_FOCAL_RULE_SPLIT, and these combinations are
  * FGHM_ERROR_COMBINATION in the call that computes: with FGHM_FOCAL_RULE_QUALITY, with
- * FGHM_FOCAL_RULE_STAR, and with FGHM_SOFTMAX, which has no negatives.
+ * FGHM_FOCAL_RULE_STAR, and with FGHM_SOFTMAX, which has no negatives, unless labels are smoothed:
+ * there it is the gamma of the other classes (see fghm_focal_batch).
  *
  * @param focal the handle
  * @param gamma in [0, 64]
@@ -259,7 +260,7 @@ enum fghm_focal_rule_values {
      * optax, Paddle. */
     FGHM_FOCAL_RULE_LINEAR = 0,
     /** alpha t (1 - p)^gamma softplus(-x) + (1 - alpha)(1 - t) p^gamma softplus(x): kornia,
-     * Paddle's documentation. */
+     * Paddle's documentation.  With softmax a factor for each class: see fghm_focal_batch. */
     FGHM_FOCAL_RULE_SPLIT = 1,
     /** Quality focal loss (Li et al.: Generalized Focal Loss, NeurIPS 2020):
      * a_t |t - p|^gamma BCE, where gamma is that paper's beta.  The relative error grows where p
@@ -464,6 +465,46 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  * weights are factors of it; the alpha of the handle is not (see fghm_focal_set_alpha).  A
  * logit of +inf in another class makes a sample's results NaN.
  *
+ * Softmax with soft targets, which are dense ones (of any sum, e.g. of mixup), and labels where
+ * label_smoothing is not 0: with p = softmax of the sample's logits, C classes, its targets t_c,
+ * after smoothing, and u_c = a_c t_c, where a_c is class_alpha times class_weights of the class if
+ * these are of terms (see FGHM_CLASS_WEIGHTS_OF_TERMS), else 1, the loss of the sample is
+ *
+ *     FGHM_FOCAL_RULE_LINEAR   Q^gamma S,  Q = 1 - sum t_c p_c,  S = sum u_c (-log p_c)
+ *     FGHM_FOCAL_RULE_SPLIT    sum u_c (1 - p_c)^gamma (-log p_c)
+ *
+ * The first has one factor, which is that of the sample: a soft row is as easy as its classes are
+ * probable.  The second has one for each class, as Keras' CategoricalFocalCrossentropy (without its
+ * clipping) and Flux' focal_loss have it.  gamma 0 is cross-entropy in both, as PyTorch's
+ * cross_entropy has it; one-hot targets have the loss of labels, to rounding.  Labels that are
+ * smoothed may have a gamma of negatives g of their own: then it is the second rule, and the terms
+ * of the classes other than the label's are u_c p_c^g (-log p_c), which is asymmetric loss for one
+ * label (Ridnik et al., ICCV 2021: ASLSingleLabel in the authors' code).
+ *
+ * Targets are used as they are: where a row's sum T is not 1, nothing is divided by T.  So gamma 0
+ * with a_c = 1 has the gradient T p_k - t_k.  In general it is
+ *
+ *     d / dx_k = p_k V - v_k,  V = sum v_c,
+ *
+ *     FGHM_FOCAL_RULE_LINEAR   v_c = Q^gamma (u_c + gamma t_c p_c S / Q)
+ *     FGHM_FOCAL_RULE_SPLIT    v_c = u_c (1 - p_c)^gamma (1 + gamma p_c (-log p_c) / (1 - p_c)),
+ *                              or u_c p_c^g (1 - g (-log p_c)),
+ *
+ * the gradient of a cross-entropy whose weights are v_c.  FGHM_HESSIAN_GAUSS_NEWTON is its Hessian
+ * with the weights' magnitudes, p_k (1 - p_k) sum |v_c|: never negative, and equal to the exact one
+ * for gamma 0.  Hessians are the diagonal; a floor is multiplied by weights, loss weight and the
+ * class factors of the sample, not by those of terms.
+ *
+ * A target outside [0, 1] makes its sample's results NaN (FGHM_ERROR_TARGET names the element), a
+ * NaN does so without an error.  A logit of -inf where the target is 0 counts for nothing; where it
+ * is not, the loss is +inf, and the derivatives are their limits with FGHM_FOCAL_RULE_SPLIT or
+ * gamma 0, else NaN.  One logit of +inf gives the limit, two give NaN.  Logits of magnitude up to
+ * 2^60 and weights up to 1 give finite results.
+ *
+ * For the mean of PyTorch's cross_entropy with class weights and labels, set
+ * FGHM_REDUCTION_NORMALIZER with the sum of the weights of the labels' classes; with dense targets
+ * its mean is FGHM_REDUCTION_MEAN.
+ *
  * Probabilities: at p = 0 or 1 results are the limits; where a limit is infinite, the value at
  * p = FLT_MIN (DBL_MIN) is returned.
  *
@@ -478,6 +519,21 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    for another class c have up to 2 (largest - x_c) + log C + 4 ulp more, with the largest of the
  *    others; Hessians twice that, in ulp of the sum of their terms' magnitudes.  The gradients of a
  *    sample add up to at most 2^-21 (double: 2^-50) of the sum of their magnitudes, with any C.
+ *  - Softmax with soft targets: 12 + (gamma + 1) (4 + log C + m + d) ulp, with the larger gamma,
+ *    where m is by how much the largest logit is above the second largest, and d by how much it is
+ *    above that of the class (0 for losses).  Gradients in ulp of
+ *
+ *        Q^gamma (s + gamma S r)                       FGHM_FOCAL_RULE_LINEAR
+ *        p_k (V - v_k) + (1 - p_k) v_k                 FGHM_FOCAL_RULE_SPLIT
+ *
+ *    with s = p_k (U - u_k) + (1 - p_k) u_k, U = sum u_c, and r = p_k (1 - Q + t_k) / Q for t_k up
+ *    to 1/2, else p_k (Q + 1 - t_k) / Q; Hessians twice as many of
+ *
+ *        Q^gamma (U p_k (1 - p_k) + gamma r (2 s + S (|1 - 2 p_k| + |gamma - 1| r)))
+ *        (1 - p_k)^2 u_k j_k + p_k^2 (sum of other u_c j_c) + p_k (1 - p_k) V
+ *
+ *    with j_c = gamma (1 - p_c)^(gamma - 2) (2 p_c (1 - p_c) + |1 - gamma p_c| p_c (-log p_c)), or
+ *    g p_c^g (g (-log p_c) + 2), and in V as in j_c the magnitudes of what is added.
  *  - Probabilities, for every gamma in [0, 10]: 16 ulp, 48 ulp for a target between 0 and 1; of the
  *    terms' magnitudes for derivatives, and half as many again for Hessians.
  *  - FGHM_FOCAL_RULE_STAR: gamma x is rounded, which adds up to 2 gamma |x| ulp.
@@ -499,18 +555,20 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    FGHM_ERROR_CONSTANT, FGHM_ERROR_SIZE, FGHM_ERROR_DTYPE, FGHM_ERROR_LAYOUT,
  *    FGHM_ERROR_STRIDE, FGHM_ERROR_ALIASING: see batch.h;
  *  - FGHM_ERROR_RANGE: ndim, class_axis, an extent or label_smoothing is out of its range, or a
- *    number of class_alpha or class_weights; or an extent from ndim on has been set, because ndim
- * is too small: then other_field is FGHM_FIELD_NDIM;
+ *    number of class_alpha, class_weights or class_offsets; or an extent from ndim on has been set,
+ *    because ndim is too small: then other_field is FGHM_FIELD_NDIM;
  *  - FGHM_ERROR_LABEL: a label is that of no class;
  *  - FGHM_ERROR_DIVISOR: the divisor of FGHM_REDUCTION_MEAN_WEIGHTS or
  *    FGHM_REDUCTION_MEAN_TARGETS is not above 0, or not finite;
  *  - FGHM_ERROR_COMBINATION, with both fields named: softmax or labels without a class axis;
- *    softmax without plain labels, with label smoothing, with FGHM_BACKGROUND_MINUS_ONE, with two
- *    gammas, or, without class_alpha, with an alpha that is on and not 0.25; a background, or NaN
- *    targets ignored, with the other form of targets; scores without FGHM_TARGET_LABEL_SCORE;
- *    FGHM_FOCAL_RULE_STAR or FGHM_FOCAL_RULE_QUALITY with probabilities or two gammas;
- *    FGHM_FOCAL_RULE_STAR with label smoothing, scores or a gamma below 2^-10; class_gamma;
- *    class_offsets; a harmonizing_weight.
+ *    softmax with scores, with FGHM_BACKGROUND_MINUS_ONE, with two gammas unless labels are
+ *    smoothed, with dense targets or label smoothing and FGHM_FOCAL_RULE_QUALITY or
+ *    FGHM_FOCAL_RULE_STAR, with dense targets and an ignore_index, or, without class_alpha, with an
+ *    alpha that is on and not 0.25; a background, or NaN targets ignored, with the other form of
+ *    targets; scores without FGHM_TARGET_LABEL_SCORE; FGHM_FOCAL_RULE_STAR or
+ *    FGHM_FOCAL_RULE_QUALITY with probabilities or two gammas; FGHM_FOCAL_RULE_STAR with label
+ *    smoothing, scores or a gamma below 2^-10; class_offsets with probabilities; class_gamma; a
+ *    harmonizing_weight; FGHM_CLASS_WEIGHTS_OF_TERMS without softmax.
  */
 FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
                                       const fghm_batch *batch, fghm_result *result);

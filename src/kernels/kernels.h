@@ -219,6 +219,23 @@ typedef void fghm_columns_spread_kernel(const struct fghm_spread *spread,
 /* The margins of n samples. */
 typedef void fghm_margins_kernel(size_t n, const void *samples, void *margins);
 
+/* Softmax with soft targets, SUM_LANES samples at a time, part by part of their classes; see
+ * soft_kernel.h.  Samples are a struct soft_samples of the kernels' type.
+ *
+ * Over all classes: fghm_kernels.soft_largest, then soft_lift, soft_prepare (once), soft_terms if
+ * the factor is that of each class, and soft_spread where derivatives are wanted.  Where a part is
+ * read once more for that, soft_lift and soft_terms come before it, `again`. */
+struct fghm_soft {
+    double gamma, negative_gamma; /* of classes other than the label's; -1: the same */
+    bool by_class;                /* the factor is that of each class, not of the sample */
+    bool hessian, gauss_newton;   /* whether it is wanted, and which */
+    bool again;                   /* sums are there */
+    struct fghm_spread modes;     /* how the Hessian is to be */
+    size_t start, classes;        /* the part */
+    const void *class_factors;    /* of its classes; NULL: 1 */
+};
+typedef void fghm_soft_kernel(const struct fghm_soft *soft, void *samples);
+
 /* What a handle makes of log-odds; see calibration_kernel.h. */
 struct fghm_calibration {
     double gamma, negative_gamma;
@@ -250,6 +267,7 @@ struct fghm_kernels {
     fghm_columns_rest_kernel *columns_rest;
     fghm_columns_spread_kernel *columns_spread;
     fghm_margins_kernel *margins;
+    fghm_soft_kernel *soft_largest, *soft_lift, *soft_prepare, *soft_terms, *soft_spread;
     fghm_read_kernel *read;
     fghm_write_kernel *write;
     fghm_match_kernel *match;

@@ -10,6 +10,7 @@
 #include "kernels/ghm_kernel.h"
 #include "kernels/ghmr_kernel.h"
 #include "kernels/probability_kernel.h"
+#include "kernels/soft_kernel.h"
 #include "kernels/softmax_kernel.h"
 #include "kernels/storage_kernel.h"
 #include "kernels/tile_kernel.h"
@@ -43,6 +44,11 @@ const struct fghm_kernels FGHM_KERNELS = {
     .columns_rest = columns_rest,
     .columns_spread = columns_spread,
     .margins = softmax_margins,
+    .soft_largest = soft_largest,
+    .soft_lift = soft_lift,
+    .soft_prepare = soft_prepare,
+    .soft_terms = soft_terms,
+    .soft_spread = soft_spread,
     .read = read_reals,
     .write = write_reals,
     .match = match_labels,

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "walk/softmax_walk.h"
+#include "walk/softmax_soft.h"
 
 /* The mode of a Hessian that is a sum of two terms and has its factors, of which weights
  * may be negative. */
@@ -283,6 +283,10 @@ static __attribute__((noinline)) void focal_tiles(const struct fghm_focal_plan *
 
 static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
                   struct fghm_part *part) {
+    if (plan->batch.softmax && has_soft_samples(&plan->batch)) {
+        focal_soft_samples(plan, first, n, part);
+        return;
+    }
     if (plan->batch.arrays != NULL || plan->split || plan->star > 0) {
         focal_tiles(plan, first, n, part);
         return;

@@ -55,7 +55,7 @@ struct column_walk {
     const struct class_arrays *arrays;
     size_t first, samples; /* of the batch */
     struct fghm_columns_part part;
-    struct fghm_columns logits; /* in the caller's memory */
+    struct fghm_columns logits; /* in the caller's memory, if nothing is added to them */
     struct fghm_columns kept;   /* where exponentials wait */
     struct fghm_columns block;  /* what has been read: classes from `start` on */
     size_t start;               /* SIZE_MAX: nothing */
@@ -71,9 +71,11 @@ OUT_OF_LINE struct column_walk column_walk_of(const struct fghm_kernels *kernels
         .first = first + at,
         .samples = samples,
         .part = {.first = at, .lanes = (samples + SUM_LANES - 1) / SUM_LANES * SUM_LANES},
-        .logits = columns_at(arrays->logits, first + at, samples),
         .start = SIZE_MAX,
     };
+    if (arrays->offsets == NULL) {
+        walk.logits = columns_at(arrays->logits, first + at, samples);
+    }
     walk.block = (struct fghm_columns){of->block, (ptrdiff_t)walk.part.lanes};
     if (arrays->classes <= FOURS) {
         walk.kept = walk.block;
@@ -106,6 +108,10 @@ OUT_OF_LINE struct fghm_columns column_walk_read(struct column_walk *walk) {
     if (walk->start != part->start) {
         move_columns(walk->kernels, walk->arrays->logits, walk->first, walk->samples, part->start,
                      part->classes, false, &walk->block);
+        for (size_t c = 0; walk->arrays->offsets != NULL && c < part->classes; c++) {
+            add_offsets(walk->arrays->offsets + part->start + c, 0, walk->samples,
+                        (real *)walk->block.first + (ptrdiff_t)c * walk->block.step);
+        }
         walk->start = part->start;
     }
     return walk->block;

@@ -12,19 +12,24 @@
 struct class_arrays {
     size_t classes;
     const struct fghm_array *logits, *gradient, *hessian;
+    const double *offsets; /* of the logits; or NULL */
 };
 
 /* A sample of an array, and the way to the next one. */
 struct row {
     const struct fghm_array *array;
+    const double *offsets; /* to be added to the logits; or NULL */
     struct cursor cursor;
-    real *base; /* the array's data, if the classes of a sample are neighbours of the kernels' type */
+    real *
+        base; /* the array's data, if the classes of a sample are neighbours of the kernels' type */
 };
 
-OUT_OF_LINE void row_start(struct row *row, const struct fghm_array *array, size_t first) {
-    const bool dense =
-        array->data != NULL && array->dtype == REAL_DTYPE && array->class_stride == 1;
+OUT_OF_LINE void row_start(struct row *row, const struct fghm_array *array, const double *offsets,
+                           size_t first) {
+    const bool dense = array->data != NULL && array->dtype == REAL_DTYPE &&
+                       array->class_stride == 1 && offsets == NULL;
     row->array = array;
+    row->offsets = offsets;
     row->base = dense ? array->data : NULL;
     if (array->data != NULL) {
         row->cursor = cursor_at(array, first);
@@ -53,8 +58,8 @@ static inline void rows_find_room(struct sample_rows *rows, size_t classes, size
                                   const struct softmax_samples *samples) {
     rows->room = NULL;
     if (samples->kept) {
-        rows->room = rows->gradient.base != NULL ? row_dense(&rows->gradient)
-                                                 : row_dense(&rows->hessian);
+        rows->room =
+            rows->gradient.base != NULL ? row_dense(&rows->gradient) : row_dense(&rows->hessian);
     }
     if (rows->room == NULL && (k + 1) * classes <= SAMPLES_ROOM) {
         rows->room = samples->block + k * classes;
@@ -63,9 +68,9 @@ static inline void rows_find_room(struct sample_rows *rows, size_t classes, size
 
 OUT_OF_LINE void rows_start(struct sample_rows *rows, const struct class_arrays *arrays,
                             size_t first, const struct softmax_samples *samples) {
-    row_start(&rows->logits, arrays->logits, first);
-    row_start(&rows->gradient, arrays->gradient, first);
-    row_start(&rows->hessian, arrays->hessian, first);
+    row_start(&rows->logits, arrays->logits, arrays->offsets, first);
+    row_start(&rows->gradient, arrays->gradient, NULL, first);
+    row_start(&rows->hessian, arrays->hessian, NULL, first);
     rows_find_room(rows, arrays->classes, 0, samples);
 }
 
@@ -86,7 +91,13 @@ OUT_OF_LINE const real *row_read(const struct fghm_kernels *kernels, const struc
         return row_dense(row) + start;
     }
     const ptrdiff_t offset = row->cursor.offset + (ptrdiff_t)start * array->class_stride;
-    kernels->read(array->dtype, array->data, offset, array->class_stride, n, to);
+    /* They may be where they are read to. */
+    if (array->dtype != REAL_DTYPE || to != (const real *)array->data + offset) {
+        kernels->read(array->dtype, array->data, offset, array->class_stride, n, to);
+    }
+    if (row->offsets != NULL) {
+        add_offsets(row->offsets + start, 1, n, to);
+    }
     return to;
 }
 
@@ -192,8 +203,7 @@ OUT_OF_LINE void row_spread(const struct fghm_kernels *kernels, const struct fgh
     const struct softmax_samples *const samples = spread->samples;
     const size_t own = (size_t)samples->columns[k];
     const struct row *const outputs[] = {&rows->gradient, &rows->hessian};
-    if (rows->room != NULL &&
-        (rows->gradient.base != NULL || rows->gradient.array->data == NULL) &&
+    if (rows->room != NULL && (rows->gradient.base != NULL || rows->gradient.array->data == NULL) &&
         (rows->hessian.base != NULL || rows->hessian.array->data == NULL)) {
         kernels->row_spread(spread, k, classes, own, rows->room, row_dense(&rows->gradient),
                             row_dense(&rows->hessian));

@@ -13,7 +13,8 @@ static struct class_arrays class_arrays_of(const struct fghm_plan *plan) {
     return (struct class_arrays){.classes = plan->shape.classes,
                                  .logits = &plan->arrays->logits,
                                  .gradient = &plan->arrays->gradient,
-                                 .hessian = &plan->arrays->hessian};
+                                 .hessian = &plan->arrays->hessian,
+                                 .offsets = plan->arrays->offsets};
 }
 
 /* Up to so many classes are columns in any case: what a row costs besides is more than moving it.
@@ -93,29 +94,32 @@ static inline double own_factor(const struct fghm_class_factors *factors, size_t
     return factors->alpha == NULL ? weight : weight * factors->alpha[class_index];
 }
 
-/* A number for each of the samples of a tile. */
-OUT_OF_LINE void fill_samples(real number, real *to) {
-    for (size_t k = 0; k < SOFTMAX_TILE; k++) {
-        to[k] = number;
+/* A number for each of n samples, and to the next multiple of SUM_LANES. */
+OUT_OF_LINE void fill_samples(real number, size_t n, real *to) {
+    for (size_t at = 0; at < n; at += SUM_LANES) {
+        for (size_t lane = 0; lane < SUM_LANES; lane++) {
+            to[at + lane] = number;
+        }
     }
 }
 
 /* The weights of samples, and the sum of them.  `columns` is NULL if all labels are classes. */
-static void load_sample_weights(const struct fghm_plan *plan, bool is_mask, size_t first, size_t n,
-                                const int32_t *columns, struct tile *tile, struct fghm_part *part) {
+static void load_sample_weights(const struct fghm_plan *plan, const struct fghm_kernels *kernels,
+                                bool is_mask, size_t first, size_t n, const int32_t *columns,
+                                real *to, struct fghm_part *part) {
     const struct fghm_array *const weights = &plan->arrays->weights;
     if (weights->data == NULL) {
-        fill_samples(1, tile->weights);
+        fill_samples(1, n, to);
     } else if (is_mask) {
-        load_compared(tile->kernels, weights, false, first, n, tile->weights);
+        load_compared(kernels, weights, false, first, n, to);
     } else {
-        load(tile->kernels, weights, first, n, tile->weights);
+        load(kernels, weights, first, n, to);
     }
     for (size_t k = 0; columns != NULL && k < n; k++) {
-        tile->weights[k] = columns[k] >= 0 ? tile->weights[k] : 0;
+        to[k] = columns[k] >= 0 ? to[k] : 0;
     }
     if (weights->data != NULL) {
-        add_weights(tile->kernels, n, tile->weights, part);
+        add_weights(kernels, n, to, part);
     }
 }
 
@@ -127,8 +131,8 @@ static void weigh_samples(const struct fghm_class_factors *factors, size_t n,
         return;
     }
     for (size_t k = 0; k < n; k++) {
-        const double factor = alike || columns[k] < 0 ? factors->common
-                                                      : own_factor(factors, (size_t)columns[k]);
+        const double factor =
+            alike || columns[k] < 0 ? factors->common : own_factor(factors, (size_t)columns[k]);
         weights[k] = columns[k] < 0 ? 0 : (real)(factor * (double)weights[k]);
     }
 }
@@ -143,9 +147,10 @@ static struct fghm_span samples_load(const struct fghm_plan *plan, bool is_mask,
     samples->block = tile->room + TILE_ROOM - SAMPLES_ROOM;
     const bool are_classes = load_columns(plan, first, n, samples->columns);
     load_margins(tile->kernels, &classes, first, n, samples, tile->logits);
-    load_sample_weights(plan, is_mask, first, n, are_classes ? NULL : columns, tile, part);
+    load_sample_weights(plan, tile->kernels, is_mask, first, n, are_classes ? NULL : columns,
+                        tile->weights, part);
     weigh_samples(&arrays->factors, n, columns, tile->weights);
-    fill_samples(1, tile->targets);
+    fill_samples(1, n, tile->targets);
     memset(tile->ignored, 0, n);
     for (size_t k = 0; !are_classes && k < n; k++) {
         tile->ignored[k] = columns[k] < 0;

@@ -5,7 +5,7 @@
 /* Counting before anything is computed: what the divisor depends on, and labels that are none,
  * which stop a call before it writes. */
 
-#include "walk/softmax_walk.h"
+#include "walk/softmax_soft.h"
 
 /* Scores of labelled samples: their sum, and the first that is none. */
 static void survey_scores(const struct fghm_kernels *kernels, const struct fghm_plan *plan,
@@ -79,6 +79,8 @@ static void survey(const struct fghm_kernels *kernels, const struct fghm_plan *p
                    size_t n, struct fghm_part *part) {
     if (fghm_have_labels(plan->arrays)) {
         survey_labels(kernels, plan, first, n, part);
+    } else if (plan->softmax) {
+        survey_soft_samples(kernels, plan, first, n, part);
     } else {
         survey_targets(kernels, plan, first, n, part);
     }
@@ -95,12 +97,15 @@ static void survey_weights(const struct fghm_kernels *kernels, const struct fghm
     if (plan->arrays == NULL && plan->span->weights != NULL) {
         add_weights(kernels, n, (const real *)plan->span->weights + first, &own);
     } else if (plan->softmax) {
+        /* As many at a time as where losses are computed, so that both sums are the same. */
+        const size_t tile_length = has_soft_samples(plan) ? SUM_LANES : SOFTMAX_TILE;
         int32_t columns[SOFTMAX_TILE];
-        for (size_t at = 0; at < n; at += SOFTMAX_TILE) {
-            const size_t length = n - at < SOFTMAX_TILE ? n - at : SOFTMAX_TILE;
-            const bool are_classes = load_columns(plan, first + at, length, columns);
-            load_sample_weights(plan, false, first + at, length, are_classes ? NULL : columns,
-                                &tile, &own);
+        for (size_t at = 0; at < n; at += tile_length) {
+            const size_t length = n - at < tile_length ? n - at : tile_length;
+            struct fghm_part unused = {0};
+            soft_judge_samples(plan, kernels, first + at, length, columns, &unused);
+            load_sample_weights(plan, kernels, false, first + at, length, columns, tile.weights,
+                                &own);
         }
     } else if (plan->arrays != NULL) {
         for (size_t at = 0; at < n; at += tile.length) {

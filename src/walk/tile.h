@@ -94,7 +94,7 @@ static struct tile_needs needs_of(const struct fghm_plan *plan) {
     }
     const bool blanks = arrays->ignoring || arrays->nan_ignored;
     return (struct tile_needs){
-        .logits = blanks || needs_room(&arrays->logits),
+        .logits = blanks || arrays->offsets != NULL || needs_room(&arrays->logits),
         .targets =
             blanks || arrays->labels || arrays->label_smoothing > 0 || needs_room(&arrays->targets),
         .weights = blanks || fghm_have_class_factors(plan->arrays) || needs_room(&arrays->weights),
@@ -118,6 +118,21 @@ static void store(const struct fghm_kernels *kernels, const struct fghm_array *a
                   size_t n, const real *from) {
     for (struct array_run run = array_run_at(array, first, n); run.n > 0; array_run_next(&run, n)) {
         kernels->write(array->dtype, array->data, run.offset, run.stride, run.n, from + run.index);
+    }
+}
+
+/* A logit and its class's offset, rounded once; where both are finite, so is their sum. */
+static inline real offset_logit(real logit, double offset) {
+    const double sum = (double)logit + offset;
+    const double most = (double)REAL_MAX;
+    const bool overflows = (sum > most || sum < -most) && logit >= -REAL_MAX && logit <= REAL_MAX;
+    return overflows ? (sum > 0 ? REAL_MAX : -REAL_MAX) : (real)sum;
+}
+
+/* Adds offsets to logits: of the same class if step is 0, of neighbours if it is 1. */
+static void add_offsets(const double *offsets, size_t step, size_t n, real *logits) {
+    for (size_t k = 0; k < n; k++) {
+        logits[k] = offset_logit(logits[k], offsets[k * step]);
     }
 }
 
@@ -399,6 +414,15 @@ static void smooth(double label_smoothing, size_t n, const real *targets, real *
     }
 }
 
+/* Adds the offsets of the classes to logits. */
+static void offset_classes(const struct fghm_plan *plan, size_t first, size_t n, real *logits) {
+    const size_t step = runs_along_classes(&plan->shape) ? 1 : 0;
+    FOR_SHAPE_RUNS(run, &plan->shape, first, n) {
+        add_offsets(plan->arrays->offsets + run.class_index, step, run.length,
+                    logits + (run.first - first));
+    }
+}
+
 /* The inputs of a tile of elements.  `is_mask` says what weights are. */
 static struct fghm_span tile_load(const struct fghm_plan *plan, bool is_mask, size_t first,
                                   size_t n, struct tile *tile, struct fghm_part *part) {
@@ -411,7 +435,13 @@ static struct fghm_span tile_load(const struct fghm_plan *plan, bool is_mask, si
         span.weights = offset_const(plan->span->weights, first);
         return span;
     }
-    span.logits = reading(tile->kernels, &arrays->logits, first, n, tile->logits);
+    if (arrays->offsets == NULL) {
+        span.logits = reading(tile->kernels, &arrays->logits, first, n, tile->logits);
+    } else {
+        load(tile->kernels, &arrays->logits, first, n, tile->logits);
+        offset_classes(plan, first, n, tile->logits);
+        span.logits = tile->logits;
+    }
     if (arrays->weights.data != NULL && is_mask && !arrays->weights.direct) {
         load_compared(tile->kernels, &arrays->weights, false, first, n, tile->weights);
         span.weights = tile->weights;

@@ -31,11 +31,12 @@ struct fghm_arrays {
     int64_t first_label; /* the label of class 0 */
     bool ignoring;
     int64_t ignore_index;
-    bool nan_ignored; /* so are dense targets that are NaN */
+    bool nan_ignored; /* so are dense targets that are NaN; with softmax, their samples */
     bool has_background;
     int64_t background; /* the label of samples without a class; with softmax, of a class */
     double label_smoothing;
     struct fghm_class_factors factors;
+    const double *offsets; /* of classes, added to logits; or NULL */
 };
 
 /* Of the arrays of a plan, which may be NULL. */
@@ -91,6 +92,11 @@ struct fghm_focal_plan {
     bool split_absolute; /* the Hessian's mode, which is then not in the constants */
     double split_floor;  /* -1: none */
     double star;         /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
+    /* Softmax with soft targets: the focal factor is that of each class; gamma of those other than
+     * the label's, or -1; factors of classes are those of terms, not of samples. */
+    bool soft_by_class;
+    double soft_negative_gamma;
+    bool of_terms;
 };
 
 /* GHM.  Weights of the batch are the mask. */

@@ -633,7 +633,7 @@ static void write_refused_batches(struct writer *w) {
     say(w, "label_smoothing %016" PRIx64, bits_of(2.0));
     say(w, "call batch");
     say(w, "label_smoothing %016" PRIx64, bits_of(0.5));
-    say(w, "activation %d", FGHM_SOFTMAX);
+    say(w, "set rule %d", FGHM_FOCAL_RULE_STAR);
     say(w, "call batch");
     start_refused(w, "softmax");
     set_real(w, "alpha", 0.5);

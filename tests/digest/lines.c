@@ -307,25 +307,45 @@ static void digest_calibration(struct inputs *in, const struct setting *s) {
 }
 
 /* A batch of N elements, or of rows of classes. */
-enum form { DENSE, LABELS, SOFTMAX, PROBABILITIES, ALL_DIGITS, FORMS };
-static const char *const form_names[FORMS] = {"dense", "labels", "softmax", "probabilities",
-                                              "probabilities-of-all-digits"};
+enum form {
+    DENSE,
+    LABELS,
+    SOFTMAX,
+    PROBABILITIES,
+    ALL_DIGITS,
+    SOFT_ROWS,
+    SMOOTH_LABELS,
+    OFFSET_LABELS,
+    FORMS
+};
+static const char *const form_names[FORMS] = {"dense",
+                                              "labels",
+                                              "softmax",
+                                              "probabilities",
+                                              "probabilities-of-all-digits",
+                                              "soft-softmax",
+                                              "smooth-softmax",
+                                              "softmax-offsets"};
+static const double class_offsets[CLASSES] = {0.5, -2.25, 0, 1.125, 3, -0.75, 0.0625};
+static const double class_weights[CLASSES] = {1, 0.5, 2, 0.75, 0, 1.25, 3};
 
 static fghm_batch batch_of(struct inputs *in, enum form form, const void *dense_targets) {
     const fghm_dtype dtype = in->d->dtype;
-    const bool labels = form == LABELS || form == SOFTMAX;
+    const bool labels =
+        form == LABELS || form == SOFTMAX || form == SMOOTH_LABELS || form == OFFSET_LABELS;
+    const bool softmax = form == SOFTMAX || form >= SOFT_ROWS;
     fghm_batch batch = FGHM_BATCH_INIT;
     batch.ndim = 2;
     batch.class_axis = 1;
     batch.shape[0] = N / CLASSES;
     batch.shape[1] = CLASSES;
-    batch.activation = form == SOFTMAX         ? FGHM_SOFTMAX
+    batch.activation = softmax                 ? FGHM_SOFTMAX
                        : form >= PROBABILITIES ? FGHM_PROBABILITY
                                                : FGHM_SIGMOID;
     batch.target_form = labels ? FGHM_TARGET_LABEL : FGHM_TARGET_DENSE;
     batch.ignore_index = labels ? CLASSES : FGHM_IGNORE_NONE;
-    const void *const logits[FORMS] = {in->logits, in->logits, in->logits, in->probabilities,
-                                       in->all_digits};
+    const void *const logits[FORMS] = {in->logits,     in->logits, in->logits, in->probabilities,
+                                       in->all_digits, in->logits, in->logits, in->logits};
     batch.logits = (fghm_input){.data = logits[form], .dtype = dtype};
     batch.targets = (fghm_input){.data = dense_targets, .dtype = dtype};
     batch.weights = (fghm_input){.data = in->weights, .dtype = dtype};
@@ -351,7 +371,11 @@ static void digest_batch(struct inputs *in, const struct setting *s, enum form f
     char name[SETTINGS_MAX];
     fghm_result result = FGHM_RESULT_INIT;
     fghm_batch batch = batch_of(in, form, star ? in->hard : in->soft);
-    batch.label_smoothing = form == DENSE && !star ? 0x1p-4 : 0.0;
+    const bool smooth = (form == DENSE && !star) || form == SMOOTH_LABELS;
+    batch.label_smoothing = smooth ? 0x1p-4 : 0.0;
+    batch.class_offsets = form == OFFSET_LABELS ? class_offsets : NULL;
+    batch.class_weights = form == SMOOTH_LABELS ? class_weights : NULL;
+    batch.flags = form == SMOOTH_LABELS ? FGHM_CLASS_WEIGHTS_OF_TERMS : 0;
     const fghm_status status = fghm_focal_batch(focal, NULL, &batch, &result);
     fghm_focal_destroy(focal);
     if (status == FGHM_ERROR_COMBINATION) {

@@ -35,7 +35,7 @@ struct memory {
 struct call {
     fghm_batch batch;
     struct memory arrays[ARRAYS];
-    double *class_alpha, *class_weights;
+    double *class_alpha, *class_weights, *class_offsets;
     bool ordinary; /* what inputs are */
 };
 
@@ -285,6 +285,10 @@ static bool draw_call(struct input *in, struct call *call) {
         batch->class_weights = call->class_weights =
             draw_class_numbers(in, batch, FGHM_FIELD_CLASS_WEIGHTS);
     }
+    if (input_below(in, 8) == 1) {
+        batch->class_offsets = call->class_offsets =
+            draw_class_numbers(in, batch, FGHM_FIELD_CLASS_OFFSETS);
+    }
     if (fits && input_below(in, 8) == 1) {
         share(in, call);
     }
@@ -302,6 +306,7 @@ static void free_call(struct call *call) {
     }
     free(call->class_alpha);
     free(call->class_weights);
+    free(call->class_offsets);
 }
 
 /* What was there, and what is ----------------------------------------------------------- */
