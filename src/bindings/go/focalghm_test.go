@@ -346,6 +346,11 @@ func TestClassWeightsOfTerms(t *testing.T) {
 	near(t, must[Result](t)(f.Batch(nil, &b)).Loss, math.Log(3))
 	b.ClassWeightsOfTerms = true
 	near(t, must[Result](t)(f.Batch(nil, &b)).Loss, 1.4*math.Log(3))
+
+	// The same targets as they are, whose factors are those of terms in any case.
+	b.TargetForm, b.LabelSmoothing, b.ClassWeightsOfTerms = Dense, 0, false
+	b.Targets = Contiguous([]float64{.8, .1, .1})
+	near(t, must[Result](t)(f.Batch(nil, &b)).Loss, 1.4*math.Log(3))
 }
 
 func TestElementErrors(t *testing.T) {

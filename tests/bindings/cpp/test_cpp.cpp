@@ -693,6 +693,12 @@ void weights_of_terms() {
     handle.set_gamma(0);
     REQUIRE(near(handle.compute(all).loss, std::log(3.0)));
     REQUIRE(near(handle.compute(all.class_weights_of_terms()).loss, 1.4 * std::log(3.0)));
+
+    // The same targets as they are, whose factors are those of terms in any case.
+    const doubles smoothed{0.8, 0.1, 0.1};
+    batch dense({1, 3}, 1);
+    dense.activation(activation::softmax).logits(zeros).targets(smoothed).class_weights(weighting);
+    REQUIRE(near(handle.compute(dense).loss, 1.4 * std::log(3.0)));
 }
 
 // Errors ---------------------------------------------------------------------------------

@@ -258,6 +258,10 @@ end
         row(Focal(gamma = 0), zero, 0; label_smoothing = 0.3, class_weights = [1.0, 2.0, 4.0],
             class_weights_of_terms = terms).loss
     @test smoothed(false) ≈ log(3) && smoothed(true) ≈ 1.4log(3)
+    # The same targets as they are, whose factors are those of terms in any case.
+    dense = loss!(Focal(gamma = 0), zero, reshape([0.8, 0.1, 0.1], 3, 1);
+        dims = 1, activation = :softmax, class_weights = [1.0, 2.0, 4.0])
+    @test dense.loss ≈ 1.4log(3)
 end
 
 @testset "element errors" begin

@@ -264,6 +264,10 @@ fn weights_of_terms() {
     let loss = |mut batch| focal.compute_batch(&mut batch, None).unwrap().loss;
     assert_near(loss(smoothed()), 3f64.ln());
     assert_near(loss(smoothed().class_weights_of_terms()), 1.4 * 3f64.ln());
+
+    // The same targets as they are, whose factors are those of terms in any case.
+    let dense = softmax_row(&zeros, &label).target_form(TargetForm::DENSE);
+    assert_near(loss(dense.targets(&[0.8, 0.1, 0.1]).class_weights(&factors)), 1.4 * 3f64.ln());
 }
 
 #[test]
