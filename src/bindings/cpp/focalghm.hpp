@@ -1049,11 +1049,11 @@ class focal : public detail::owner<fghm_focal, fghm_focal_destroy> {
     }
 
     focal &set_detached(bool detached) {
-        detail::check(fghm_focal_set_detached(native(), detached));
+        set(&fghm_focal_set_detached, detached, field::detached);
         return *this;
     }
     bool detached() const {
-        return read<std::int32_t>(&fghm_focal_get_detached) != 0;
+        return read<bool>(&fghm_focal_get_detached);
     }
 
     focal &set_beta(double beta) {

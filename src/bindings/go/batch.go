@@ -172,8 +172,8 @@ type Batch struct {
 	// In [0, 1].
 	LabelSmoothing float64
 
-	// One number for each class, or nil.  ClassGamma and ClassOffsets are for later versions of
-	// the C library; this one refuses them.
+	// One number for each class, or nil: alpha and gamma in place of the handle's, one more factor,
+	// and what is added to the logits.
 	ClassAlpha, ClassGamma, ClassWeights, ClassOffsets []float64
 
 	// Arrays of elements: logits, or probabilities.

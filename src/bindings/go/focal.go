@@ -86,7 +86,7 @@ func destroyFocal(pointer *C.fghm_focal) {
 }
 
 // NewFocal makes a configuration: gamma 2, alpha 0.25, loss weight 1, Mean, normalizer 1, Linear,
-// HessianExact with the floor 1e-16.
+// beta 4, HessianExact with the floor 1e-16 and the factor 1.
 func NewFocal() (*Focal, error) {
 	var pointer *C.fghm_focal
 	if err := failure(C.fghm_focal_create(&pointer), FieldNone); err != nil {
@@ -251,7 +251,7 @@ func (f *Focal) HessianFactor() (float64, error) {
 
 // SetDetached makes the focal factor a constant in derivatives, or not.
 func (f *Focal) SetDetached(detached bool) error {
-	number := C.int32_t(0)
+	var number C.int32_t
 	if detached {
 		number = 1
 	}
@@ -290,11 +290,11 @@ func (f *Focal) ClearPositiveWeight() error {
 
 // PositiveWeight returns the factor of positives, and whether it has been set.
 func (f *Focal) PositiveWeight() (weight float64, set bool, err error) {
-	var number C.double
-	var flag C.int32_t
-	err = f.checked(C.fghm_focal_get_positive_weight(f.pointer, &number, &flag),
+	var value C.double
+	var isSet C.int32_t
+	err = f.checked(C.fghm_focal_get_positive_weight(f.pointer, &value, &isSet),
 		FieldPositiveWeight)
-	return float64(number), flag != 0, err
+	return float64(value), isSet != 0, err
 }
 
 // Float32 computes contiguous elements in float32.

@@ -297,9 +297,60 @@ func TestClassFactors(t *testing.T) {
 	b.ClassWeights = []float64{2, 2, -1}
 	_, err = f.Batch(nil, &b)
 	wants(t, err, ErrRange, FieldClassWeights)
-	b.ClassWeights, b.ClassGamma = nil, []float64{1, 1, 1}
+	b.ClassWeights, b.ClassGamma = nil, []float64{1, 1, 65}
 	_, err = f.Batch(nil, &b)
-	wants(t, err, ErrCombination, FieldClassGamma, FieldRule)
+	wants(t, err, ErrRange, FieldClassGamma)
+}
+
+func near(t *testing.T, found, expected float64) {
+	t.Helper()
+	if math.Abs(found-expected) > 1e-12 {
+		t.Fatalf("%v is not %v", found, expected)
+	}
+}
+
+func TestClassGamma(t *testing.T) {
+	f := newTestFocal(t)
+	ok(t, f.ClearAlpha())
+	b, losses := NewBatch(3), make([]float64, 3)
+	b.ClassAxis, b.ClassGamma = 0, []float64{0, 1, 2}
+	b.Logits, b.Targets = Contiguous(make([]float64, 3)), Contiguous([]float64{1, 1, 1})
+	b.ElementLoss = Contiguous(losses)
+	must[Result](t)(f.Batch(nil, &b))
+	for i, loss := range losses {
+		near(t, loss, math.Ln2/float64(int(1)<<i))
+	}
+}
+
+// Added to zeros, offsets are the logits.
+func TestClassOffsets(t *testing.T) {
+	f, offsets := newTestFocal(t), []float64{-1, .5, 2}
+	b := NewBatch(1, 3)
+	b.ClassAxis, b.Activation, b.TargetForm = 1, Softmax, Label
+	b.Logits, b.Targets = Contiguous(offsets), Contiguous([]int64{1})
+	expected := must[Result](t)(f.Batch(nil, &b))
+	b.Logits, b.ClassOffsets = Contiguous(make([]float64, 3)), offsets
+	if found := must[Result](t)(f.Batch(nil, &b)); found != expected {
+		t.Fatal(found, expected)
+	}
+}
+
+// All probabilities are 1/3, and the smoothed targets .8, .1 and .1.
+func TestClassWeightsOfTerms(t *testing.T) {
+	f := newTestFocal(t)
+	ok(t, f.SetGamma(0))
+	b := NewBatch(1, 3)
+	b.ClassAxis, b.Activation, b.TargetForm, b.LabelSmoothing = 1, Softmax, Label, .3
+	b.Logits, b.Targets = Contiguous(make([]float64, 3)), Contiguous([]int64{0})
+	b.ClassWeights = []float64{1, 2, 4}
+	near(t, must[Result](t)(f.Batch(nil, &b)).Loss, math.Log(3))
+	b.ClassWeightsOfTerms = true
+	near(t, must[Result](t)(f.Batch(nil, &b)).Loss, 1.4*math.Log(3))
+
+	// The same targets as they are, whose factors are those of terms in any case.
+	b.TargetForm, b.LabelSmoothing, b.ClassWeightsOfTerms = Dense, 0, false
+	b.Targets = Contiguous([]float64{.8, .1, .1})
+	near(t, must[Result](t)(f.Batch(nil, &b)).Loss, 1.4*math.Log(3))
 }
 
 func TestElementErrors(t *testing.T) {
@@ -511,6 +562,25 @@ func TestSettings(t *testing.T) {
 		t.Fatal(v, set, err)
 	}
 
+	if w, set, err := f.PositiveWeight(); w != 1 || set || err != nil {
+		t.Fatal(w, set, err)
+	}
+	ok(t, f.SetPositiveWeight(3.5))
+	wants(t, f.SetPositiveWeight(-1), ErrRange, FieldPositiveWeight)
+	if w, set, err := f.PositiveWeight(); w != 3.5 || !set || err != nil {
+		t.Fatal(w, set, err)
+	}
+	ok(t, f.ClearPositiveWeight())
+	if w, set, err := f.PositiveWeight(); w != 1 || set || err != nil {
+		t.Fatal(w, set, err)
+	}
+	for _, detached := range []bool{true, false} {
+		ok(t, f.SetDetached(detached))
+		if must[bool](t)(f.Detached()) != detached {
+			t.Fatal("not", detached)
+		}
+	}
+
 	ok(t, c.SetReduction(Normalizer))
 	wants(t, c.SetReduction(MeanValid), ErrConstant, FieldReduction)
 	ok(t, c.SetMomentumRule(MomentumReference))
@@ -539,6 +609,43 @@ func TestSettings(t *testing.T) {
 	wants(t, err, ErrKind, FieldMu)
 	_, err = NewGHM(0)
 	wants(t, err, ErrConstant, FieldKind)
+}
+
+// The logit 0, where p is 1/2 and the cross-entropy of any target is log 2.
+func TestRules(t *testing.T) {
+	f := newTestFocal(t)
+	wantsAtZero := func(target, loss, gradient, hessian float64) {
+		t.Helper()
+		e := Elements[float64]{Inputs: []float64{0}, Targets: []float64{target},
+			Gradient: make([]float64, 1), Hessian: make([]float64, 1)}
+		near(t, must[float64](t)(f.Float64(nil, e)), loss)
+		near(t, e.Gradient[0], gradient)
+		near(t, e.Hessian[0], hessian)
+	}
+	ok(t, f.ClearAlpha())
+	ok(t, f.SetHessianMode(HessianGradient))
+	ok(t, f.SetBeta(3))
+	for _, r := range []struct {
+		rule           Rule
+		loss, gradient float64
+	}{
+		{Varifocal, math.Ln2 / 4, .0625},
+		{VarifocalUnweighted, math.Ln2, .25},
+		{Matchability, math.Ln2, .4375},
+		{Heatmap, .421875 * math.Ln2 / 4, .421875 * (math.Ln2 + .5) / 4},
+	} {
+		ok(t, f.SetRule(r.rule))
+		wantsAtZero(.25, r.loss, r.gradient, r.gradient)
+	}
+
+	// gamma 2 and a factor that is no constant in derivatives; then one that is.
+	ok(t, f.SetRule(Linear))
+	ok(t, f.SetPositiveWeight(3))
+	ok(t, f.SetHessianFactor(2))
+	const gradient = -3 * (math.Ln2 + .5) / 4
+	wantsAtZero(1, 3*math.Ln2/4, gradient, -2*gradient)
+	ok(t, f.SetDetached(true))
+	wantsAtZero(1, 3*math.Ln2/4, -.375, .75)
 }
 
 // Counting in parts and applying gives the bits of a step; a saved state and a clone go on alike.

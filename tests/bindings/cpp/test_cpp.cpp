@@ -243,7 +243,8 @@ void settings_of_focal() {
     ok(fghm_focal_get_positive_weight(native, &number, &set));
     REQUIRE(set == 1 && number == 3.5 && handle.positive_weight() == 3.5);
     handle.clear_positive_weight();
-    REQUIRE(!handle.positive_weight());
+    ok(fghm_focal_get_positive_weight(native, &number, &set));
+    REQUIRE(set == 0 && !handle.positive_weight());
     REQUIRE(handle.alpha() == 0.25);
     handle.set_alpha(0.75);
     ok(fghm_focal_get_alpha(native, &number, &set));
@@ -258,6 +259,41 @@ void settings_of_focal() {
     REQUIRE(handle.gamma() == 1.25);
     focal moved = std::move(copy);
     REQUIRE(moved.gamma() == 4);
+}
+
+bool near(double one, double other) {
+    return std::abs(one - other) < 1e-12;
+}
+
+constexpr double log_2 = 0.693147180559945309;
+
+// The logit 0, where p is 1/2 and the cross-entropy of any target is log 2.
+void require_at_zero(const focal &handle, double target, double loss, double gradient,
+                     double hessian) {
+    const doubles logits{0}, targets{target};
+    doubles found_gradient(1), found_hessian(1);
+    arrays<double> more = gradient_into(found_gradient);
+    more.hessian = found_hessian;
+    REQUIRE(near(handle.compute(logits, targets, more), loss));
+    REQUIRE(near(found_gradient[0], gradient) && near(found_hessian[0], hessian));
+}
+
+void rules_of_focal() {
+    focal handle;
+    handle.clear_alpha().set_hessian_mode(focalghm::hessian_mode::gradient).set_beta(3);
+    const auto require_rule = [&](focal_rule rule, double loss, double gradient) {
+        require_at_zero(handle.set_rule(rule), 0.25, loss, gradient, gradient);
+    };
+    require_rule(focal_rule::varifocal, log_2 / 4, 0.0625);
+    require_rule(focal_rule::varifocal_unweighted, log_2, 0.25);
+    require_rule(focal_rule::matchability, log_2, 0.4375);
+    require_rule(focal_rule::heatmap, 0.421875 * log_2 / 4, 0.421875 * (log_2 + 0.5) / 4);
+
+    // gamma 2 and a factor that is no constant in derivatives; then one that is.
+    handle.set_rule(focal_rule::linear).set_positive_weight(3).set_hessian_factor(2);
+    const double gradient = -3 * (log_2 + 0.5) / 4;
+    require_at_zero(handle, 1, 3 * log_2 / 4, gradient, -2 * gradient);
+    require_at_zero(handle.set_detached(true), 1, 3 * log_2 / 4, -0.375, 0.75);
 }
 
 void settings_of_ghm() {
@@ -619,6 +655,50 @@ void batch_fields() {
     REQUIRE(c_batch.gradient.strides[0] == -3 && c_batch.gradient.strides[1] == -1);
     REQUIRE(c_batch.hessian.data == hessian.data());
     REQUIRE(c_batch.harmonizing_weight.data == harmonizing.data());
+    // One flag leaves the other as it is.
+    REQUIRE(all.class_weights_of_terms().native().flags ==
+            (FGHM_NAN_TARGETS_IGNORED | FGHM_CLASS_WEIGHTS_OF_TERMS));
+    REQUIRE(all.nan_targets_ignored(false).native().flags == FGHM_CLASS_WEIGHTS_OF_TERMS);
+    REQUIRE(all.class_weights_of_terms(false).native().flags == 0);
+}
+
+void gamma_of_classes() {
+    const doubles logits(3), targets(3, 1.0), gammas{0, 1, 2};
+    doubles losses(3);
+    const batch all =
+        batch({3}, 0).logits(logits).targets(targets).class_gamma(gammas).element_loss(losses);
+    focal().clear_alpha().compute(all);
+    REQUIRE(near(losses[0], log_2) && near(losses[1], log_2 / 2) && near(losses[2], log_2 / 4));
+}
+
+// As many logits as there are offsets, alike: those of the offsets have the same bits.
+void offsets_of_classes() {
+    const doubles zeros(3), offsets{-1, 0.5, 2};
+    const std::vector<int> labels{1};
+    batch all({1, 3}, 1);
+    all.activation(activation::softmax).target_form(target_form::label).targets(labels);
+    const focal handle;
+    const double expected = handle.compute(batch(all).logits(offsets)).loss;
+    REQUIRE(same(handle.compute(all.logits(zeros).class_offsets(offsets)).loss, expected));
+}
+
+// All probabilities are 1/3, and the smoothed targets 0.8, 0.1 and 0.1.
+void weights_of_terms() {
+    const doubles zeros(3), weighting{1, 2, 4};
+    const std::vector<int> labels{0};
+    batch all({1, 3}, 1);
+    all.activation(activation::softmax).target_form(target_form::label).targets(labels);
+    all.logits(zeros).class_weights(weighting).label_smoothing(0.3);
+    focal handle;
+    handle.set_gamma(0);
+    REQUIRE(near(handle.compute(all).loss, std::log(3.0)));
+    REQUIRE(near(handle.compute(all.class_weights_of_terms()).loss, 1.4 * std::log(3.0)));
+
+    // The same targets as they are, whose factors are those of terms in any case.
+    const doubles smoothed{0.8, 0.1, 0.1};
+    batch dense({1, 3}, 1);
+    dense.activation(activation::softmax).logits(zeros).targets(smoothed).class_weights(weighting);
+    REQUIRE(near(handle.compute(dense).loss, 1.4 * std::log(3.0)));
 }
 
 // Errors ---------------------------------------------------------------------------------
@@ -663,7 +743,10 @@ void errors_of_setters() {
         {&focal::set_alpha, field::alpha},
         {&focal::set_normalizer, field::normalizer},
         {&focal::set_loss_weight, field::loss_weight},
-        {&focal::set_hessian_floor, field::hessian_floor}};
+        {&focal::set_hessian_floor, field::hessian_floor},
+        {&focal::set_hessian_factor, field::hessian_factor},
+        {&focal::set_beta, field::beta},
+        {&focal::set_positive_weight, field::positive_weight}};
     for (const auto &setter : setters) {
         require_thrown(status::range, setter.second, [&] { (handle.*setter.first)(nan); });
     }
@@ -1010,6 +1093,7 @@ void one_handle_on_many_threads() {
 
 int main() {
     run("settings_of_focal", settings_of_focal);
+    run("rules_of_focal", rules_of_focal);
     run("settings_of_ghm", settings_of_ghm);
     run("constants_have_the_values_of_c", constants_have_the_values_of_c);
     run("versions", versions);
@@ -1028,6 +1112,9 @@ int main() {
     run("history_and_state", history_and_state);
     run("batch_of_images", batch_of_images);
     run("batch_fields", batch_fields);
+    run("gamma_of_classes", gamma_of_classes);
+    run("offsets_of_classes", offsets_of_classes);
+    run("weights_of_terms", weights_of_terms);
     run("errors_of_setters", errors_of_setters);
     run("errors_of_plain_calls", errors_of_plain_calls);
     run("lengths_of_plain_calls", lengths_of_plain_calls);

@@ -26,6 +26,7 @@ A configuration of the focal loss.  Its settings are properties: `focal.gamma = 
 | `gamma` | in [0, 64] | 2 |
 | `negative_gamma` | the same for negatives alone; `nothing`: as `gamma` | `nothing` |
 | `alpha` | the factor of positives, 0 or in [2^-40, 1]; `nothing`: off | 0.25 |
+| `positive_weight` | a factor of positives in the place of `alpha`, 0 or in [2^-40, 2^40]; `nothing`: none | `nothing` |
 | `reduction` | `$(join(REDUCTIONS, "`, `"))` | `mean` |
 | `normalizer` | the divisor of the reduction `normalizer`, in [2^-40, 2^60] | 1 |
 | `loss_weight` | a factor of all results, 0 or in [2^-40, 2^40] | 1 |
@@ -34,6 +35,7 @@ A configuration of the focal loss.  Its settings are properties: `focal.gamma = 
 | `hessian_floor` | the least Hessian of the mode `floored` | 1e-16 |
 | `hessian_factor` | a factor of Hessians, in [2^-40, 2^40] | 1 |
 | `beta` | the exponent of the penalty of the rule `heatmap`, in [0, 64] | 4 |
+| `detached` | whether the focal factor is a constant in derivatives | `false` |
 
 `copy` makes another handle with the same settings, `close` frees one.
 """
@@ -62,12 +64,24 @@ Base.copy(f::Focal) = Focal(
 )
 
 const FOCAL_SETTINGS = (
+    alpha = Optional(fghm_focal_get_alpha, fghm_focal_set_alpha, fghm_focal_clear_alpha),
+    negative_gamma = Optional(
+        fghm_focal_get_negative_gamma,
+        fghm_focal_set_negative_gamma,
+        fghm_focal_clear_negative_gamma,
+    ),
+    positive_weight = Optional(
+        fghm_focal_get_positive_weight,
+        fghm_focal_set_positive_weight,
+        fghm_focal_clear_positive_weight,
+    ),
     gamma = number_setting(fghm_focal_get_gamma, fghm_focal_set_gamma),
     normalizer = number_setting(fghm_focal_get_normalizer, fghm_focal_set_normalizer),
     loss_weight = number_setting(fghm_focal_get_loss_weight, fghm_focal_set_loss_weight),
     hessian_floor = number_setting(fghm_focal_get_hessian_floor, fghm_focal_set_hessian_floor),
     hessian_factor = number_setting(fghm_focal_get_hessian_factor, fghm_focal_set_hessian_factor),
     beta = number_setting(fghm_focal_get_beta, fghm_focal_set_beta),
+    detached = flag_setting(fghm_focal_get_detached, fghm_focal_set_detached),
     reduction = constant_setting(
         fghm_focal_get_reduction,
         fghm_focal_set_reduction,
@@ -83,30 +97,16 @@ const FOCAL_SETTINGS = (
     ),
 )
 
-Base.propertynames(::Focal, private = false) = (:alpha, :negative_gamma, keys(FOCAL_SETTINGS)...)
+Base.propertynames(::Focal, private = false) = keys(FOCAL_SETTINGS)
 
 function Base.getproperty(f::Focal, name::Symbol)
-    name === :alpha && return read_optional(f, fghm_focal_get_alpha, name)
-    name === :negative_gamma && return read_optional(f, fghm_focal_get_negative_gamma, name)
     haskey(FOCAL_SETTINGS, name) || unknown_setting(f, name)
     return read_setting(f, FOCAL_SETTINGS[name], name)
 end
 
 function Base.setproperty!(f::Focal, name::Symbol, value)
-    if name === :alpha
-        write_optional(f, fghm_focal_set_alpha, fghm_focal_clear_alpha, name, value)
-    elseif name === :negative_gamma
-        write_optional(
-            f,
-            fghm_focal_set_negative_gamma,
-            fghm_focal_clear_negative_gamma,
-            name,
-            value,
-        )
-    else
-        haskey(FOCAL_SETTINGS, name) || unknown_setting(f, name)
-        write_setting(f, FOCAL_SETTINGS[name], name, value)
-    end
+    haskey(FOCAL_SETTINGS, name) || unknown_setting(f, name)
+    write_setting(f, FOCAL_SETTINGS[name], name, value)
     return value
 end
 

@@ -38,6 +38,7 @@ end
 Setting{T}(get, set, value, number) where {T} =
     Setting{T,typeof(value),typeof(number)}(get, set, value, number)
 number_setting(get, set) = Setting{Float64}(get, set, identity, Float64)
+flag_setting(get, set) = Setting{Int32}(get, set, !iszero, flag -> Int32(convert(Bool, flag)))
 integer_setting(get, set) = Setting{Csize_t}(get, set, Int, Csize_t)
 constant_setting(get, set, names, what) =
     Setting{Int32}(get, set, i -> names[i+1], name -> constant(names, name, what))
@@ -62,12 +63,18 @@ for T in (Float64, Csize_t, Int32)
         ccall(entry, Int32, (Ptr{Cvoid}, $T), pointer, number)
 end
 
-# A number that may be off, with a flag beside it: alpha, the gamma of negatives.
-function read_optional(handle::Handle, get::Entry, name)
+# A number that may be off, with a flag beside it: how to read it, to set it, and to turn it off.
+struct Optional
+    get::Entry
+    set::Entry
+    clear::Entry
+end
+
+function read_setting(handle::Handle, setting::Optional, name)
     number, set = Ref{Float64}(), Ref{Int32}()
     GC.@preserve handle check(
         ccall(
-            get[],
+            setting.get[],
             Int32,
             (Ptr{Cvoid}, Ref{Float64}, Ref{Int32}),
             pointer_of(handle),
@@ -79,10 +86,10 @@ function read_optional(handle::Handle, get::Entry, name)
     return set[] == 0 ? nothing : number[]
 end
 
-function write_optional(handle::Handle, set::Entry, clear::Entry, name, value)
+function write_setting(handle::Handle, setting::Optional, name, value)
     GC.@preserve handle check(
-        value === nothing ? ccall(clear[], Int32, (Ptr{Cvoid},), pointer_of(handle)) :
-        ccall(set[], Int32, (Ptr{Cvoid}, Float64), pointer_of(handle), value),
+        value === nothing ? ccall(setting.clear[], Int32, (Ptr{Cvoid},), pointer_of(handle)) :
+        ccall(setting.set[], Int32, (Ptr{Cvoid}, Float64), pointer_of(handle), value),
         name,
     )
 end

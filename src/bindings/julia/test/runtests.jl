@@ -41,7 +41,7 @@ const CONSTANTS = Dict(
     "background" => FocalGHM.BACKGROUNDS,
     # By types, keywords and sizes of arrays.
     "target_form" => (:dense, :label, :label_score),
-    "batch_flags" => (:nan_targets_ignored,),
+    "batch_flags" => (:nan_targets_ignored, :class_weights_of_terms),
     "dtype" => (:f32, :f64, :f16, :bf16, :u8, :i32, :i64),
     "layout" => (:contiguous, :strided, :per_sample),
 )
@@ -217,6 +217,53 @@ end
     end
 end
 
+@testset "rules of targets between 0 and 1" begin
+    # At the logit 0 p is 1/2, and the cross-entropy of any target log 2.
+    function at_zero(f, target)
+        g, h = zeros(1), zeros(1)
+        return [loss!(f, [0.0], [target]; gradient = g, hessian = h).loss, g[1], h[1]]
+    end
+    f = Focal(alpha = nothing, hessian_mode = :gradient, beta = 3)
+    for (rule, loss, gradient) in (
+        (:varifocal, log(2) / 4, 0.0625),
+        (:varifocal_unweighted, log(2), 0.25),
+        (:matchability, log(2), 0.4375),
+        (:heatmap, 0.421875log(2) / 4, 0.421875(log(2) + 0.5) / 4),
+    )
+        f.rule = rule
+        @test at_zero(f, 0.25) ≈ [loss, gradient, gradient]
+    end
+    # gamma 2 and a factor that is no constant in derivatives; then one that is.
+    f = Focal(positive_weight = 3, hessian_mode = :gradient, hessian_factor = 2)
+    gradient = -3(log(2) + 0.5) / 4
+    @test at_zero(f, 1) ≈ [3log(2) / 4, gradient, -2gradient]
+    f.detached = true
+    @test at_zero(f, 1) ≈ [3log(2) / 4, -0.375, 0.75]
+end
+
+@testset "gamma of classes" begin
+    l = zeros(3)
+    loss!(Focal(alpha = nothing), zeros(3), ones(3); dims = 1, class_gamma = [0.0, 1.0, 2.0], element_loss = l)
+    @test l ≈ log(2) ./ [1, 2, 4]
+end
+
+@testset "offsets of classes, weights of terms" begin
+    # Added to zeros, offsets are the logits.
+    row(f, x, label; keywords...) =
+        loss!(f, x, ZeroBased([label]); dims = 1, activation = :softmax, keywords...)
+    zero, offsets = zeros(3, 1), [-1.0, 0.5, 2.0]
+    @test row(Focal(), zero, 1; class_offsets = offsets) == row(Focal(), reshape(offsets, 3, 1), 1)
+    # All probabilities are 1/3, and the smoothed targets 0.8, 0.1 and 0.1.
+    smoothed(terms) =
+        row(Focal(gamma = 0), zero, 0; label_smoothing = 0.3, class_weights = [1.0, 2.0, 4.0],
+            class_weights_of_terms = terms).loss
+    @test smoothed(false) ≈ log(3) && smoothed(true) ≈ 1.4log(3)
+    # The same targets as they are, whose factors are those of terms in any case.
+    dense = loss!(Focal(gamma = 0), zero, reshape([0.8, 0.1, 0.1], 3, 1);
+        dims = 1, activation = :softmax, class_weights = [1.0, 2.0, 4.0])
+    @test dense.loss ≈ 1.4log(3)
+end
+
 @testset "element errors" begin
     f = Focal()
     g = zeros(Float32, 3)
@@ -260,8 +307,8 @@ end
     @test fails(() -> loss!(f, x, t; harmonizing_weight = g), :combination, :harmonizing_weight, :rule)
     e = failure(() -> loss!(f, x, t; dims = 2, class_weights = [1.0, 1.0, 1.0, -1.0]))
     @test e.status === :range && e.field === :class_weights && e.place === :class && e.index == 4
-    e = failure(() -> loss!(f, x, t; dims = 1, class_gamma = [1.0, 2.0, 65.0]))
-    @test e.status === :range && e.field === :class_gamma && e.index == 3
+    e = failure(() -> loss!(f, x, t; dims = 1, class_gamma = [2.0, 0.0, 65.0]))
+    @test e.status === :range && e.field === :class_gamma && e.place === :class && e.index == 3
     @test fails(() -> loss!(f, x, t; dims = 1, activation = :probability, class_offsets = ones(3)), :combination, :class_offsets, :activation)
     @test fails(() -> loss!(f, zeros(Float32, 0, 4), ZeroBased(zeros(Int, 4)); dims = 1), :range, :shape)
     # Of this package.
@@ -299,6 +346,7 @@ end
         (:hessian_floor, 1e-3, NaN),
         (:hessian_factor, 2.0, 0.0),
         (:beta, 3.5, -1.0),
+        (:positive_weight, 3.5, -1.0),
     )
         setproperty!(f, name, value)
         @test getproperty(f, name) == value
@@ -318,12 +366,18 @@ end
     end
     f.alpha = nothing
     @test f.alpha === nothing
+    f.positive_weight = nothing
+    @test f.positive_weight === nothing && !f.detached
+    f.detached = true
+    @test f.detached === true
+    @test_throws InexactError f.detached = 2
+    f.detached = false
     f.rule = :star
     @test fails(() -> loss!(f, [1.0], [1.0]), :combination, :negative_gamma, :rule)
     f.negative_gamma = nothing
     @test f.negative_gamma === nothing
-    @test_throws ArgumentError f.beta
-    @test_throws ArgumentError f.beta = 1
+    @test_throws ArgumentError f.delta
+    @test_throws ArgumentError f.delta = 1
     other = copy(f)
     @test all(n -> getproperty(f, n) === getproperty(other, n), propertynames(f))
     other.gamma = 1

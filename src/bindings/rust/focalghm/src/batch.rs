@@ -129,7 +129,7 @@ impl<'a> Batch<'a> {
         self
     }
 
-    /// gamma of each class: not in this version of the library.
+    /// gamma of each class.
     pub fn class_gamma(mut self, gammas: &'a [f64]) -> Self {
         self.class_factors[1] = Some(gammas);
         self
@@ -141,7 +141,7 @@ impl<'a> Batch<'a> {
         self
     }
 
-    /// What is added to logits of each class: not in this version of the library.
+    /// What is added to the logits of each class.
     pub fn class_offsets(mut self, offsets: &'a [f64]) -> Self {
         self.class_factors[3] = Some(offsets);
         self

@@ -51,6 +51,8 @@ crate::settings::settings! { Focal, fghm_focal:
         fghm_focal_get_hessian_factor, fghm_focal_set_hessian_factor, HESSIAN_FACTOR;
     /// The exponent of the penalty of [`FocalRule::HEATMAP`].
     beta, set_beta: f64 = fghm_focal_get_beta, fghm_focal_set_beta, BETA;
+    /// Whether the focal factor is a constant in derivatives.
+    detached, set_detached: bool = fghm_focal_get_detached, fghm_focal_set_detached, DETACHED;
     /// How losses become one number.
     reduction, set_reduction: Reduction = fghm_focal_get_reduction, fghm_focal_set_reduction, REDUCTION;
     /// Which loss it is.
@@ -104,23 +106,6 @@ impl Focal {
         let status = unsafe { sys::fghm_focal_get_negative_gamma(self.0, &mut gamma, &mut set) };
         check(status, Field::NEGATIVE_GAMMA)?;
         Ok((set != 0).then_some(gamma))
-    }
-
-    /// Makes the focal factor a constant in derivatives, or not.
-    pub fn set_detached(&mut self, detached: bool) -> Result<&mut Self> {
-        // SAFETY: a handle of its own.
-        let status = unsafe { sys::fghm_focal_set_detached(self.0, i32::from(detached)) };
-        check(status, Field::DETACHED)?;
-        Ok(self)
-    }
-
-    /// Whether the focal factor is a constant in derivatives.
-    pub fn detached(&self) -> Result<bool> {
-        let mut detached = 0;
-        // SAFETY: a handle, and a place for the number.
-        let status = unsafe { sys::fghm_focal_get_detached(self.0, &mut detached) };
-        check(status, Field::DETACHED)?;
-        Ok(detached != 0)
     }
 
     /// Sets a factor of positives in the place of alpha.

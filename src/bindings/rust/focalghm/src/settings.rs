@@ -24,6 +24,16 @@ macro_rules! plain {
 }
 plain!(f64, usize);
 
+impl Setting for bool {
+    type Raw = i32;
+    fn raw(self) -> i32 {
+        i32::from(self)
+    }
+    fn from_raw(raw: i32) -> Self {
+        raw != 0
+    }
+}
+
 macro_rules! constant {
     ($($family:ident),*) => {$(
         impl Setting for crate::$family {

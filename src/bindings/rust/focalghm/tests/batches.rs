@@ -216,6 +216,60 @@ fn other_fields() {
     assert_eq!(harmonizing, [0.0, 1.0, 1.0]);
 }
 
+fn assert_near(number: f64, expected: f64) {
+    assert!((number - expected).abs() < 1e-12, "{number} is not {expected}");
+}
+
+#[test]
+fn gamma_of_classes() {
+    let mut losses = [0.0f64; 3];
+    let mut focal = Focal::new().unwrap();
+    focal.clear_alpha().unwrap();
+    let mut batch = Batch::new(&[3])
+        .class_axis(0)
+        .logits(&[0.0f64; 3])
+        .targets(&[1.0f64; 3])
+        .class_gamma(&[0.0, 1.0, 2.0])
+        .element_loss(&mut losses);
+    focal.compute_batch(&mut batch, None).unwrap();
+    let ln_2 = std::f64::consts::LN_2;
+    for (loss, expected) in losses.into_iter().zip([ln_2, ln_2 / 2.0, ln_2 / 4.0]) {
+        assert_near(loss, expected);
+    }
+}
+
+fn softmax_row<'a>(logits: &'a [f64; 3], label: &'a [i64; 1]) -> Batch<'a> {
+    let batch = Batch::new(&[1, 3]).class_axis(1).activation(Activation::SOFTMAX);
+    batch.target_form(TargetForm::LABEL).logits(logits).targets(label)
+}
+
+/// Added to zeros, offsets are the logits.
+#[test]
+fn offsets_of_classes() {
+    let (zeros, offsets, label) = ([0.0; 3], [-1.0, 0.5, 2.0], [1]);
+    let focal = Focal::new().unwrap();
+    let mut given = softmax_row(&zeros, &label).class_offsets(&offsets);
+    let found = focal.compute_batch(&mut given, None).unwrap();
+    let expected = focal.compute_batch(&mut softmax_row(&offsets, &label), None).unwrap();
+    assert_eq!(found.loss.to_bits(), expected.loss.to_bits());
+}
+
+/// All probabilities are 1/3, and the smoothed targets 0.8, 0.1 and 0.1.
+#[test]
+fn weights_of_terms() {
+    let (zeros, factors, label) = ([0.0; 3], [1.0, 2.0, 4.0], [0]);
+    let mut focal = Focal::new().unwrap();
+    focal.set_gamma(0.0).unwrap();
+    let smoothed = || softmax_row(&zeros, &label).class_weights(&factors).label_smoothing(0.3);
+    let loss = |mut batch| focal.compute_batch(&mut batch, None).unwrap().loss;
+    assert_near(loss(smoothed()), 3f64.ln());
+    assert_near(loss(smoothed().class_weights_of_terms()), 1.4 * 3f64.ln());
+
+    // The same targets as they are, whose factors are those of terms in any case.
+    let dense = softmax_row(&zeros, &label).target_form(TargetForm::DENSE);
+    assert_near(loss(dense.targets(&[0.8, 0.1, 0.1]).class_weights(&factors)), 1.4 * 3f64.ln());
+}
+
 #[test]
 fn errors() {
     let (logits, high, scores) = ([0.0f32; 6], [1.5f32; 6], [-1.0f32; 2]);
@@ -277,8 +331,10 @@ fn errors() {
     library(Status::COMBINATION, Field::ACTIVATION, Field::CLASS_AXIS, Place::NONE, -1)(
         combination,
     );
-    let (factors, gammas) = ([1.0; 3], [65.0; 3]);
-    assert_eq!(error(dense().class_gamma(&gammas)).status(), Some(Status::RANGE));
+    let factors = [1.0; 3];
+    library(Status::RANGE, Field::CLASS_GAMMA, none, Place::CLASS, 2)(error(
+        dense().class_gamma(&[2.0, 0.0, 65.0]),
+    ));
     let probabilities = dense().activation(Activation::PROBABILITY).class_offsets(&factors);
     assert_eq!(error(probabilities).field(), Field::CLASS_OFFSETS);
     let at = |status, field| {

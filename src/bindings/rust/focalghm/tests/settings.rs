@@ -38,6 +38,7 @@ macro_rules! raw {
 raw! {
     f64: f64 = |number| number,
     usize: usize = |number| number,
+    bool: i32 = i32::from,
     Reduction: i32 = Reduction::raw,
     FocalRule: i32 = FocalRule::raw,
     HessianMode: i32 = HessianMode::raw,
@@ -55,13 +56,12 @@ fn settings_of_focal() {
         set_hessian_floor(0.125) hessian_floor fghm_focal_get_hessian_floor,
         set_hessian_factor(2.0) hessian_factor fghm_focal_get_hessian_factor,
         set_beta(3.5) beta fghm_focal_get_beta,
+        set_detached(true) detached fghm_focal_get_detached,
         set_reduction(Reduction::MEAN_POSITIVES) reduction fghm_focal_get_reduction,
         set_rule(FocalRule::SPLIT) rule fghm_focal_get_rule,
         set_hessian_mode(HessianMode::GAUSS_NEWTON) hessian_mode fghm_focal_get_hessian_mode,
     }
     let (mut number, mut set) = (0.0, 0);
-    focal.set_detached(true).unwrap();
-    assert_eq!(focal.detached(), Ok(true));
     assert_eq!(focal.positive_weight(), Ok(None));
     focal.set_positive_weight(3.5).unwrap();
     ok(unsafe { sys::fghm_focal_get_positive_weight(focal.as_ptr(), &mut number, &mut set) });
@@ -86,6 +86,43 @@ fn settings_of_focal() {
     copy.set_gamma(4.0).unwrap();
     assert_eq!((copy.gamma(), focal.gamma()), (Ok(4.0), Ok(1.25)));
     assert_eq!(copy.normalizer(), Ok(12.5));
+}
+
+/// Loss, gradient and Hessian at the logit 0, where p is 1/2 and the cross-entropy of any target is
+/// the logarithm of 2.
+fn assert_at_zero(focal: &Focal, target: f64, expected: [f64; 3]) {
+    let (mut gradient, mut hessian) = ([0.0], [0.0]);
+    let arrays =
+        Arrays { gradient: Some(&mut gradient), hessian: Some(&mut hessian), ..Arrays::default() };
+    let loss = focal.compute(&[0.0], &[target], arrays).unwrap();
+    for (number, expected) in [loss, gradient[0], hessian[0]].into_iter().zip(expected) {
+        assert!((number - expected).abs() < 1e-12, "{number} is not {expected}");
+    }
+}
+
+#[test]
+fn rules_of_focal() {
+    let ln_2 = std::f64::consts::LN_2;
+    let mut focal = Focal::new().unwrap();
+    focal.clear_alpha().unwrap().set_hessian_mode(HessianMode::GRADIENT).unwrap();
+    focal.set_beta(3.0).unwrap();
+    for (rule, loss, gradient) in [
+        (FocalRule::VARIFOCAL, ln_2 / 4.0, 0.0625),
+        (FocalRule::VARIFOCAL_UNWEIGHTED, ln_2, 0.25),
+        (FocalRule::MATCHABILITY, ln_2, 0.4375),
+        (FocalRule::HEATMAP, 0.421875 * ln_2 / 4.0, 0.421875 * (ln_2 + 0.5) / 4.0),
+    ] {
+        focal.set_rule(rule).unwrap();
+        assert_at_zero(&focal, 0.25, [loss, gradient, gradient]);
+    }
+
+    // gamma 2 and a factor that is no constant in derivatives; then one that is.
+    focal.set_rule(FocalRule::LINEAR).unwrap().set_positive_weight(3.0).unwrap();
+    focal.set_hessian_factor(2.0).unwrap();
+    let gradient = -3.0 * (ln_2 + 0.5) / 4.0;
+    assert_at_zero(&focal, 1.0, [3.0 * ln_2 / 4.0, gradient, -2.0 * gradient]);
+    focal.set_detached(true).unwrap();
+    assert_at_zero(&focal, 1.0, [3.0 * ln_2 / 4.0, -0.375, 0.75]);
 }
 
 #[test]
@@ -133,6 +170,9 @@ fn errors_of_setters() {
     assert_error(focal.set_normalizer(nan), Status::RANGE, Field::NORMALIZER);
     assert_error(focal.set_loss_weight(nan), Status::RANGE, Field::LOSS_WEIGHT);
     assert_error(focal.set_hessian_floor(nan), Status::RANGE, Field::HESSIAN_FLOOR);
+    assert_error(focal.set_hessian_factor(nan), Status::RANGE, Field::HESSIAN_FACTOR);
+    assert_error(focal.set_beta(nan), Status::RANGE, Field::BETA);
+    assert_error(focal.set_positive_weight(nan), Status::RANGE, Field::POSITIVE_WEIGHT);
     assert_error(ghm.set_mu(nan), Status::RANGE, Field::MU);
     assert_error(ghm.set_momentum(nan), Status::RANGE, Field::MOMENTUM);
     assert_error(ghm.set_weight_cap(nan), Status::RANGE, Field::WEIGHT_CAP);
