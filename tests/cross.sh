@@ -78,8 +78,10 @@ if ! test -f "$root.complete"; then
     packages="libcmocka-dev libcmocka0 libjansson-dev libjansson4
         libmpfr-dev libmpfr6 libgmp-dev libgmp10 libgomp1 libc6-dev libc6 libgcc-s1
         linux-libc-dev"
+    mirror=$(apt-get indextargets --format "\$(REPO_URI)" "Created-By: Packages" |
+        grep -m 1 '/debian/$') || cannot_have "the machine's packages are not from a mirror of Debian"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
-        "http://deb.debian.org/debian $release main" >"$build/apt/sources"
+        "$mirror $release main" >"$build/apt/sources"
     foreign_apt() {
         apt-get -q -o APT::Architecture=$debian -o APT::Architectures=$debian \
             -o APT::Sandbox::User="$(id -un)" -o Dir::State::Lists="$build/apt/lists" \

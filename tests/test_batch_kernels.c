@@ -218,7 +218,8 @@ static void random_form(struct form *f, const struct row_case *c, struct random 
     f->batch.class_alpha = !ghm && random_below(r, 4) == 0 ? f->class_alpha : NULL;
     f->batch.class_weights = !ghm && random_below(r, 4) == 0 ? f->class_weights : NULL;
 
-    const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, true, 0};
+    const struct fghm_batch_limits limits = {true, true, true, true, true,
+                                             true, true, true, true, 0};
     const fghm_result result = FGHM_RESULT_INIT;
     struct fghm_report report;
     const fghm_status status =
@@ -452,7 +453,8 @@ static void softmax_of_no_number(void **state) {
     for (int k = 0; k < 5 * (int)SUITE_COUNT(rest); k++) {
         double logits[3], results[2][3];
         const int32_t label = 1;
-        const struct fghm_batch_limits limits = {true, true, true, true, true, true, true, true, true, 0};
+        const struct fghm_batch_limits limits = {true, true, true, true, true,
+                                                 true, true, true, true, 0};
         fghm_batch batch = descriptor_of(1, 3, 1);
         batch.activation = FGHM_SOFTMAX;
         batch.target_form = FGHM_TARGET_LABEL;
