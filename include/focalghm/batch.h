@@ -252,9 +252,9 @@ typedef struct fghm_batch {
      * [2^-40, 1], or NULL. */
     const double *class_alpha;
     /** gamma of each class, in place of the handle's; with softmax, that of samples with this
-     * label.  One double for each class, in [0, 64], or NULL.  Not with two gammas, and of rules
-     * with FGHM_FOCAL_RULE_LINEAR, FGHM_FOCAL_RULE_SPLIT, FGHM_FOCAL_RULE_QUALITY and
-     * FGHM_FOCAL_RULE_HEATMAP alone. */
+     * label.  One double for each class, in [0, 64], or NULL.  Not with two gammas or soft targets
+     * of softmax, and of rules with FGHM_FOCAL_RULE_LINEAR, FGHM_FOCAL_RULE_SPLIT,
+     * FGHM_FOCAL_RULE_QUALITY and FGHM_FOCAL_RULE_HEATMAP alone. */
     const double *class_gamma;
     /** One more factor of each class, 0 or in [2^-40, 2^40], or NULL. */
     const double *class_weights;

@@ -98,9 +98,9 @@ extern "C" {
 typedef struct fghm_focal fghm_focal;
 
 /**
- * Makes a configuration: gamma 2 for positives and negatives, alpha 0.25, loss weight 1,
- * FGHM_REDUCTION_MEAN, normalizer 1, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT with the floor
- * 1e-16.
+ * Makes a configuration: gamma 2 for positives and negatives, alpha 0.25, no positive weight, loss
+ * weight 1, FGHM_REDUCTION_MEAN, normalizer 1, FGHM_FOCAL_RULE_LINEAR with beta 4, a focal factor
+ * that is differentiated, FGHM_HESSIAN_EXACT with the floor 1e-16 and the factor 1.
  *
  * @param[out] focal the new handle, to be freed by fghm_focal_destroy; unchanged on an error
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE (focal is NULL), FGHM_ERROR_MEMORY
@@ -492,9 +492,8 @@ FGHM_API fghm_status fghm_focal_get_positive_weight(const fghm_focal *focal, dou
  * @param[out] hessian d2 loss / d logits[i]2
  * @return FGHM_OK or FGHM_ERROR_TARGET; else nothing has been written: FGHM_ERROR_NULL_HANDLE
  * (focal is NULL), FGHM_ERROR_NULL_POINTER (logits or targets is NULL, with n > 0),
- * FGHM_ERROR_NO_OUTPUT, FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_COMBINATION
- * (FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or FGHM_FOCAL_RULE_QUALITY with two gammas),
- * FGHM_ERROR_DIVISOR (see reduction.h)
+ * FGHM_ERROR_NO_OUTPUT, FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_COMBINATION (settings that
+ * do not go together: see fghm_focal_batch), FGHM_ERROR_DIVISOR (see reduction.h)
  */
 FGHM_API fghm_status fghm_focal_f32(const fghm_focal *focal, fghm_pool *pool, size_t n,
                                     const float *logits, const float *targets, const float *weights,
@@ -534,8 +533,8 @@ FGHM_API fghm_status fghm_focal_f64(const fghm_focal *focal, fghm_pool *pool, si
  * @return FGHM_OK; else nothing has been written: FGHM_ERROR_NULL_HANDLE (focal is NULL),
  * FGHM_ERROR_NULL_POINTER (logits or labels is NULL, with samples > 0), FGHM_ERROR_NO_OUTPUT,
  * FGHM_ERROR_RANGE (classes is 0), FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING, FGHM_ERROR_LABEL,
- * FGHM_ERROR_COMBINATION (alpha is on and not 0.25; a gamma of negatives has been set that differs
- * from gamma; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10), FGHM_ERROR_DIVISOR (see reduction.h)
+ * FGHM_ERROR_COMBINATION (settings that do not go together, or not with softmax: see
+ * fghm_focal_batch), FGHM_ERROR_DIVISOR (see reduction.h)
  */
 FGHM_API fghm_status fghm_focal_softmax_f32(const fghm_focal *focal, fghm_pool *pool,
                                             size_t samples, size_t classes, const float *logits,
@@ -657,20 +656,29 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    FGHM_ERROR_CONSTANT, FGHM_ERROR_SIZE, FGHM_ERROR_DTYPE, FGHM_ERROR_LAYOUT,
  *    FGHM_ERROR_STRIDE, FGHM_ERROR_ALIASING: see batch.h;
  *  - FGHM_ERROR_RANGE: ndim, class_axis, an extent or label_smoothing is out of its range, or a
- *    number of class_alpha, class_weights or class_offsets; or an extent from ndim on has been set,
- *    because ndim is too small: then other_field is FGHM_FIELD_NDIM;
+ *    number of class_alpha, class_gamma, class_weights or class_offsets; or an extent from ndim on
+ *    has been set, because ndim is too small: then other_field is FGHM_FIELD_NDIM;
  *  - FGHM_ERROR_LABEL: a label is that of no class;
  *  - FGHM_ERROR_DIVISOR: the divisor of FGHM_REDUCTION_MEAN_WEIGHTS or
  *    FGHM_REDUCTION_MEAN_TARGETS is not above 0, or not finite;
- *  - FGHM_ERROR_COMBINATION, with both fields named: softmax or labels without a class axis;
- *    softmax with scores, with FGHM_BACKGROUND_MINUS_ONE, with two gammas unless labels are
- *    smoothed, with dense targets or label smoothing and FGHM_FOCAL_RULE_QUALITY or
- *    FGHM_FOCAL_RULE_STAR, with dense targets and an ignore_index, or, without class_alpha, with an
- *    alpha that is on and not 0.25; a background, or NaN targets ignored, with the other form of
- *    targets; scores without FGHM_TARGET_LABEL_SCORE; FGHM_FOCAL_RULE_STAR or
- *    FGHM_FOCAL_RULE_QUALITY with probabilities or two gammas; FGHM_FOCAL_RULE_STAR with label
- *    smoothing, scores or a gamma below 2^-10; class_offsets with probabilities; class_gamma; a
- *    harmonizing_weight; FGHM_CLASS_WEIGHTS_OF_TERMS without softmax.
+ *  - FGHM_ERROR_COMBINATION, with both fields named, of settings: two gammas with any rule but
+ *    FGHM_FOCAL_RULE_LINEAR, FGHM_FOCAL_RULE_SPLIT and FGHM_FOCAL_RULE_HEATMAP;
+ *    FGHM_FOCAL_RULE_STAR with a gamma below 2^-10 or a detached factor; an alpha that is on and
+ *    not 0.25 with FGHM_FOCAL_RULE_HEATMAP or a positive weight;
+ *  - the same of a batch alone: softmax or labels without a class axis; softmax with scores or
+ *    FGHM_BACKGROUND_MINUS_ONE, or of dense targets with an ignore_index; a background with dense
+ *    targets, or NaN targets ignored with labels; scores without FGHM_TARGET_LABEL_SCORE;
+ *    class_offsets with probabilities; FGHM_CLASS_WEIGHTS_OF_TERMS without softmax; a
+ *    harmonizing_weight;
+ *  - of a batch and a rule: probabilities with FGHM_FOCAL_RULE_QUALITY, FGHM_FOCAL_RULE_STAR and
+ *    the varifocal ones; label smoothing with FGHM_FOCAL_RULE_STAR and the rules behind it; scores
+ *    with FGHM_FOCAL_RULE_STAR and FGHM_FOCAL_RULE_HEATMAP; softmax and class_alpha with the rules
+ *    behind FGHM_FOCAL_RULE_STAR; class_gamma with FGHM_FOCAL_RULE_STAR, the varifocal rules or two
+ *    gammas; class_alpha with a positive weight;
+ *  - of softmax and a setting: an alpha that is on and not 0.25, without class_alpha; a positive
+ *    weight; two gammas, unless labels are smoothed; with a Hessian, FGHM_HESSIAN_GRADIENT or a
+ *    factor of it other than 1; with soft targets, any rule but FGHM_FOCAL_RULE_LINEAR and
+ *    FGHM_FOCAL_RULE_SPLIT, class_gamma, or a detached factor.
  */
 FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
                                       const fghm_batch *batch, fghm_result *result);
@@ -695,9 +703,8 @@ FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
  * @param negatives that of negatives, finite and above 0
  * @param[out] logit the constant; unchanged on an error
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (logit is NULL),
- * FGHM_ERROR_RANGE (positives or negatives), FGHM_ERROR_COMBINATION (alpha 0 or 1 has no best
- * constant; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or FGHM_FOCAL_RULE_QUALITY with two
- * gammas)
+ * FGHM_ERROR_RANGE (positives or negatives), FGHM_ERROR_COMBINATION (alpha 0 or 1, or a positive
+ * weight of 0, has no best constant; settings that do not go together: see fghm_focal_batch)
  */
 FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives,
                                               double negatives, double *logit);
@@ -712,7 +719,8 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  *     eta = dFL/dx(x, 0) / (dFL/dx(x, 0) - dFL/dx(x, 1))
  *
  * (Charoenphakdee et al.: On Focal Loss for Class-Posterior Probability Estimation, CVPR 2021;
- * here with alpha and two gammas).  With alpha 0 every probability is 1, with alpha 1 it is 0.
+ * here with alpha or a positive weight, two gammas, a detached factor, and every rule).  With
+ * alpha 0 every probability is 1, with alpha 1 it is 0.
  *
  * Accuracy, for every logit and gamma: 1 ulp (f32); 8 ulp (f64); where the gammas of positives
  * and negatives differ by d, 8 + d ulp (f64).
