@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of the README, "Coming from another library": that its settings give the
+"""The table of bench/conventions.md, "Coming from another library": that its settings give the
 conventions it says they give, which are restated here as formulas of PyTorch."""
 
 import contextlib
