@@ -639,7 +639,7 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    terms' magnitudes for derivatives, and half as many again for Hessians.
  *  - FGHM_FOCAL_RULE_STAR: gamma x is rounded, which adds up to 2 gamma |x| ulp.
  *  - Label smoothing: the smoothed target is rounded to the type; the bounds hold for that rounded
- *    target.
+ *    target.  So is t^gamma of FGHM_FOCAL_RULE_MATCHABILITY, with an error of up to 4 ulp.
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it

@@ -62,6 +62,8 @@ static fghm_focal *handle_of(const struct slope *slope) {
                   ? fghm_focal_clear_alpha(focal)
                   : fghm_focal_set_alpha(focal, slope->of.loss.alpha);
     status |= fghm_focal_set_hessian_mode(focal, slope->of.loss.mode);
+    status |= fghm_focal_set_detached(focal, slope->of.loss.detached);
+    status |= fghm_focal_set_beta(focal, slope->of.loss.beta);
     status |= fghm_focal_set_reduction(focal, FGHM_REDUCTION_SUM);
     if (status != FGHM_OK) {
         fghm_focal_destroy(focal);
@@ -227,14 +229,16 @@ static void measure(struct slope *slope, const struct elements *e, size_t n) {
 
 /* Slopes --------------------------------------------------------------------------- */
 
+/* Not the matchability-aware rule, whose t^gamma is rounded: where that comes near 1, it is another
+ * target. */
 static const struct {
     fghm_focal_rule rule;
     const char *name;
 } rules[] = {
-    {FGHM_FOCAL_RULE_LINEAR, "linear"},
-    {FGHM_FOCAL_RULE_SPLIT, "split"},
-    {FGHM_FOCAL_RULE_QUALITY, "quality"},
-    {FGHM_FOCAL_RULE_STAR, "star"},
+    {FGHM_FOCAL_RULE_LINEAR, "linear"},       {FGHM_FOCAL_RULE_SPLIT, "split"},
+    {FGHM_FOCAL_RULE_QUALITY, "quality"},     {FGHM_FOCAL_RULE_STAR, "star"},
+    {FGHM_FOCAL_RULE_VARIFOCAL, "varifocal"}, {FGHM_FOCAL_RULE_MATCHABILITY, "matchability"},
+    {FGHM_FOCAL_RULE_HEATMAP, "heatmap"},
 };
 
 static const struct {
@@ -248,47 +252,56 @@ static const struct {
 static const struct {
     fghm_hessian_mode mode;
     const char *name;
+    bool detached;
 } modes[] = {
-    {FGHM_HESSIAN_EXACT, "exact"},
-    {FGHM_HESSIAN_GAUSS_NEWTON, "gauss_newton"},
+    {FGHM_HESSIAN_EXACT, "exact", false},
+    {FGHM_HESSIAN_GAUSS_NEWTON, "gauss_newton", false},
+    {FGHM_HESSIAN_EXACT, "detached", true},
 };
 
 static const char *const output_words[OUTPUTS] = {"loss", "gradient", "hessian"};
 
-static void add_slopes(fghm_focal_rule rule, fghm_activation activation, fghm_hessian_mode mode) {
+/* Settings that go together. */
+static bool are_combined(const struct promise_of *of) {
+    const struct reference_loss *const loss = &of->loss;
+    const bool plain = loss->rule == FGHM_FOCAL_RULE_LINEAR || loss->rule == FGHM_FOCAL_RULE_SPLIT;
+    const bool heatmap = loss->rule == FGHM_FOCAL_RULE_HEATMAP;
+    const bool star = loss->rule == FGHM_FOCAL_RULE_STAR;
+    const bool two = loss->gamma != loss->negative_gamma;
+    return (plain || heatmap || (!two && of->activation == FGHM_SIGMOID)) &&
+           !(star && (loss->gamma == 0.0 || loss->detached)) &&
+           !(heatmap && loss->alpha != WIDE_ALPHA_OFF);
+}
+
+static void list_slopes(void) {
     static const struct {
         double positive, negative;
     } gammas[] = {{0, 0}, {0.5, 0.5}, {1, 1}, {2, 2}, {3, 3}, {5, 5}, {1.7, 1.7}, {10, 10}, {1, 4}};
     static const double alphas[] = {WIDE_ALPHA_OFF, 0.868};
-    const bool plain = rule == FGHM_FOCAL_RULE_LINEAR || rule == FGHM_FOCAL_RULE_SPLIT;
-    for (size_t d = 0; d < DTYPE_COUNT; d++) {
-        for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
-            for (size_t a = 0; a < SUITE_COUNT(alphas); a++) {
-                const bool two = gammas[g].positive != gammas[g].negative;
-                if ((two && !plain) ||
-                    (rule == FGHM_FOCAL_RULE_STAR && gammas[g].positive == 0.0)) {
-                    continue;
-                }
-                struct slope *const slope = &slopes[slope_count++];
-                slope->d = &dtypes[d];
-                slope->of = (struct promise_of){
-                    .loss = {rule, gammas[g].positive, gammas[g].negative, alphas[a], mode, 0.0},
-                    .activation = activation};
-            }
-        }
+    const size_t counts[] = {SUITE_COUNT(rules), SUITE_COUNT(activations), SUITE_COUNT(modes),
+                             DTYPE_COUNT,        SUITE_COUNT(gammas),      SUITE_COUNT(alphas)};
+    size_t all = 1;
+    for (size_t k = 0; k < SUITE_COUNT(counts); k++) {
+        all *= counts[k];
     }
-}
-
-static void list_slopes(void) {
-    for (size_t rule = 0; rule < SUITE_COUNT(rules); rule++) {
-        const bool plain =
-            rules[rule].rule == FGHM_FOCAL_RULE_LINEAR || rules[rule].rule == FGHM_FOCAL_RULE_SPLIT;
-        for (size_t at = 0; at < SUITE_COUNT(activations); at++) {
-            for (size_t mode = 0; mode < SUITE_COUNT(modes); mode++) {
-                if (plain || activations[at].activation == FGHM_SIGMOID) {
-                    add_slopes(rules[rule].rule, activations[at].activation, modes[mode].mode);
-                }
-            }
+    for (size_t number = 0; number < all; number++) {
+        size_t at[SUITE_COUNT(counts)], rest = number;
+        for (size_t k = SUITE_COUNT(counts); k-- > 0;) {
+            at[k] = rest % counts[k];
+            rest /= counts[k];
+        }
+        const struct promise_of of = {
+            .loss = {.rule = rules[at[0]].rule,
+                     .gamma = gammas[at[4]].positive,
+                     .negative_gamma = gammas[at[4]].negative,
+                     .alpha = alphas[at[5]],
+                     .mode = modes[at[2]].mode,
+                     .detached = modes[at[2]].detached,
+                     .beta = 4.0},
+            .activation = activations[at[1]].activation,
+        };
+        if (are_combined(&of)) {
+            slopes[slope_count++] = (struct slope){.of = of, .d = &dtypes[at[3]]};
         }
     }
 }
@@ -303,7 +316,9 @@ static void name_slope(const struct slope *slope, char *name, size_t size) {
             activations[k].activation == slope->of.activation ? activations[k].name : activation;
     }
     for (size_t k = 0; k < SUITE_COUNT(modes); k++) {
-        mode = modes[k].mode == slope->of.loss.mode ? modes[k].name : mode;
+        const bool same =
+            modes[k].mode == slope->of.loss.mode && modes[k].detached == slope->of.loss.detached;
+        mode = same ? modes[k].name : mode;
     }
     char alpha[16] = "off";
     if (slope->of.loss.alpha != WIDE_ALPHA_OFF) {
