@@ -462,12 +462,13 @@ FGHM_API fghm_status fghm_focal_get_positive_weight(const fghm_focal *focal, dou
  * neighbouring numbers of the type at the true value, or at the sum of magnitudes that is named:
  *
  *     element_loss, gradient   8 ulp for gamma 0, 1/2, 1, 3/2, 2, 3, 4, 5; 16 ulp for any other
- *                              in [0, 10]; some gamma ulp beyond.  A target between 0 and 1: twice
- *                              as many, and for the gradient of
+ *                              in [0, 10]; some gamma ulp beyond; 10 in place of 8 ulp where
+ *                              positives and negatives have two exponents, as in varifocal rules.
+ *                              A target between 0 and 1: twice as many, and for the gradient of
  *                              a_t m^gamma (t (1 - p) + (1 - t) p + gamma |r| BCE),
  *                              since p - t loses digits where the two meet
- *     hessian                  12 or 24 ulp, twice as many for a target between 0 and 1, of the sum
- *                              of its terms' magnitudes, which cancel near its roots:
+ *     hessian                  half as many again, of the sum of its terms' magnitudes, which
+ *                              cancel near its roots:
  *                              a_t m^gamma (p (1 - p) + gamma |r| (2 t (1 - p) + 2 (1 - t) p +
  *                              (|1 - 2 p| + |(gamma - 1) r|) BCE))
  *     any of them, subnormal   8 times the smallest subnormal number

@@ -237,8 +237,7 @@ static const struct {
 } rules[] = {
     {FGHM_FOCAL_RULE_LINEAR, "linear"},       {FGHM_FOCAL_RULE_SPLIT, "split"},
     {FGHM_FOCAL_RULE_QUALITY, "quality"},     {FGHM_FOCAL_RULE_STAR, "star"},
-    {FGHM_FOCAL_RULE_VARIFOCAL, "varifocal"}, {FGHM_FOCAL_RULE_MATCHABILITY, "matchability"},
-    {FGHM_FOCAL_RULE_HEATMAP, "heatmap"},
+    {FGHM_FOCAL_RULE_VARIFOCAL, "varifocal"}, {FGHM_FOCAL_RULE_HEATMAP, "heatmap"},
 };
 
 static const struct {
