@@ -6,10 +6,12 @@
  * output.  What it has found is kept in a file, a line each, and looked at again by the quick
  * suite.
  *
- *     climb check FILE                   the elements of the file once more
- *     climb seek FILE SECONDS [NAME]     climbs that long for each line whose name has NAME in it,
- *                                        from those of the file
- *     climb write FILE SECONDS [NAME]    the same, and writes the file anew
+ *     climb check FILE                 the elements of the file once more
+ *     climb seek FILE CALLS [NAME]     from those of the file, so many calls for each line whose
+ *                                      name has NAME in it
+ *     climb write FILE CALLS [NAME]    the same, and writes the file anew
+ *
+ * It counts calls, not seconds: what it finds is the same on every machine with fused multiply-add.
  *
  * The exit status is 1 if an error is larger than what is promised. */
 #include <focalghm/focalghm.h>
@@ -19,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "dtype.h"
 #include "promise.h"
@@ -397,17 +398,10 @@ static bool write_file(const char *path) {
 
 /* ------------------------------------------------------------------------------------ */
 
-static double seconds_now(void) {
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static bool climb(struct slope *slope, struct random *r, double seconds) {
-    const double end = seconds_now() + seconds;
+static bool climb(struct slope *slope, struct random *r, long calls) {
     fghm_focal *const focal = handle_of(slope);
     bool good = focal != NULL;
-    while (good && seconds_now() < end) {
+    for (long call = 0; good && call < calls; call++) {
         static struct elements e;
         for (size_t i = 0; i < BATCH; i++) {
             next_element(slope, r, &e.logit[i], &e.target[i]);
@@ -440,7 +434,7 @@ int main(int count, char **arguments) {
     const bool writes = strcmp(what, "write") == 0 && (count == 4 || count == 5);
     const char *const part = count == 5 ? arguments[4] : "";
     if (!checks && !writes && !(strcmp(what, "seek") == 0 && (count == 4 || count == 5))) {
-        fprintf(stderr, "usage: climb check FILE | climb seek|write FILE SECONDS [NAME]\n");
+        fprintf(stderr, "usage: climb check FILE | climb seek|write FILE CALLS [NAME]\n");
         return 2;
     }
     const int isa = suite_check_isa();
@@ -455,7 +449,7 @@ int main(int count, char **arguments) {
         char name[128];
         name_slope(&slopes[k], name, sizeof name);
         const bool wanted = strstr(name, part) != NULL;
-        if (!checks && wanted && !climb(&slopes[k], &r, atof(arguments[3]))) {
+        if (!checks && wanted && !climb(&slopes[k], &r, atol(arguments[3]))) {
             fprintf(stderr, "climb: a call has failed: %s\n", name);
             return 1;
         }
