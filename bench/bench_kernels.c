@@ -80,12 +80,12 @@ static void run_focal(const struct point *point) {
     const struct fghm_focal_constants constants = {.gamma = point->kernel->gamma,
                                                    .positive = 0.25,
                                                    .negative = 0.75,
-                                                   .scale = 1 / (double)point->n,
                                                    .hessian_floor = -DBL_MAX,
                                                    .hessian_factor = 1};
     int bad_target = 0;
     struct fghm_sum sum = {0};
-    point->functions->focal[point->kernel->gamma_index](&constants, &span, &sum, &bad_target);
+    point->functions->focal[point->kernel->gamma_index](&constants, 1 / (double)point->n, &span,
+                                                        &sum, &bad_target);
 }
 
 static const struct fghm_bins *bins_of(const struct point *point) {

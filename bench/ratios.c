@@ -167,14 +167,13 @@ static double run_focal_avx2(const struct entrant *entrant) {
     const struct fghm_focal_constants constants = {.gamma = 2,
                                                    .positive = 0.25,
                                                    .negative = 0.75,
-                                                   .scale = scale,
                                                    .hessian_floor = -DBL_MAX,
                                                    .hessian_factor = 1};
     const struct fghm_span span = {
         .n = entrant->n, .logits = in->logits, .targets = in->targets, .gradient = in->gradient};
     int bad_target = 0;
     struct fghm_sum sum = {0};
-    entrant->bench->avx2->focal[FGHM_GAMMA_2](&constants, &span, &sum, &bad_target);
+    entrant->bench->avx2->focal[FGHM_GAMMA_2](&constants, scale, &span, &sum, &bad_target);
     return scale * sum_of_lanes(&sum, sizeof(double));
 }
 

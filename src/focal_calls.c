@@ -79,7 +79,6 @@ static void set_constants(const fghm_focal *focal, double loss_weight,
         .negative_gamma = negatives.gamma,
         .positive = loss_weight * positives.factor,
         .negative = loss_weight * negatives.factor,
-        .scale = 1,
         .beta = focal->beta,
         .soft = soft_of(focal),
         .detached = focal->detached != 0,
@@ -153,47 +152,47 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
     return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
 }
 
-/* See struct fghm_focal_plan: all but the batch and the divisor. */
-static void plan_losses(const fghm_focal *focal, bool is_double, bool probability, bool softmax,
-                        const struct fghm_arrays *arrays, struct fghm_focal_plan *plan) {
+static void set_losses(const fghm_focal *focal, bool is_double, bool probability, bool softmax,
+                       const struct fghm_arrays *arrays, struct fghm_focal_losses *losses) {
     const struct fghm_row *const row = fghm_row();
     const struct fghm_kernels *const kernels = is_double ? row->f64 : row->f32;
-    plan->kernels = kernels;
-    plan->probability = probability;
+    losses->kernels = kernels;
+    losses->probability = probability;
     const bool by_class = fghm_focal_has_two_gammas(focal) || focal->rule == FGHM_FOCAL_RULE_SPLIT;
-    plan->soft_by_class = by_class;
-    plan->soft_negative_gamma =
+    losses->soft_by_class = by_class;
+    losses->soft_negative_gamma =
         fghm_focal_has_two_gammas(focal) ? fghm_focal_negative_gamma(focal) : -1;
-    plan->star = 0;
+    losses->star = 0;
+    losses->scale = 1;
     /* With factors of classes, it is one of them. */
     const double loss_weight = fghm_have_class_factors(arrays) ? 1 : focal->loss_weight;
-    set_constants(focal, loss_weight, &plan->constants);
+    set_constants(focal, loss_weight, &losses->constants);
     if (softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
-        plan->constants.positive = plan->constants.negative = loss_weight;
+        losses->constants.positive = losses->constants.negative = loss_weight;
     }
     if (softmax) {
-        plan->constants.hessian_factor = 1;
-        plan->constants.of_gradient = false;
+        losses->constants.hessian_factor = 1;
+        losses->constants.of_gradient = false;
     }
     const bool gammas_of_classes = arrays != NULL && arrays->gammas != NULL;
-    plan->kernel = probability ? kernels->probability
-                               : kernel_for(kernels, &plan->constants, gammas_of_classes);
-    plan->constants.zero_scores = arrays != NULL && arrays->zero_scores;
-    if (probability && plan->constants.detached) {
+    losses->kernel = probability ? kernels->probability
+                                 : kernel_for(kernels, &losses->constants, gammas_of_classes);
+    losses->constants.zero_scores = arrays != NULL && arrays->zero_scores;
+    if (probability && losses->constants.detached) {
         /* The same there, and right where a probability is the target. */
-        plan->constants.gauss_newton = true;
+        losses->constants.gauss_newton = true;
     }
     if (focal->rule == FGHM_FOCAL_RULE_STAR) {
         /* Cross-entropy of the logits times gamma, over gamma. */
-        plan->star = focal->gamma;
-        plan->constants.gamma = 0;
-        plan->constants.positive /= focal->gamma;
-        plan->constants.negative /= focal->gamma;
-        plan->constants.scale *= focal->gamma;
-        plan->constants.hessian_floor /= focal->gamma;
+        losses->star = focal->gamma;
+        losses->constants.gamma = 0;
+        losses->constants.positive /= focal->gamma;
+        losses->constants.negative /= focal->gamma;
+        losses->scale = focal->gamma;
+        losses->constants.hessian_floor /= focal->gamma;
         /* What is too small for its type, 1 / gamma may make large again. */
-        plan->constants.careful = focal->gamma < 0.25;
-        plan->kernel = kernels->focal[FGHM_GAMMA_0];
+        losses->constants.careful = focal->gamma < 0.25;
+        losses->kernel = kernels->focal[FGHM_GAMMA_0];
     }
 }
 
@@ -201,8 +200,8 @@ void fghm_focal_prepare(fghm_focal *focal) {
     struct fghm_report report = FGHM_REPORT_NONE;
     focal->rule_status = fghm_focal_check_settings(focal, &report);
     if (focal->rule_status == FGHM_OK) {
-        plan_losses(focal, false, false, false, NULL, &focal->prepared_f32);
-        plan_losses(focal, true, false, false, NULL, &focal->prepared_f64);
+        set_losses(focal, false, false, false, NULL, &focal->prepared_f32);
+        set_losses(focal, true, false, false, NULL, &focal->prepared_f64);
     }
 }
 
@@ -225,7 +224,8 @@ static void segment_work(void *context, size_t segment, size_t first, size_t n) 
 static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, struct focal_call *call,
                            const struct fghm_part **all, struct fghm_report *report) {
     struct fghm_plan *const plan = &call->plan.batch;
-    call->walk = fghm_walk_of(call->plan.kernels->real_size);
+    const struct fghm_kernels *const kernels = call->plan.losses->kernels;
+    call->walk = fghm_walk_of(kernels->real_size);
     plan->positive = positive_of(focal);
 
     const struct fghm_reduction_needs needs = fghm_reduction_needs(focal->reduction, plan);
@@ -234,13 +234,13 @@ static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, struct foca
     struct fghm_part surveyed;
     const struct fghm_part *counts = &nothing;
     if (counted || needs.weights) {
-        FGHM_TRY(fghm_plan_survey(pool, call->plan.kernels, plan, needs.targets, needs.weights,
-                                  &surveyed, report));
+        FGHM_TRY(
+            fghm_plan_survey(pool, kernels, plan, needs.targets, needs.weights, &surveyed, report));
         counts = &surveyed;
     }
     FGHM_TRY(fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, counts,
                                     &call->divisor, report));
-    call->plan.constants.scale *= 1 / call->divisor;
+    call->plan.scale = call->plan.losses->scale * (1 / call->divisor);
     const size_t segments = fghm_plan_drive(pool, plan, segment_work, call);
     struct fghm_part *const computed = fghm_merge_parts(call->parts, segments);
     if (counted) {
@@ -269,6 +269,7 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
                                      struct fghm_report *report) {
     struct focal_call call;
     struct fghm_arrays arrays;
+    struct fghm_focal_losses losses;
     const struct fghm_part *all;
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_TRY(
@@ -278,12 +279,13 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
     if (fghm_have_class_factors(&arrays)) {
         arrays.factors.common = focal->loss_weight;
     }
-    call.plan.of_terms = fghm_have_class_factors(&arrays) &&
-                         (!arrays.labels || (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0);
+    losses.of_terms = fghm_have_class_factors(&arrays) &&
+                      (!arrays.labels || (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0);
     arrays.zero_scores =
         fghm_focal_is_varifocal(focal) && batch->target_form == FGHM_TARGET_LABEL_SCORE;
-    plan_losses(focal, call.plan.batch.is_double, batch->activation == FGHM_PROBABILITY,
-                call.plan.batch.softmax, &arrays, &call.plan);
+    set_losses(focal, call.plan.batch.is_double, batch->activation == FGHM_PROBABILITY,
+               call.plan.batch.softmax, &arrays, &losses);
+    call.plan.losses = &losses;
     FGHM_TRY(compute(focal, pool, &call, &all, report));
     *value = fghm_result_of(&call.plan.batch, all, call.divisor);
     return fghm_part_status(all, report);
@@ -309,7 +311,7 @@ static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool
     FGHM_REQUIRE(loss != NULL || span->element_loss != NULL || span->gradient != NULL ||
                      span->hessian != NULL,
                  FGHM_ERROR_NO_OUTPUT);
-    call.plan = is_double ? focal->prepared_f64 : focal->prepared_f32;
+    call.plan.losses = is_double ? &focal->prepared_f64 : &focal->prepared_f32;
     FGHM_TRY(fghm_plan_of_span(span, is_double, loss, &call.plan.batch));
     FGHM_TRY(focal->rule_status);
     FGHM_TRY(compute(focal, pool, &call, &all, &report));

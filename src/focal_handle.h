@@ -36,7 +36,7 @@ struct fghm_focal {
      * the gammas that are set, and if so, the plans of contiguous logits but for their batches
      * and divisors. */
     fghm_status rule_status;
-    struct fghm_focal_plan prepared_f32, prepared_f64;
+    struct fghm_focal_losses prepared_f32, prepared_f64;
 };
 
 /* To be called when a setting has changed. */

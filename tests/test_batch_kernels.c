@@ -384,27 +384,27 @@ static const struct {
               {FGHM_GAMMA_LANES, 0.3, 4.0},  {FGHM_GAMMA_LANES, 17.0, 0.0}};
 
 /* A rule that the form allows; returns the loss. */
-static size_t random_rule(const struct form *f, struct fghm_focal_plan *plan) {
+static size_t random_rule(const struct form *f, struct fghm_focal_losses *rule) {
     const bool probability = f->batch.activation == FGHM_PROBABILITY;
     const size_t loss = random_below(f->r, SUITE_COUNT(losses));
-    struct fghm_focal_constants *const constants = &plan->constants;
+    struct fghm_focal_constants *const constants = &rule->constants;
     *constants = rows_constants(f->r, losses[loss].gamma);
     constants->negative_gamma = losses[loss].negative_gamma;
     if (f->softmax) {
         constants->negative = constants->positive;
     }
-    plan->soft_negative_gamma = f->soft && f->labels && random_bits(f->r) & 1 ? 0.75 : -1.0;
-    plan->soft_by_class = plan->soft_negative_gamma >= 0.0 || random_bits(f->r) & 1;
-    plan->of_terms = fghm_have_class_factors(&f->arrays) && (!f->labels || random_bits(f->r) & 1);
+    rule->soft_negative_gamma = f->soft && f->labels && random_bits(f->r) & 1 ? 0.75 : -1.0;
+    rule->soft_by_class = rule->soft_negative_gamma >= 0.0 || random_bits(f->r) & 1;
+    rule->of_terms = fghm_have_class_factors(&f->arrays) && (!f->labels || random_bits(f->r) & 1);
     const bool two_gammas = constants->gamma != constants->negative_gamma;
     constants->soft = two_gammas || random_below(f->r, 4) == 0     ? FGHM_SOFT_SPLIT
                       : !probability && random_below(f->r, 4) == 0 ? FGHM_SOFT_QUALITY
                                                                    : FGHM_SOFT_LINEAR;
     if (!two_gammas && !probability && !f->soft && f->batch.label_smoothing == 0.0 &&
         random_below(f->r, 4) == 0) {
-        plan->star = losses[loss].gamma;
+        rule->star = losses[loss].gamma;
         constants->soft = FGHM_SOFT_LINEAR;
-        if (plan->star > 0.0) {
+        if (rule->star > 0.0) {
             constants->gamma = constants->negative_gamma = 0.0;
             return 0;
         }
@@ -412,12 +412,12 @@ static size_t random_rule(const struct form *f, struct fghm_focal_plan *plan) {
     return loss;
 }
 
-static struct fghm_focal_plan with_kernels(const struct form *f, struct fghm_focal_plan plan,
-                                           const struct fghm_kernels *kernels, size_t loss) {
+static struct fghm_focal_losses with_kernels(const struct form *f, struct fghm_focal_losses rule,
+                                             const struct fghm_kernels *kernels, size_t loss) {
     const bool probability = f->batch.activation == FGHM_PROBABILITY;
-    plan.kernels = kernels;
-    plan.kernel = probability ? kernels->probability : kernels->focal[losses[loss].kernel];
-    return plan;
+    rule.kernels = kernels;
+    rule.kernel = probability ? kernels->probability : kernels->focal[losses[loss].kernel];
+    return rule;
 }
 
 static void focal_part(const struct form *f, const struct fghm_kernels *kernels, const void *plan,
@@ -435,10 +435,13 @@ static void focal(void **state) {
         }
         struct form f;
         random_form(&f, c, &all.random, false);
-        struct fghm_focal_plan plan = {.batch = f.plan};
-        const size_t loss = random_rule(&f, &plan);
-        const struct fghm_focal_plan scalar = with_kernels(&f, plan, c->scalar, loss);
-        const struct fghm_focal_plan own = with_kernels(&f, plan, c->kernels, loss);
+        struct fghm_focal_losses rule = {0};
+        const size_t loss = random_rule(&f, &rule);
+        const struct fghm_focal_losses of_scalar = with_kernels(&f, rule, c->scalar, loss);
+        const struct fghm_focal_losses of_row = with_kernels(&f, rule, c->kernels, loss);
+        const double scale = rows_scale(&all.random);
+        const struct fghm_focal_plan scalar = {f.plan, &of_scalar, scale};
+        const struct fghm_focal_plan own = {f.plan, &of_row, scale};
         check_parts(&f, &scalar, &own, fghm_plan_losses(&f.plan), focal_part);
         form_free(&f);
     }
@@ -467,15 +470,15 @@ static void softmax_of_no_number(void **state) {
         }
         c->d->put(logits, k % 5 < 3 ? (size_t)k % 5 : (size_t)(k % 5 - 3) * 2,
                   k % 5 < 3 ? (double)NAN : INFINITY);
-        struct fghm_focal_plan plan = {
+        const struct fghm_focal_losses rule = {
             .constants = {.gamma = 2,
                           .positive = 1,
-                          .scale = 1,
                           .hessian_floor = -DBL_MAX,
                           .hessian_factor = 1},
             .kernels = c->kernels,
             .kernel = c->kernels->focal[FGHM_GAMMA_2],
         };
+        struct fghm_focal_plan plan = {.losses = &rule, .scale = 1};
         struct fghm_arrays arrays;
         struct fghm_part part = {0};
         struct fghm_report report;

@@ -350,7 +350,7 @@ static fghm_focal_kernel *kernel_of(const struct fghm_kernels *kernels, int kern
 /* The results of the scalar row with all outputs, in plain memory; returns what it found
  * wrong. */
 static int expect(struct batch *b, fghm_focal_kernel *kernel,
-                  const struct fghm_focal_constants *constants, bool weighted) {
+                  const struct fghm_focal_constants *constants, double scale, bool weighted) {
     int bad = 0;
     struct fghm_span span = {.n = b->n,
                              .logits = b->logits,
@@ -360,7 +360,7 @@ static int expect(struct batch *b, fghm_focal_kernel *kernel,
                              .gradient = b->out[GRADIENT],
                              .hessian = b->out[HESSIAN]};
     struct fghm_sum sum = {0};
-    kernel(constants, &span, &sum, &bad);
+    kernel(constants, scale, &span, &sum, &bad);
     b->loss = quotient_of(sum_of_lanes(&sum, sizeof(double)), huge_of(&sum, sizeof(double)), 1);
     return bad;
 }
@@ -368,6 +368,7 @@ static int expect(struct batch *b, fghm_focal_kernel *kernel,
 static void check_focal(const struct row_case *c, struct arena *arena, struct batch *b,
                         struct random *r, size_t loss, struct placing p) {
     struct fghm_focal_constants constants = rows_constants(r, losses[loss].gamma);
+    const double scale = rows_scale(r);
     const int kernel = losses[loss].kernel;
     const enum data data = (enum data)random_below(r, DATA_KINDS);
     constants.negative_gamma = losses[loss].negative_gamma;
@@ -382,12 +383,12 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
         .negative_gamma = constants.negative_gamma,
         .positive = constants.positive,
         .negative = constants.negative,
-        .scale = constants.scale,
+        .scale = scale,
         .hessian_floor = constants.hessian_floor,
     };
     char what[200];
     fill(b, r, data, kernel == PROBABILITY);
-    const int wanted_bad = expect(b, kernel_of(c->scalar, kernel), &constants, p.weighted);
+    const int wanted_bad = expect(b, kernel_of(c->scalar, kernel), &constants, scale, p.weighted);
     const struct fghm_kernels *const rows[] = {c->scalar, c->kernels};
     for (int i = 0; i < 2; i++) {
         const struct tolerance here = i == 0 ? (struct tolerance){.exact = true} : tolerance;
@@ -395,7 +396,7 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
         const void *const out[] = {span.element_loss, span.gradient, span.hessian};
         int bad = 0;
         struct fghm_sum lanes = {0};
-        kernel_of(rows[i], kernel)(&constants, &span, &lanes, &bad);
+        kernel_of(rows[i], kernel)(&constants, scale, &span, &lanes, &bad);
         const double sum =
             quotient_of(sum_of_lanes(&lanes, sizeof(double)), huge_of(&lanes, sizeof(double)), 1);
         snprintf(
@@ -403,7 +404,7 @@ static void check_focal(const struct row_case *c, struct arena *arena, struct ba
             "%s %s kernel %d gamma %.17g %.17g a %.17g %.17g scale %a soft %d mode %d %d %g gap "
             "%zu %s outputs %u",
             i == 0 ? "scalar" : c->row->name, c->d->name, kernel, constants.gamma,
-            constants.negative_gamma, constants.positive, constants.negative, constants.scale,
+            constants.negative_gamma, constants.positive, constants.negative, scale,
             (int)constants.soft, constants.gauss_newton, constants.absolute,
             constants.hessian_floor, p.gap, p.high ? "high" : "low", p.outputs);
         for (int o = 0; o < OUTPUTS; o++) {

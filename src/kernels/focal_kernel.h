@@ -96,14 +96,15 @@ static inline unsigned halves_of(double gamma) {
     return gamma <= FGHM_POWER_MAX ? (unsigned)(2 * gamma) : 0;
 }
 
-KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants) {
+KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constants *constants,
+                                                 double scale) {
     const double negative_gamma = constants->negative_gamma;
     const double larger =
         constants->positive > constants->negative ? constants->positive : constants->negative;
     const double gamma = constants->gamma;
-    const bool tiny = is_too_small(constants->positive * constants->scale) ||
-                      is_too_small(constants->negative * constants->scale);
-    const double scale = constants->scale * (tiny ? (double)REAL_LIFT : 1);
+    const bool tiny =
+        is_too_small(constants->positive * scale) || is_too_small(constants->negative * scale);
+    scale *= tiny ? (double)REAL_LIFT : 1;
     return (struct focal_factors){
         .gamma = gamma_pair(gamma),
         .negative_gamma = gamma_pair(negative_gamma),
@@ -168,17 +169,23 @@ KERNEL_INLINE bool has_exponents(struct focal_kind kind) {
     return kind.gamma == FGHM_GAMMA_POWERS || kind.gamma == FGHM_GAMMA_LANES;
 }
 
+/* The gammas that elements i, i + 1 ... of the span have of their own. */
+KERNEL_INLINE struct pair own_gamma(const struct fghm_span *span, size_t i) {
+    i += span->own_first;
+    return (struct pair){v_load((const real *)span->own->gamma + i),
+                         v_load((const real *)span->own->gamma_low + i)};
+}
+
 /* The exponents of positives where the mask is set, else of negatives; not looked at where the kind
- * says all there is to know.  `own`: those of elements i, i + 1 ..., if they have any. */
+ * says all there is to know.  Elements i, i + 1 ... of the span may have exponents of their own. */
 KERNEL_INLINE struct focal_exponents exponents_of(struct focal_kind kind,
                                                   const struct focal_factors *factors,
-                                                  const struct fghm_span *own, size_t i,
+                                                  const struct fghm_span *span, size_t i,
                                                   vmask is_one) {
     struct focal_exponents exponents = {
         .gamma = factors->gamma, .derivative = factors->gamma.high, .is_one = is_one};
-    if (kind.gamma == FGHM_GAMMA_LANES && own->gamma != NULL) {
-        exponents.gamma = (struct pair){v_load((const real *)own->gamma + i),
-                                        v_load((const real *)own->gamma_low + i)};
+    if (kind.gamma == FGHM_GAMMA_LANES && span->own != NULL && span->own->gamma != NULL) {
+        exponents.gamma = own_gamma(span, i);
     } else if (has_exponents(kind)) {
         const struct pair *const other = &factors->negative_gamma;
         exponents.gamma = (struct pair){v_select(is_one, factors->gamma.high, other->high),
@@ -499,10 +506,12 @@ KERNEL_INLINE struct split split_of(const struct focal_factors *factors,
     const vreal one = v_set(1);
     const vreal zero = v_set(0);
     const struct focal_shares whole = {t, v_sub(one, t)};
-    const bool own = span->positive_share != NULL;
-    const struct focal_shares shares = {
-        own ? v_load((const real *)span->positive_share + i) : factors->positive_share,
-        own ? v_load((const real *)span->negative_share + i) : factors->negative_share};
+    struct focal_shares shares = {factors->positive_share, factors->negative_share};
+    if (span->own != NULL && span->own->positive_share != NULL) {
+        i += span->own_first;
+        shares.positive = v_load((const real *)span->own->positive_share + i);
+        shares.negative = v_load((const real *)span->own->negative_share + i);
+    }
     const vreal positive = v_mul(whole.positive, shares.positive);
     const vreal negative = v_mul(whole.negative, shares.negative);
     const vreal sum = v_add(positive, negative);
@@ -731,35 +740,38 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_fact
  * its factors by itself, so that the common way has only those that it needs to make. */
 static __attribute__((noinline)) void
 irregular_results(struct focal_kind kind, const struct fghm_focal_constants *constants,
-                  const struct fghm_span *span, struct chunk_exponentials *chunk, int *bad_target) {
-    const struct focal_factors factors = focal_factors(constants);
+                  double scale, const struct fghm_span *span, struct chunk_exponentials *chunk,
+                  int *bad_target) {
+    const struct focal_factors factors = focal_factors(constants, scale);
     kind.regular = false;
     focal_results(kind, &factors, span, chunk, bad_target);
 }
 
 /* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
 KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_constants *constants,
-                               const struct focal_factors *factors, const struct fghm_span *span,
-                               struct lane_sum *total, int *bad_target) {
+                               double scale, const struct focal_factors *factors,
+                               const struct fghm_span *span, struct lane_sum *total,
+                               int *bad_target) {
     struct chunk_exponentials chunk;
     const struct chunk_nature nature = exponentials(kind, span, &chunk);
     if (__builtin_expect(nature.regular && !factors->careful, 1)) {
         focal_results(kind, factors, span, &chunk, bad_target);
     } else {
-        irregular_results(kind, constants, span, &chunk, bad_target);
+        irregular_results(kind, constants, scale, span, &chunk, bad_target);
     }
     lane_sum_add_chunk(total, span->n, chunk.power, nature.moderate);
 }
 
 KERNEL_INLINE void focal_span(struct focal_kind kind, const struct fghm_focal_constants *constants,
-                              const struct fghm_span *span, struct fghm_sum *sum, int *bad_target) {
-    const struct focal_factors factors = focal_factors(constants);
+                              double scale, const struct fghm_span *span, struct fghm_sum *sum,
+                              int *bad_target) {
+    const struct focal_factors factors = focal_factors(constants, scale);
     struct lane_sum total;
     lane_sum_start(&total, sum);
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        focal_chunk(kind, constants, &factors, &walk.part, &total, bad_target);
+        focal_chunk(kind, constants, scale, &factors, &walk.part, &total, bad_target);
         walk_finish_part(&walk);
     }
     lane_sum_end(&total, sum);
@@ -769,24 +781,24 @@ KERNEL_INLINE void focal_span(struct focal_kind kind, const struct fghm_focal_co
  * outputs in it.  The loss alone has one of its own where that is asked for: for
  * cross-entropy and the usual gamma; elsewhere it takes the gradient's. */
 KERNEL_INLINE void focal_any_outputs(int gamma, const struct fghm_focal_constants *constants,
-                                     const struct fghm_span *span, struct fghm_sum *sum,
-                                     int *bad_target) {
+                                     double scale, const struct fghm_span *span,
+                                     struct fghm_sum *sum, int *bad_target) {
     if (span->hessian != NULL) {
         const struct focal_kind kind = {gamma, WANT_HESSIAN, true};
-        focal_span(kind, constants, span, sum, bad_target);
+        focal_span(kind, constants, scale, span, sum, bad_target);
     } else if (span->gradient != NULL || !(gamma == FGHM_GAMMA_0 || gamma == FGHM_GAMMA_2)) {
         const struct focal_kind kind = {gamma, WANT_GRADIENT, true};
-        focal_span(kind, constants, span, sum, bad_target);
+        focal_span(kind, constants, scale, span, sum, bad_target);
     } else {
         const struct focal_kind kind = {gamma, WANT_LOSS, true};
-        focal_span(kind, constants, span, sum, bad_target);
+        focal_span(kind, constants, scale, span, sum, bad_target);
     }
 }
 
 #define FOCAL_KERNEL(name, gamma)                                                                  \
-    static void name(const struct fghm_focal_constants *constants, const struct fghm_span *span,   \
-                     struct fghm_sum *sum, int *bad_target) {                                      \
-        focal_any_outputs(gamma, constants, span, sum, bad_target);                                \
+    static void name(const struct fghm_focal_constants *constants, double scale,                   \
+                     const struct fghm_span *span, struct fghm_sum *sum, int *bad_target) {        \
+        focal_any_outputs(gamma, constants, scale, span, sum, bad_target);                         \
     }
 
 FOCAL_KERNEL(focal_gamma_0, FGHM_GAMMA_0)

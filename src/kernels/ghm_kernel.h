@@ -680,15 +680,15 @@ KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct foca
 }
 
 KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct fghm_focal_constants *constants,
-                               const struct focal_factors *factors, const struct fghm_bins *bins,
-                               const real *bin_weights, const struct fghm_span *span,
-                               struct lane_sum *total, int *bad) {
+                               double scale, const struct focal_factors *factors,
+                               const struct fghm_bins *bins, const real *bin_weights,
+                               const struct fghm_span *span, struct lane_sum *total, int *bad) {
     if (!apply_regular_chunk(kind, factors, bins, bin_weights, span, total)) {
         struct ghm_chunk chunk;
         struct fghm_span weighted = *span;
         any_weights(CLASSIFICATION, bins, bin_weights, span, &chunk, bad);
         weighted.weights = chunk.weights;
-        focal_chunk(kind, constants, factors, &weighted, total, bad);
+        focal_chunk(kind, constants, scale, factors, &weighted, total, bad);
     }
 }
 
@@ -699,11 +699,10 @@ KERNEL_INLINE void apply_span(int want, const struct fghm_bins *bins, const void
     const struct fghm_focal_constants constants = {
         .positive = 1,
         .negative = 1,
-        .scale = scale,
         .hessian_floor = -DBL_MAX,
         .hessian_factor = 1,
     };
-    const struct focal_factors factors = focal_factors(&constants);
+    const struct focal_factors factors = focal_factors(&constants, scale);
     real medium_weights[128];
     if (is_medium(bins)) {
         memset(medium_weights, 0, sizeof medium_weights);
@@ -715,7 +714,7 @@ KERNEL_INLINE void apply_span(int want, const struct fghm_bins *bins, const void
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        apply_chunk(kind, &constants, &factors, bins, bin_weights, &walk.part, &total, bad);
+        apply_chunk(kind, &constants, scale, &factors, bins, bin_weights, &walk.part, &total, bad);
         walk_finish_part(&walk);
     }
     lane_sum_end(&total, sum);

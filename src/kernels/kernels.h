@@ -11,12 +11,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A run of contiguous elements.  weights may be NULL (all 1), and so may every
- * output.  An output may be the same array as an input.
- *
- * What constants say of all elements, arrays may say of each; most are NULL.  Gamma, as a sum of
+/* What constants say of all elements, arrays may say of each; any may be NULL.  Gamma, as a sum of
  * two, for FGHM_GAMMA_LANES and probabilities; and for soft targets of FGHM_SOFT_SPLIT a_t of the
  * targets 1 and 0 over the larger of the two, which is then a factor of the weights. */
+struct fghm_own {
+    const void *gamma, *gamma_low;
+    const void *positive_share, *negative_share;
+};
+
+/* A run of contiguous elements.  weights may be NULL (all 1), and so may every output.  An output
+ * may be the same array as an input.  What elements have of their own is rare, and its arrays stay
+ * behind a pointer, which may be NULL: small calls feel what every part of a span copies.  Element
+ * 0 is theirs at `own_first`. */
 struct fghm_span {
     size_t n;
     const void *logits;
@@ -25,8 +31,8 @@ struct fghm_span {
     void *element_loss;
     void *gradient;
     void *hessian;
-    const void *gamma, *gamma_low;
-    const void *positive_share, *negative_share;
+    const struct fghm_own *own;
+    size_t own_first;
 };
 
 /* What the loss of a target between 0 and 1 is; p_t, m = 1 - p_t and BCE as in focal.h. */
@@ -47,7 +53,6 @@ struct fghm_focal_constants {
     double negative_gamma; /* of target 0; looked at by kernels of two gammas alone */
     double positive;       /* a_t of target 1 */
     double negative;       /* a_t of target 0 */
-    double scale;          /* 1 / D: gradient and Hessian are multiplied by it */
     double beta;           /* of heat maps */
     enum fghm_soft_form soft;
     bool zero_scores;     /* varifocal: a target below the smallest normal number is a score of 0 */
@@ -94,8 +99,10 @@ struct fghm_sum {
     struct double_sum huge;
 };
 
-/* Adds the elements' losses to *sum.  Sets a bit of *bad for what is wrong, else leaves it. */
-typedef void fghm_focal_kernel(const struct fghm_focal_constants *constants,
+/* Adds the elements' losses to *sum.  Gradient and Hessian are multiplied by `scale`, which is
+ * 1 / D: constants are those of a handle, and stay there.  Sets a bit of *bad for what is wrong,
+ * else leaves it. */
+typedef void fghm_focal_kernel(const struct fghm_focal_constants *constants, double scale,
                                const struct fghm_span *span, struct fghm_sum *sum, int *bad);
 
 /* The bins of GHM over margins.  The margin z of an element is, for GHM-C, its logit

@@ -352,9 +352,9 @@ probability_factors(const struct focal_factors *factors, struct focal_shares sha
                                         v_sub(shift, v_keep(dropped, lift))};
 }
 
-static void focal_probability(const struct fghm_focal_constants *constants,
+static void focal_probability(const struct fghm_focal_constants *constants, double scale,
                               const struct fghm_span *span, struct fghm_sum *sum, int *bad) {
-    const struct focal_factors factors = focal_factors(constants);
+    const struct focal_factors factors = focal_factors(constants, scale);
     const vreal one = v_set(1);
     const vreal nan = v_set((real)NAN);
     const bool derivatives = span->gradient != NULL || span->hessian != NULL;

@@ -25,10 +25,8 @@ KERNEL_INLINE struct fghm_span sub_span(const struct fghm_span *span, size_t fir
         .element_loss = offset(span->element_loss, first),
         .gradient = offset(span->gradient, first),
         .hessian = offset(span->hessian, first),
-        .gamma = offset_const(span->gamma, first),
-        .gamma_low = offset_const(span->gamma_low, first),
-        .positive_share = offset_const(span->positive_share, first),
-        .negative_share = offset_const(span->negative_share, first),
+        .own = span->own,
+        .own_first = span->own_first + first,
     };
 }
 

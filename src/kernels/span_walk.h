@@ -28,8 +28,26 @@ struct span_walk {
     struct fghm_span part;
     real logits[SUM_LANES], targets[SUM_LANES], weights[SUM_LANES];
     real element_loss[SUM_LANES], gradient[SUM_LANES], hessian[SUM_LANES];
-    real of_element[4][SUM_LANES]; /* gammas and shares */
+    real own_numbers[4][SUM_LANES];
+    struct fghm_own own;
 };
+
+static void walk_pad_own(struct span_walk *walk) {
+    const struct fghm_span *const rest = &walk->part;
+    const void *const arrays[] = {rest->own->gamma, rest->own->gamma_low, rest->own->positive_share,
+                                  rest->own->negative_share};
+    const void **const own[] = {&walk->own.gamma, &walk->own.gamma_low, &walk->own.positive_share,
+                                &walk->own.negative_share};
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        *own[i] = NULL;
+        if (arrays[i] != NULL) {
+            memset(walk->own_numbers[i], 0, sizeof walk->own_numbers[i]);
+            memcpy(walk->own_numbers[i], offset_const(arrays[i], rest->own_first),
+                   rest->n * sizeof(real));
+            *own[i] = walk->own_numbers[i];
+        }
+    }
+}
 
 /* The filling is a positive of weight 0: its loss, gradient and Hessian are 0. */
 static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
@@ -45,14 +63,8 @@ static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
     if (rest->weights != NULL) {
         memcpy(walk->weights, rest->weights, bytes);
     }
-    const void *of_element[] = {rest->gamma, rest->gamma_low, rest->positive_share,
-                                rest->negative_share};
-    for (size_t i = 0; i < sizeof of_element / sizeof of_element[0]; i++) {
-        if (of_element[i] != NULL) {
-            memset(walk->of_element[i], 0, sizeof walk->of_element[i]);
-            memcpy(walk->of_element[i], of_element[i], bytes);
-            of_element[i] = walk->of_element[i];
-        }
+    if (rest->own != NULL) {
+        walk_pad_own(walk);
     }
     walk->part = (struct fghm_span){
         .n = SUM_LANES,
@@ -62,10 +74,7 @@ static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
         .element_loss = rest->element_loss == NULL ? NULL : walk->element_loss,
         .gradient = rest->gradient == NULL ? NULL : walk->gradient,
         .hessian = rest->hessian == NULL ? NULL : walk->hessian,
-        .gamma = of_element[0],
-        .gamma_low = of_element[1],
-        .positive_share = of_element[2],
-        .negative_share = of_element[3],
+        .own = rest->own == NULL ? NULL : &walk->own,
     };
 }
 

@@ -25,7 +25,7 @@ static int star_inputs(const struct fghm_focal_plan *plan, size_t first, struct 
                        struct fghm_span *span, struct fghm_part *part) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
-    const real star = (real)plan->star;
+    const real star = (real)plan->losses->star;
     const real most = star > 1 ? REAL_MAX / star * (1 - REAL_EPSILON) : REAL_MAX;
     int bad = 0;
     for (size_t k = 0; k < span->n; k++) {
@@ -49,27 +49,28 @@ static int star_inputs(const struct fghm_focal_plan *plan, size_t first, struct 
 static int compute_tile(const struct fghm_focal_plan *plan, size_t first, struct tile *tile,
                         struct fghm_span *span, struct fghm_sum *sum, struct fghm_part *part) {
     int bad = 0;
-    if (plan->star > 0) {
+    const struct fghm_focal_losses *const losses = plan->losses;
+    if (losses->star > 0) {
         bad = star_inputs(plan, first, tile, span, part);
     }
-    plan->kernel(&plan->constants, span, sum, &bad);
+    losses->kernel(&losses->constants, plan->scale, span, sum, &bad);
     /* The kernel's Hessian is that of logits which were gamma times as large. */
     real *const hessian = span->hessian;
-    const bool scaled = plan->star > 0 && !plan->constants.of_gradient;
+    const bool scaled = losses->star > 0 && !losses->constants.of_gradient;
     for (size_t k = 0; scaled && hessian != NULL && k < span->n; k++) {
-        hessian[k] *= (real)plan->star;
+        hessian[k] *= (real)losses->star;
     }
     return bad;
 }
 
 static bool is_split(const struct fghm_focal_plan *plan) {
-    return plan->constants.soft == FGHM_SOFT_SPLIT;
+    return plan->losses->constants.soft == FGHM_SOFT_SPLIT;
 }
 
 static struct tile_needs focal_needs(const struct fghm_focal_plan *plan) {
     struct tile_needs needs = needs_of(&plan->batch);
-    needs.logits = needs.logits || plan->star > 0;
-    needs.targets = needs.targets || plan->star > 0;
+    needs.logits = needs.logits || plan->losses->star > 0;
+    needs.targets = needs.targets || plan->losses->star > 0;
     needs.shares =
         is_split(plan) && plan->batch.arrays != NULL && plan->batch.arrays->factors.alpha != NULL;
     return needs;
@@ -98,13 +99,13 @@ focal_tile_again(const struct fghm_focal_plan *plan, size_t first, size_t n, str
     for (size_t at = 0; at < n; at += tile->length) {
         const size_t length = n - at < tile->length ? n - at : tile->length;
         struct fghm_span span = focal_load(plan, first + at, length, tile, part);
-        find_offender(FGHM_BAD_TARGET | (plan->probability ? FGHM_BAD_PROBABILITY : 0), first + at,
-                      &span, part);
-        blank_offenders(plan->star > 0, plan->probability, tile, &span);
+        find_offender(FGHM_BAD_TARGET | (plan->losses->probability ? FGHM_BAD_PROBABILITY : 0),
+                      first + at, &span, part);
+        blank_offenders(plan->losses->star > 0, plan->losses->probability, tile, &span);
         memcpy(marked, tile->ignored, length);
         (void)compute_tile(plan, first + at, tile, &span, sum, part);
         spoil_marked(marked, &span);
-        tile_store(&plan->batch, plan->kernels, first + at, &span);
+        tile_store(&plan->batch, plan->losses->kernels, first + at, &span);
     }
     tile_arrange(tile, &needs);
 }
@@ -121,7 +122,7 @@ static void focal_tile(const struct fghm_focal_plan *plan, size_t first, size_t 
         /* Of contiguous elements, results may have replaced inputs.  Those of elements in error
          * are NaN, and nobody asks which they were. */
         part->bad = bad == 0 ? part->bad : FGHM_BAD_DENSE;
-        tile_store(&plan->batch, plan->kernels, first, &span);
+        tile_store(&plan->batch, plan->losses->kernels, first, &span);
         return;
     }
     const bool found = part->bad != before.bad;
@@ -150,24 +151,30 @@ static __attribute__((noinline)) void focal_samples(const struct fghm_focal_plan
         gamma[k] = (real)own;
         gamma_low[k] = (real)(own - (double)(real)own);
     }
-    span.gamma = gammas == NULL ? NULL : gamma;
-    span.gamma_low = gammas == NULL ? NULL : gamma_low;
+    const struct fghm_own own = {.gamma = gamma, .gamma_low = gamma_low};
+    span.own = gammas == NULL ? NULL : &own;
     /* The Hessian's mode is for the Hessian of the logits. */
+    const struct fghm_focal_constants *const logits = &plan->losses->constants;
+    struct fghm_focal_losses of_margins = *plan->losses;
+    of_margins.constants.absolute = false;
+    of_margins.constants.hessian_floor = -DBL_MAX;
     struct fghm_focal_plan margins = *plan;
-    margins.constants.absolute = false;
-    margins.constants.hessian_floor = -DBL_MAX;
+    margins.losses = &of_margins;
     (void)compute_tile(&margins, first, tile, &span, sum, part);
-    struct fghm_focal_constants logits = plan->constants;
-    /* The margins' Hessians are focal-star's by now. */
-    logits.hessian_floor *= plan->star > 0 ? plan->star : 1;
-    samples_store(&plan->batch, &logits, first, &samples, tile, &span);
+    struct fghm_spread spread = {
+        .absolute = logits->absolute,
+        /* The margins' Hessians are focal-star's by now. */
+        .hessian_floor = logits->hessian_floor * (plan->losses->star > 0 ? plan->losses->star : 1),
+    };
+    samples_store(&plan->batch, logits->positive * plan->scale, first, &samples, tile, &span,
+                  &spread);
 }
 
 /* Out of line for the sake of the stack, which contiguous elements do not need. */
 static __attribute__((noinline)) void focal_tiles(const struct fghm_focal_plan *plan, size_t first,
                                                   size_t n, struct fghm_part *part) {
     struct tile tile;
-    tile.kernels = plan->kernels;
+    tile.kernels = plan->losses->kernels;
     const struct tile_needs needs = focal_needs(plan);
     tile_arrange(&tile, &needs);
     if (plan->batch.softmax) {
@@ -192,7 +199,7 @@ static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
         focal_soft_samples(plan, first, n, part);
         return;
     }
-    if (plan->batch.arrays != NULL || plan->star > 0) {
+    if (plan->batch.arrays != NULL || plan->losses->star > 0) {
         focal_tiles(plan, first, n, part);
         return;
     }
@@ -205,7 +212,7 @@ static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
     int bad = 0;
     struct fghm_sum sum;
     sum_start(&sum);
-    plan->kernel(&plan->constants, span, &sum, &bad);
+    plan->losses->kernel(&plan->losses->constants, plan->scale, span, &sum, &bad);
     part->sum = sum_of_lanes(&sum, sizeof(real));
     part->sum_huge = huge_of(&sum, sizeof(real));
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;

@@ -175,15 +175,14 @@ static void ghm_elements(const struct fghm_ghm_plan *plan, size_t first, size_t 
 static __attribute__((noinline)) void ghm_samples(const struct fghm_ghm_plan *plan, size_t first,
                                                   size_t n, struct tile *tile, struct fghm_sum *sum,
                                                   struct fghm_part *part) {
-    /* What samples_store has to know: no floor, no mode. */
-    const struct fghm_focal_constants constants = {.hessian_floor = -DBL_MAX};
+    struct fghm_spread spread = {.hessian_floor = -DBL_MAX};
     struct softmax_samples samples;
     samples.kept = true;
     const struct fghm_span span = ghm_load(&plan->batch, first, n, &samples, tile, part);
     int bad = 0;
     store_harmonizing_weights(plan, first, &span, NULL, tile);
     apply_contiguous(plan, &span, sum, &bad);
-    samples_store(&plan->batch, &constants, first, &samples, tile, &span);
+    samples_store(&plan->batch, 0, first, &samples, tile, &span, &spread);
 }
 
 static __attribute__((noinline)) void

@@ -176,7 +176,7 @@ struct soft_walk {
 
 static void soft_read_logits(const struct soft_walk *walk) {
     const struct fghm_arrays *const arrays = walk->plan->batch.arrays;
-    soft_move(walk->plan->kernels, &arrays->logits, walk->first, walk->n, walk->soft.start,
+    soft_move(walk->plan->losses->kernels, &arrays->logits, walk->first, walk->n, walk->soft.start,
               walk->soft.classes, false, walk->samples->logits);
     for (size_t c = 0; arrays->offsets != NULL && c < walk->soft.classes; c++) {
         add_offsets(arrays->offsets + walk->soft.start + c, 0, walk->n,
@@ -207,13 +207,13 @@ static void soft_read_all_targets(struct soft_walk *walk) {
     const struct fghm_plan *const plan = &walk->plan->batch;
     const struct fghm_arrays *const arrays = plan->arrays;
     if (!arrays->labels) {
-        soft_read_targets(plan, walk->plan->kernels, walk->first, walk->n, walk->soft.start,
+        soft_read_targets(plan, walk->plan->losses->kernels, walk->first, walk->n, walk->soft.start,
                           walk->soft.classes, walk->samples->targets);
     }
     if (arrays->label_smoothing > 0) {
         soft_smooth(walk);
     }
-    if (walk->plan->of_terms) {
+    if (walk->plan->losses->of_terms) {
         const struct fghm_class_factors factors = {arrays->factors.alpha, arrays->factors.weights,
                                                    1};
         for (size_t c = 0; c < walk->soft.classes; c++) {
@@ -230,7 +230,7 @@ static bool soft_is_whole(const struct soft_walk *walk) {
 
 /* From logits to sums; where that is done again, to what derivatives are made of. */
 static void soft_compute(struct soft_walk *walk) {
-    const struct fghm_kernels *const kernels = walk->plan->kernels;
+    const struct fghm_kernels *const kernels = walk->plan->losses->kernels;
     struct fghm_soft *const soft = &walk->soft;
     FOR_PARTS(start, classes, walk->plan->batch.shape.classes) {
         soft->start = start;
@@ -280,18 +280,18 @@ static void soft_blank(const struct soft_walk *walk) {
 static void soft_write(const struct soft_walk *walk) {
     const struct fghm_arrays *const arrays = walk->plan->batch.arrays;
     if (arrays->gradient.data != NULL) {
-        soft_move(walk->plan->kernels, &arrays->gradient, walk->first, walk->n, walk->soft.start,
-                  walk->soft.classes, true, walk->samples->exponentials);
+        soft_move(walk->plan->losses->kernels, &arrays->gradient, walk->first, walk->n,
+                  walk->soft.start, walk->soft.classes, true, walk->samples->exponentials);
     }
     if (arrays->hessian.data != NULL) {
-        soft_move(walk->plan->kernels, &arrays->hessian, walk->first, walk->n, walk->soft.start,
-                  walk->soft.classes, true, walk->samples->logits);
+        soft_move(walk->plan->losses->kernels, &arrays->hessian, walk->first, walk->n,
+                  walk->soft.start, walk->soft.classes, true, walk->samples->logits);
     }
 }
 
 /* Derivatives, part after part, each of which may be in the place of its inputs. */
 static void soft_differentiate(struct soft_walk *walk) {
-    const struct fghm_kernels *const kernels = walk->plan->kernels;
+    const struct fghm_kernels *const kernels = walk->plan->losses->kernels;
     struct fghm_soft *const soft = &walk->soft;
     soft->again = true;
     FOR_PARTS(start, classes, walk->plan->batch.shape.classes) {
@@ -325,16 +325,17 @@ static void soft_add_loss(struct fghm_part *part, real loss) {
 
 /* Factors of the samples: of losses, and of derivatives. */
 static void soft_factors(struct soft_walk *walk, const real *weights, real *loss_factors) {
-    const struct fghm_focal_constants *const constants = &walk->plan->constants;
+    const struct fghm_focal_losses *const losses = walk->plan->losses;
+    const double positive = losses->constants.positive;
     const struct fghm_class_factors *const factors = &walk->plan->batch.arrays->factors;
     for (size_t k = 0; k < walk->n; k++) {
-        double factor = constants->positive * factors->common;
-        if (!walk->plan->of_terms && walk->columns[k] >= 0) {
-            factor = constants->positive * own_factor(factors, (size_t)walk->columns[k]);
+        double factor = positive * factors->common;
+        if (!losses->of_terms && walk->columns[k] >= 0) {
+            factor = positive * own_factor(factors, (size_t)walk->columns[k]);
         }
         factor *= (double)weights[k];
         loss_factors[k] = (real)factor;
-        walk->samples->factor[k] = (real)(factor * constants->scale);
+        walk->samples->factor[k] = (real)(factor * walk->plan->scale);
     }
 }
 
@@ -351,19 +352,19 @@ static void soft_end(const struct soft_walk *walk, const real *factors, struct f
             losses[k] = walk->columns[k] == IGNORED ? 0 : (real)NAN;
         }
     }
-    written(walk->plan->kernels, &walk->plan->batch.arrays->element_loss, walk->first, walk->n,
-            losses);
+    written(walk->plan->losses->kernels, &walk->plan->batch.arrays->element_loss, walk->first,
+            walk->n, losses);
 }
 
 static void soft_start(const struct fghm_focal_plan *plan, struct soft_samples *samples,
                        struct soft_walk *walk) {
-    const struct fghm_focal_constants *const constants = &plan->constants;
+    const struct fghm_focal_constants *const constants = &plan->losses->constants;
     *walk = (struct soft_walk){
         .plan = plan,
         .samples = samples,
         .soft = {.gamma = constants->gamma,
-                 .negative_gamma = plan->soft_negative_gamma,
-                 .by_class = plan->soft_by_class,
+                 .negative_gamma = plan->losses->soft_negative_gamma,
+                 .by_class = plan->losses->soft_by_class,
                  .gauss_newton = constants->gauss_newton,
                  .hessian = plan->batch.arrays->hessian.data != NULL,
                  .modes = {.absolute = constants->absolute,
@@ -376,7 +377,7 @@ static void soft_start(const struct fghm_focal_plan *plan, struct soft_samples *
 /* SUM_LANES samples, or the last ones. */
 static void soft_tile(struct soft_walk *walk, struct fghm_part *part) {
     const struct fghm_plan *const plan = &walk->plan->batch;
-    const struct fghm_kernels *const kernels = walk->plan->kernels;
+    const struct fghm_kernels *const kernels = walk->plan->losses->kernels;
     struct soft_samples *const samples = walk->samples;
     real weights[SUM_LANES], factors[SUM_LANES];
     soft_judge_samples(plan, kernels, walk->first, walk->n, walk->columns, part);

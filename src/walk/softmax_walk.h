@@ -168,15 +168,14 @@ static struct fghm_span samples_load(const struct fghm_plan *plan, bool is_mask,
     };
 }
 
-/* Brings the results of samples to the caller. */
-static void samples_store(const struct fghm_plan *plan,
-                          const struct fghm_focal_constants *constants, size_t first,
+/* Brings the results of samples to the caller; of the spread, the Hessian's mode is there.
+ * `factor` is that of all of them. */
+static void samples_store(const struct fghm_plan *plan, double factor, size_t first,
                           struct softmax_samples *samples, struct tile *tile,
-                          const struct fghm_span *span) {
+                          const struct fghm_span *span, struct fghm_spread *spread) {
     written(tile->kernels, &plan->arrays->element_loss, first, span->n, span->element_loss);
     if (span->gradient != NULL) {
         const struct class_arrays classes = class_arrays_of(plan);
-        const double factor = constants->positive * constants->scale;
         for (size_t k = 0; span->hessian != NULL && k < span->n; k++) {
             tile->weights[k] = (real)(factor * (double)tile->weights[k]);
         }
@@ -184,15 +183,11 @@ static void samples_store(const struct fghm_plan *plan,
         for (size_t k = span->n; k % SUM_LANES != 0; k++) {
             tile->gradient[k] = tile->hessian[k] = tile->weights[k] = 0;
         }
-        const struct fghm_spread spread = {
-            .absolute = constants->absolute,
-            .hessian_floor = constants->hessian_floor,
-            .samples = samples,
-            .gradient = tile->gradient,
-            .hessian = span->hessian,
-            .factors = tile->weights,
-        };
-        store_derivatives(tile->kernels, &classes, &spread, first, span->n, samples);
+        spread->samples = samples;
+        spread->gradient = tile->gradient;
+        spread->hessian = span->hessian;
+        spread->factors = tile->weights;
+        store_derivatives(tile->kernels, &classes, spread, first, span->n, samples);
     }
 }
 

@@ -37,6 +37,7 @@ struct tile {
     real *logits, *targets, *weights;
     real *element_loss, *gradient, *hessian;
     real *gamma, *gamma_low, *positive_share, *negative_share;
+    struct fghm_own own;
     uint8_t ignored[TILE_MAX];
     int32_t columns[TILE_MAX / 2 + 2]; /* samples have two classes at least where these are read */
     real room[TILE_ROOM];
@@ -505,10 +506,13 @@ static void add_factors_of_classes(const struct fghm_plan *plan, bool split, siz
         }
     }
     span->weights = weighed ? tile->weights : weights;
-    span->gamma = arrays->gammas != NULL ? tile->gamma : NULL;
-    span->gamma_low = arrays->gammas != NULL ? tile->gamma_low : NULL;
-    span->positive_share = shared ? tile->positive_share : NULL;
-    span->negative_share = shared ? tile->negative_share : NULL;
+    tile->own = (struct fghm_own){
+        .gamma = arrays->gammas != NULL ? tile->gamma : NULL,
+        .gamma_low = arrays->gammas != NULL ? tile->gamma_low : NULL,
+        .positive_share = shared ? tile->positive_share : NULL,
+        .negative_share = shared ? tile->negative_share : NULL,
+    };
+    span->own = &tile->own;
 }
 
 /* Outputs ----------------------------------------------------------------------- */

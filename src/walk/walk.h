@@ -84,19 +84,26 @@ struct fghm_part {
     size_t offender;
 };
 
-/* Focal losses. */
-struct fghm_focal_plan {
-    struct fghm_plan batch;
+/* What focal losses are, whatever they are computed of. */
+struct fghm_focal_losses {
     const struct fghm_kernels *kernels;
     struct fghm_focal_constants constants;
     fghm_focal_kernel *kernel;
     bool probability; /* logits are probabilities */
     double star;      /* gamma of focal-star, 0 for other rules: logits are multiplied by it */
+    double scale;     /* of derivatives, besides 1 / D */
     /* Softmax with soft targets: the focal factor is that of each class; gamma of those other than
      * the label's, or -1; factors of classes are those of terms, not of samples. */
     bool soft_by_class;
     double soft_negative_gamma;
     bool of_terms;
+};
+
+/* Focal losses of a batch.  Those of a handle are pointed to, since small calls feel a copy. */
+struct fghm_focal_plan {
+    struct fghm_plan batch;
+    const struct fghm_focal_losses *losses;
+    double scale; /* of derivatives: that of the losses over D */
 };
 
 /* GHM.  Weights of the batch are the mask. */

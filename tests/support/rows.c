@@ -51,9 +51,13 @@ int rows_run(int argument_count, char **arguments, const char *name, bool with_s
     return verdict;
 }
 
+double rows_scale(struct random *r) {
+    const double scales[] = {1.0, 1.0 / 3.0, 0x1p-20, 1e-30};
+    return scales[random_below(r, SUITE_COUNT(scales))];
+}
+
 struct fghm_focal_constants rows_constants(struct random *r, double gamma) {
     const double floors[] = {-DBL_MAX, -DBL_MAX, 0.0, 1e-16, 0.1};
-    const double scales[] = {1.0, 1.0 / 3.0, 0x1p-20, 1e-30};
     const double alpha = random_uniform(r, 0.0, 1.0);
     const bool off = random_below(r, 4) == 0;
     return (struct fghm_focal_constants){
@@ -61,7 +65,6 @@ struct fghm_focal_constants rows_constants(struct random *r, double gamma) {
         .negative_gamma = gamma,
         .positive = off ? 1.0 : alpha,
         .negative = off ? 1.0 : 1.0 - alpha,
-        .scale = scales[random_below(r, SUITE_COUNT(scales))],
         .soft = random_below(r, 4) == 0 ? FGHM_SOFT_QUALITY : FGHM_SOFT_LINEAR,
         .gauss_newton = random_below(r, 4) == 0,
         .absolute = random_below(r, 4) == 0,

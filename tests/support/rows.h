@@ -24,7 +24,8 @@ struct row_case {
 int rows_run(int argument_count, char **arguments, const char *name, bool with_scalar,
              const struct suite_test *tests, size_t count);
 
-/* Any constants of the focal kernels. */
+/* Any scale and constants of the focal kernels. */
+double rows_scale(struct random *r);
 struct fghm_focal_constants rows_constants(struct random *r, double gamma);
 
 #endif
