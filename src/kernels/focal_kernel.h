@@ -431,8 +431,14 @@ KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind, const str
         v_store(chunk->power + i, x.power);
         v_store(chunk->remainder + i, x.remainder);
     }
-    for (size_t i = 0; weights != NULL && i < n; i += V_LANES) {
-        largest_weight = v_max(v_abs(v_load(weights + i)), largest_weight);
+    /* Sixteen at a time: the chain of maxima is what it takes. */
+    for (size_t i = 0; weights != NULL && i < n; i += SUM_LANES) {
+        vreal larger = v_abs(v_load(weights + i));
+        KERNEL_UNROLL
+        for (size_t k = V_LANES; k < SUM_LANES; k += V_LANES) {
+            larger = v_max(v_abs(v_load(weights + i + k)), larger);
+        }
+        largest_weight = v_max(larger, largest_weight);
     }
     const vmask fits = m_and(v_le(largest, v_set(REAL_MODERATE_LOGIT)),
                              v_le(largest_weight, v_set(REAL_MODERATE_WEIGHT)));
@@ -771,7 +777,7 @@ KERNEL_INLINE void focal_span(struct focal_kind kind, const struct fghm_focal_co
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        focal_chunk(kind, constants, scale, &factors, &walk.part, &total, bad_target);
+        focal_chunk(kind, constants, scale, &factors, walk.part, &total, bad_target);
         walk_finish_part(&walk);
     }
     lane_sum_end(&total, sum);

@@ -488,19 +488,19 @@ static inline uint64_t count_into(enum margin_kind kind, const struct fghm_bins 
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        if (kind == CLASSIFICATION && !walk.padded && count_at_once(bins, &walk.part, &counter)) {
+        if (kind == CLASSIFICATION && !walk.padded && count_at_once(bins, walk.part, &counter)) {
             valid += walk.n;
             continue;
         }
         const uint32_t marked = kind == REGRESSION
-                                    ? regression_margins(&walk.part, margins)
-                                    : chunk_margins(bins, &walk.part, margins, bad_target);
+                                    ? regression_margins(walk.part, margins)
+                                    : chunk_margins(bins, walk.part, margins, bad_target);
         const size_t counted = span->weights == NULL ? walk.n : marked;
-        for (size_t i = walk.n; i < walk.part.n; i++) {
+        for (size_t i = walk.n; i < walk.part->n; i++) {
             margins[i] = MASKED_MARGIN;
         }
-        count_margins(bins, walk.part.n, margins, &counter);
-        masked += walk.part.n - counted;
+        count_margins(bins, walk.part->n, margins, &counter);
+        masked += walk.part->n - counted;
         valid += counted;
     }
     counter_collect(bins, &counter, counts);
@@ -606,7 +606,7 @@ static __attribute__((noinline)) void harmonize(enum margin_kind kind, const str
     int bad = 0;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        any_weights(kind, bins, bin_weights, &walk.part, &chunk, &bad);
+        any_weights(kind, bins, bin_weights, walk.part, &chunk, &bad);
         memcpy(weights + walk.first, chunk.weights, walk.n * sizeof(real));
     }
 }
@@ -714,7 +714,7 @@ KERNEL_INLINE void apply_span(int want, const struct fghm_bins *bins, const void
     struct span_walk walk;
     walk_start(&walk, span);
     while (walk_next(&walk)) {
-        apply_chunk(kind, &constants, scale, &factors, bins, bin_weights, &walk.part, &total, bad);
+        apply_chunk(kind, &constants, scale, &factors, bins, bin_weights, walk.part, &total, bad);
         walk_finish_part(&walk);
     }
     lane_sum_end(&total, sum);

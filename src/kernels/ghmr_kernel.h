@@ -48,7 +48,7 @@ static void ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, do
     walk_start(&walk, span);
     walk.filling = 1; /* which is the target, too */
     while (walk_next(&walk)) {
-        const struct fghm_span *const part = &walk.part;
+        const struct fghm_span *const part = walk.part;
         const real *const mask = part->weights;
         any_weights(REGRESSION, bins, bin_weights, part, &chunk, &bad);
         for (size_t i = walk.n; i < part->n; i++) {

@@ -365,7 +365,7 @@ static void focal_probability(const struct fghm_focal_constants *constants, doub
     walk_start(&walk, span);
     walk.filling = (real)0.5; /* an ordinary element, whose loss is left out */
     while (walk_next(&walk)) {
-        const struct fghm_span *const part = &walk.part;
+        const struct fghm_span *const part = walk.part;
         for (size_t i = 0; i < part->n; i += V_LANES) {
             vreal p = v_load((const real *)part->logits + i);
             vreal t = v_load((const real *)part->targets + i);

@@ -24,8 +24,9 @@ struct span_walk {
     size_t first; /* elements before the current part */
     size_t n;     /* elements of the caller's in the current part */
     bool padded;
-    real filling; /* the logit of an element with target 1 whose results are 0 */
-    struct fghm_span part;
+    real filling;                 /* the logit of an element with target 1 whose results are 0 */
+    const struct fghm_span *part; /* the span itself, if it is one part, else what is behind */
+    struct fghm_span of_part;
     real logits[SUM_LANES], targets[SUM_LANES], weights[SUM_LANES];
     real element_loss[SUM_LANES], gradient[SUM_LANES], hessian[SUM_LANES];
     real own_numbers[4][SUM_LANES];
@@ -33,7 +34,7 @@ struct span_walk {
 };
 
 static void walk_pad_own(struct span_walk *walk) {
-    const struct fghm_span *const rest = &walk->part;
+    const struct fghm_span *const rest = &walk->of_part;
     const void *const arrays[] = {rest->own->gamma, rest->own->gamma_low, rest->own->positive_share,
                                   rest->own->negative_share};
     const void **const own[] = {&walk->own.gamma, &walk->own.gamma_low, &walk->own.positive_share,
@@ -51,7 +52,7 @@ static void walk_pad_own(struct span_walk *walk) {
 
 /* The filling is a positive of weight 0: its loss, gradient and Hessian are 0. */
 static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
-    const struct fghm_span *const rest = &walk->part;
+    const struct fghm_span *const rest = &walk->of_part;
     for (size_t i = 0; i < SUM_LANES; i++) {
         walk->logits[i] = walk->filling;
         walk->targets[i] = 1;
@@ -66,7 +67,7 @@ static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
     if (rest->own != NULL) {
         walk_pad_own(walk);
     }
-    walk->part = (struct fghm_span){
+    walk->of_part = (struct fghm_span){
         .n = SUM_LANES,
         .logits = walk->logits,
         .targets = walk->targets,
@@ -89,8 +90,13 @@ static __attribute__((noinline)) void walk_part(struct span_walk *walk, size_t l
     const size_t whole = left - left % SUM_LANES;
     walk->padded = whole == 0;
     walk->n = walk->padded ? left : whole < CHUNK ? whole : CHUNK;
-    walk->part =
-        walk->n == walk->span->n ? *walk->span : sub_span(walk->span, walk->first, walk->n);
+    walk->part = &walk->of_part;
+    if (walk->n == walk->span->n && !walk->padded) {
+        /* A copy of what has just been written waits for it. */
+        walk->part = walk->span;
+        return;
+    }
+    walk->of_part = sub_span(walk->span, walk->first, walk->n);
     if (walk->padded) {
         walk_pad(walk);
     }
