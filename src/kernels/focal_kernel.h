@@ -409,7 +409,7 @@ KERNEL_INLINE vreal softness(vreal t) {
 /* What a chunk is like. */
 struct chunk_nature {
     bool regular;  /* see struct focal_kind */
-    bool moderate; /* no logit and no weight is so large that a sum of losses could overflow */
+    bool moderate; /* no logit is so large that a sum of losses could overflow */
 };
 
 KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind, const struct fghm_span *span,
@@ -417,11 +417,9 @@ KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind, const str
     const size_t n = span->n;
     const real *const logits = span->logits;
     const real *const targets = span->targets;
-    const real *const weights = span->weights;
     /* Kept in registers that are no masks: masks are slow to come by. */
     vreal soft = v_set(0);
     vreal largest = v_set(0);
-    vreal largest_weight = v_set(0);
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal magnitude = v_abs(v_load(logits + i));
         const struct exponential x =
@@ -431,20 +429,9 @@ KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind, const str
         v_store(chunk->power + i, x.power);
         v_store(chunk->remainder + i, x.remainder);
     }
-    /* Sixteen at a time: the chain of maxima is what it takes. */
-    for (size_t i = 0; weights != NULL && i < n; i += SUM_LANES) {
-        vreal larger = v_abs(v_load(weights + i));
-        KERNEL_UNROLL
-        for (size_t k = V_LANES; k < SUM_LANES; k += V_LANES) {
-            larger = v_max(v_abs(v_load(weights + i + k)), larger);
-        }
-        largest_weight = v_max(larger, largest_weight);
-    }
-    const vmask fits = m_and(v_le(largest, v_set(REAL_MODERATE_LOGIT)),
-                             v_le(largest_weight, v_set(REAL_MODERATE_WEIGHT)));
     return (struct chunk_nature){
         .regular = m_all(m_and(v_eq(soft, v_set(0)), v_le(largest, v_set(REAL_MAX)))),
-        .moderate = m_all(fits),
+        .moderate = m_all(v_le(largest, v_set(REAL_MODERATE_LOGIT))),
     };
 }
 
@@ -690,16 +677,18 @@ KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vre
     out->hessian_factor = v_mul(out->hessian_factor, drop);
 }
 
-/* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES. */
-KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_factors *factors,
-                                 const struct fghm_span *span, struct chunk_exponentials *chunk,
-                                 int *bad_target) {
+/* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES.  Returns the largest
+ * magnitudes of the weights: maxima in a loop of their own would be a chain that nothing hides. */
+KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_factors *factors,
+                                  const struct fghm_span *span, struct chunk_exponentials *chunk,
+                                  int *bad_target) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real *const weights = span->weights;
     real *const element_loss = span->element_loss;
     real *const gradient = span->gradient;
     real *const hessian = span->hessian;
+    vreal largest_weight = v_set(0);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal x = v_load(logits + i);
         const vreal t = v_load(targets + i);
@@ -712,6 +701,7 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_fact
         }
         if (weights != NULL) {
             vreal weight = v_load(weights + i);
+            largest_weight = v_max(v_abs(weight), largest_weight);
             if (!kind.regular) {
                 const vmask tiny = v_gt(v_set(REAL_TINY), v_abs(weight));
                 weight = v_mul(weight, drop_values(tiny, &out.values));
@@ -740,17 +730,18 @@ KERNEL_INLINE void focal_results(struct focal_kind kind, const struct focal_fact
             v_store(hessian + i, v_mul(out.values.hessian, out.hessian_factor));
         }
     }
+    return largest_weight;
 }
 
 /* Out of line, and one for all kinds: soft targets and infinite logits are rare.  It makes
  * its factors by itself, so that the common way has only those that it needs to make. */
-static __attribute__((noinline)) void
+static __attribute__((noinline)) vreal
 irregular_results(struct focal_kind kind, const struct fghm_focal_constants *constants,
                   double scale, const struct fghm_span *span, struct chunk_exponentials *chunk,
                   int *bad_target) {
     const struct focal_factors factors = focal_factors(constants, scale);
     kind.regular = false;
-    focal_results(kind, &factors, span, chunk, bad_target);
+    return focal_results(kind, &factors, span, chunk, bad_target);
 }
 
 /* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
@@ -760,12 +751,14 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_c
                                int *bad_target) {
     struct chunk_exponentials chunk;
     const struct chunk_nature nature = exponentials(kind, span, &chunk);
+    vreal largest_weight;
     if (__builtin_expect(nature.regular && !factors->careful, 1)) {
-        focal_results(kind, factors, span, &chunk, bad_target);
+        largest_weight = focal_results(kind, factors, span, &chunk, bad_target);
     } else {
-        irregular_results(kind, constants, scale, span, &chunk, bad_target);
+        largest_weight = irregular_results(kind, constants, scale, span, &chunk, bad_target);
     }
-    lane_sum_add_chunk(total, span->n, chunk.power, nature.moderate);
+    const bool light = m_all(v_le(largest_weight, v_set(REAL_MODERATE_WEIGHT)));
+    lane_sum_add_chunk(total, span->n, chunk.power, nature.moderate && light);
 }
 
 KERNEL_INLINE void focal_span(struct focal_kind kind, const struct fghm_focal_constants *constants,
