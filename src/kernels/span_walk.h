@@ -91,11 +91,6 @@ static __attribute__((noinline)) void walk_part(struct span_walk *walk, size_t l
     walk->padded = whole == 0;
     walk->n = walk->padded ? left : whole < CHUNK ? whole : CHUNK;
     walk->part = &walk->of_part;
-    if (walk->n == walk->span->n && !walk->padded) {
-        /* A copy of what has just been written waits for it. */
-        walk->part = walk->span;
-        return;
-    }
     walk->of_part = sub_span(walk->span, walk->first, walk->n);
     if (walk->padded) {
         walk_pad(walk);
@@ -108,6 +103,13 @@ KERNEL_INLINE bool walk_next(struct span_walk *walk) {
     const size_t left = walk->span->n - walk->first;
     if (left == 0) {
         return false;
+    }
+    if (walk->first == 0 && left <= CHUNK && left % SUM_LANES == 0) {
+        /* Small calls: no call, and no copy, which would wait for what has just been written. */
+        walk->n = left;
+        walk->padded = false;
+        walk->part = walk->span;
+        return true;
     }
     walk_part(walk, left);
     return true;
