@@ -198,7 +198,10 @@ static void forks_while_pools_come_and_go(void **state) {
     pthread_t thread;
     size_t failures = 0;
     (void)state;
-    skip_where_fork_is_not_followed();
+    if (HAS_SANITIZER) {
+        print_message("skipped: in the child a sanitizer's locks are as they were at the fork\n");
+        skip();
+    }
     struct scene s = scene_new();
     struct maker maker = {.scene = &s};
     assert_int_equal(pthread_create(&thread, NULL, make_pools, &maker), 0);
@@ -293,7 +296,7 @@ static void *outlive_main(void *context) {
         }
     }
     fghm_pool_destroy(ending.pool);
-    exit(0);
+    quick_exit(0); /* exit looks for leaks, for which the main thread's stack would be needed */
 }
 
 static void end_of_the_main_thread(void) {

@@ -3,7 +3,7 @@
 #define TESTS_SUPPORT_SANITIZERS_H
 
 /* What the compiler has built this for.  The thread sanitizer does not follow a fork with threads;
- * none of them lives with limits of memory. */
+ * none of them lives with limits of memory, or with a fork while another thread makes threads. */
 
 #if defined(__has_feature)
 #define HAS_FEATURE(name) __has_feature(name)
