@@ -136,11 +136,13 @@ function(focalghm_set_internal_flags target)
 endfunction()
 
 # What the shared library exports, and that its own calls stay inside.  Only ELF linkers
-# know version scripts.
+# know version scripts.  nodelete: a program that closes the library (dlclose) while a pool exists
+# would take the code away from the pool's threads.
 function(focalghm_set_exports target)
   if(UNIX AND NOT APPLE)
     target_link_options(${target} PRIVATE
-      -Wl,-Bsymbolic-functions "-Wl,--version-script=${focalghm_version_script}")
+      -Wl,-Bsymbolic-functions -Wl,-z,nodelete
+      "-Wl,--version-script=${focalghm_version_script}")
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${focalghm_version_script}")
   endif()
 endfunction()

@@ -12,6 +12,7 @@
 
 #include "support/batch.h"
 #include "support/descriptor.h"
+#include "support/functions.h"
 #include "support/suite.h"
 
 void *__real_malloc(size_t size);
@@ -462,6 +463,63 @@ static void operations_without_memory(void **state) {
     }
 }
 
+/* Those that make, set or load a handle or a pool, or sort; and, with counts that have no room on
+ * the stack, those that count elements. */
+static bool may_allocate(const char *name, size_t bins) {
+    const char *const always[] = {"_create",    "_clone",          "_load",   "_set_bins",
+                                  "_set_edges", "_set_histograms", "_set_mu", "_density_"};
+    const char *const with_many_bins[] = {"fghm_ghm_step_", "fghm_ghm_count_"};
+    bool may = false;
+    for (size_t i = 0; i < SUITE_COUNT(always); i++) {
+        may = may || strstr(name, always[i]) != NULL;
+    }
+    for (size_t i = 0; i < SUITE_COUNT(with_many_bins) && bins == FUNCTION_MANY_BINS; i++) {
+        may = may || strstr(name, with_many_bins[i]) != NULL;
+    }
+    return may;
+}
+
+/* One call whose k-th allocation fails.  Whether there was a k-th one. */
+static bool call_without_memory(const struct function *f, size_t bins, long k) {
+    struct world *const w = world_new(bins);
+    struct world_copy *const before = world_keep(w);
+    void *p[FUNCTION_POINTERS];
+    world_pointers(w, f, 0, p);
+    watch(k);
+    const fghm_status status = f->call(p);
+    if (status == FGHM_OK) {
+        world_destroy_place(w, f);
+    }
+    const long asked = unwatch();
+    if (status != (asked < k ? FGHM_OK : FGHM_ERROR_MEMORY) || heap.balance != 0) {
+        fail_msg("%s, %zu bins, allocation %ld fails: %s, %ld blocks left", f->name, bins, k,
+                 fghm_status_name(status), heap.balance);
+    }
+    if (status != FGHM_OK) {
+        world_assert_kept(w, before, f->name);
+    }
+    world_forget(before);
+    world_free(w);
+    return asked >= k;
+}
+
+static void every_function_without_memory(void **state) {
+    const size_t bins[] = {FUNCTION_BINS, FUNCTION_MANY_BINS};
+    (void)state;
+    for (size_t b = 0; b < SUITE_COUNT(bins); b++) {
+        for (size_t i = 0; i < all_function_count; i++) {
+            const struct function *const f = &all_functions[i];
+            long k = 1;
+            while (call_without_memory(f, bins[b], k)) {
+                assert_true(++k < MOST);
+            }
+            if ((k > 1) != may_allocate(f->name, bins[b])) {
+                fail_msg("%s, %zu bins: %ld allocations", f->name, bins[b], k - 1);
+            }
+        }
+    }
+}
+
 /* However often the number of bins changes, destroy returns the rest. */
 static void set_bins_leaks_nothing(void **state) {
     const size_t to[] = {1, FGHM_BINS_MAX, 30, 30, 0, 7};
@@ -591,6 +649,7 @@ int main(int argument_count, char **arguments) {
         {"refused_arguments_allocate_nothing", refused_arguments_allocate_nothing, 0},
         {"set_bins_without_memory", set_bins_without_memory, 0},
         {"operations_without_memory", operations_without_memory, 0},
+        {"every_function_without_memory", every_function_without_memory, 0},
         {"set_bins_leaks_nothing", set_bins_leaks_nothing, 0},
         {"computing_allocates_nothing", computing_allocates_nothing, 1},
         {"density_takes_what_it_says", density_takes_what_it_says, 1},

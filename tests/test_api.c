@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The contract of the interface: handles, setters and their bounds, NULL,
- * sizes, aliasing, statuses, and that an error changes nothing. */
+/* The contract of the interface: handles, NULL, sizes, aliasing, statuses, and that an error
+ * changes nothing.  Setters and their bounds are in test_settings. */
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* fegetexcept */
@@ -256,6 +256,30 @@ static void best_row_is_chosen(void **state) {
     assert_string_equal(fghm_isa_name(), want);
 }
 
+/* What the architecture has is built, so that its runs cannot be forgotten. */
+static void rows_of_the_architecture_are_here(void **state) {
+    const char *const names[] = {
+#if defined(__x86_64__) || defined(__i386__)
+        "avx512",
+        "avx2",
+        "sse2",
+#elif defined(__aarch64__)
+        "neon",
+#endif
+        "scalar"
+    };
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(names); k++) {
+        size_t i = 0;
+        while (i < fghm_row_count && strcmp(fghm_rows[i].name, names[k]) != 0) {
+            i++;
+        }
+        if (i == fghm_row_count) {
+            fail_msg("there is no row %s", names[k]);
+        }
+    }
+}
+
 /* Also by the compiler's own detection. */
 static void rows_of_the_processor_are_usable(void **state) {
     (void)state;
@@ -343,250 +367,11 @@ static void assert_same_double(double got, double want) {
     assert_memory_equal(&got, &want, sizeof got);
 }
 
-static void defaults(void **state) {
-    fghm_focal *focal = NULL;
-    fghm_ghm *ghm = NULL;
-    double number = -1.0;
-    int32_t flag = -1;
-    fghm_reduction reduction = -1;
-    size_t bins = 0;
-    (void)state;
-    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
-    assert_int_equal(fghm_focal_get_gamma(focal, &number), FGHM_OK);
-    assert_same_double(number, 2.0);
-    assert_int_equal(fghm_focal_get_alpha(focal, &number, &flag), FGHM_OK);
-    assert_same_double(number, 0.25);
-    assert_int_equal(flag, 1);
-    assert_int_equal(fghm_focal_get_reduction(focal, &reduction), FGHM_OK);
-    assert_int_equal(reduction, FGHM_REDUCTION_MEAN);
-    assert_int_equal(fghm_focal_get_normalizer(focal, &number), FGHM_OK);
-    assert_same_double(number, 1.0);
-    assert_int_equal(fghm_focal_get_loss_weight(focal, &number), FGHM_OK);
-    assert_same_double(number, 1.0);
-    assert_int_equal(fghm_focal_get_rule(focal, &flag), FGHM_OK);
-    assert_int_equal(flag, FGHM_FOCAL_RULE_LINEAR);
-    assert_int_equal(fghm_focal_get_hessian_mode(focal, &flag), FGHM_OK);
-    assert_int_equal(flag, FGHM_HESSIAN_EXACT);
-    assert_int_equal(fghm_focal_get_hessian_floor(focal, &number), FGHM_OK);
-    assert_same_double(number, 1e-16);
-    fghm_focal_destroy(focal);
-    assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION), FGHM_OK);
-    assert_int_equal(fghm_ghm_get_bins(ghm, &bins), FGHM_OK);
-    assert_int_equal(bins, 10);
-    reduction = -1;
-    assert_int_equal(fghm_ghm_get_reduction(ghm, &reduction), FGHM_OK);
-    assert_int_equal(reduction, FGHM_REDUCTION_MEAN);
-    number = -1.0;
-    assert_int_equal(fghm_ghm_get_normalizer(ghm, &number), FGHM_OK);
-    assert_same_double(number, 1.0);
-    fghm_ghm_destroy(ghm);
-}
-
 static void destroying_nothing(void **state) {
     (void)state;
     fghm_focal_destroy(NULL);
     fghm_ghm_destroy(NULL);
     fghm_pool_destroy(NULL);
-}
-
-/* What a setter takes and what it refuses. */
-struct setting {
-    double value;
-    fghm_status want;
-};
-
-static void gamma_bounds(void **state) {
-    const struct setting settings[] = {
-        {0.0, FGHM_OK},
-        {5e-324, FGHM_OK},
-        {0.5, FGHM_OK},
-        {64.0, FGHM_OK},
-        {3.25, FGHM_OK},
-        {nextafter(64.0, 65.0), FGHM_ERROR_RANGE},
-        {DBL_MAX, FGHM_ERROR_RANGE},
-        {-1.0, FGHM_ERROR_RANGE},
-        {-5e-324, FGHM_ERROR_RANGE},
-        {(double)NAN, FGHM_ERROR_RANGE},
-        {(double)INFINITY, FGHM_ERROR_RANGE},
-        {-(double)INFINITY, FGHM_ERROR_RANGE},
-    };
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    double kept = 2.0, got = -1.0;
-    (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
-        assert_int_equal(fghm_focal_set_gamma(focal, settings[i].value), settings[i].want);
-        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
-        assert_int_equal(fghm_focal_get_gamma(focal, &got), FGHM_OK);
-        assert_same_double(got, kept);
-    }
-    assert_int_equal(fghm_focal_set_gamma(focal, -0.0), FGHM_OK);
-    assert_int_equal(fghm_focal_get_gamma(focal, &got), FGHM_OK);
-    assert_true(got == 0.0);
-    fghm_focal_destroy(focal);
-}
-
-static void assert_alpha(const fghm_focal *focal, double want, int32_t enabled) {
-    double got = -1.0;
-    int32_t flag = -1;
-    assert_int_equal(fghm_focal_get_alpha(focal, &got, &flag), FGHM_OK);
-    assert_true(got == want);
-    assert_int_equal(flag, enabled);
-}
-
-static void alpha_bounds(void **state) {
-    const struct setting settings[] = {
-        {0.0, FGHM_OK},
-        {-0.0, FGHM_OK},
-        {1.0, FGHM_OK},
-        {0x1p-40, FGHM_OK},
-        {0.75, FGHM_OK},
-        {nextafter(0x1p-40, 0.0), FGHM_ERROR_RANGE},
-        {5e-324, FGHM_ERROR_RANGE},
-        {-5e-324, FGHM_ERROR_RANGE},
-        {-1.0, FGHM_ERROR_RANGE},
-        {1.0 + DBL_EPSILON, FGHM_ERROR_RANGE},
-        {2.0, FGHM_ERROR_RANGE},
-        {(double)NAN, FGHM_ERROR_RANGE},
-        {(double)INFINITY, FGHM_ERROR_RANGE},
-        {-(double)INFINITY, FGHM_ERROR_RANGE},
-    };
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    double kept = 0.25;
-    (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
-        assert_int_equal(fghm_focal_set_alpha(focal, settings[i].value), settings[i].want);
-        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
-        assert_alpha(focal, kept, 1);
-    }
-    assert_int_equal(fghm_focal_clear_alpha(focal), FGHM_OK);
-    assert_alpha(focal, 1.0, 0);
-    assert_int_equal(fghm_focal_set_alpha(focal, 1.5), FGHM_ERROR_RANGE);
-    assert_alpha(focal, 1.0, 0);
-    assert_int_equal(fghm_focal_set_alpha(focal, 0.5), FGHM_OK);
-    assert_alpha(focal, 0.5, 1);
-    fghm_focal_destroy(focal);
-}
-
-static void loss_weight_bounds(void **state) {
-    const struct setting settings[] = {
-        {0.0, FGHM_OK},
-        {0x1p-40, FGHM_OK},
-        {0x1p40, FGHM_OK},
-        {12.5, FGHM_OK},
-        {nextafter(0x1p-40, 0.0), FGHM_ERROR_RANGE},
-        {nextafter(0x1p40, 0x1p41), FGHM_ERROR_RANGE},
-        {-1.0, FGHM_ERROR_RANGE},
-        {(double)NAN, FGHM_ERROR_RANGE},
-        {(double)INFINITY, FGHM_ERROR_RANGE},
-    };
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    double kept = 1.0, got = -1.0;
-    (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
-        assert_int_equal(fghm_focal_set_loss_weight(focal, settings[i].value), settings[i].want);
-        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
-        assert_int_equal(fghm_focal_get_loss_weight(focal, &got), FGHM_OK);
-        assert_same_double(got, kept);
-    }
-    fghm_focal_destroy(focal);
-}
-
-static void hessian_floor_bounds(void **state) {
-    const struct setting settings[] = {
-        {0.0, FGHM_OK},
-        {0x1p-60, FGHM_OK},
-        {0x1p60, FGHM_OK},
-        {0.5, FGHM_OK},
-        {nextafter(0x1p-60, 0.0), FGHM_ERROR_RANGE},
-        {nextafter(0x1p60, 0x1p61), FGHM_ERROR_RANGE},
-        {-1.0, FGHM_ERROR_RANGE},
-        {(double)NAN, FGHM_ERROR_RANGE},
-        {(double)INFINITY, FGHM_ERROR_RANGE},
-    };
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    double kept = 1e-16, got = -1.0;
-    (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
-        assert_int_equal(fghm_focal_set_hessian_floor(focal, settings[i].value), settings[i].want);
-        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
-        assert_int_equal(fghm_focal_get_hessian_floor(focal, &got), FGHM_OK);
-        assert_same_double(got, kept);
-    }
-    fghm_focal_destroy(focal);
-}
-
-static void choices_of_focal(void **state) {
-    const int32_t unknown[] = {-1, 8, 256, INT32_MAX, INT32_MIN};
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    int32_t choice = -1;
-    (void)state;
-    for (int32_t k = 0; k < 8; k++) {
-        const int32_t mode = k % 5, detached = k % 2;
-        assert_int_equal(fghm_focal_set_rule(focal, k), FGHM_OK);
-        assert_int_equal(fghm_focal_set_hessian_mode(focal, mode), FGHM_OK);
-        assert_int_equal(fghm_focal_set_hessian_mode(focal, 5), FGHM_ERROR_CONSTANT);
-        assert_int_equal(fghm_focal_set_detached(focal, detached), FGHM_OK);
-        assert_int_equal(fghm_focal_set_detached(focal, 2), FGHM_ERROR_CONSTANT);
-        assert_int_equal(fghm_focal_set_detached(focal, -1), FGHM_ERROR_CONSTANT);
-        assert_int_equal(fghm_focal_get_detached(focal, &choice), FGHM_OK);
-        assert_int_equal(choice, detached);
-        for (size_t i = 0; i < SUITE_COUNT(unknown); i++) {
-            assert_int_equal(fghm_focal_set_rule(focal, unknown[i]), FGHM_ERROR_CONSTANT);
-            assert_int_equal(fghm_focal_set_hessian_mode(focal, unknown[i]), FGHM_ERROR_CONSTANT);
-        }
-        assert_int_equal(fghm_focal_get_rule(focal, &choice), FGHM_OK);
-        assert_int_equal(choice, k);
-        assert_int_equal(fghm_focal_get_hessian_mode(focal, &choice), FGHM_OK);
-        assert_int_equal(choice, mode);
-    }
-    fghm_focal_destroy(focal);
-}
-
-/* Numbers that are their settings' least and most, and those beyond. */
-static void bounds_of_family(void **state) {
-    const struct {
-        fghm_status (*set)(fghm_focal *focal, double value);
-        fghm_status (*get)(const fghm_focal *focal, double *value);
-        double least, most, below;
-    } settings[] = {
-        {fghm_focal_set_beta, fghm_focal_get_beta, 0.0, 64.0, -5e-324},
-        {fghm_focal_set_hessian_factor, fghm_focal_get_hessian_factor, 0x1p-40, 0x1p40, 0.0},
-    };
-    fghm_focal *focal = NULL;
-    double got = -1.0;
-    int32_t flag = -1;
-    (void)state;
-    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
-    assert_int_equal(fghm_focal_get_beta(focal, &got), FGHM_OK);
-    assert_same_double(got, 4.0);
-    assert_int_equal(fghm_focal_get_hessian_factor(focal, &got), FGHM_OK);
-    assert_same_double(got, 1.0);
-    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
-        const double bad[] = {settings[i].below, nextafter(settings[i].most, 1e300), (double)NAN};
-        assert_int_equal(settings[i].set(focal, settings[i].least), FGHM_OK);
-        assert_int_equal(settings[i].set(focal, settings[i].most), FGHM_OK);
-        for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
-            assert_int_equal(settings[i].set(focal, bad[k]), FGHM_ERROR_RANGE);
-        }
-        assert_int_equal(settings[i].get(focal, &got), FGHM_OK);
-        assert_same_double(got, settings[i].most);
-    }
-    assert_int_equal(fghm_focal_get_positive_weight(focal, &got, &flag), FGHM_OK);
-    assert_same_double(got, 1.0);
-    assert_int_equal(flag, 0);
-    assert_int_equal(fghm_focal_set_positive_weight(focal, 0x1p41), FGHM_ERROR_RANGE);
-    assert_int_equal(fghm_focal_set_positive_weight(focal, -1.0), FGHM_ERROR_RANGE);
-    assert_int_equal(fghm_focal_get_positive_weight(focal, &got, &flag), FGHM_OK);
-    assert_int_equal(flag, 0);
-    assert_int_equal(fghm_focal_set_positive_weight(focal, 0.0), FGHM_OK);
-    assert_int_equal(fghm_focal_get_positive_weight(focal, &got, &flag), FGHM_OK);
-    assert_same_double(got, 0.0);
-    assert_int_equal(flag, 1);
-    assert_int_equal(fghm_focal_clear_positive_weight(focal), FGHM_OK);
-    assert_int_equal(fghm_focal_get_positive_weight(focal, &got, &flag), FGHM_OK);
-    assert_same_double(got, 1.0);
-    assert_int_equal(flag, 0);
-    fghm_focal_destroy(focal);
 }
 
 static void assert_negative_gamma(const fghm_focal *focal, double want, int32_t set) {
@@ -758,108 +543,6 @@ static void clones_are_independent(void **state) {
     const struct reading got = read_handle(copy);
     assert_memory_equal(&got, &want, sizeof got);
     fghm_focal_destroy(copy);
-}
-
-static void reduction_bounds(void **state) {
-    const fghm_reduction good[] = {FGHM_REDUCTION_SUM, FGHM_REDUCTION_NORMALIZER,
-                                   FGHM_REDUCTION_MEAN};
-    const fghm_reduction bad[] = {-1, 8, INT32_MAX, INT32_MIN, 256};
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_MEAN);
-    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-    (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(good); i++) {
-        fghm_reduction got = -1;
-        assert_int_equal(fghm_focal_set_reduction(focal, good[i]), FGHM_OK);
-        assert_int_equal(fghm_ghm_set_reduction(ghm, good[i]), FGHM_OK);
-        for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
-            assert_int_equal(fghm_focal_set_reduction(focal, bad[k]), FGHM_ERROR_CONSTANT);
-            assert_int_equal(fghm_ghm_set_reduction(ghm, bad[k]), FGHM_ERROR_CONSTANT);
-        }
-        assert_int_equal(fghm_focal_get_reduction(focal, &got), FGHM_OK);
-        assert_int_equal(got, good[i]);
-        got = -1;
-        assert_int_equal(fghm_ghm_get_reduction(ghm, &got), FGHM_OK);
-        assert_int_equal(got, good[i]);
-    }
-    /* GHM has its own count to divide by. */
-    for (fghm_reduction more = FGHM_REDUCTION_MEAN_SAMPLES; more <= FGHM_REDUCTION_MEAN_TARGETS;
-         more++) {
-        fghm_reduction got = -1;
-        assert_int_equal(fghm_focal_set_reduction(focal, more), FGHM_OK);
-        assert_int_equal(fghm_focal_get_reduction(focal, &got), FGHM_OK);
-        assert_int_equal(got, more);
-        assert_int_equal(fghm_ghm_set_reduction(ghm, more), FGHM_ERROR_CONSTANT);
-    }
-    fghm_focal_destroy(focal);
-    fghm_ghm_destroy(ghm);
-}
-
-/* A normalizer does not change the reduction. */
-static void normalizer_bounds(void **state) {
-    const struct setting settings[] = {
-        {0x1p-40, FGHM_OK},
-        {0x1p60, FGHM_OK},
-        {12.5, FGHM_OK},
-        {nextafter(0x1p-40, 0.0), FGHM_ERROR_RANGE},
-        {nextafter(0x1p60, 0x1p61), FGHM_ERROR_RANGE},
-        {0.0, FGHM_ERROR_RANGE},
-        {-0.0, FGHM_ERROR_RANGE},
-        {-1.0, FGHM_ERROR_RANGE},
-        {(double)NAN, FGHM_ERROR_RANGE},
-        {(double)INFINITY, FGHM_ERROR_RANGE},
-        {-(double)INFINITY, FGHM_ERROR_RANGE},
-    };
-    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
-    fghm_reduction reduction = -1;
-    double kept = 1.0, got = -1.0;
-    (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(settings); i++) {
-        assert_int_equal(fghm_focal_set_normalizer(focal, settings[i].value), settings[i].want);
-        kept = settings[i].want == FGHM_OK ? settings[i].value : kept;
-        assert_int_equal(fghm_focal_get_normalizer(focal, &got), FGHM_OK);
-        assert_same_double(got, kept);
-    }
-    assert_int_equal(fghm_focal_get_reduction(focal, &reduction), FGHM_OK);
-    assert_int_equal(reduction, FGHM_REDUCTION_SUM);
-    fghm_focal_destroy(focal);
-}
-
-static void ghm_normalizer_bounds(void **state) {
-    const double good[] = {0x1p-40, 0x1p60, 12.5};
-    const double bad[] = {0x1.fffffffffffffp-41, 0x1.0000000000001p60, 0.0, -0.0, -1.0, (double)NAN,
-                          (double)INFINITY,      -(double)INFINITY};
-    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
-    fghm_reduction reduction = -1;
-    double got = -1.0;
-    (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(good); i++) {
-        assert_int_equal(fghm_ghm_set_normalizer(ghm, good[i]), FGHM_OK);
-        for (size_t j = 0; j < SUITE_COUNT(bad); j++) {
-            assert_int_equal(fghm_ghm_set_normalizer(ghm, bad[j]), FGHM_ERROR_RANGE);
-        }
-        assert_int_equal(fghm_ghm_get_normalizer(ghm, &got), FGHM_OK);
-        assert_same_double(got, good[i]);
-    }
-    assert_int_equal(fghm_ghm_get_reduction(ghm, &reduction), FGHM_OK);
-    assert_int_equal(reduction, FGHM_REDUCTION_SUM);
-    fghm_ghm_destroy(ghm);
-}
-
-static void bins_bounds(void **state) {
-    const size_t good[] = {1, 2, 10, 33, FGHM_BINS_MAX, 7};
-    const size_t bad[] = {0, FGHM_BINS_MAX + 1, SIZE_MAX, SIZE_MAX / 2 + 2};
-    fghm_ghm *ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN);
-    (void)state;
-    for (size_t i = 0; i < SUITE_COUNT(good); i++) {
-        size_t got = 0;
-        assert_int_equal(fghm_ghm_set_bins(ghm, good[i]), FGHM_OK);
-        for (size_t j = 0; j < SUITE_COUNT(bad); j++) {
-            assert_int_equal(fghm_ghm_set_bins(ghm, bad[j]), FGHM_ERROR_RANGE);
-        }
-        assert_int_equal(fghm_ghm_get_bins(ghm, &got), FGHM_OK);
-        assert_int_equal(got, good[i]);
-    }
-    fghm_ghm_destroy(ghm);
 }
 
 static void pool_bounds(void **state) {
@@ -1614,27 +1297,17 @@ int main(int argument_count, char **arguments) {
         {"version_is_that_of_the_header", version_is_that_of_the_header, 0},
         {"isa_name_stays_the_same", isa_name_stays_the_same, 0},
         {"best_row_is_chosen", best_row_is_chosen, 0},
+        {"rows_of_the_architecture_are_here", rows_of_the_architecture_are_here, 0},
         {"rows_of_the_processor_are_usable", rows_of_the_processor_are_usable, 0},
 #if defined(__x86_64__) || defined(__i386__)
         {"states_that_are_not_saved", states_that_are_not_saved, 0},
         {"bits_of_the_processor", bits_of_the_processor, 0},
 #endif
         {"every_row_has_its_runs", every_row_has_its_runs, 0},
-        {"defaults", defaults, 0},
         {"destroying_nothing", destroying_nothing, 0},
-        {"gamma_bounds", gamma_bounds, 0},
-        {"alpha_bounds", alpha_bounds, 0},
-        {"reduction_bounds", reduction_bounds, 0},
-        {"loss_weight_bounds", loss_weight_bounds, 0},
-        {"hessian_floor_bounds", hessian_floor_bounds, 0},
-        {"bounds_of_family", bounds_of_family, 0},
-        {"choices_of_focal", choices_of_focal, 0},
         {"gamma_of_negatives", gamma_of_negatives, 0},
         {"order_of_setters", order_of_setters, 0},
         {"clones_are_independent", clones_are_independent, 0},
-        {"normalizer_bounds", normalizer_bounds, 0},
-        {"ghm_normalizer_bounds", ghm_normalizer_bounds, 0},
-        {"bins_bounds", bins_bounds, 0},
         {"pool_bounds", pool_bounds, 0},
         {"null_handles", null_handles, 0},
         {"null_result_pointers", null_result_pointers, 0},

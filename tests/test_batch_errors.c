@@ -472,9 +472,9 @@ static void layouts_that_are_wrong(void **state) {
 
 static void label_smoothing_bounds(void **state) {
     struct request *q = request_new(*state);
-    const double bad[] = {-DBL_MIN,          -1.0,       nextafter(1.0, 2.0), (double)INFINITY,
-                          -(double)INFINITY, (double)NAN};
-    const double good[] = {0.0, -0.0, DBL_MIN, 0.5, 1.0};
+    const double bad[] = {-DBL_MIN,          -1.0,        nextafter(1.0, 2.0), (double)INFINITY,
+                          -(double)INFINITY, (double)NAN, -DBL_TRUE_MIN,       DBL_MAX};
+    const double good[] = {0.0, -0.0, DBL_MIN, DBL_TRUE_MIN, 0.5, nextafter(1.0, 0.0), 1.0};
     for (size_t k = 0; k < SUITE_COUNT(bad); k++) {
         q->b.label_smoothing = bad[k];
         assert_refused(q, FGHM_ERROR_RANGE, FGHM_FIELD_LABEL_SMOOTHING);
@@ -1178,38 +1178,60 @@ static void all_outputs_in_the_places_of_inputs(void **state) {
 /* -------------------------------------------------------------------------
  * Numbers. */
 
+/* Every edge of every range, and what is just beyond, for each class. */
 static void class_arrays_out_of_range(void **state) {
-    const double alphas[] = {
-        -DBL_MIN, nextafter(1.0, 2.0), (double)NAN, (double)INFINITY, -1.0, 0x1p-41, DBL_MIN};
-    const double weights[] = {-DBL_MIN, (double)NAN, -(double)INFINITY, -1.0,   0x1p-41,
-                              0x1p41,   DBL_MIN,     (double)INFINITY,  DBL_MAX};
-    const double good[] = {0.0, 0x1p-40, 1.0, 0x1p40};
+    double gamma[CLASSES] = {0};
     struct request *q = request_new(&focal_call);
+    const struct {
+        double *array;
+        fghm_field field;
+        double least, most;
+    } factors[] = {
+        {q->class_alpha, FGHM_FIELD_CLASS_ALPHA, 0x1p-40, 1.0},
+        {q->class_weights, FGHM_FIELD_CLASS_WEIGHTS, 0x1p-40, 0x1p40},
+        {gamma, FGHM_FIELD_CLASS_GAMMA, 0.0, 64.0},
+    };
+    const double inf = (double)INFINITY;
     (void)state;
-    for (size_t c = 0; c < CLASSES; c++) {
-        for (size_t k = 0; k < SUITE_COUNT(alphas); k++) {
-            q->class_alpha[c] = alphas[k];
-            assert_refused_at(q, FGHM_ERROR_RANGE, FGHM_FIELD_CLASS_ALPHA, FGHM_PLACE_CLASS,
-                              (int64_t)c);
+    q->b.class_gamma = gamma;
+    for (size_t k = 0; k < SUITE_COUNT(factors); k++) {
+        const double least = factors[k].least, most = factors[k].most;
+        const double list[] = {least,
+                               nextafter(least, -inf),
+                               nextafter(least, inf),
+                               -least,
+                               most,
+                               nextafter(most, -inf),
+                               nextafter(most, inf),
+                               -most,
+                               0.0,
+                               -0.0,
+                               DBL_TRUE_MIN,
+                               -DBL_TRUE_MIN,
+                               DBL_MIN,
+                               -DBL_MIN,
+                               1.0,
+                               -1.0,
+                               DBL_MAX,
+                               -DBL_MAX,
+                               inf,
+                               -inf,
+                               (double)NAN,
+                               -(double)NAN};
+        for (size_t c = 0; c < CLASSES; c++) {
+            for (size_t i = 0; i < SUITE_COUNT(list); i++) {
+                factors[k].array[c] = list[i];
+                if ((list[i] >= least && list[i] <= most) || list[i] == 0.0) {
+                    assert_taken(q);
+                } else {
+                    assert_refused_at(q, FGHM_ERROR_RANGE, factors[k].field, FGHM_PLACE_CLASS,
+                                      (int64_t)c);
+                }
+            }
+            factors[k].array[c] = 1.0;
         }
-        q->class_alpha[c] = 1.0;
-        for (size_t k = 0; k < SUITE_COUNT(weights); k++) {
-            q->class_weights[c] = weights[k];
-            assert_refused_at(q, FGHM_ERROR_RANGE, FGHM_FIELD_CLASS_WEIGHTS, FGHM_PLACE_CLASS,
-                              (int64_t)c);
-        }
-        for (size_t k = 0; k < SUITE_COUNT(good); k++) {
-            q->class_weights[c] = good[k];
-            q->class_alpha[c] = fmin(good[k], 1.0);
-            assert_taken(q);
-        }
-        q->class_weights[c] = 0x1p40;
-        assert_taken(q);
-        q->class_alpha[c] = q->class_weights[c] = 0x1p-40;
-        assert_taken(q);
-        q->class_alpha[c] = q->class_weights[c] = 0.0;
     }
-    assert_taken(q);
+    q->b.class_gamma = NULL;
     request_free(q);
 }
 

@@ -31,6 +31,8 @@
  *   on its own thread.  It never waits for the other call.
  * - After fork() the child's copy of a pool has one thread, the calling one, and can be
  *   destroyed, whatever the pool was doing at the fork.  The parent's pool is not affected.
+ *   Where a signal handler forks during a call, the child must not return from it into that
+ *   call, whose other threads it does not have.
  * - errno is left alone.
  *
  * What holds for threads that the library makes (fghm_pool_create):
@@ -147,8 +149,11 @@ FGHM_API fghm_status fghm_pool_create_from(fghm_pool **pool, size_t threads, fgh
                                            void *user);
 
 /**
- * Ends the pool's threads and frees the pool.  No call may be using it.  A program that
- * unloads the library (dlclose) must destroy its pools first.
+ * Ends the pool's threads and frees the pool.  No call may be using it.
+ *
+ * A program may end with a pool alive, also during its calls.  The shared library stays in memory
+ * when it is closed (dlclose), for the threads of pools that are left.  A plugin that has the
+ * static one in itself must destroy its pools before it is unloaded.
  *
  * @param pool  the pool; NULL is a no-op
  */

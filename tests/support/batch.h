@@ -34,6 +34,9 @@ bool batch_is_valid(const struct batch *b, size_t i);
 fghm_status batch_focal(struct batch *b, const fghm_focal *focal, fghm_pool *pool);
 fghm_status batch_ghm(struct batch *b, fghm_ghm *ghm, fghm_pool *pool);
 
+/* Whether both have the same bits in every result and in the loss. */
+bool batch_is_same(const struct batch *a, const struct batch *b);
+
 /* Fails the running test unless both have the same bits in every result and in
  * the loss. */
 void batch_assert_same(const struct batch *a, const struct batch *b);
