@@ -437,20 +437,20 @@ def timm(w):
                tolerance=F32, why=why, model=asymmetric(t, arguments))
 
     y, x = d.labels(4, 4), d.logits(4, 4)
-    for call, arguments, settings, smoothing in (
-        ("", {}, [("gamma", 1.0), ("negative_gamma", 4.0)], 0.1),
+    for call, arguments, settings, smooth in (
+        ("", {}, [("gamma", 1.0), ("negative_gamma", 4.0)], {"label_smoothing": 0.1}),
         ("gamma_pos=0, eps=0.2, reduction='none'",
          {"gamma_pos": 0, "eps": 0.2, "reduction": "none"},
-         [("gamma", 0.0), ("negative_gamma", 4.0), SUM], 0.2),
-        ("eps=0", {"eps": 0}, [("gamma", 1.0)], 0.0),
+         [("gamma", 0.0), ("negative_gamma", 4.0), SUM], {"label_smoothing": 0.2}),
+        ("eps=0", {"eps": 0}, [("gamma", 1.0)], {}),
     ):
         w.case("timm.AsymmetricLossSingleLabel", f"AsymmetricLossSingleLabel({call})(x, y)",
                lambda x, a=arguments: AsymmetricLossSingleLabel(**a)(x, y), x, settings=settings,
                inputs=[array("targets", y)],
-               batch={**SOFTMAX, **LABELS, "label_smoothing": smoothing},
+               batch={**SOFTMAX, **LABELS, **smooth},
                model=total_of_samples(
                    lambda row, label, a=arguments: formulas.asymmetric_single(
-                       row, label, gamma_pos=a.get("gamma_pos", 1), eps=smoothing),
+                       row, label, gamma_pos=a.get("gamma_pos", 1), eps=a.get("eps", 0.1)),
                    4, y.tolist(), divisor=1 if SUM in settings else 4))
 
 
@@ -784,7 +784,7 @@ def mmdet_ghm(w):
     w.case("mmdet.GHMC", "GHMC(bins=30, momentum=0.75, loss_weight=2)(x, t, mask), the second call",
            lambda x: remembering(x, t, mask), x, before=[x0], inputs=given,
            settings=[("bins", 30), *momentum, ("loss_weight", 2.0)], **of)
-    y, rows = d.labels(4, 5), torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+    y, rows = d.labels(4, 4) + 1, torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
     w.case("mmdet.GHMC", "GHMC()(x, y, weight of rows)", lambda x: ghm.GHMC()(x, y, rows), x,
            inputs=[array("targets", y), array("weights", rows, "per_sample")],
            batch=BACKGROUND_LAST, **of)
