@@ -90,9 +90,10 @@ def lw_detr(x, label, quality):
     return -positive * mp.log(p) - negative * mp.log(1 - p)
 
 
-def heat_map(p, t, alpha, gamma, pos_weight=1):
+def heat_map(p, t, alpha, gamma, pos_weight=1, neg_weight=1):
     positive = -mp.log(p) * (1 - p) ** alpha if t == 1 else 0
-    return pos_weight * positive - mp.log(1 - p) * p**alpha * (1 - t) ** gamma
+    negative = -mp.log(1 - p) * p**alpha * (1 - t) ** gamma
+    return pos_weight * positive + neg_weight * negative
 
 
 def matcher_cost(x, alpha, gamma):

@@ -724,6 +724,11 @@ def mmdet(w):
            inputs=[array("targets", t), *row_weights],
            model=total(lambda x, t, r: 2 * r * linear(x, t, 0.25, 2), t, of_classes[1],
                        divisor=factor))
+    p = x.sigmoid()
+    w.case(name, "FocalLoss(activated=True)(p, t)",
+           lambda p: focal.FocalLoss(activated=True)(p, t), p, inputs=[array("targets", t)],
+           batch=PROBABILITY,
+           model=total(lambda p, t: formulas.focal(p, t, 0.25, 2), t, divisor=20))
     name = "mmdet.QualityFocalLoss"
     settings = [rule("QUALITY"), "alpha"]
     given = [*labels, array("scores", scores)]
@@ -737,6 +742,10 @@ def mmdet(w):
            batch=SCORES,
            model=total(lambda x, t, r: r * formulas.quality(x, t, 1.5), *of_classes,
                        divisor=factor))
+    w.case(name, "QualityFocalLoss()(x, t), a tensor",
+           lambda x: quality.QualityFocalLoss()(x, t), x, settings=[*settings, MEAN_SAMPLES],
+           inputs=[array("targets", t)],
+           model=total(lambda x, t: formulas.quality(x, t, 2), t, divisor=5))
     name = "mmdet.VarifocalLoss"
     sparse = F.one_hot(y, 5)[:, :4] * t
     targets = [array("targets", sparse)]
@@ -758,13 +767,14 @@ def mmdet(w):
            settings=[rule("HEATMAP"), *three], inputs=[array("targets", heat)],
            batch=PROBABILITY, tolerance=1e-9, why=why,
            model=total(lambda p, t: formulas.heat_map(p, t, 2, 4), heat, divisor=factor))
-    w.case(name, "GaussianFocalLoss(alpha=1.5, gamma=3, pos_weight=2, reduction='sum')(p, heat)",
-           lambda p: gaussian.GaussianFocalLoss(alpha=1.5, gamma=3, pos_weight=2.0,
+    w.case(name, "GaussianFocalLoss(alpha=1.5, gamma=3, pos_weight=2, neg_weight=0.5, "
+           "reduction='sum')(p, heat)",
+           lambda p: gaussian.GaussianFocalLoss(alpha=1.5, gamma=3, pos_weight=2.0, neg_weight=0.5,
                                                 reduction="sum")(p, heat), p,
-           settings=[rule("HEATMAP"), ("gamma", 1.5), ("beta", 3.0), ("positive_weight", 2.0),
-                     SUM],
+           settings=[rule("HEATMAP"), ("gamma", 1.5), ("beta", 3.0), ("positive_weight", 4.0),
+                     ("loss_weight", 0.5), SUM],
            inputs=[array("targets", heat)], batch=PROBABILITY, tolerance=1e-9, why=why,
-           model=total(lambda p, t: formulas.heat_map(p, t, 1.5, 3, pos_weight=2), heat))
+           model=total(lambda p, t: formulas.heat_map(p, t, 1.5, 3, 2, 0.5), heat))
 
 
 @row("mmdet")
@@ -856,12 +866,14 @@ def kornia(w):
            model=total_of_samples(lambda row, t: formulas.categorical(row, t, 2, terms), 4, hard,
                                   inner=3, divisor=24))
     t = d.soft(2, 4, 3)
+    t[0, 0, 0] = -100
     w.case("kornia.binary_focal_loss_with_logits",
-           "binary_focal_loss_with_logits(x, t, alpha=0.25, reduction='mean', weight=w)",
+           "binary_focal_loss_with_logits(x, t, alpha=0.25, reduction='mean', weight=w), one of t "
+           "is -100",
            lambda x: binary_focal_loss_with_logits(x, t, 0.25, reduction="mean", weight=factors),
            x, settings=[rule("SPLIT")], inputs=[array("targets", t)],
-           batch={"class_weights": factors.tolist()},
-           model=total(lambda x, t, f: f * formulas.split(x, t, 0.25, 2), t, of_places,
+           batch={"class_weights": factors.tolist(), "ignore_index": -100},
+           model=total(lambda x, t, f: (t >= 0) * f * formulas.split(x, t, 0.25, 2), t, of_places,
                        divisor=24))
 
 
