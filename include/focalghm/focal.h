@@ -415,8 +415,9 @@ FGHM_API fghm_status fghm_focal_set_beta(fghm_focal *focal, double beta);
 FGHM_API fghm_status fghm_focal_get_beta(const fghm_focal *focal, double *beta);
 
 /**
- * Sets a factor w of positives in the place of alpha: a_t = w t + (1 - t), as PyTorch's pos_weight
- * (for the varifocal rules and heat maps, w is a factor of positives as these have them).
+ * Sets a factor w of positives in the place of alpha: a_t = w t + (1 - t); with
+ * FGHM_FOCAL_RULE_SPLIT w t and 1 - t, as PyTorch's pos_weight (for the varifocal rules and heat
+ * maps, w is a factor of positives as these have them).
  *
  * Where it is set, the 0.25 of a new handle is no factor, and these are FGHM_ERROR_COMBINATION in
  * the call that computes: any other alpha that is on, class_alpha, softmax.

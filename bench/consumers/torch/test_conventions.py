@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The table of bench/conventions.md, "Coming from another library": that its settings give the
-conventions it says they give, which are restated here as formulas of PyTorch."""
+"""The tables of bench/conventions.md, "Coming from another library": that their settings give the
+conventions they say they give, which are restated here as formulas of PyTorch.  What the packages
+themselves have returned is in tests/conventions."""
 
 import contextlib
 import ctypes
@@ -11,10 +12,10 @@ import torch.nn.functional as F
 
 import focal
 
-SUM, MEAN, NORMALIZER, MEAN_SAMPLES = 0, 1, 2, 3
+SUM, MEAN, NORMALIZER, MEAN_SAMPLES, MEAN_POSITIVES = 0, 1, 2, 3, 4
 SIGMOID, SOFTMAX, PROBABILITY = 0, 1, 2
 NONE, LAST, FIRST, MINUS_ONE = 0, 1, 2, 3
-LINEAR, SPLIT, STAR = 0, 1, 3
+LINEAR, SPLIT, STAR, HEATMAP = 0, 1, 3, 7
 
 DTYPES = {torch.float64: 2, torch.int32: 6, torch.int64: 7}
 CONTIGUOUS, STRIDED = 0, 1
@@ -72,8 +73,9 @@ def loss(
     weight_strides=(0, 0, 0),
     class_alpha=None,
     class_weights=None,
+    gradient=None,
 ):
-    """Fields and setters of the same names; alpha None: off."""
+    """Fields and setters of the same names; alpha None: off.  gradient: where it goes."""
     alphas, factors = doubles(class_alpha), doubles(class_weights)
     batch = focal._Batch()
     batch.ndim, batch.class_axis = len(shape), 1
@@ -90,7 +92,8 @@ def loss(
     batch.class_weights = ctypes.cast(factors, ctypes.c_void_p)
     if weights is not None:
         batch.weights = array(weights, weight_strides)
-    gradient = torch.empty(shape, dtype=logits.dtype)
+    if gradient is None:
+        gradient = torch.empty(shape, dtype=logits.dtype)
     batch.gradient = array(gradient)
     result = focal._Result()
     with new_handle() as handle:
@@ -179,6 +182,17 @@ case(
         class_weights=weight_list, loss_weight=0.25,
     ),
     (0.25 * samples(rows, y) * class_weights[y] * (ignored >= 0)).sum() / N,
+)
+heat = torch.where(soft == soft.max(1, keepdim=True).values, torch.ones(()), soft)
+p = rows.sigmoid()
+case(
+    "CenterNet",
+    loss(rows, heat, by_rows, rule=HEATMAP, reduction=MEAN_POSITIVES),
+    -(
+        (heat == 1) * p.log() * (1 - p) ** 2
+        + (heat < 1) * (1 - p).log() * p**2 * (1 - heat) ** 4
+    ).sum()
+    / (heat == 1).sum(),
 )
 case("torchvision", loss(rows, soft, by_rows), elements(rows, soft).mean())
 case(
@@ -321,6 +335,17 @@ case(
     "Flux",
     loss(rows.softmax(1).log(), y, by_rows, labels=True, activation=SOFTMAX),
     samples(rows, y).mean(),
+)
+
+features = torch.randn(N, 3, dtype=torch.float64)
+layer = torch.randn(3, C, dtype=torch.float64, requires_grad=True)
+probe = torch.randn(3, C, dtype=torch.float64)
+logits, g = features @ layer, torch.empty(N, C, dtype=torch.float64)
+loss(logits.detach(), soft, by_rows, gradient=g)
+case(
+    "sum of gradient times logits",
+    (torch.autograd.grad((g * logits).sum(), layer)[0] * probe).sum().item(),
+    (torch.autograd.grad(elements(features @ layer, soft).mean(), layer)[0] * probe).sum(),
 )
 
 failed = False
