@@ -232,6 +232,7 @@ static void version_is_that_of_the_header(void **state) {
     snprintf(text, sizeof text, "%d.%d.%d", FGHM_VERSION_MAJOR, FGHM_VERSION_MINOR,
              FGHM_VERSION_PATCH);
     assert_string_equal(fghm_version(), text);
+    assert_int_equal(fghm_version_number(), FGHM_VERSION);
 }
 
 static void isa_name_stays_the_same(void **state) {
