@@ -4,8 +4,8 @@
 the quick suite's programs on each: a mutant that they all pass has survived, and a test is missing.
 
 One tree is built without a mutation.  Of a mutant, what includes the changed file is compiled again
-and linked with the rest of that build.  There are two builds: of the rows avx2 and scalar, and, for
-what concerns another row, of all rows; with -O1, as that halves the time of compiling.
+and linked with the rest of that build.  BUILDS says which there are; all with -O1, which halves the
+time of compiling.
 
 Only the standard library of Python is needed, and of the project what its tests need."""
 
@@ -37,7 +37,11 @@ TIMEOUT_SECONDS = 60
 # Labels of what is not in the quick suite.
 SLOW = {"isa", "long", "exhaustive"}
 
-OTHER_ROWS = ("sse2", "avx512", "unfused", "isa.def")
+# How a mutant can be built, by the arguments of CMake: with the rows that most need, with all rows,
+# and so that what is read or written behind an array is seen.
+TWO_ROWS = ["-DFOCALGHM_FLAGS_SSE2=OFF", "-DFOCALGHM_FLAGS_AVX512=OFF",
+            "-DFOCALGHM_WITHOUT_FUSED=OFF"]
+BUILDS = {"avx2": TWO_ROWS, "all": [], "address": [*TWO_ROWS, "-DFOCALGHM_SANITIZE=address"]}
 
 
 class Failure(Exception):
@@ -48,10 +52,8 @@ class Mutant:
     def __init__(self, name):
         self.name = name
         self.file = self.equivalent = ""
+        self.build = "avx2"
         self.before, self.after, self.tests = [], [], []
-
-    def rows(self):
-        return "all" if any(row in self.file for row in OTHER_ROWS) else "avx2"
 
     def room(self):
         folder = pathlib.PurePath(self.file).parent.name
@@ -87,6 +89,8 @@ def read_mutants(path):
             mutants[-1].after.append(value.strip())
         elif key == "file:":
             mutants[-1].file = value
+        elif key == "build:" and value in BUILDS:
+            mutants[-1].build = value
         elif key == "tests:":
             mutants[-1].tests = value.split()
         elif key == "equivalent:":
@@ -103,19 +107,16 @@ def read_mutants(path):
 class Build:
     """The project without a mutation.  Programs are built when they are needed."""
 
-    def __init__(self, folder, rows, jobs, cmake_arguments):
+    def __init__(self, folder, build, jobs, cmake_arguments):
         self.source, self.folder, self.jobs = folder / "source", folder / "build", jobs
         self.source.mkdir(parents=True)
         for name in COPIED:
             copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
             copy(PROJECT / name, self.source / name)
-        arguments = ["-DCMAKE_BUILD_TYPE=None", "-DCMAKE_C_FLAGS=-O1 -DNDEBUG",
-                     "-DFOCALGHM_BUILD_BENCH=OFF", "-DFOCALGHM_BUILD_SHARED=OFF"]
-        if rows != "all":
-            arguments += ["-DFOCALGHM_FLAGS_SSE2=OFF", "-DFOCALGHM_FLAGS_AVX512=OFF",
-                          "-DFOCALGHM_WITHOUT_FUSED=OFF"]
         self.output(["cmake", "-S", self.source, "-B", self.folder, "-G", "Ninja",
-                     *arguments, *cmake_arguments])
+                     "-DCMAKE_BUILD_TYPE=None", "-DCMAKE_C_FLAGS=-O1 -DNDEBUG",
+                     "-DFOCALGHM_BUILD_BENCH=OFF", "-DFOCALGHM_BUILD_SHARED=OFF",
+                     *BUILDS[build], *cmake_arguments])
         self.build_lock, self.test_lock = threading.Lock(), threading.Lock()
         self.made, self.passed = set(), {}
         self.including = collections.defaultdict(set)
@@ -279,12 +280,12 @@ def work(folder, builds, mutants, end, results):
             mutant = mutants.get_nowait()
         except queue.Empty:
             return
-        rows = mutant.rows()
+        build = mutant.build
         start = time.monotonic()
         try:
-            if rows not in workers:
-                workers[rows] = Worker(folder / rows, builds[rows])
-            killer = workers[rows].killer(mutant)
+            if build not in workers:
+                workers[build] = Worker(folder / build, builds[build])
+            killer = workers[build].killer(mutant)
             if killer is not None and mutant.equivalent:
                 raise Failure(f"called equivalent, but {killer} fails")
             if killer is not None:
@@ -296,8 +297,8 @@ def work(folder, builds, mutants, end, results):
         except Failure as failure:
             verdict, text = "error", str(failure)
         finally:
-            if rows in workers:
-                workers[rows].restore(mutant)
+            if build in workers:
+                workers[build].restore(mutant)
         results.add(mutant, verdict, text, time.monotonic() - start)
 
 
@@ -350,11 +351,12 @@ def main():
         mutants = random.Random(arguments.seed).sample(killable, arguments.sample)
     end = time.monotonic() + arguments.seconds
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ["ASAN_OPTIONS"] = "detect_leaks=0" # which test_alloc finds
     results = Results()
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary).resolve()
-        builds = {rows: Build(folder / rows, rows, arguments.j, arguments.cmake)
-                  for rows in sorted({mutant.rows() for mutant in mutants})}
+        builds = {build: Build(folder / build, build, arguments.j, arguments.cmake)
+                  for build in sorted({mutant.build for mutant in mutants})}
         waiting = queue.Queue()
         for mutant in mutants:
             waiting.put(mutant)
