@@ -319,6 +319,26 @@ static void star_with_a_small_gamma(void **state) {
     elements_free(&e);
 }
 
+/* Logits times gamma that are beyond the type: finite logits have finite losses. */
+static void star_of_large_logits(void **state) {
+    const struct dtype *const d = *state;
+    const double large[] = {d->format->max, d->format->max / 32.0, d->format->max / 64.0};
+    struct elements e = elements_new(d);
+    fghm_focal *const focal = handle(FGHM_FOCAL_RULE_STAR, 64.0, 0.25);
+    for (size_t k = 0; k < SUITE_COUNT(large); k++) {
+        put(&e, large[k], 0.0, 1.0);
+        put(&e, -large[k], 1.0, 1.0);
+        put(&e, large[k], 1.0, 1.0);
+    }
+    compute(&e, focal, FGHM_SIGMOID);
+    for (size_t i = 0; i < e.n; i++) {
+        const double loss = d->get(e.out[0], i);
+        assert_true(i % 3 == 2 ? loss == 0.0 : loss > 0.0 && loss <= d->format->max);
+    }
+    fghm_focal_destroy(focal);
+    elements_free(&e);
+}
+
 /* -------------------------------------------------------------------------
  * Sums. */
 
@@ -430,6 +450,7 @@ int main(int argument_count, char **arguments) {
         {"factors_of_floats", factors_of_floats, 0},
         {"tiny_targets", tiny_targets, 1},
         {"star_with_a_small_gamma", star_with_a_small_gamma, 1},
+        {"star_of_large_logits", star_of_large_logits, 1},
         {"means_of_huge_losses", means_of_huge_losses, 1},
         {"means_of_huge_harmonized_losses", means_of_huge_harmonized_losses, 1},
         {"tiny_losses_of_large_logits", tiny_losses_of_large_logits, 1},
