@@ -396,6 +396,18 @@ struct setting {
     fghm_status want;
 };
 
+/* Which a saved state, or a sign, would show. */
+static void minus_zero_is_zero(void **state) {
+    fghm_focal *focal;
+    double gamma = -1.0;
+    (void)state;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    assert_int_equal(fghm_focal_set_gamma(focal, -0.0), FGHM_OK);
+    assert_int_equal(fghm_focal_get_gamma(focal, &gamma), FGHM_OK);
+    assert_true(gamma == 0.0 && !signbit(gamma));
+    fghm_focal_destroy(focal);
+}
+
 static void gamma_bounds(void **state) {
     const struct setting settings[] = {
         {0.0, FGHM_OK},
@@ -1623,6 +1635,7 @@ int main(int argument_count, char **arguments) {
         {"every_row_has_its_runs", every_row_has_its_runs, 0},
         {"defaults", defaults, 0},
         {"destroying_nothing", destroying_nothing, 0},
+        {"minus_zero_is_zero", minus_zero_is_zero, 0},
         {"gamma_bounds", gamma_bounds, 0},
         {"alpha_bounds", alpha_bounds, 0},
         {"reduction_bounds", reduction_bounds, 0},
