@@ -232,6 +232,7 @@ static void version_is_that_of_the_header(void **state) {
     snprintf(text, sizeof text, "%d.%d.%d", FGHM_VERSION_MAJOR, FGHM_VERSION_MINOR,
              FGHM_VERSION_PATCH);
     assert_string_equal(fghm_version(), text);
+    assert_int_equal(fghm_version_number(), FGHM_VERSION);
 }
 
 static void isa_name_stays_the_same(void **state) {
@@ -372,6 +373,18 @@ static void destroying_nothing(void **state) {
     fghm_focal_destroy(NULL);
     fghm_ghm_destroy(NULL);
     fghm_pool_destroy(NULL);
+}
+
+/* Which a saved state, or a sign, would show. */
+static void minus_zero_is_zero(void **state) {
+    fghm_focal *focal;
+    double gamma = -1.0;
+    (void)state;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    assert_int_equal(fghm_focal_set_gamma(focal, -0.0), FGHM_OK);
+    assert_int_equal(fghm_focal_get_gamma(focal, &gamma), FGHM_OK);
+    assert_true(gamma == 0.0 && !signbit(gamma));
+    fghm_focal_destroy(focal);
 }
 
 static void assert_negative_gamma(const fghm_focal *focal, double want, int32_t set) {
@@ -1305,6 +1318,17 @@ int main(int argument_count, char **arguments) {
 #endif
         {"every_row_has_its_runs", every_row_has_its_runs, 0},
         {"destroying_nothing", destroying_nothing, 0},
+<<<<<<< HEAD
+=======
+        {"minus_zero_is_zero", minus_zero_is_zero, 0},
+        {"gamma_bounds", gamma_bounds, 0},
+        {"alpha_bounds", alpha_bounds, 0},
+        {"reduction_bounds", reduction_bounds, 0},
+        {"loss_weight_bounds", loss_weight_bounds, 0},
+        {"hessian_floor_bounds", hessian_floor_bounds, 0},
+        {"bounds_of_family", bounds_of_family, 0},
+        {"choices_of_focal", choices_of_focal, 0},
+>>>>>>> mutants
         {"gamma_of_negatives", gamma_of_negatives, 0},
         {"order_of_setters", order_of_setters, 0},
         {"clones_are_independent", clones_are_independent, 0},

@@ -816,7 +816,7 @@ static void sizes(void **state) {
         {INT64_MAX, 1, 1},   {1, INT64_MAX, 1},         {1, 1, INT64_MAX},
         {INT64_MAX, 2, 1},   {INT64_MAX, 3, INT64_MAX}, {INT64_MAX / 2, 1, 3},
         {half * 2, half, 2}, {(int64_t)1 << 61, 1, 1},  {1, 1, half << 29},
-        {half << 30, 2, 1},  {half, half, half},
+        {half << 30, 2, 1},  {half, half, half},        {half << 2, half << 2, 1},
     };
     struct request *q = request_new(*state);
     for (size_t k = 0; k < SUITE_COUNT(bad); k++) {

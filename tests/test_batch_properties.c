@@ -1000,6 +1000,19 @@ static void best_constants_are_best(void **state) {
     }
 }
 
+/* 1 - alpha is no double, and what its rounding took is all that is left where the weights are as
+ * the rounded one: log(9/10 / (1 - alpha)), whose first term is this. */
+static void best_constants_of_exact_alpha(void **state) {
+    const double alpha = 0.1, rest = 1.0 - alpha;
+    const double want = ((rest - 1.0) + alpha) / rest;
+    fghm_focal *focal = focal_handle(0.0, alpha, FGHM_REDUCTION_SUM);
+    double best;
+    (void)state;
+    assert_int_equal(fghm_focal_best_constant(focal, rest, alpha, &best), FGHM_OK);
+    assert_true(want > 0.0 && fabs(best - want) <= 1e-9 * want);
+    fghm_focal_destroy(focal);
+}
+
 /* Any two weights, however large their ratio. */
 static void best_constants_of_extremes(void **state) {
     const double ends[] = {5e-324, DBL_MIN, 1.0, DBL_MAX};
@@ -1430,6 +1443,7 @@ int main(int argument_count, char **arguments) {
         {"all_ignored", all_ignored, 1},
         {"derivatives_of_the_reference", derivatives_of_the_reference, 0},
         {"best_constants_are_best", best_constants_are_best, 0},
+        {"best_constants_of_exact_alpha", best_constants_of_exact_alpha, 0},
         {"best_constants_of_extremes", best_constants_of_extremes, 0},
         {"errors_of_best_constants", errors_of_best_constants, 0},
         {"calibration_follows_its_formula", calibration_follows_its_formula, 1},

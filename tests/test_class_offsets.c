@@ -221,6 +221,7 @@ static void sums_beyond_the_type(void **state) {
         {{inf, 1, -inf}, {-DBL_MAX, 0, DBL_MAX}, {inf, 1, -inf}},
         {{(double)NAN, 1, 2}, {0, 0, 0}, {(double)NAN, 1, 2}},
         {{-most, -1, 0}, {most, -DBL_TRUE_MIN, 0}, {0, -1, 0}},
+        {{-most, 0, 1}, {-most, 0, 0}, {-most, 0, 1}},
     };
     for (size_t k = 0; k < SUITE_COUNT(cases); k++) {
         check_sample(d, FGHM_SOFTMAX, cases[k].logits, cases[k].offsets, cases[k].sums);

@@ -319,6 +319,67 @@ static void star_with_a_small_gamma(void **state) {
     elements_free(&e);
 }
 
+/* Logits times gamma that are beyond the type: finite logits have finite losses. */
+static void star_of_large_logits(void **state) {
+    const struct dtype *const d = *state;
+    const double large[] = {d->format->max, d->format->max / 32.0, d->format->max / 64.0};
+    struct elements e = elements_new(d);
+    for (size_t k = 0; k < SUITE_COUNT(large); k++) {
+        put(&e, large[k], 0.0, 1.0);
+        put(&e, -large[k], 1.0, 1.0);
+        put(&e, large[k], 1.0, 1.0);
+    }
+    for (int small = 0; small < 2; small++) {
+        fghm_focal *const focal = handle(FGHM_FOCAL_RULE_STAR, small ? 0x1p-9 : 64.0, 0.25);
+        compute(&e, focal, FGHM_SIGMOID);
+        for (size_t i = 0; i < e.n; i++) {
+            const double loss = d->get(e.out[0], i);
+            assert_true(i % 3 == 2 ? loss == 0.0 : loss > 0.0 && loss <= d->format->max);
+        }
+        fghm_focal_destroy(focal);
+    }
+    elements_free(&e);
+}
+
+/* Those of soft targets are (1 - t)^beta times the loss without a penalty; NaN stays. */
+static void penalties_of_heatmaps(void **state) {
+    const struct dtype *const d = *state;
+    const double betas[] = {0.0, 1.0, 2.0, 3.0, 4.0, 5.5};
+    struct elements e = elements_new(d);
+    double plain = 0.0;
+    put(&e, 0.7, 0.25, 1.0);
+    put(&e, 0.7, (double)NAN, 1.0);
+    for (size_t k = 0; k < SUITE_COUNT(betas); k++) {
+        fghm_focal *const focal = handle(FGHM_FOCAL_RULE_HEATMAP, 2.0, -1.0);
+        assert_int_equal(fghm_focal_set_beta(focal, betas[k]), FGHM_OK);
+        compute(&e, focal, FGHM_SIGMOID);
+        const double loss = d->get(e.out[0], 0);
+        plain = k == 0 ? loss : plain;
+        assert_true(fabs(loss - plain * pow(0.75, betas[k])) <= 0x1p-20 * loss);
+        for (int i = 0; i < 3; i++) {
+            assert_true(isnan(d->get(e.out[i], 1)));
+        }
+        fghm_focal_destroy(focal);
+    }
+    elements_free(&e);
+}
+
+/* Divided by so small a sum of weights, 1 has no place in the type; times a weight of 0 it is 0. */
+static void zero_weights_beside_tiny_ones(void **state) {
+    const struct dtype *const d = *state;
+    struct elements e = elements_new(d);
+    fghm_focal *const focal = handle(FGHM_FOCAL_RULE_LINEAR, 0.0, -1.0);
+    assert_int_equal(fghm_focal_set_reduction(focal, FGHM_REDUCTION_MEAN_WEIGHTS), FGHM_OK);
+    put(&e, 1.0, 0.0, 0.0);
+    put(&e, 1.0, 0.0, ldexp(1.0, d->format->lowest));
+    compute(&e, focal, FGHM_SIGMOID);
+    for (int i = 0; i < 3; i++) {
+        assert_true(d->get(e.out[i], 0) == 0.0);
+    }
+    fghm_focal_destroy(focal);
+    elements_free(&e);
+}
+
 /* -------------------------------------------------------------------------
  * Sums. */
 
@@ -430,6 +491,9 @@ int main(int argument_count, char **arguments) {
         {"factors_of_floats", factors_of_floats, 0},
         {"tiny_targets", tiny_targets, 1},
         {"star_with_a_small_gamma", star_with_a_small_gamma, 1},
+        {"star_of_large_logits", star_of_large_logits, 1},
+        {"penalties_of_heatmaps", penalties_of_heatmaps, 1},
+        {"zero_weights_beside_tiny_ones", zero_weights_beside_tiny_ones, 1},
         {"means_of_huge_losses", means_of_huge_losses, 1},
         {"means_of_huge_harmonized_losses", means_of_huge_harmonized_losses, 1},
         {"tiny_losses_of_large_logits", tiny_losses_of_large_logits, 1},

@@ -12,7 +12,8 @@
 #include "support/loss.h"
 #include "support/suite.h"
 
-static const size_t bins_list[] = {1, 2, 3, 7, 10, 16, 17, 30, 33, 64, 100, 127, 128, 1000, 4096};
+static const size_t bins_list[] = {1,  2,   3,   7,   10,  16,  17,  30,   33,
+                                   64, 100, 127, 128, 256, 257, 512, 1000, 4096};
 
 /* BCE and p - t carry at most 8 ulp like the focal loss of gamma 0; the weight
  * (a quotient of integers) and 1 / D are folded in with a rounding each, which

@@ -1067,6 +1067,52 @@ static void infinite_logits(void **state) {
     fghm_ghm_destroy(ghm);
 }
 
+/* The sum of a batch with a target that is none is that of all others. */
+static void sums_leave_out_targets_that_are_none(void **state) {
+    enum { N = 5 };
+    const float logits[N] = {1.0f, -2.0f, 3.0f, 0.5f, -1.0f};
+    const float targets[N] = {1.0f, 0.0f, 2.0f, 0.25f, 1.0f};
+    const uint64_t counts[11] = {5, 2, 3, 1, 1, 1, 1, 2, 2, 4};
+    float loss[N];
+    double want = 0.0;
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_SUM);
+    fghm_batch b = descriptor_of(1, 1, N);
+    fghm_result result = FGHM_RESULT_INIT;
+    b.logits = (fghm_input){.data = logits, .dtype = FGHM_F32};
+    b.targets = (fghm_input){.data = targets, .dtype = FGHM_F32};
+    b.element_loss = (fghm_output){.data = loss, .dtype = FGHM_F32};
+    (void)state;
+    assert_int_equal(fghm_ghm_update(ghm, 11, counts), FGHM_OK);
+    assert_int_equal(fghm_ghm_apply_batch(ghm, NULL, &b, &result), FGHM_ERROR_TARGET);
+    assert_int_equal(result.offender, 2);
+    for (int k = 0; k < N; k++) {
+        assert_true(k == 2 ? isnan(loss[k]) : loss[k] > 0.0f);
+        want += k == 2 ? 0.0 : (double)loss[k];
+    }
+    assert_true(fabs(result.sum - want) <= 0x1p-22 * want);
+    fghm_ghm_destroy(ghm);
+}
+
+/* An index that no double is ignores no target, not even its neighbours. */
+static void indices_that_no_target_is(void **state) {
+    enum { N = 3 };
+    const double predictions[N] = {0.0, 0.0, 1.0}, targets[N] = {0x1p53, 0x1p53 + 2.0, 1.0};
+    const int64_t indices[] = {((int64_t)1 << 53) + 1, (int64_t)1 << 53, INT64_MAX};
+    (void)state;
+    for (size_t k = 0; k < SUITE_COUNT(indices); k++) {
+        fghm_ghm *ghm;
+        fghm_result result = FGHM_RESULT_INIT;
+        fghm_batch b = descriptor_of(1, 1, N);
+        b.ignore_index = indices[k];
+        b.logits = (fghm_input){.data = predictions, .dtype = FGHM_F64};
+        b.targets = (fghm_input){.data = targets, .dtype = FGHM_F64};
+        assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_REGRESSION), FGHM_OK);
+        assert_int_equal(fghm_ghm_step_batch(ghm, NULL, &b, &result), FGHM_OK);
+        assert_int_equal(result.valid, k == 1 ? N - 1 : N);
+        fghm_ghm_destroy(ghm);
+    }
+}
+
 /* -------------------------------------------------------------------------
  * As many histograms as there can be, with two samples each. */
 
@@ -1117,6 +1163,8 @@ int main(int argument_count, char **arguments) {
         {"softmax_derivatives_by_differences", softmax_derivatives_by_differences, 0},
         {"edges_of_the_caller", edges_of_the_caller, 1},
         {"infinite_logits", infinite_logits, 0},
+        {"sums_leave_out_targets_that_are_none", sums_leave_out_targets_that_are_none, 0},
+        {"indices_that_no_target_is", indices_that_no_target_is, 0},
         {"most_histograms_come_to_an_end", most_histograms_come_to_an_end, 0},
     };
     return suite_run(argument_count, arguments, "ghm_batch", tests, SUITE_COUNT(tests));

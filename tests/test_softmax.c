@@ -3,6 +3,7 @@
 /* The softmax form with any number of classes: right to the bounds of focal.h, gradients of a
  * sample that cancel, and the same bits however classes and samples lie in memory. */
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -584,8 +585,71 @@ static void any_nan_is_seen(void **state) {
     fghm_focal_destroy(focal);
 }
 
+/* One sample's loss, by labels; the logits are `numbers` as the type has them. */
+static double loss_of_row(fghm_dtype dtype, const void *logits, size_t classes, int32_t label,
+                          float *element_loss) {
+    fghm_focal *const focal = focal_handle(2.0, -1.0, FGHM_REDUCTION_SUM);
+    fghm_batch b = descriptor_of(1, classes, 1);
+    fghm_result result = FGHM_RESULT_INIT;
+    b.activation = FGHM_SOFTMAX;
+    b.target_form = FGHM_TARGET_LABEL;
+    b.logits = (fghm_input){.data = logits, .dtype = dtype};
+    b.targets = (fghm_input){.data = &label, .dtype = FGHM_I32};
+    b.element_loss = (fghm_output){.data = element_loss, .dtype = FGHM_F32};
+    assert_int_equal(fghm_focal_batch(focal, NULL, &b, &result), FGHM_OK);
+    fghm_focal_destroy(focal);
+    return result.loss;
+}
+
+/* However far down logits are, if they are alike. */
+static void least_logits_are_alike(void **state) {
+    enum { CLASSES = 100 };
+    float least[CLASSES], zeros[CLASSES] = {0};
+    float losses[2];
+    (void)state;
+    for (int c = 0; c < CLASSES; c++) {
+        least[c] = -FLT_MAX;
+    }
+    for (int32_t label = 0; label < CLASSES; label += 33) {
+        const double a = loss_of_row(FGHM_F32, least, CLASSES, label, &losses[0]);
+        const double b = loss_of_row(FGHM_F32, zeros, CLASSES, label, &losses[1]);
+        assert_true(a == b && losses[0] == losses[1] && a > 0.0);
+    }
+}
+
+/* Where there is no room for a row, nor its own type: parts of it, whose own class is in one. */
+static void rows_in_parts_have_the_same_bits(void **state) {
+    enum { CLASSES = 5000 };
+    static uint16_t halves[CLASSES]; /* bfloat16 */
+    static float floats[CLASSES];
+    struct random r = random_for(4711);
+    (void)state;
+    for (size_t c = 0; c < CLASSES; c++) {
+        const float x = (float)random_uniform(&r, -4.0, 4.0);
+        uint32_t bits;
+        memcpy(&bits, &x, sizeof bits);
+        bits &= 0xffff0000u;
+        halves[c] = (uint16_t)(bits >> 16);
+        memcpy(&floats[c], &bits, sizeof bits);
+    }
+    for (int32_t label = 100; label < CLASSES; label += 700) {
+        float losses[2];
+        const float before = floats[label];
+        floats[label] = 7.5f;
+        const uint16_t half = halves[label];
+        halves[label] = 0x40f0; /* 7.5 */
+        const double a = loss_of_row(FGHM_BF16, halves, CLASSES, label, &losses[0]);
+        const double b = loss_of_row(FGHM_F32, floats, CLASSES, label, &losses[1]);
+        assert_true(a == b && losses[0] == losses[1] && a > 0.0);
+        floats[label] = before;
+        halves[label] = half;
+    }
+}
+
 int main(int argc, char **argv) {
     static const struct suite_test tests[] = {
+        {"least_logits_are_alike", least_logits_are_alike, 0},
+        {"rows_in_parts_have_the_same_bits", rows_in_parts_have_the_same_bits, 0},
         {"many_classes_are_right", many_classes_are_right, 1},
         {"few_classes_are_right", few_classes_are_right, 1},
         {"layouts_give_the_same_bits", layouts_give_the_same_bits, 1},
