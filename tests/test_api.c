@@ -1318,17 +1318,7 @@ int main(int argument_count, char **arguments) {
 #endif
         {"every_row_has_its_runs", every_row_has_its_runs, 0},
         {"destroying_nothing", destroying_nothing, 0},
-<<<<<<< HEAD
-=======
         {"minus_zero_is_zero", minus_zero_is_zero, 0},
-        {"gamma_bounds", gamma_bounds, 0},
-        {"alpha_bounds", alpha_bounds, 0},
-        {"reduction_bounds", reduction_bounds, 0},
-        {"loss_weight_bounds", loss_weight_bounds, 0},
-        {"hessian_floor_bounds", hessian_floor_bounds, 0},
-        {"bounds_of_family", bounds_of_family, 0},
-        {"choices_of_focal", choices_of_focal, 0},
->>>>>>> mutants
         {"gamma_of_negatives", gamma_of_negatives, 0},
         {"order_of_setters", order_of_setters, 0},
         {"clones_are_independent", clones_are_independent, 0},
