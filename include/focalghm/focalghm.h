@@ -53,9 +53,9 @@
  * is; not from finite data otherwise, so these three may have traps.  The environment has to be the
  * default one in all else: rounding to nearest, subnormal numbers not flushed to zero; so has that
  * of threads which a pool of the caller's uses (fghm_pool_create_from).  In another one results are
- * other numbers, of which nothing is promised; but a call ends, stays within its arrays, counts each
- * element once, and leaves the environment as it was.  Threads of fghm_pool_create have the default
- * one whatever their maker had (pool.h).
+ * other numbers, of which nothing is promised; but a call ends, stays within its arrays, counts
+ * each element once, and leaves the environment as it was.  Threads of fghm_pool_create have the
+ * default one whatever their maker had (pool.h).
  *
  * **Stack and memory.**  A call uses at most 64 KiB of the stack; GHM with more than 256 bins, at
  * most 120 KiB, so that it fits a thread of 128 KiB.  The same goes for each task of a pool.
