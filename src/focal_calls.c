@@ -190,7 +190,9 @@ static void plan_losses(const fghm_focal *focal, bool is_double, bool probabilit
         plan->constants.positive /= focal->gamma;
         plan->constants.negative /= focal->gamma;
         plan->constants.scale *= focal->gamma;
-        plan->constants.hessian_floor /= focal->gamma;
+        if (plan->constants.hessian_floor > -DBL_MAX) {
+            plan->constants.hessian_floor /= focal->gamma;
+        }
         /* What is too small for its type, 1 / gamma may make large again. */
         plan->constants.careful = focal->gamma < 0.25;
         plan->kernel = kernels->focal[FGHM_GAMMA_0];

@@ -159,7 +159,7 @@ static __attribute__((noinline)) void focal_samples(const struct fghm_focal_plan
     (void)compute_tile(&margins, first, tile, &span, sum, part);
     struct fghm_focal_constants logits = plan->constants;
     /* The margins' Hessians are focal-star's by now. */
-    logits.hessian_floor *= plan->star > 0 ? plan->star : 1;
+    logits.hessian_floor = fghm_floor_times(logits.hessian_floor, plan->star > 0 ? plan->star : 1);
     samples_store(&plan->batch, &logits, first, &samples, tile, &span);
 }
 
