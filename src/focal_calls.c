@@ -189,7 +189,9 @@ static void set_losses(const fghm_focal *focal, bool is_double, bool probability
         losses->constants.positive /= focal->gamma;
         losses->constants.negative /= focal->gamma;
         losses->scale = focal->gamma;
-        losses->constants.hessian_floor /= focal->gamma;
+        if (losses->constants.hessian_floor > -DBL_MAX) {
+            losses->constants.hessian_floor /= focal->gamma;
+        }
         /* What is too small for its type, 1 / gamma may make large again. */
         losses->constants.careful = focal->gamma < 0.25;
         losses->kernel = kernels->focal[FGHM_GAMMA_0];

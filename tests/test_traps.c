@@ -744,8 +744,10 @@ static void focal_losses(void **state) {
                                          : fghm_focal_set_alpha(w.focal, alpha),
                              FGHM_OK);
             assert_int_equal(
-                fghm_focal_set_hessian_mode(w.focal, (fghm_hessian_mode)((k / 5 + k) % 4)),
+                fghm_focal_set_hessian_mode(w.focal, (fghm_hessian_mode)((k / 5 + k) % 5)),
                 FGHM_OK);
+            assert_int_equal(fghm_focal_set_hessian_factor(w.focal, k % 4 == 3 ? 2.0 : 1.0),
+                             FGHM_OK);
             failures += all_arrays(&w, of_focal, SUITE_COUNT(of_focal));
             if (failures > 20) {
                 fail_msg("rule %zu, gamma %g, alpha %g", rule, gamma, alpha);

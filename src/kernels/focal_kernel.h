@@ -118,7 +118,8 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
         .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(1)),
         .absolute = v_eq(v_set(constants->absolute), v_set(1)),
         .of_gradient = v_eq(v_set(constants->of_gradient), v_set(1)),
-        .hessian_floor = v_set_factor(constants->hessian_floor * constants->hessian_factor),
+        .hessian_floor =
+            v_set_factor(fghm_floor_times(constants->hessian_floor, constants->hessian_factor)),
         .hessian_factor = v_set_factor(constants->hessian_factor),
         .hessian_drop = v_set_factor(constants->hessian_factor *
                                      (constants->of_gradient ? 1 : (double)REAL_DROP)),

@@ -7,6 +7,7 @@
  * benchmarks know of the kernels.  Arrays are `const void *` here because one
  * driver serves float and double; each kernel knows its own type. */
 
+#include <float.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +65,11 @@ struct fghm_focal_constants {
     double hessian_floor; /* the least Hessian before factors; -DBL_MAX: none */
     double hessian_factor;
 };
+
+/* A floor of Hessians that are `factor` times as large; none stays none, without an overflow. */
+static inline double fghm_floor_times(double floor, double factor) {
+    return floor > -DBL_MAX ? floor * factor : floor;
+}
 
 /* Which values of gamma have a kernel of their own; and two gammas: those that are multiples of
  * 1/2 up to FGHM_POWER_MAX, which are products of powers, and any. */

@@ -164,7 +164,8 @@ static __attribute__((noinline)) void focal_samples(const struct fghm_focal_plan
     struct fghm_spread spread = {
         .absolute = logits->absolute,
         /* The margins' Hessians are focal-star's by now. */
-        .hessian_floor = logits->hessian_floor * (plan->losses->star > 0 ? plan->losses->star : 1),
+        .hessian_floor = fghm_floor_times(logits->hessian_floor,
+                                          plan->losses->star > 0 ? plan->losses->star : 1),
     };
     samples_store(&plan->batch, logits->positive * plan->scale, first, &samples, tile, &span,
                   &spread);
