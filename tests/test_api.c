@@ -257,7 +257,8 @@ static void best_row_is_chosen(void **state) {
     assert_string_equal(fghm_isa_name(), want);
 }
 
-/* What the architecture has is built, so that its runs cannot be forgotten. */
+/* What the architecture has is built, so that its runs cannot be forgotten; but for builds that
+ * leave rows out and say so (mutants/run.py). */
 static void rows_of_the_architecture_are_here(void **state) {
     const char *const names[] = {
 #if defined(__x86_64__) || defined(__i386__)
@@ -270,6 +271,9 @@ static void rows_of_the_architecture_are_here(void **state) {
         "scalar"
     };
     (void)state;
+    if (getenv("FOCALGHM_TEST_FEWER_ROWS") != NULL) {
+        skip();
+    }
     for (size_t k = 0; k < SUITE_COUNT(names); k++) {
         size_t i = 0;
         while (i < fghm_row_count && strcmp(fghm_rows[i].name, names[k]) != 0) {

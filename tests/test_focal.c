@@ -723,6 +723,15 @@ static void sum_of_the_largest_losses(void **state) {
     }
     assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
     assert_true(fabs(b.loss / largest - (double)b.n) <= d->sum_bound * (double)b.n);
+    /* And of ordinary losses with the largest weights. */
+    b.weights = dtype_array(d, b.n);
+    for (size_t i = 0; i < b.n; i++) {
+        batch_put(&b, i, 1.0, 0.0);
+        d->put(b.weights, i, largest / 2.0);
+    }
+    const double want = (double)b.n * log1p(exp(1.0));
+    assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+    assert_true(fabs(b.loss / (largest / 2.0) - want) <= 4.0 * d->sum_bound * want);
     fghm_focal_destroy(focal);
     batch_free(&b);
 }
