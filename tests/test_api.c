@@ -132,6 +132,7 @@ static const struct {
     {FGHM_FIELD_HESSIAN_FLOOR, "HESSIAN_FLOOR"},
     {FGHM_FIELD_DETACHED, "DETACHED"},
     {FGHM_FIELD_BETA, "BETA"},
+    {FGHM_FIELD_MARGIN, "MARGIN"},
     {FGHM_FIELD_POSITIVE_WEIGHT, "POSITIVE_WEIGHT"},
     {FGHM_FIELD_HESSIAN_FACTOR, "HESSIAN_FACTOR"},
     {FGHM_FIELD_KIND, "KIND"},
@@ -550,6 +551,7 @@ static void bounds_of_family(void **state) {
         double least, most, below;
     } settings[] = {
         {fghm_focal_set_beta, fghm_focal_get_beta, 0.0, 64.0, -5e-324},
+        {fghm_focal_set_margin, fghm_focal_get_margin, 0x1p-40, 1.0 - 0x1p-53, 0x1p-41},
         {fghm_focal_set_hessian_factor, fghm_focal_get_hessian_factor, 0x1p-40, 0x1p40, 0.0},
     };
     fghm_focal *focal = NULL;

@@ -73,6 +73,7 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_focal_f64, "f?kXX?X?o?o?o?o", (p[0], p[1], N, p[2], p[3], p[4], p[5], p[6], p[7], p[8])) \
     X(fghm_focal_get_alpha, "foo", (p[0], p[1], p[2])) \
     X(fghm_focal_get_beta, "fo", (p[0], p[1])) \
+    X(fghm_focal_get_margin, "fo", (p[0], p[1])) \
     X(fghm_focal_get_detached, "fo", (p[0], p[1])) \
     X(fghm_focal_get_gamma, "fo", (p[0], p[1])) \
     X(fghm_focal_get_hessian_factor, "fo", (p[0], p[1])) \
@@ -86,6 +87,7 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_focal_get_rule, "fo", (p[0], p[1])) \
     X(fghm_focal_set_alpha, "f", (p[0], 0.5)) \
     X(fghm_focal_set_beta, "f", (p[0], 1.0)) \
+    X(fghm_focal_set_margin, "f", (p[0], 0.05)) \
     X(fghm_focal_set_detached, "f", (p[0], 0)) \
     X(fghm_focal_set_gamma, "f", (p[0], 1.0)) \
     X(fghm_focal_set_hessian_factor, "f", (p[0], 1.0)) \
