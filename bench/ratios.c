@@ -57,6 +57,7 @@ struct bench {
     uint16_t *half_gradient;
     fghm_focal *gamma_2;
     fghm_focal *two_gammas;
+    fghm_focal *asymmetric;
     fghm_focal *varifocal;
     fghm_focal *heatmap;
     fghm_focal *general_gamma;
@@ -104,6 +105,10 @@ static double run_focal_general(const struct entrant *entrant) {
 
 static double run_focal_two_gammas(const struct entrant *entrant) {
     return focal_f32(entrant, entrant->bench->two_gammas, NULL);
+}
+
+static double run_asymmetric(const struct entrant *entrant) {
+    return focal_f32(entrant, entrant->bench->asymmetric, NULL);
 }
 
 static double run_varifocal(const struct entrant *entrant) {
@@ -399,6 +404,7 @@ static const struct side focal = {.run = run_focal};
 static const struct side focal_threads = {.run = run_focal_threads};
 static const struct side focal_general = {.run = run_focal_general};
 static const struct side focal_two_gammas = {.run = run_focal_two_gammas};
+static const struct side asymmetric = {.run = run_asymmetric};
 static const struct side varifocal = {.run = run_varifocal};
 static const struct side heatmap = {.run = run_heatmap};
 static const struct side calibrate = {.run = run_calibrate};
@@ -528,6 +534,7 @@ static const struct ratio ratios[] = {
     {"bf16_of_f32", TIME, N_L2, &focal_bf16, &focal_dense_batch, "<= 1.15"},
     {"two_gammas_of_one", TIME, N_L2, &focal_two_gammas, &focal, "<= 1.3"},
     {"varifocal_of_focal", TIME, N_L2, &varifocal, &focal, "<= 1.25"},
+    {"asymmetric_of_focal", TIME, N_L2, &asymmetric, &focal, "<= 2.5"},
     {"heatmap_of_focal", TIME, N_L2, &heatmap, &focal, "<= 1.25"},
     {"calibrate_of_focal", TIME, N_L2, &calibrate, &focal, "<= 4"},
     {"ghmc_l2_ns", PER_ELEMENT, N_L2, &ghmc, NULL, "<= 0.75"},
@@ -704,6 +711,10 @@ static struct bench bench_make(void) {
     require(fghm_focal_create(&bench.two_gammas));
     require(fghm_focal_set_gamma(bench.two_gammas, 1));
     require(fghm_focal_set_negative_gamma(bench.two_gammas, 4));
+    require(fghm_focal_create(&bench.asymmetric));
+    require(fghm_focal_set_gamma(bench.asymmetric, 1));
+    require(fghm_focal_set_negative_gamma(bench.asymmetric, 4));
+    require(fghm_focal_set_margin(bench.asymmetric, 0.05));
     require(fghm_focal_create(&bench.varifocal));
     require(fghm_focal_set_rule(bench.varifocal, FGHM_FOCAL_RULE_VARIFOCAL));
     require(fghm_focal_set_alpha(bench.varifocal, 0.75));
@@ -734,6 +745,7 @@ static void bench_free(struct bench *bench) {
     free(bench->half_logits[1]);
     fghm_focal_destroy(bench->gamma_2);
     fghm_focal_destroy(bench->two_gammas);
+    fghm_focal_destroy(bench->asymmetric);
     fghm_focal_destroy(bench->varifocal);
     fghm_focal_destroy(bench->heatmap);
     fghm_focal_destroy(bench->general_gamma);

@@ -22,6 +22,11 @@ static struct pair log_ratio(struct pair a, struct pair b) {
     return pair_difference(minus_log_pair(b), minus_log_pair(a));
 }
 
+struct double_sum fghm_focal_logit_of(double p) {
+    const struct pair logit = log_ratio(pair_of(p), exact_sum(1, -p));
+    return (struct double_sum){logit.high, logit.low};
+}
+
 /* Whether positives or negatives have no weight: then one answer is best everywhere. */
 static bool is_one_sided(const fghm_focal *focal) {
     return fghm_focal_positives(focal).factor == 0 || fghm_focal_negatives(focal).factor == 0;
@@ -69,7 +74,7 @@ fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives, 
     FGHM_REQUIRE(positives > 0 && positives <= DBL_MAX && negatives > 0 && negatives <= DBL_MAX,
                  FGHM_ERROR_RANGE);
     FGHM_TRY(focal->rule_status);
-    FGHM_REQUIRE(!is_one_sided(focal), FGHM_ERROR_COMBINATION);
+    FGHM_REQUIRE(!is_one_sided(focal) && focal->margin == 0, FGHM_ERROR_COMBINATION);
     const struct fghm_calibration map = map_of(focal);
     const struct pair wanted = log_ratio(pair_of(positives), pair_of(negatives));
     if (map.star) {
@@ -130,6 +135,7 @@ static fghm_status calibrate_any(const fghm_focal *focal, fghm_pool *pool, size_
     const size_t real_size = dtype == FGHM_F32 ? sizeof(float) : sizeof(double);
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_TRY(focal->rule_status);
+    FGHM_REQUIRE(focal->margin == 0, FGHM_ERROR_COMBINATION);
     FGHM_REQUIRE(n == 0 || (logits != NULL && probabilities != NULL), FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
     FGHM_REQUIRE(logits == probabilities ||

@@ -17,6 +17,9 @@
 #define FACTOR_LEAST 0x1p-40
 #define FACTOR_MOST 0x1p40
 
+/* The largest double below 1. */
+#define MARGIN_MOST (1 - 0x1p-53)
+
 /* Below this gamma the loss of focal-star, log(2) / gamma where it is least, is too large. */
 static const double star_gamma_least = 0x1p-10;
 
@@ -97,6 +100,13 @@ static const struct fghm_setting rows[] = {
      .least = 0,
      .most = GAMMA_MOST,
      .initial = 4},
+    {.field = FGHM_FIELD_MARGIN,
+     .type = FGHM_SETTING_DOUBLE,
+     .offset = offsetof(struct fghm_focal, margin),
+     .least = FACTOR_LEAST,
+     .most = MARGIN_MOST,
+     .or_zero = true,
+     .initial = 0},
     {.field = FGHM_FIELD_POSITIVE_WEIGHT,
      .type = FGHM_SETTING_DOUBLE,
      .offset = offsetof(struct fghm_focal, positive_weight),
@@ -196,10 +206,12 @@ fghm_status fghm_focal_check_settings(const fghm_focal *focal, struct fghm_repor
     const bool varifocal = fghm_focal_is_varifocal(focal);
     const bool one_gamma = star || varifocal || rule == FGHM_FOCAL_RULE_QUALITY;
     const bool alpha_set = focal->alpha_enabled && focal->alpha != FGHM_ALPHA_DEFAULT;
+    const bool plain = rule == FGHM_FOCAL_RULE_LINEAR || rule == FGHM_FOCAL_RULE_SPLIT;
     const struct fghm_conflict conflicts[] = {
         {one_gamma && fghm_focal_has_two_gammas(focal), FGHM_FIELD_NEGATIVE_GAMMA, FGHM_FIELD_RULE},
         {star && focal->gamma < star_gamma_least, FGHM_FIELD_GAMMA, FGHM_FIELD_RULE},
         {star && focal->detached != 0, FGHM_FIELD_DETACHED, FGHM_FIELD_RULE},
+        {!plain && focal->margin > 0, FGHM_FIELD_MARGIN, FGHM_FIELD_RULE},
         {rule == FGHM_FOCAL_RULE_HEATMAP && alpha_set, FGHM_FIELD_ALPHA, FGHM_FIELD_RULE},
         {focal->positive_weight_set && alpha_set, FGHM_FIELD_ALPHA, FGHM_FIELD_POSITIVE_WEIGHT},
     };
@@ -344,6 +356,14 @@ fghm_status fghm_focal_get_detached(const fghm_focal *focal, int32_t *detached) 
 
 fghm_status fghm_focal_set_beta(fghm_focal *focal, double beta) {
     return set_double(focal, FGHM_FIELD_BETA, beta);
+}
+
+fghm_status fghm_focal_set_margin(fghm_focal *focal, double margin) {
+    return set_double(focal, FGHM_FIELD_MARGIN, margin);
+}
+
+fghm_status fghm_focal_get_margin(const fghm_focal *focal, double *margin) {
+    return get_double(focal, FGHM_FIELD_MARGIN, margin);
 }
 
 fghm_status fghm_focal_get_beta(const fghm_focal *focal, double *beta) {

@@ -14,11 +14,6 @@
 #include "plan.h"
 #include "divisor.h"
 
-/* Whether q^gamma is a product of powers that kernels have. */
-static bool is_product(double gamma) {
-    return gamma <= FGHM_POWER_MAX && 2 * gamma == (double)(int)(2 * gamma);
-}
-
 static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels,
                                      const struct fghm_focal_constants *constants,
                                      bool gammas_of_classes) {
@@ -31,8 +26,8 @@ static fghm_focal_kernel *kernel_for(const struct fghm_kernels *kernels,
     if (gammas_of_classes) {
         return kernels->focal[FGHM_GAMMA_LANES];
     }
-    if (gamma != negative_gamma) {
-        const bool products = is_product(gamma) && is_product(negative_gamma);
+    if (gamma != negative_gamma || constants->margin > 0) {
+        const bool products = fghm_is_product(gamma) && fghm_is_product(negative_gamma);
         return kernels->focal[products ? FGHM_GAMMA_POWERS : FGHM_GAMMA_LANES];
     }
     /* A loss has the bits of the one whose factor is not detached. */
@@ -57,7 +52,8 @@ static enum fghm_soft_form soft_of(const fghm_focal *focal) {
         [FGHM_FOCAL_RULE_MATCHABILITY] = FGHM_SOFT_MATCHABILITY,
         [FGHM_FOCAL_RULE_HEATMAP] = FGHM_SOFT_HEATMAP,
     };
-    const bool split = focal->rule == FGHM_FOCAL_RULE_LINEAR && fghm_focal_has_two_gammas(focal);
+    const bool split = focal->rule == FGHM_FOCAL_RULE_LINEAR &&
+                       (fghm_focal_has_two_gammas(focal) || focal->margin > 0);
     return split ? FGHM_SOFT_SPLIT : softs[focal->rule];
 }
 
@@ -87,6 +83,8 @@ static void set_constants(const fghm_focal *focal, double loss_weight,
         .of_gradient = focal->hessian_mode == FGHM_HESSIAN_GRADIENT,
         .hessian_floor = floored ? focal->hessian_floor : -DBL_MAX,
         .hessian_factor = focal->hessian_factor,
+        .margin = focal->margin,
+        .margin_logit = focal->margin_logit,
     };
 }
 
@@ -139,6 +137,8 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
         {softmax && alpha_set && batch->class_alpha == NULL, FGHM_FIELD_ALPHA,
          FGHM_FIELD_ACTIVATION},
         {softmax && two_gammas && !(labels && smooth), FGHM_FIELD_NEGATIVE_GAMMA,
+         FGHM_FIELD_ACTIVATION},
+        {focal->margin > 0 && batch->activation != FGHM_SIGMOID, FGHM_FIELD_MARGIN,
          FGHM_FIELD_ACTIVATION},
         {softmax && focal->positive_weight_set, FGHM_FIELD_POSITIVE_WEIGHT, FGHM_FIELD_ACTIVATION},
         {hessian && focal->hessian_mode == FGHM_HESSIAN_GRADIENT, FGHM_FIELD_HESSIAN_MODE,
@@ -200,6 +200,9 @@ static void set_losses(const fghm_focal *focal, bool is_double, bool probability
 
 void fghm_focal_prepare(fghm_focal *focal) {
     struct fghm_report report = FGHM_REPORT_NONE;
+    if (focal->margin > 0) {
+        focal->margin_logit = fghm_focal_logit_of(focal->margin);
+    }
     focal->rule_status = fghm_focal_check_settings(focal, &report);
     if (focal->rule_status == FGHM_OK) {
         set_losses(focal, false, false, false, NULL, &focal->prepared_f32);

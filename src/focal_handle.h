@@ -30,6 +30,7 @@ struct fghm_focal {
     int32_t detached;
     double beta;
     double margin;
+    struct double_sum margin_logit; /* follows from it, where it is not 0 */
     bool positive_weight_set;
     double positive_weight; /* looked at only if it is set */
     /* What follows from these, so that small calls need not find it out: whether the rule can have
@@ -41,6 +42,9 @@ struct fghm_focal {
 
 /* To be called when a setting has changed. */
 void fghm_focal_prepare(fghm_focal *focal);
+
+/* log(p / (1 - p)), with an error of 2^-53. */
+struct double_sum fghm_focal_logit_of(double p);
 
 /* The gamma of negatives that is in force. */
 static inline double fghm_focal_negative_gamma(const fghm_focal *focal) {

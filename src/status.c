@@ -117,6 +117,7 @@ static const struct text fields[] = {
     {FGHM_FIELD_HESSIAN_FLOOR, "hessian_floor"},
     {FGHM_FIELD_DETACHED, "detached"},
     {FGHM_FIELD_BETA, "beta"},
+    {FGHM_FIELD_MARGIN, "margin"},
     {FGHM_FIELD_POSITIVE_WEIGHT, "positive_weight"},
     {FGHM_FIELD_HESSIAN_FACTOR, "hessian_factor"},
     {FGHM_FIELD_KIND, "kind"},

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "support/drawn.h"
+#include "support/promise.h"
 #include "support/reference.h"
 #include "support/report.h"
 #include "support/suite.h"
@@ -49,6 +50,7 @@ static void draw_loss(struct random *r, struct combination *c) {
     loss->positive_weight = random_below(r, 4) == 0 ? 3.0 : 0.0;
     loss->hessian_factor = random_below(r, 4) == 0 ? 1.5 : 0.0;
     loss->detached = random_below(r, 3) == 0;
+    loss->margin = 0.0;
     loss->labelled = false;
     c->loss_weight = random_below(r, 3) == 0 ? 2.5 : 1.0;
     c->normalizer = 37.5;
@@ -123,6 +125,10 @@ static void settle(struct random *r, struct drawn *base) {
     draw_loss(r, c);
     draw_classes(r, c);
     mend(c);
+    if (base->activation == FGHM_SIGMOID && c->loss.rule <= FGHM_FOCAL_RULE_SPLIT &&
+        random_bits(r) & 1) {
+        c->loss.margin = random_uniform(r, 0.001, 0.8);
+    }
     if (has_positives_of_its_own(c->loss.rule)) {
         base->least_positive = c->loss.rule == FGHM_FOCAL_RULE_HEATMAP ? 1.0 : 0x1p-149;
     }
@@ -183,6 +189,7 @@ static void *handle_of(const struct drawn *base) {
     assert_int_equal(fghm_focal_set_normalizer(focal, c->normalizer), FGHM_OK);
     assert_int_equal(fghm_focal_set_detached(focal, c->loss.detached), FGHM_OK);
     assert_int_equal(fghm_focal_set_beta(focal, c->loss.beta), FGHM_OK);
+    assert_int_equal(fghm_focal_set_margin(focal, c->loss.margin), FGHM_OK);
     if (c->loss.hessian_factor > 0.0) {
         assert_int_equal(fghm_focal_set_hessian_factor(focal, c->loss.hessian_factor), FGHM_OK);
     }
@@ -361,7 +368,15 @@ static void check_sigmoid(const struct combination *c, const struct drawn_arrays
     if (c->loss.rule == FGHM_FOCAL_RULE_STAR) {
         bound += 2.0 * c->loss.gamma * fabs(mpfr_get_d(x, MPFR_RNDN));
     }
-    bound += (c->loss.gamma + 2.0) * 2.0 * r->condition;
+    if (loss.margin > 0.0) {
+        const struct promise_of of = {loss, FGHM_SIGMOID};
+        bound += 2.0 + 6.0 * loss.negative_gamma +
+                 promised_of_margin(&of, drawn_is_double(&c->base), r->condition);
+        bound = r->power < (drawn_is_double(&c->base) ? 0x1p-1014 : 0x1p-118) ? (double)INFINITY
+                                                                              : bound;
+    } else {
+        bound += (c->loss.gamma + 2.0) * 2.0 * r->condition;
+    }
     if (c->base.activation == FGHM_PROBABILITY) {
         bound += error_of_power(c, mpfr_get_d(x, MPFR_RNDN), t.value);
     }

@@ -680,6 +680,26 @@ static void combinations_of_family(void **state) {
             q->b.class_gamma = NULL;
         }
     }
+    q->b.class_gamma = q->b.class_alpha = NULL;
+    assert_int_equal(fghm_focal_set_detached(q->handle, 0), FGHM_OK);
+    assert_int_equal(fghm_focal_set_margin(q->handle, 0.05), FGHM_OK);
+    for (fghm_focal_rule rule = FGHM_FOCAL_RULE_LINEAR; rule <= FGHM_FOCAL_RULE_HEATMAP; rule++) {
+        assert_int_equal(fghm_focal_set_rule(q->handle, rule), FGHM_OK);
+        if (rule <= FGHM_FOCAL_RULE_SPLIT) {
+            double number;
+            assert_taken(q);
+            assert_int_equal(fghm_focal_best_constant(q->handle, 1.0, 1.0, &number),
+                             FGHM_ERROR_COMBINATION);
+            assert_int_equal(fghm_focal_calibrate_f64(q->handle, NULL, 1, &number, &number),
+                             FGHM_ERROR_COMBINATION);
+            q->b.activation = FGHM_PROBABILITY;
+            assert_combination(q, FGHM_FIELD_MARGIN, FGHM_FIELD_ACTIVATION);
+            q->b.activation = FGHM_SIGMOID;
+        } else {
+            assert_combination(q, FGHM_FIELD_MARGIN, FGHM_FIELD_RULE);
+        }
+    }
+    assert_int_equal(fghm_focal_set_margin(q->handle, 0.0), FGHM_OK);
     assert_int_equal(fghm_focal_set_rule(q->handle, FGHM_FOCAL_RULE_LINEAR), FGHM_OK);
     assert_int_equal(fghm_focal_set_positive_weight(q->handle, 3.0), FGHM_OK);
     assert_taken(q);
@@ -694,6 +714,8 @@ static void combinations_of_family(void **state) {
     assert_combination(q, FGHM_FIELD_POSITIVE_WEIGHT, FGHM_FIELD_ACTIVATION);
     assert_int_equal(fghm_focal_clear_positive_weight(q->handle), FGHM_OK);
     assert_taken(q);
+    assert_int_equal(fghm_focal_set_margin(q->handle, 0.05), FGHM_OK);
+    assert_combination(q, FGHM_FIELD_MARGIN, FGHM_FIELD_ACTIVATION);
     request_free(q);
 }
 

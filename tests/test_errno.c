@@ -217,6 +217,7 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_focal_f64, (w->focal, w->pool, ARRAYS_F64(N), OUT_F64), (w->focal, NULL, ARRAYS_F64(SIZE_MAX), OUT_F64)) \
     X(fghm_focal_get_alpha, (w->focal, &w->number, &w->flag), (NULL, &w->number, &w->flag)) \
     X(fghm_focal_get_beta, (w->focal, &w->number), (NULL, &w->number)) \
+    X(fghm_focal_get_margin, (w->focal, &w->number), (NULL, &w->number)) \
     X(fghm_focal_get_detached, (w->focal, &w->flag), (NULL, &w->flag)) \
     X(fghm_focal_get_gamma, (w->focal, &w->number), (NULL, &w->number)) \
     X(fghm_focal_get_hessian_factor, (w->focal, &w->number), (NULL, &w->number)) \
@@ -230,6 +231,7 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_focal_get_rule, (w->focal, &w->rule), (NULL, &w->rule)) \
     X(fghm_focal_set_alpha, (w->focal, w->v->alpha), (w->focal, NAN_)) \
     X(fghm_focal_set_beta, (w->focal, 3.0), (w->focal, NAN_)) \
+    X(fghm_focal_set_margin, (w->focal, 0.0), (w->focal, NAN_)) \
     X(fghm_focal_set_detached, (w->focal, 0), (w->focal, 2)) \
     X(fghm_focal_set_gamma, (w->focal, w->v->gamma), (w->focal, NAN_)) \
     X(fghm_focal_set_hessian_factor, (w->focal, 1.0), (w->focal, 0.0)) \

@@ -30,6 +30,7 @@ struct handles {
     X(focal, hessian_factor, 1.0, 0x1p-40, 0x1p40, false, false)                                   \
     X(focal, hessian_floor, 1e-16, 0x1p-60, 0x1p60, true, false)                                   \
     X(focal, loss_weight, 1.0, 0x1p-40, 0x1p40, true, false)                                       \
+    X(focal, margin, 0.0, 0x1p-40, 0x1.fffffffffffffp-1, true, false)                              \
     X(focal, normalizer, 1.0, 0x1p-40, 0x1p60, false, false)
 #define FOCAL_OPTIONAL_NUMBERS(X)                                                                  \
     X(focal, alpha, 0.25, 0x1p-40, 1.0, true, false)                                               \

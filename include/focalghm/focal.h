@@ -415,6 +415,33 @@ FGHM_API fghm_status fghm_focal_set_beta(fghm_focal *focal, double beta);
 FGHM_API fghm_status fghm_focal_get_beta(const fghm_focal *focal, double *beta);
 
 /**
+ * Sets the margin m of asymmetric loss (Ridnik et al.: Asymmetric Loss For Multi-Label
+ * Classification, ICCV 2021), by which the probability of negatives is less: with
+ * p_m = max(p - m, 0) the loss of target 0 is
+ *
+ *     a_t p_m^gamma (-log(1 - p_m)),
+ *
+ * with the gamma of negatives, and up to p = m loss, gradient and Hessian are 0.  Targets 1 have
+ * the loss that they have without.  Soft targets follow FGHM_FOCAL_RULE_SPLIT.  The paper has the
+ * margin 0.05, gamma 1 and 4 for negatives, and no alpha; the authors' code offers a detached
+ * factor.  As p comes near 1 the loss of target 0 ends at a limit, so that even
+ * with gamma 0 or a detached factor its exact Hessian can be negative.
+ * FGHM_HESSIAN_GAUSS_NEWTON is the magnitude of its gradient times 1 - p.
+ *
+ * Where it is not 0, these are FGHM_ERROR_COMBINATION: any rule but FGHM_FOCAL_RULE_LINEAR and
+ * FGHM_FOCAL_RULE_SPLIT, softmax, probabilities, fghm_focal_best_constant and fghm_focal_calibrate.
+ *
+ * @param focal the handle
+ * @param margin 0 or in [2^-40, 1); 0 until set
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_RANGE
+ */
+FGHM_API fghm_status fghm_focal_set_margin(fghm_focal *focal, double margin);
+
+/** Reads the margin of negatives.
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER */
+FGHM_API fghm_status fghm_focal_get_margin(const fghm_focal *focal, double *margin);
+
+/**
  * Sets a factor w of positives in the place of alpha: a_t = w t + (1 - t); with
  * FGHM_FOCAL_RULE_SPLIT w t and 1 - t, as PyTorch's pos_weight (for the varifocal rules and heat
  * maps, w is a factor of positives as these have them).
@@ -640,6 +667,15 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *  - Probabilities, for every gamma in [0, 10]: 16 ulp, 48 ulp for a target between 0 and 1; of the
  *    terms' magnitudes for derivatives, and half as many again for Hessians.
  *  - FGHM_FOCAL_RULE_STAR: gamma x is rounded, which adds up to 2 gamma |x| ulp.
+ *  - A margin m: 10 + 6 gamma ulp for target 0, with the gamma of negatives, and for targets
+ * between 0 and 1 as much more; half as many again for Hessians, of the sum of the magnitudes of
+ *
+ *        p_m^gamma (p r (q r + (1 - r) |q - p|) + gamma s (2 p r + (|q - p| + |gamma - 1| s) L))
+ *
+ *    with q = 1 - p, r = q / (1 - p_m), s = p q / p_m and L = -log(1 - p_m), also near p = m; for a
+ *    margin of which m / (1 - m) has a relative error of up to 2^-42 (f32) or 2^-51 (f64), and
+ *    where p_m^gamma is a normal number.  Subnormal results: 8 (1 + gamma) / m times the smallest
+ *    subnormal number.
  *  - Label smoothing: the smoothed target is rounded to the type; the bounds hold for that rounded
  *    target.  So is t^gamma of FGHM_FOCAL_RULE_MATCHABILITY, with an error of up to 4 ulp.
  *
@@ -665,7 +701,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    FGHM_REDUCTION_MEAN_TARGETS is not above 0, or not finite;
  *  - FGHM_ERROR_COMBINATION, with both fields named, of settings: two gammas with any rule but
  *    FGHM_FOCAL_RULE_LINEAR, FGHM_FOCAL_RULE_SPLIT and FGHM_FOCAL_RULE_HEATMAP;
- *    FGHM_FOCAL_RULE_STAR with a gamma below 2^-10 or a detached factor; an alpha that is on and
+ *    a margin with any but the first two of these; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10
+ *    or a detached factor; an alpha that is on and
  *    not 0.25 with FGHM_FOCAL_RULE_HEATMAP or a positive weight;
  *  - the same of a batch alone: softmax or labels without a class axis; softmax with scores or
  *    FGHM_BACKGROUND_MINUS_ONE, or of dense targets with an ignore_index; a background with dense
@@ -677,6 +714,7 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    with FGHM_FOCAL_RULE_STAR and FGHM_FOCAL_RULE_HEATMAP; softmax and class_alpha with the rules
  *    behind FGHM_FOCAL_RULE_STAR; class_gamma with FGHM_FOCAL_RULE_STAR, the varifocal rules or two
  *    gammas; class_alpha with a positive weight;
+ *    and a margin with softmax or probabilities;
  *  - of softmax and a setting: an alpha that is on and not 0.25, without class_alpha; a positive
  *    weight; two gammas, unless labels are smoothed; with a Hessian, FGHM_HESSIAN_GRADIENT or a
  *    factor of it other than 1; with soft targets, any rule but FGHM_FOCAL_RULE_LINEAR and
@@ -706,7 +744,8 @@ FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
  * @param[out] logit the constant; unchanged on an error
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (logit is NULL),
  * FGHM_ERROR_RANGE (positives or negatives), FGHM_ERROR_COMBINATION (alpha 0 or 1, or a positive
- * weight of 0, has no best constant; settings that do not go together: see fghm_focal_batch)
+ * weight of 0, has no best constant; a margin; settings that do not go together: see
+ * fghm_focal_batch)
  */
 FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives,
                                               double negatives, double *logit);
@@ -734,7 +773,7 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  * @param[out] probabilities n numbers in [0, 1]; may be the very array of logits
  * @return FGHM_OK; else nothing has been written: FGHM_ERROR_NULL_HANDLE,
  * FGHM_ERROR_NULL_POINTER (with n > 0), FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING (the arrays overlap
- * in part), FGHM_ERROR_COMBINATION (FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or
+ * in part), FGHM_ERROR_COMBINATION (a margin; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or
  * FGHM_FOCAL_RULE_QUALITY with two gammas)
  */
 FGHM_API fghm_status fghm_focal_calibrate_f32(const fghm_focal *focal, fghm_pool *pool, size_t n,

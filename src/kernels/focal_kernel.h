@@ -26,6 +26,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/lane_sum.h"
+#include "kernels/margin_kernel.h"
 #include "kernels/math_kernel.h"
 #include "kernels/span_walk.h"
 
@@ -395,6 +396,13 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     return values;
 }
 
+/* Results of a chunk as those of target 0 with a margin, as hard_values has them. */
+struct negative_values {
+    real loss[CHUNK];
+    real gradient[CHUNK];
+    real hessian[CHUNK];
+};
+
 /* The working memory of a chunk: its exponentials, in halves, then its losses in
  * the place of the first. */
 struct chunk_exponentials {
@@ -405,6 +413,96 @@ struct chunk_exponentials {
 /* 0 for a target of 0 or 1, something else, or NaN, for any other. */
 KERNEL_INLINE vreal softness(vreal t) {
     return v_mulsub(t, t, t);
+}
+
+/* q^gamma of q = b, which has not so many digits that pairs would pay. */
+KERNEL_INLINE vreal margin_power_of(unsigned halves, vreal b) {
+    const vreal square = v_mul(b, b);
+    vreal product = halves & 2 ? b : v_set(1);
+    product = halves & 4 ? v_mul(product, square) : product;
+    product = halves & 8 ? v_mul(product, v_mul(square, square)) : product;
+    return halves & 1 ? v_mul(product, v_sqrt(b)) : product;
+}
+
+/* A sweep of its own, since it is as long as the other two.  `want`: WANT_HESSIAN or less. */
+OUT_OF_LINE void margin_values(int want, const struct fghm_focal_constants *constants,
+                               const struct fghm_span *span, const struct chunk_exponentials *chunk,
+                               struct negative_values *to) {
+    const struct focal_factors factors = focal_factors(constants);
+    const struct negative_margin margin =
+        negative_margin_of(constants->margin, constants->margin_logit);
+    const bool lifted = want >= WANT_HESSIAN;
+    const bool products = span->gamma == NULL && fghm_is_product(constants->negative_gamma);
+    const vreal zero = v_set(0);
+    const vreal one = v_set(1);
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vreal x = v_load((const real *)span->logits + i);
+        const struct exponential own = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
+        const struct exponential e = exponential_times(own, lifted ? REAL_DROP : 1);
+        const vmask above = v_gt(x, zero);
+        const vreal y = reciprocal_1p(e);
+        const vreal small = v_mul(y, v_add(e.power, e.remainder));
+        const vreal p = v_select(above, y, small);
+        const vreal q = v_select(above, small, y);
+        const struct margin_parts parts = margin_parts(&margin, x, p, q);
+        vreal gamma = factors.negative_gamma.high;
+        vreal factor;
+        if (products) {
+            factor = margin_power_of(factors.negative_halves, parts.b);
+        } else {
+            struct pair exponent = factors.negative_gamma;
+            if (span->gamma != NULL) {
+                exponent = (struct pair){v_load((const real *)span->gamma + i),
+                                         v_load((const real *)span->gamma_low + i)};
+            }
+            gamma = exponent.high;
+            factor = exp_of_scaled(exponent, minus_log_pair((struct pair){parts.b, zero}));
+        }
+        factor = v_drop(parts.none, factor);
+        const vreal slope = v_mul(p, parts.per_rest);
+        const vreal focus = v_mul(v_mul(factors.differentiated, gamma), parts.b_slope);
+        const vreal steepness = v_muladd(focus, parts.loss, slope);
+        v_store(to->loss + i, v_mul(factor, parts.loss));
+        v_store(to->gradient + i, v_mul(factor, v_mul(q, steepness)));
+        if (lifted) {
+            const vreal balance = v_sub(q, p);
+            const vreal share = v_mul(q, parts.per_rest);
+            const vreal other = v_mul(margin.margin, parts.per_rest);
+            const vreal relative = v_mul(q, parts.b_slope);
+            const vreal curve = v_muladd(q, share, v_mul(other, balance));
+            const vreal bend = v_muladd(v_sub(gamma, one), relative, balance);
+            const vreal cross = v_muladd(parts.loss, bend, v_mul(v_add(share, share), p));
+            const vreal exact = v_muladd(focus, cross, v_mul(slope, curve));
+            const vreal bracket = v_select(factors.gauss_newton, v_mul(q, steepness), exact);
+            const vreal lifted_e = v_add(own.power, own.remainder);
+            const vreal lifted_q = v_mul(y, v_select(above, lifted_e, v_set(REAL_LIFT)));
+            v_store(to->hessian + i, v_mul(v_mul(factor, lifted_q), bracket));
+        }
+    }
+}
+
+/* What trains a network goes the common way: no Hessian, and powers that are products.  For the
+ * sake of size, all else goes that of irregular chunks. */
+KERNEL_INLINE bool may_have_margin(struct focal_kind kind) {
+    const bool common = kind.gamma == FGHM_GAMMA_POWERS && kind.want < WANT_HESSIAN;
+    return kind.regular ? common : has_exponents(kind);
+}
+
+/* hard_values with the margin of negatives, of elements i, i + 1 ... */
+KERNEL_INLINE struct focal_values
+hard_or_margin(struct focal_kind kind, const struct focal_factors *factors,
+               const struct focal_exponents *exponents, size_t i, vreal minus_z,
+               const struct negative_values *negatives, struct exponential x_exp) {
+    struct focal_values values = hard_values(kind, factors, exponents, minus_z, x_exp);
+    if (may_have_margin(kind) && negatives != NULL) {
+        const vmask other = exponents->is_one;
+        values.loss = v_select(other, values.loss, v_load(negatives->loss + i));
+        values.gradient = v_select(other, values.gradient, v_load(negatives->gradient + i));
+        if (is_lifted(kind)) {
+            values.hessian = v_select(other, values.hessian, v_load(negatives->hessian + i));
+        }
+    }
+    return values;
 }
 
 /* What a chunk is like. */
@@ -448,11 +546,12 @@ struct focal_register {
 KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
                                                   const struct focal_factors *factors,
                                                   const struct fghm_span *span, size_t i, vreal x,
-                                                  vreal t, struct exponential x_exp) {
+                                                  vreal t, const struct negative_values *negatives,
+                                                  struct exponential x_exp) {
     const vmask is_one = v_eq(t, v_set(1));
     const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
     struct focal_values values =
-        hard_values(kind, factors, &exponents, v_negate_where(is_one, x), x_exp);
+        hard_or_margin(kind, factors, &exponents, i, v_negate_where(is_one, x), negatives, x_exp);
     if (is_lifted(kind)) {
         finish_hessian(factors, &values);
     }
@@ -529,14 +628,15 @@ KERNEL_INLINE struct split split_of(const struct focal_factors *factors,
 KERNEL_INLINE struct focal_values
 hard_or_split(struct focal_kind kind, const struct focal_factors *factors,
               const struct fghm_span *span, size_t i, vreal x, vmask is_one, vmask is_soft,
-              const struct split *parts, struct exponential x_exp) {
+              const struct split *parts, const struct negative_values *negatives,
+              struct exponential x_exp) {
     const bool split = factors->soft == FGHM_SOFT_SPLIT && !m_all(m_not(is_soft));
     vmask positive = split ? m_or(is_one, is_soft) : is_one;
     struct focal_values values;
     for (int side = 0;; side++) {
         const struct focal_exponents exponents = exponents_of(kind, factors, span, i, positive);
-        struct focal_values own =
-            hard_values(kind, factors, &exponents, v_negate_where(positive, x), x_exp);
+        struct focal_values own = hard_or_margin(kind, factors, &exponents, i,
+                                                 v_negate_where(positive, x), negatives, x_exp);
         own.gradient = v_negate_where(positive, own.gradient);
         if (!split) {
             return own;
@@ -602,8 +702,8 @@ KERNEL_INLINE vreal quality_of(const struct focal_factors *factors, vreal t) {
 KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
                                                    const struct focal_factors *factors,
                                                    const struct fghm_span *span, size_t i, vreal x,
-                                                   vreal t, struct exponential x_exp,
-                                                   int *bad_target) {
+                                                   vreal t, const struct negative_values *negatives,
+                                                   struct exponential x_exp, int *bad_target) {
     const vreal one = v_set(1);
     const vmask is_one = v_eq(t, one);
     const vmask is_soft = m_not(m_or(v_eq(t, v_set(0)), is_one));
@@ -620,7 +720,8 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
         shares = split.rest;
     }
     struct focal_register out;
-    out.values = hard_or_split(kind, factors, span, i, x, is_one, is_soft, &split, x_exp);
+    out.values =
+        hard_or_split(kind, factors, span, i, x, is_one, is_soft, &split, negatives, x_exp);
     if (factors->soft == FGHM_SOFT_HEATMAP) {
         shares.positive = v_drop(is_soft, shares.positive);
         shares.negative = penalty(factors->beta, shares.negative, t);
@@ -681,8 +782,9 @@ KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vre
 /* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES.  Returns the largest
  * magnitudes of the weights: maxima in a loop of their own would be a chain that nothing hides. */
 KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_factors *factors,
-                                  const struct fghm_span *span, struct chunk_exponentials *chunk,
-                                  int *bad_target) {
+                                  const struct fghm_span *span,
+                                  const struct negative_values *negatives,
+                                  struct chunk_exponentials *chunk, int *bad_target) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     const real *const weights = span->weights;
@@ -695,8 +797,9 @@ KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_fac
         const vreal t = v_load(targets + i);
         const struct exponential x_exp = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         struct focal_register out =
-            kind.regular ? hard_register(kind, factors, span, i, x, t, x_exp)
-                         : mixed_register(kind, factors, span, i, x, t, x_exp, bad_target);
+            kind.regular
+                ? hard_register(kind, factors, span, i, x, t, negatives, x_exp)
+                : mixed_register(kind, factors, span, i, x, t, negatives, x_exp, bad_target);
         if (!kind.regular && kind.gamma == FGHM_GAMMA_0 && factors->careful) {
             lift_values(factors, x, t, &out);
         }
@@ -742,7 +845,12 @@ irregular_results(struct focal_kind kind, const struct fghm_focal_constants *con
                   int *bad_target) {
     const struct focal_factors factors = focal_factors(constants, scale);
     kind.regular = false;
-    return focal_results(kind, &factors, span, chunk, bad_target);
+    struct negative_values negatives;
+    const bool has_margin = has_exponents(kind) && constants->margin > 0;
+    if (has_margin) {
+        margin_values(kind.want, constants, span, chunk, &negatives);
+    }
+    return focal_results(kind, &factors, span, has_margin ? &negatives : NULL, chunk, bad_target);
 }
 
 /* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
@@ -753,8 +861,15 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_c
     struct chunk_exponentials chunk;
     const struct chunk_nature nature = exponentials(kind, span, &chunk);
     vreal largest_weight;
-    if (__builtin_expect(nature.regular && !factors->careful, 1)) {
-        largest_weight = focal_results(kind, factors, span, &chunk, bad_target);
+    const bool common = nature.regular && !factors->careful;
+    const bool has_margin = has_exponents(kind) && constants->margin > 0;
+    struct negative_values negatives;
+    if (__builtin_expect(common && (!has_margin || may_have_margin(kind)), 1)) {
+        if (has_margin && may_have_margin(kind)) {
+            margin_values(kind.want, constants, span, &chunk, &negatives);
+        }
+        largest_weight =
+            focal_results(kind, factors, span, has_margin ? &negatives : NULL, &chunk, bad_target);
     } else {
         largest_weight = irregular_results(kind, constants, scale, span, &chunk, bad_target);
     }

@@ -48,6 +48,12 @@ enum fghm_soft_form {
     FGHM_SOFT_HEATMAP,
 };
 
+/* A sum, and what rounding took from it. */
+struct double_sum {
+    double high;
+    double low;
+};
+
 /* The constants of one focal call. */
 struct fghm_focal_constants {
     double gamma;          /* of target 1 */
@@ -64,6 +70,8 @@ struct fghm_focal_constants {
     bool careful;         /* products of factors and results leave the range of normal numbers */
     double hessian_floor; /* the least Hessian before factors; -DBL_MAX: none */
     double hessian_factor;
+    double margin; /* of negatives, 0 for none, and its logit; kernels of two gammas alone */
+    struct double_sum margin_logit;
 };
 
 /* A floor of Hessians that are `factor` times as large; none stays none, without an overflow. */
@@ -84,15 +92,12 @@ enum {
     FGHM_GAMMAS
 };
 #define FGHM_POWER_MAX 7.5
+static inline bool fghm_is_product(double gamma) {
+    return gamma <= FGHM_POWER_MAX && 2 * gamma == (double)(int)(2 * gamma);
+}
 
 /* What a kernel may find wrong: a target, or a probability, outside [0, 1]. */
 enum { FGHM_BAD_TARGET = 1, FGHM_BAD_PROBABILITY = 2 };
-
-/* A sum, and what rounding took from it. */
-struct double_sum {
-    double high;
-    double low;
-};
 
 /* The sum of a segment on its way, in 16 lanes, so that the order of additions is the same on
  * every instruction set and however the segment is cut: at multiples of 256 elements.  The

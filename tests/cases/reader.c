@@ -192,6 +192,7 @@ static const struct {
     {"hessian_mode", FGHM_FIELD_HESSIAN_MODE, .focal_constant = fghm_focal_set_hessian_mode},
     {"detached", FGHM_FIELD_DETACHED, .focal_constant = fghm_focal_set_detached},
     {"beta", FGHM_FIELD_BETA, .focal_real = fghm_focal_set_beta},
+    {"margin", FGHM_FIELD_MARGIN, .focal_real = fghm_focal_set_margin},
     {"positive_weight", FGHM_FIELD_POSITIVE_WEIGHT, .focal_real = fghm_focal_set_positive_weight},
     {"hessian_floor", FGHM_FIELD_HESSIAN_FLOOR, .focal_real = fghm_focal_set_hessian_floor},
     {"bins", FGHM_FIELD_BINS, .ghm_size = fghm_ghm_set_bins},

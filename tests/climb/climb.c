@@ -65,6 +65,7 @@ static fghm_focal *handle_of(const struct slope *slope) {
     status |= fghm_focal_set_hessian_mode(focal, slope->of.loss.mode);
     status |= fghm_focal_set_detached(focal, slope->of.loss.detached);
     status |= fghm_focal_set_beta(focal, slope->of.loss.beta);
+    status |= fghm_focal_set_margin(focal, slope->of.loss.margin);
     status |= fghm_focal_set_reduction(focal, FGHM_REDUCTION_SUM);
     if (status != FGHM_OK) {
         fghm_focal_destroy(focal);
@@ -219,8 +220,14 @@ static void measure(struct slope *slope, const struct elements *e, size_t n) {
             }
             const double ulps =
                 wide_ulps_scaled(slope->d->format, e->got[output][i], exact[output], scale[output]);
+            const bool is_double = slope->d->size == sizeof(double);
+            const double of_margin = promised_of_margin(&slope->of, is_double, r.condition);
             const double promise =
-                promised(&slope->of, output, e->logit[i], e->target[i], r.condition);
+                promised(&slope->of, output, e->logit[i], e->target[i], r.condition) + of_margin;
+            if (r.power < 0x1p8 * slope->d->min_normal ||
+                of_margin * (is_double ? 0x1p-53 : 0x1p-24) > 0x1p-6) {
+                continue; /* no promise; so near the margin that this is no factor */
+            }
             keep(&slope->outputs[output], ulps / promise, e->logit[i], e->target[i]);
         }
     }
@@ -235,10 +242,12 @@ static void measure(struct slope *slope, const struct elements *e, size_t n) {
 static const struct {
     fghm_focal_rule rule;
     const char *name;
+    double margin;
 } rules[] = {
-    {FGHM_FOCAL_RULE_LINEAR, "linear"},       {FGHM_FOCAL_RULE_SPLIT, "split"},
-    {FGHM_FOCAL_RULE_QUALITY, "quality"},     {FGHM_FOCAL_RULE_STAR, "star"},
-    {FGHM_FOCAL_RULE_VARIFOCAL, "varifocal"}, {FGHM_FOCAL_RULE_HEATMAP, "heatmap"},
+    {FGHM_FOCAL_RULE_LINEAR, "linear", 0.0},       {FGHM_FOCAL_RULE_SPLIT, "split", 0.0},
+    {FGHM_FOCAL_RULE_QUALITY, "quality", 0.0},     {FGHM_FOCAL_RULE_STAR, "star", 0.0},
+    {FGHM_FOCAL_RULE_VARIFOCAL, "varifocal", 0.0}, {FGHM_FOCAL_RULE_HEATMAP, "heatmap", 0.0},
+    {FGHM_FOCAL_RULE_LINEAR, "margin", 0.05},      {FGHM_FOCAL_RULE_SPLIT, "margin_0.7", 0.7},
 };
 
 static const struct {
@@ -270,7 +279,8 @@ static bool are_combined(const struct promise_of *of) {
     const bool two = loss->gamma != loss->negative_gamma;
     return (plain || heatmap || (!two && of->activation == FGHM_SIGMOID)) &&
            !(star && (loss->gamma == 0.0 || loss->detached)) &&
-           !(heatmap && loss->alpha != WIDE_ALPHA_OFF);
+           !(heatmap && loss->alpha != WIDE_ALPHA_OFF) &&
+           !(loss->margin > 0.0 && of->activation == FGHM_PROBABILITY);
 }
 
 static void list_slopes(void) {
@@ -297,7 +307,8 @@ static void list_slopes(void) {
                      .alpha = alphas[at[5]],
                      .mode = modes[at[2]].mode,
                      .detached = modes[at[2]].detached,
-                     .beta = 4.0},
+                     .beta = 4.0,
+                     .margin = rules[at[0]].margin},
             .activation = activations[at[1]].activation,
         };
         if (are_combined(&of)) {
@@ -309,7 +320,9 @@ static void list_slopes(void) {
 static void name_slope(const struct slope *slope, char *name, size_t size) {
     const char *rule = "", *activation = "", *mode = "";
     for (size_t k = 0; k < SUITE_COUNT(rules); k++) {
-        rule = rules[k].rule == slope->of.loss.rule ? rules[k].name : rule;
+        const bool same =
+            rules[k].rule == slope->of.loss.rule && rules[k].margin == slope->of.loss.margin;
+        rule = same ? rules[k].name : rule;
     }
     for (size_t k = 0; k < SUITE_COUNT(activations); k++) {
         activation =

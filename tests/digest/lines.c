@@ -230,33 +230,43 @@ static const struct setting {
     fghm_hessian_mode hessian;
     fghm_reduction reduction;
     int32_t detached;
+    double margin;
 } settings[] = {
-    {"gamma-0", 0.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 0},
-    {"gamma-1/2", 0.5, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 0},
-    {"gamma-1", 1.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0},
-    {"gamma-2", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0},
-    {"gamma-3", 3.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_NORMALIZER,
-     0},
-    {"gamma-20", 20.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_SUM, 0},
-    {"absolute", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_ABSOLUTE, FGHM_REDUCTION_SUM, 0},
+    {"gamma-0", 0.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 0, 0.0},
+    {"gamma-1/2", 0.5, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 0,
+     0.0},
+    {"gamma-1", 1.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0, 0.0},
+    {"gamma-2", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0, 0.0},
+    {"gamma-3", 3.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_NORMALIZER, 0,
+     0.0},
+    {"gamma-20", 20.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_SUM, 0,
+     0.0},
+    {"absolute", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_ABSOLUTE, FGHM_REDUCTION_SUM, 0,
+     0.0},
     {"gauss-newton", 1.5, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_GAUSS_NEWTON,
-     FGHM_REDUCTION_SUM, 0},
-    {"quality", 2.0, -1.0, FGHM_FOCAL_RULE_QUALITY, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0},
+     FGHM_REDUCTION_SUM, 0, 0.0},
+    {"quality", 2.0, -1.0, FGHM_FOCAL_RULE_QUALITY, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0,
+     0.0},
     {"split", 2.0, -1.0, FGHM_FOCAL_RULE_SPLIT, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN_POSITIVES,
-     0},
-    {"two-gammas", 1.0, 4.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_MEAN, 0},
-    {"star", 2.0, -1.0, FGHM_FOCAL_RULE_STAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0},
-    {"detached", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 1},
+     0, 0.0},
+    {"two-gammas", 1.0, 4.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_FLOORED, FGHM_REDUCTION_MEAN, 0,
+     0.0},
+    {"star", 2.0, -1.0, FGHM_FOCAL_RULE_STAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_MEAN, 0, 0.0},
+    {"detached", 2.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 1, 0.0},
     {"hessian-gradient", 3.0, -1.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_GRADIENT,
-     FGHM_REDUCTION_SUM, 0},
+     FGHM_REDUCTION_SUM, 0, 0.0},
     {"varifocal", 2.0, -1.0, FGHM_FOCAL_RULE_VARIFOCAL, FGHM_HESSIAN_EXACT,
-     FGHM_REDUCTION_MEAN_POSITIVES, 0},
+     FGHM_REDUCTION_MEAN_POSITIVES, 0, 0.0},
     {"varifocal-unweighted", 1.5, -1.0, FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED, FGHM_HESSIAN_EXACT,
-     FGHM_REDUCTION_MEAN, 1},
+     FGHM_REDUCTION_MEAN, 1, 0.0},
     {"matchability", 1.5, -1.0, FGHM_FOCAL_RULE_MATCHABILITY, FGHM_HESSIAN_EXACT,
-     FGHM_REDUCTION_MEAN_POSITIVES, 1},
+     FGHM_REDUCTION_MEAN_POSITIVES, 1, 0.0},
     {"heatmap", 2.0, -1.0, FGHM_FOCAL_RULE_HEATMAP, FGHM_HESSIAN_FLOORED,
-     FGHM_REDUCTION_MEAN_POSITIVES, 0},
+     FGHM_REDUCTION_MEAN_POSITIVES, 0, 0.0},
+    {"asymmetric", 1.0, 4.0, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT, FGHM_REDUCTION_SUM, 0,
+     0.05},
+    {"asymmetric-split", 1.7, -1.0, FGHM_FOCAL_RULE_SPLIT, FGHM_HESSIAN_GAUSS_NEWTON,
+     FGHM_REDUCTION_MEAN, 1, 0.6},
 };
 
 static fghm_focal *handle(const struct setting *s) {
@@ -272,6 +282,7 @@ static fghm_focal *handle(const struct setting *s) {
     REQUIRE_OK(fghm_focal_set_reduction(focal, s->reduction));
     REQUIRE_OK(fghm_focal_set_normalizer(focal, 300.0));
     REQUIRE_OK(fghm_focal_set_detached(focal, s->detached));
+    REQUIRE_OK(fghm_focal_set_margin(focal, s->margin));
     return focal;
 }
 
@@ -560,7 +571,9 @@ static void digest_all(struct inputs *in) {
         }
         digest_softmax(in, s, false);
         digest_softmax(in, s, true);
-        digest_calibration(in, s);
+        if (s->margin == 0.0) {
+            digest_calibration(in, s);
+        }
         for (int form = 0; form < FORMS; form++) {
             digest_batch(in, s, (enum form)form);
         }

@@ -51,6 +51,7 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_focal_get_hessian_floor, "fo", (p[0], p[1])) \
     X(fghm_focal_get_hessian_mode, "fo", (p[0], p[1])) \
     X(fghm_focal_get_loss_weight, "fo", (p[0], p[1])) \
+    X(fghm_focal_get_margin, "fo", (p[0], p[1])) \
     X(fghm_focal_get_negative_gamma, "foo", (p[0], p[1], p[2])) \
     X(fghm_focal_get_normalizer, "fo", (p[0], p[1])) \
     X(fghm_focal_get_positive_weight, "foo", (p[0], p[1], p[2])) \
@@ -64,6 +65,7 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_focal_set_hessian_floor, "f", (p[0], 0.5)) \
     X(fghm_focal_set_hessian_mode, "f", (p[0], 0)) \
     X(fghm_focal_set_loss_weight, "f", (p[0], 2.0)) \
+    X(fghm_focal_set_margin, "f", (p[0], 0.05)) \
     X(fghm_focal_set_negative_gamma, "f", (p[0], 1.0)) \
     X(fghm_focal_set_normalizer, "f", (p[0], 2.0)) \
     X(fghm_focal_set_positive_weight, "f", (p[0], 1.0)) \

@@ -29,6 +29,8 @@ double promised(const struct promise_of *of, int output, double logit, double ta
     bound = gamma > 10.0 ? fmax(bound, gamma) : bound;
     if (of->activation == FGHM_PROBABILITY) {
         bound = soft ? 48.0 : 16.0;
+    } else if (loss->margin > 0.0 && target < 1.0) {
+        bound = fmax(bound, 10.0 + 6.0 * loss->negative_gamma) * (soft ? 2.0 : 1.0);
     } else if (soft) {
         bound *= 2.0;
     }
@@ -36,5 +38,10 @@ double promised(const struct promise_of *of, int output, double logit, double ta
     if (loss->rule == FGHM_FOCAL_RULE_STAR) {
         bound += 2.0 * loss->gamma * fabs(logit);
     }
-    return bound + (gamma + 2.0) * 2.0 * condition;
+    return loss->margin > 0.0 ? bound : bound + (gamma + 2.0) * 2.0 * condition;
+}
+
+double promised_of_margin(const struct promise_of *of, bool is_double, double condition) {
+    const double error = is_double ? 0x1p-51 * 0x1p53 : 0x1p-42 * 0x1p24;
+    return of->loss.margin > 0.0 ? (of->loss.negative_gamma + 2.0) * error * condition : 0.0;
 }

@@ -5,6 +5,7 @@
 /* The errors that focal.h allows. */
 
 #include <focalghm/focalghm.h>
+#include <stdbool.h>
 
 #include "batch.h"
 #include "reference.h"
@@ -18,5 +19,8 @@ struct promise_of {
  * 1 / D, for a target and a logit or probability; `condition` is that of the reference. */
 double promised(const struct promise_of *of, int output, double logit, double target,
                 double condition);
+
+/* What the error of a margin adds to that, with the reference's condition. */
+double promised_of_margin(const struct promise_of *of, bool is_double, double condition);
 
 #endif

@@ -83,6 +83,7 @@ static void set_zero(struct reference *r) {
     mpfr_set_zero(r->gradient_scale, 1);
     mpfr_set_zero(r->hessian_scale, 1);
     r->condition = 0.0;
+    r->power = 1.0;
 }
 
 /* p, 1 - p and their minus logarithms. */
@@ -161,6 +162,7 @@ struct term {
     mpfr_srcptr not_m, b_scale, factor;
     int gauss_newton, spread;
     bool detached;
+    mpfr_srcptr bend; /* stands for |b''| without cancellation; NULL: itself */
 };
 
 static void add_term(struct reference *r, const struct term *term) {
@@ -190,7 +192,8 @@ static void add_term(struct reference *r, const struct term *term) {
     mpfr_div(bend, term->m->h, term->m->v, MPFR_RNDN);
     mpfr_abs(bend, bend, MPFR_RNDN);
     mpfr_mul(hessian, a.v, b->h, MPFR_RNDN);
-    mpfr_abs(scale, hessian, MPFR_RNDN);
+    mpfr_mul(scale, a.v, term->bend != NULL ? term->bend : b->h, MPFR_RNDN);
+    mpfr_abs(scale, scale, MPFR_RNDN);
     if (term->gauss_newton) {
         mpfr_mul_d(rho, rho, term->spread && !term->detached ? term->gamma : 0.0, MPFR_RNDN);
         mpfr_mul(rho, rho, a.v, MPFR_RNDN);
@@ -288,13 +291,74 @@ static void one_product(struct reference *r, const struct reference_loss *loss,
         mpfr_ui_sub(not_m, 1, m.v, MPFR_RNDN);
         r->condition = (p < q ? p + target : q + (1.0 - target)) / mpfr_get_d(m.v, MPFR_RNDN);
     }
-    const struct term term = {
-        loss->gamma,   &m, &b, not_m, b_scale, a_t, loss->mode == FGHM_HESSIAN_GAUSS_NEWTON, spread,
-        loss->detached};
+    const struct term term = {loss->gamma,
+                              &m,
+                              &b,
+                              not_m,
+                              b_scale,
+                              a_t,
+                              loss->mode == FGHM_HESSIAN_GAUSS_NEWTON,
+                              spread,
+                              loss->detached,
+                              NULL};
     add_term(r, &term);
     jet_clear(&m);
     jet_clear(&b);
     mpfr_clears(not_m, b_scale, one_part, (mpfr_ptr)0);
+}
+
+/* r += factor b^gamma (-log(1 - b)) for b = p - m, where that is above 0.  Gauss-Newton: the
+ * gradient times 1 - p. */
+static void negative_with_margin(struct reference *r, const struct reference_loss *loss,
+                                 const struct chances *s, mpfr_srcptr factor) {
+    struct reference own;
+    struct jet b, log;
+    mpfr_t rest, slope, bend, x;
+    mpfr_inits2(WIDE_BITS, rest, slope, bend, x, (mpfr_ptr)0);
+    jet_init(&b);
+    jet_init(&log);
+    reference_init(&own);
+    set_zero(&own);
+    mpfr_sub_d(b.v, s->p.v, loss->margin, MPFR_RNDN);
+    if (mpfr_sgn(b.v) > 0) {
+        mpfr_set(b.d, s->p.d, MPFR_RNDN);
+        mpfr_set(b.h, s->p.h, MPFR_RNDN);
+        mpfr_add_d(rest, s->q.v, loss->margin, MPFR_RNDN);
+        accurate_log(log.v, rest, b.v);
+        mpfr_neg(log.v, log.v, MPFR_RNDN);
+        mpfr_div(log.d, b.d, rest, MPFR_RNDN);
+        mpfr_div(log.h, b.h, rest, MPFR_RNDN);
+        add_product(log.h, log.d, log.d);
+        /* L'' = p q (q^2 + m (q - p)) / (1 - b)^2 */
+        mpfr_sub(bend, s->q.v, s->p.v, MPFR_RNDN);
+        mpfr_abs(bend, bend, MPFR_RNDN);
+        mpfr_mul_d(bend, bend, loss->margin, MPFR_RNDN);
+        add_product(bend, s->q.v, s->q.v);
+        mpfr_mul(bend, bend, log.d, MPFR_RNDN);
+        mpfr_div(bend, bend, rest, MPFR_RNDN);
+        const struct term term = {loss->negative_gamma, &b,  &log, rest, log.d, factor, 0, 0,
+                                  loss->detached,       bend};
+        add_term(&own, &term);
+        mpfr_set_d(x, loss->margin * (1.0 - loss->margin), MPFR_RNDN);
+        mpfr_div(x, x, b.v, MPFR_RNDN);
+        r->condition = mpfr_get_d(x, MPFR_RNDU);
+        mpfr_set_d(x, loss->negative_gamma, MPFR_RNDN);
+        mpfr_pow(x, b.v, x, MPFR_RNDN);
+        r->power = mpfr_get_d(x, MPFR_RNDN);
+        if (loss->mode == FGHM_HESSIAN_GAUSS_NEWTON) {
+            mpfr_mul(own.hessian, own.gradient, s->q.v, MPFR_RNDN);
+            mpfr_set(own.hessian_scale, own.hessian, MPFR_RNDN);
+        }
+    }
+    mpfr_add(r->loss, r->loss, own.loss, MPFR_RNDN);
+    mpfr_add(r->gradient, r->gradient, own.gradient, MPFR_RNDN);
+    mpfr_add(r->hessian, r->hessian, own.hessian, MPFR_RNDN);
+    mpfr_add(r->gradient_scale, r->gradient_scale, own.gradient_scale, MPFR_RNDN);
+    mpfr_add(r->hessian_scale, r->hessian_scale, own.hessian_scale, MPFR_RNDN);
+    reference_clear(&own);
+    jet_clear(&b);
+    jet_clear(&log);
+    mpfr_clears(rest, slope, bend, x, (mpfr_ptr)0);
 }
 
 /* alpha t q^gamma (-log p) + (1 - alpha) (1 - t) p^negative_gamma (-log q) */
@@ -308,13 +372,20 @@ static void two_products(struct reference *r, const struct reference_loss *loss,
     mpfr_mul(negative, negative, rest, MPFR_RNDN);
     const int gauss_newton = loss->mode == FGHM_HESSIAN_GAUSS_NEWTON;
     mpfr_abs(slope, s->minus_log_p.d, MPFR_RNDN);
-    const struct term first = {loss->gamma, &s->q,        &s->minus_log_p, s->p.v,        slope,
-                               positive,    gauss_newton, spread,          loss->detached};
+    const struct term first = {loss->gamma, &s->q,        &s->minus_log_p, s->p.v,         slope,
+                               positive,    gauss_newton, spread,          loss->detached, NULL};
     add_term(r, &first);
+    if (loss->margin > 0.0) {
+        if (!mpfr_zero_p(rest)) {
+            negative_with_margin(r, loss, s, negative);
+        }
+        mpfr_clears(positive, negative, rest, slope, (mpfr_ptr)0);
+        return;
+    }
     mpfr_abs(slope, s->minus_log_q.d, MPFR_RNDN);
     const struct term second = {
         loss->negative_gamma, &s->p,  &s->minus_log_q, s->q.v, slope, negative,
-        gauss_newton,         spread, loss->detached};
+        gauss_newton,         spread, loss->detached,  NULL};
     add_term(r, &second);
     mpfr_clears(positive, negative, rest, slope, (mpfr_ptr)0);
 }
@@ -377,7 +448,8 @@ static void any_rule(struct reference *r, const struct reference_loss *loss,
         varifocal(r, loss, s, t, a_t, negative, spread);
     } else if (loss->rule == FGHM_FOCAL_RULE_HEATMAP) {
         heatmap(r, loss, s, t, a_t, negative, spread);
-    } else if (loss->rule == FGHM_FOCAL_RULE_SPLIT || loss->gamma != loss->negative_gamma) {
+    } else if (loss->rule == FGHM_FOCAL_RULE_SPLIT || loss->gamma != loss->negative_gamma ||
+               loss->margin > 0.0) {
         two_products(r, loss, s, t, spread);
     } else {
         one_product(r, loss, s, t, a_t, spread);
@@ -511,7 +583,7 @@ static void softmax_loss(struct reference *r, double gamma, bool detached, const
     mpfr_neg(p.h, p.h, MPFR_RNDN);
     mirror(&m, &p);
     mpfr_abs(magnitude, log_p.d, MPFR_RNDN);
-    const struct term term = {gamma, &m, &log_p, p.v, magnitude, factor, 0, 0, detached};
+    const struct term term = {gamma, &m, &log_p, p.v, magnitude, factor, 0, 0, detached, NULL};
     add_term(r, &term);
     jet_clear(&log_p);
     jet_clear(&m);

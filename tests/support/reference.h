@@ -16,17 +16,20 @@ struct reference_loss {
     double gamma, negative_gamma, alpha;
     fghm_hessian_mode mode;
     double floor;
-    double beta, positive_weight, hessian_factor;
+    double beta, positive_weight, hessian_factor, margin;
     bool detached, labelled;
 };
 
-/* One element before weights and 1 / D.  The scales are the sums of the magnitudes of
+/* Of target 0 with a margin, `condition` is by how much a relative error of m / (1 - m) grows in
+ * p_m, and 0 where p_m is; `power` is p_m^gamma, else 1.
+ *
+ * One element before weights and 1 / D.  The scales are the sums of the magnitudes of
  * the terms that make up the derivatives: where these cancel, an error is measured
  * against them.  `condition` is by how much an error of p grows in p - t (quality focal
  * loss, 0 for others). */
 struct reference {
     mpfr_t loss, gradient, hessian, gradient_scale, hessian_scale;
-    double condition;
+    double condition, power;
 };
 
 void reference_init(struct reference *r);

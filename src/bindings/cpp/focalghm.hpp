@@ -123,6 +123,7 @@ enum class field : fghm_field {
     hessian_floor = FGHM_FIELD_HESSIAN_FLOOR,
     detached = FGHM_FIELD_DETACHED,
     beta = FGHM_FIELD_BETA,
+    margin = FGHM_FIELD_MARGIN,
     positive_weight = FGHM_FIELD_POSITIVE_WEIGHT,
     hessian_factor = FGHM_FIELD_HESSIAN_FACTOR,
     kind = FGHM_FIELD_KIND,
@@ -1062,6 +1063,14 @@ class focal : public detail::owner<fghm_focal, fghm_focal_destroy> {
     }
     double beta() const {
         return read<double>(&fghm_focal_get_beta);
+    }
+
+    focal &set_margin(double margin) {
+        set(&fghm_focal_set_margin, margin, field::margin);
+        return *this;
+    }
+    double margin() const {
+        return read<double>(&fghm_focal_get_margin);
     }
 
     focal &set_positive_weight(double weight) {

@@ -277,6 +277,18 @@ func (f *Focal) Beta() (float64, error) {
 	return float64(beta), err
 }
 
+// SetMargin sets the margin by which the probability of negatives is less, 0 or in [2^-40, 1).
+func (f *Focal) SetMargin(margin float64) error {
+	return f.checked(C.fghm_focal_set_margin(f.changed(), C.double(margin)), FieldMargin)
+}
+
+// Margin returns the margin of negatives.
+func (f *Focal) Margin() (float64, error) {
+	var margin C.double
+	err := f.checked(C.fghm_focal_get_margin(f.pointer, &margin), FieldMargin)
+	return float64(margin), err
+}
+
 // SetPositiveWeight sets a factor of positives in the place of alpha, 0 or in [2^-40, 2^40].
 func (f *Focal) SetPositiveWeight(weight float64) error {
 	return f.checked(C.fghm_focal_set_positive_weight(f.changed(), C.double(weight)),

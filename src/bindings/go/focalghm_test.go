@@ -515,6 +515,7 @@ func TestSettings(t *testing.T) {
 		{FieldHessianFloor, f.SetHessianFloor, f.HessianFloor, 1e-16, 1e-3, math.NaN()},
 		{FieldHessianFactor, f.SetHessianFactor, f.HessianFactor, 1, 2, 0},
 		{FieldBeta, f.SetBeta, f.Beta, 4, 3.5, -1},
+		{FieldMargin, f.SetMargin, f.Margin, 0, 0.05, 1},
 		{FieldMu, r.SetMu, r.Mu, .02, 1, 0},
 		{FieldMomentum, c.SetMomentum, c.Momentum, 0, .75, 1},
 		{FieldWeightCap, c.SetWeightCap, c.WeightCap, math.Inf(1), 2, 0},

@@ -144,6 +144,7 @@ const (
 	FieldHessianFloor      Field = C.FGHM_FIELD_HESSIAN_FLOOR
 	FieldDetached          Field = C.FGHM_FIELD_DETACHED
 	FieldBeta              Field = C.FGHM_FIELD_BETA
+	FieldMargin            Field = C.FGHM_FIELD_MARGIN
 	FieldPositiveWeight    Field = C.FGHM_FIELD_POSITIVE_WEIGHT
 	FieldHessianFactor     Field = C.FGHM_FIELD_HESSIAN_FACTOR
 	FieldKind              Field = C.FGHM_FIELD_KIND

@@ -225,6 +225,7 @@ void settings_of_focal() {
     SETTING(hessian_floor, 0.125, number);
     SETTING(hessian_factor, 2.0, number);
     SETTING(beta, 3.5, number);
+    SETTING(margin, 0.05, number);
     SETTING(detached, true, constant);
     SETTING(reduction, reduction::mean_positives, constant);
     SETTING(rule, focal_rule::split, constant);
@@ -746,6 +747,7 @@ void errors_of_setters() {
         {&focal::set_hessian_floor, field::hessian_floor},
         {&focal::set_hessian_factor, field::hessian_factor},
         {&focal::set_beta, field::beta},
+        {&focal::set_margin, field::margin},
         {&focal::set_positive_weight, field::positive_weight}};
     for (const auto &setter : setters) {
         require_thrown(status::range, setter.second, [&] { (handle.*setter.first)(nan); });

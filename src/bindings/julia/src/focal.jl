@@ -35,6 +35,7 @@ A configuration of the focal loss.  Its settings are properties: `focal.gamma = 
 | `hessian_floor` | the least Hessian of the mode `floored` | 1e-16 |
 | `hessian_factor` | a factor of Hessians, in [2^-40, 2^40] | 1 |
 | `beta` | the exponent of the penalty of the rule `heatmap`, in [0, 64] | 4 |
+| `margin` | by how much the probability of negatives is less, 0 or in [2^-40, 1) | 0 |
 | `detached` | whether the focal factor is a constant in derivatives | `false` |
 
 `copy` makes another handle with the same settings, `close` frees one.
@@ -81,6 +82,7 @@ const FOCAL_SETTINGS = (
     hessian_floor = number_setting(fghm_focal_get_hessian_floor, fghm_focal_set_hessian_floor),
     hessian_factor = number_setting(fghm_focal_get_hessian_factor, fghm_focal_set_hessian_factor),
     beta = number_setting(fghm_focal_get_beta, fghm_focal_set_beta),
+    margin = number_setting(fghm_focal_get_margin, fghm_focal_set_margin),
     detached = flag_setting(fghm_focal_get_detached, fghm_focal_set_detached),
     reduction = constant_setting(
         fghm_focal_get_reduction,

@@ -346,6 +346,7 @@ end
         (:hessian_floor, 1e-3, NaN),
         (:hessian_factor, 2.0, 0.0),
         (:beta, 3.5, -1.0),
+        (:margin, 0.05, 1.0),
         (:positive_weight, 3.5, -1.0),
     )
         setproperty!(f, name, value)

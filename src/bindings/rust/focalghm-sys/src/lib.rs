@@ -87,6 +87,7 @@ pub const FGHM_FIELD_HESSIAN_MODE: fghm_field = 107;
 pub const FGHM_FIELD_HESSIAN_FLOOR: fghm_field = 108;
 pub const FGHM_FIELD_DETACHED: fghm_field = 109;
 pub const FGHM_FIELD_BETA: fghm_field = 110;
+pub const FGHM_FIELD_MARGIN: fghm_field = 111;
 pub const FGHM_FIELD_POSITIVE_WEIGHT: fghm_field = 112;
 pub const FGHM_FIELD_HESSIAN_FACTOR: fghm_field = 113;
 pub const FGHM_FIELD_KIND: fghm_field = 200;
@@ -346,6 +347,8 @@ extern "C" {
     pub fn fghm_focal_get_detached(focal: *const fghm_focal, detached: *mut i32) -> fghm_status;
     pub fn fghm_focal_set_beta(focal: *mut fghm_focal, beta: f64) -> fghm_status;
     pub fn fghm_focal_get_beta(focal: *const fghm_focal, beta: *mut f64) -> fghm_status;
+    pub fn fghm_focal_set_margin(focal: *mut fghm_focal, margin: f64) -> fghm_status;
+    pub fn fghm_focal_get_margin(focal: *const fghm_focal, margin: *mut f64) -> fghm_status;
     pub fn fghm_focal_set_positive_weight(focal: *mut fghm_focal, weight: f64) -> fghm_status;
     pub fn fghm_focal_clear_positive_weight(focal: *mut fghm_focal) -> fghm_status;
     pub fn fghm_focal_get_positive_weight(

@@ -51,6 +51,8 @@ crate::settings::settings! { Focal, fghm_focal:
         fghm_focal_get_hessian_factor, fghm_focal_set_hessian_factor, HESSIAN_FACTOR;
     /// The exponent of the penalty of [`FocalRule::HEATMAP`].
     beta, set_beta: f64 = fghm_focal_get_beta, fghm_focal_set_beta, BETA;
+    /// by how much the probability of negatives is less, 0 or in [2^-40, 1)
+    margin, set_margin: f64 = fghm_focal_get_margin, fghm_focal_set_margin, MARGIN;
     /// Whether the focal factor is a constant in derivatives.
     detached, set_detached: bool = fghm_focal_get_detached, fghm_focal_set_detached, DETACHED;
     /// How losses become one number.

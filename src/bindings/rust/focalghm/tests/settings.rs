@@ -56,6 +56,7 @@ fn settings_of_focal() {
         set_hessian_floor(0.125) hessian_floor fghm_focal_get_hessian_floor,
         set_hessian_factor(2.0) hessian_factor fghm_focal_get_hessian_factor,
         set_beta(3.5) beta fghm_focal_get_beta,
+        set_margin(0.05) margin fghm_focal_get_margin,
         set_detached(true) detached fghm_focal_get_detached,
         set_reduction(Reduction::MEAN_POSITIVES) reduction fghm_focal_get_reduction,
         set_rule(FocalRule::SPLIT) rule fghm_focal_get_rule,
@@ -172,6 +173,7 @@ fn errors_of_setters() {
     assert_error(focal.set_hessian_floor(nan), Status::RANGE, Field::HESSIAN_FLOOR);
     assert_error(focal.set_hessian_factor(nan), Status::RANGE, Field::HESSIAN_FACTOR);
     assert_error(focal.set_beta(nan), Status::RANGE, Field::BETA);
+    assert_error(focal.set_margin(1.0), Status::RANGE, Field::MARGIN);
     assert_error(focal.set_positive_weight(nan), Status::RANGE, Field::POSITIVE_WEIGHT);
     assert_error(ghm.set_mu(nan), Status::RANGE, Field::MU);
     assert_error(ghm.set_momentum(nan), Status::RANGE, Field::MOMENTUM);
