@@ -491,7 +491,8 @@ FGHM_API fghm_status fghm_focal_get_positive_weight(const fghm_focal *focal, dou
  *
  *     element_loss, gradient   8 ulp for gamma 0, 1/2, 1, 3/2, 2, 3, 4, 5; 16 ulp for any other
  *                              in [0, 10]; some gamma ulp beyond; 10 in place of 8 ulp where
- *                              positives and negatives have two exponents, as in varifocal rules.
+ *                              positives and negatives have two exponents, as in varifocal rules,
+ *                              or a margin (target 0 with one: see fghm_focal_batch).
  *                              A target between 0 and 1: twice as many, and for the gradient of
  *                              a_t m^gamma (t (1 - p) + (1 - t) p + gamma |r| BCE),
  *                              since p - t loses digits where the two meet

@@ -24,7 +24,8 @@ double promised(const struct promise_of *of, int output, double logit, double ta
     const bool soft = target > 0.0 && target < 1.0;
     const bool varifocal =
         loss->rule >= FGHM_FOCAL_RULE_VARIFOCAL && loss->rule <= FGHM_FOCAL_RULE_MATCHABILITY;
-    const double least = varifocal || loss->gamma != loss->negative_gamma ? 10.0 : 8.0;
+    const double least =
+        varifocal || loss->gamma != loss->negative_gamma || loss->margin > 0.0 ? 10.0 : 8.0;
     double bound = is_short(loss->gamma) && is_short(loss->negative_gamma) ? least : 16.0;
     bound = gamma > 10.0 ? fmax(bound, gamma) : bound;
     if (of->activation == FGHM_PROBABILITY) {
