@@ -807,6 +807,35 @@ static void far_normalizers(void **state) {
     report_end();
 }
 
+/* Every rule and mode: a Hessian need not depend on the target. */
+static void bad_targets_make_all_results_nan(void **state) {
+    const struct dtype *d = *state;
+    const double logits[] = {-1e30, -3.0, 0.0, 2.0, 1e30};
+    const double targets[] = {-1e30, -0.5, 1.5, (double)NAN};
+    struct batch b = batch_new(d, SUITE_COUNT(logits));
+    for (int k = 0; k < 8 * 5 * 2 * (int)SUITE_COUNT(targets); k++) {
+        const double target = targets[k / 80];
+        fghm_focal *focal = focal_handle(1.5, 0.25, FGHM_REDUCTION_SUM);
+        assert_int_equal(fghm_focal_set_rule(focal, k % 8), FGHM_OK);
+        assert_int_equal(fghm_focal_set_hessian_mode(focal, k / 8 % 5), FGHM_OK);
+        assert_int_equal(
+            fghm_focal_set_detached(focal, k % 8 == FGHM_FOCAL_RULE_STAR ? 0 : k / 40 % 2),
+            FGHM_OK);
+        for (size_t i = 0; i < b.n; i++) {
+            batch_put(&b, i, logits[i], target);
+        }
+        assert_int_equal(batch_focal(&b, focal, NULL), isnan(target) ? FGHM_OK : FGHM_ERROR_TARGET);
+        for (size_t i = 0; i < OUTPUTS * b.n; i++) {
+            if (!isnan(d->get(b.out[i / b.n], i % b.n))) {
+                fail_msg("rule %d, mode %d, logit %g, target %g: output %zu is a number", k % 8,
+                         k / 8 % 5, logits[i % b.n], target, i / b.n);
+            }
+        }
+        fghm_focal_destroy(focal);
+    }
+    batch_free(&b);
+}
+
 /* -------------------------------------------------------------------------
  * Neighbours. */
 
@@ -849,6 +878,7 @@ int main(int argument_count, char **arguments) {
         {"infinite_logits_give_the_limit", infinite_logits_give_the_limit, 1},
         {"infinite_logits_of_soft_targets", infinite_logits_of_soft_targets, 1},
         {"nan_stays_in_its_element", nan_stays_in_its_element, 1},
+        {"bad_targets_make_all_results_nan", bad_targets_make_all_results_nan, 1},
         {"nan_is_not_hidden", nan_is_not_hidden, 1},
         {"finite_for_every_gamma", finite_for_every_gamma, 1},
         {"alpha_zero_and_one_give_exact_zeros", alpha_zero_and_one_give_exact_zeros, 1},

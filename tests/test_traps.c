@@ -26,7 +26,7 @@
 #define TRAPS_SKIPPED "no feenableexcept, or a processor that need not have traps"
 #endif
 
-enum { SMALL = 71, LARGE = 1501, BINS_MOST = 1024, ROOM = 1 << 18, CLASSES = 5 };
+enum { SMALL = 71, LARGE = 1501, BINS_MOST = 1024, ROOM = 1 << 18, CLASSES = 5, RULES = 8 };
 
 /* What the elements are like. */
 enum data { ORDINARY, HARD, EXTREME, DATA };
@@ -728,31 +728,32 @@ static void focal_losses(void **state) {
     start();
     for (enum data data = 0; data < DATA; data++) {
         fill(&w, data, 1.0);
-        /* The rules take turns: each meets each gamma. */
-        for (size_t k = 0; k < SUITE_COUNT(gammas) * 5; k++) {
-            const size_t rule = k % 5;
-            const double gamma = gammas[k / 5], alpha = alphas[k % 3];
-            if (rule == 3 && (gamma == 0.0 || data != HARD)) {
-                continue; /* focal-star */
+        /* The rules take turns, and two gammas with the first: each meets each gamma. */
+        for (size_t k = 0; k < SUITE_COUNT(gammas) * (RULES + 1); k++) {
+            const fghm_focal_rule rule = (fghm_focal_rule)(k % (RULES + 1) % RULES);
+            const size_t turn = k / (RULES + 1);
+            const double gamma = gammas[turn];
+            const double alpha = rule == FGHM_FOCAL_RULE_HEATMAP ? 0.25 : alphas[k % 3];
+            if (rule == FGHM_FOCAL_RULE_STAR && (gamma == 0.0 || data != HARD)) {
+                continue;
             }
             assert_int_equal(fghm_focal_set_gamma(w.focal, gamma), FGHM_OK);
             assert_int_equal(fghm_focal_clear_negative_gamma(w.focal), FGHM_OK);
-            if (rule == 4) {
+            if (k % (RULES + 1) == RULES) {
                 assert_int_equal(fghm_focal_set_negative_gamma(w.focal, 1.5), FGHM_OK);
             }
-            assert_int_equal(fghm_focal_set_rule(w.focal, rule < 4 ? (fghm_focal_rule)rule : 0),
-                             FGHM_OK);
+            assert_int_equal(fghm_focal_set_rule(w.focal, rule), FGHM_OK);
+            assert_int_equal(fghm_focal_set_beta(w.focal, (double)turn), FGHM_OK);
             assert_int_equal(alpha < 0.0 ? fghm_focal_clear_alpha(w.focal)
                                          : fghm_focal_set_alpha(w.focal, alpha),
                              FGHM_OK);
             assert_int_equal(
-                fghm_focal_set_hessian_mode(w.focal, (fghm_hessian_mode)((k / 5 + k) % 5)),
-                FGHM_OK);
+                fghm_focal_set_hessian_mode(w.focal, (fghm_hessian_mode)((turn + k) % 5)), FGHM_OK);
             assert_int_equal(fghm_focal_set_hessian_factor(w.focal, k % 4 == 3 ? 2.0 : 1.0),
                              FGHM_OK);
             failures += all_arrays(&w, of_focal, SUITE_COUNT(of_focal));
             if (failures > 20) {
-                fail_msg("rule %zu, gamma %g, alpha %g", rule, gamma, alpha);
+                fail_msg("rule %d, gamma %g, alpha %g", rule, gamma, alpha);
             }
         }
     }

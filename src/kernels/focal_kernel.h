@@ -674,8 +674,10 @@ KERNEL_INLINE vreal penalty(double beta, vreal rest, vreal t) {
     if (beta == 1) {
         return rest;
     }
-    const struct pair exact_rest = exact_sum(v_set(1), v_sub(v_set(0), t));
+    /* 0 has no logarithm: 1 stands in for it. */
     const vmask is_zero = v_eq(rest, v_set(0));
+    const vreal other = v_drop(is_zero, t);
+    const struct pair exact_rest = exact_sum(v_set(1), v_sub(v_set(0), other));
     const vreal power = exp_of_scaled(gamma_pair(beta), minus_log_pair(exact_rest));
     return v_select(v_eq(t, t), v_drop(is_zero, power), t);
 }
@@ -683,7 +685,9 @@ KERNEL_INLINE vreal penalty(double beta, vreal rest, vreal t) {
 /* The weight of positives of the varifocal rules that have soft targets. */
 KERNEL_INLINE vreal positive_weight(const struct focal_factors *factors, vreal t) {
     const vmask is_zero = m_and(factors->zero_scores, v_gt(v_set(REAL_MIN), t));
-    return factors->soft == FGHM_SOFT_VARIFOCAL ? v_drop(is_zero, t) : v_set(1);
+    /* The Hessian of cross-entropy does not depend on the target, but is NaN if that is. */
+    const vreal one = v_select(v_eq(t, t), v_set(1), t);
+    return factors->soft == FGHM_SOFT_VARIFOCAL ? v_drop(is_zero, t) : one;
 }
 
 /* Their targets. */

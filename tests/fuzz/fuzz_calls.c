@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Calls with any settings over any batches.  The arrays are as large as their strides reach, so
- * that AddressSanitizer sees one byte more.  Whatever the call returns is held against what the
+/* Calls with any settings over any batches.  The arrays are as large as their strides reach, with
+ * pages beside them that cannot be touched.  Whatever the call returns is held against what the
  * headers say of it:
  *
  *  - an error that is found before anything is computed leaves outputs and handle as they were;
- *  - nothing is written between the elements of an output;
- *  - ordinary inputs have results that are numbers;
- *  - a pool changes no bit of them;
- *  - errno stays. */
+ *  - nothing is written but elements of outputs, and the bytes of the result that it says;
+ *  - ordinary inputs have results that are numbers, finite ones finite results, if no factor is
+ *    large;
+ *  - neither a pool nor another instruction set changes a bit of them, nor do the parts of a step
+ *    one by one;
+ *  - errno stays, and no flag of the floating-point environment tells of what has not happened. */
 
 #include <errno.h>
+#include <fenv.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,85 +22,30 @@
 #include <focalghm/focalghm.h>
 
 #include "input.h"
+#include "memory.h"
+#include "numbers.h"
+#include "rows.h"
+#include "settings.h"
 
-#define BYTES_MOST ((size_t)1 << 16)
 enum { LOGITS, TARGETS, SCORES, WEIGHTS, ELEMENT_LOSS, GRADIENT, HESSIAN, HARMONIZING, ARRAYS };
+enum { CLASS_ALPHA = ARRAYS, CLASS_GAMMA, CLASS_WEIGHTS, CLASS_OFFSETS, COUNTS };
 #define INPUTS ELEMENT_LOSS
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-/* Memory that an array reaches over: all of it, and nothing else. */
-struct memory {
-    unsigned char *bytes;
-    size_t size, first; /* of the element with index 0 */
-    bool shared;        /* that of another array */
-};
-
 struct call {
     fghm_batch batch;
-    struct memory arrays[ARRAYS];
-    double *class_alpha, *class_weights, *class_offsets;
-    bool ordinary; /* what inputs are */
+    size_t slots[ARRAYS];  /* where the array's memory is */
+    size_t origin[ARRAYS]; /* the byte in it of the element with index 0 */
+    double factor;         /* the largest of the batch's own */
+    bool ordinary, finite; /* what inputs are */
 };
 
 /* Numbers -------------------------------------------------------------------------- */
 
-static size_t size_of(fghm_dtype dtype) {
-    static const size_t sizes[] = {[FGHM_F32] = 4, [FGHM_F64] = 8, [FGHM_F16] = 2, [FGHM_BF16] = 2,
-                                   [FGHM_U8] = 1,  [FGHM_I32] = 4, [FGHM_I64] = 8};
-    return dtype > 0 && (size_t)dtype < sizeof sizes / sizeof sizes[0] ? sizes[dtype] : 8;
-}
-
-/* An xorshift for what there are too many of to take them from the input. */
-static uint64_t next(uint64_t *state) {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static void put(fghm_dtype dtype, void *to, double number) {
-    const float f32 = (float)number;
-    const int32_t i32 = (int32_t)number;
-    const int64_t i64 = (int64_t)number;
-    const uint8_t u8 = (uint8_t)(int32_t)number;
-    uint32_t bits;
-    uint16_t half;
-    switch (dtype) {
-    case FGHM_F32:
-        memcpy(to, &f32, sizeof f32);
-        break;
-    case FGHM_F16:
-        /* Multiples of a quarter below 64 alone: exact with the digits cut off. */
-        memcpy(&bits, &f32, sizeof bits);
-        half = (uint16_t)(f32 == 0 ? 0
-                                   : (bits >> 16 & 0x8000u) |
-                                         ((bits & 0x7fffffffu) - (112u << 23)) >> 13);
-        memcpy(to, &half, sizeof half);
-        break;
-    case FGHM_BF16:
-        memcpy(&bits, &f32, sizeof bits);
-        half = (uint16_t)(bits >> 16);
-        memcpy(to, &half, sizeof half);
-        break;
-    case FGHM_U8:
-        memcpy(to, &u8, sizeof u8);
-        break;
-    case FGHM_I32:
-        memcpy(to, &i32, sizeof i32);
-        break;
-    case FGHM_I64:
-        memcpy(to, &i64, sizeof i64);
-        break;
-    default:
-        memcpy(to, &number, sizeof number);
-        break;
-    }
-}
-
 /* An ordinary number for this array. */
 static double ordinary(const fghm_batch *batch, int array, uint64_t *state) {
-    const uint64_t draw = next(state) >> 20;
+    const uint64_t draw = number_next(state) >> 20;
     const bool labels = batch->target_form != FGHM_TARGET_DENSE;
     if (array == TARGETS && labels) {
         return (double)(draw % 3);
@@ -111,27 +60,34 @@ static double ordinary(const fghm_batch *batch, int array, uint64_t *state) {
                                                  : (double)(draw % 64) / 4 - 8;
 }
 
+/* Kinds from 5 on are other bits: finite logits, numbers of any size, none with a small magnitude.
+ */
 static void fill(struct input *in, struct call *call, int array, fghm_dtype dtype) {
-    struct memory *const memory = &call->arrays[array];
-    const size_t step = size_of(dtype);
-    const size_t kind = input_below(in, 8);
+    struct memory *const memory = memory_slot(call->slots[array]);
+    const size_t step = number_size(dtype);
+    size_t kind = input_below(in, 8);
+    kind = kind == 5 && (array != LOGITS || call->batch.activation == FGHM_PROBABILITY) ? 0 : kind;
     uint64_t state = input_bits(in, 2) * 2 + 1;
     for (size_t at = 0; at + step <= memory->size; at += step) {
-        if (kind < 6) {
-            put(dtype, memory->bytes + at, ordinary(&call->batch, array, &state));
-        } else {
-            const uint64_t bits = next(&state) * (kind == 6 ? 1 : UINT64_C(0x8000000080008080));
-            memcpy(memory->bytes + at, &bits, step);
+        unsigned char *const to = memory->bytes + at;
+        const uint64_t bits = number_next(&state) * (kind == 7 ? UINT64_C(0x8000000080008080) : 1);
+        memcpy(to, &bits, step);
+        if (kind < 5 || (kind == 5 && !number_is_finite(dtype, to))) {
+            number_put(dtype, to, ordinary(&call->batch, array, &state));
         }
     }
-    call->ordinary = call->ordinary && (kind < 6 || array >= INPUTS);
+    if (array == WEIGHTS && call->factor < 3) {
+        call->factor = 3;
+    }
+    call->ordinary = call->ordinary && (kind < 5 || array >= INPUTS);
+    call->finite = call->finite && (kind < 6 || array >= INPUTS);
 }
 
 /* Batches --------------------------------------------------------------------------- */
 
 static void draw_shape(struct input *in, fghm_batch *batch) {
     static const int32_t axes[] = {1, 2, 3, 2, 4, 1, 8, 2, 0, 9, -1, 5};
-    static const int64_t extents[] = {1, 2, 3, 4, 5, 7, 16, 17, 33, 0, 300, 2100};
+    static const int64_t extents[] = {1, 2, 3, 4, 5, 7, 16, 17, 33, 0, 2, 3, 4, 5, 300, 2100};
     const size_t count = sizeof extents / sizeof extents[0];
     batch->ndim = axes[input_below(in, sizeof axes / sizeof axes[0])];
     for (int axis = 0; axis < batch->ndim && axis < FGHM_AXES_MAX; axis++) {
@@ -171,6 +127,30 @@ static fghm_output *output_of(fghm_batch *batch, int array) {
     return outputs[array - INPUTS];
 }
 
+static void set_data(struct call *call, int array, size_t slot, size_t origin) {
+    unsigned char *const data = memory_slot(slot)->bytes + origin;
+    call->slots[array] = slot;
+    call->origin[array] = origin;
+    if (array < INPUTS) {
+        input_of(&call->batch, array)->data = data;
+    } else {
+        output_of(&call->batch, array)->data = data;
+    }
+}
+
+/* How far the array reaches, in bytes; false if that is more than it is worth. */
+static bool reach(const fghm_batch *batch, int array, size_t step, size_t *before, size_t *after) {
+    *before = *after = 0;
+    const fghm_status status = fghm_batch_reach(batch, FGHM_FIELD_LOGITS + array, before, after);
+    if (status == FGHM_OK && (*before > MEMORY_BYTES || *after > MEMORY_BYTES ||
+                              (*before + *after) * step > MEMORY_BYTES)) {
+        return false;
+    }
+    *before *= step;
+    *after *= step;
+    return true;
+}
+
 /* Type, layout and strides; then as much memory as those reach over. */
 static bool draw_array(struct input *in, struct call *call, int array) {
     fghm_batch *const batch = &call->batch;
@@ -179,69 +159,119 @@ static bool draw_array(struct input *in, struct call *call, int array) {
     const fghm_dtype dtype = choice < 8    ? (labels ? FGHM_I64 : FGHM_F32)
                              : choice < 11 ? (labels ? FGHM_U8 : FGHM_F64)
                                            : (fghm_dtype)(choice - 11 + 2 * (choice == 11));
-    const fghm_layout layout = (fghm_layout)(input_below(in, 16) % 5);
+    const size_t form = input_below(in, 16);
+    const fghm_layout layout = form < 8 ? FGHM_LAYOUT_CONTIGUOUS : (fghm_layout)(form % 4);
     int64_t strides[FGHM_AXES_MAX] = {0};
     if (layout == FGHM_LAYOUT_STRIDED || input_below(in, 64) == 1) {
         draw_strides(in, batch, strides);
     }
-    struct memory *const memory = &call->arrays[array];
-    void **data;
     if (array < INPUTS) {
         fghm_input *const to = input_of(batch, array);
         to->dtype = dtype;
         to->layout = layout;
         memcpy(to->strides, strides, sizeof strides);
-        data = (void **)(uintptr_t)&to->data;
     } else {
         fghm_output *const to = output_of(batch, array);
         to->dtype = dtype;
         to->layout = layout;
         memcpy(to->strides, strides, sizeof strides);
-        data = &to->data;
     }
-    size_t before = 0, after = 0;
-    const fghm_status status = fghm_batch_reach(batch, FGHM_FIELD_LOGITS + array, &before, &after);
-    if (status == FGHM_OK && (before > BYTES_MOST || after > BYTES_MOST)) {
-        return false; /* more than it is worth */
+    size_t before, after;
+    if (!reach(batch, array, number_size(dtype), &before, &after)) {
+        return false;
     }
-    memory->size = (before + after) * size_of(dtype);
-    memory->first = before * size_of(dtype);
-    memory->bytes = malloc(memory->size > 0 ? memory->size : 1);
-    REQUIRE(memory->bytes != NULL);
-    *data = memory->bytes + memory->first;
+    memory_take((size_t)array, before + after, input_below(in, 2) == 0);
+    set_data(call, array, (size_t)array, before);
     fill(in, call, array, dtype);
     return true;
 }
 
-static double *draw_class_numbers(struct input *in, const fghm_batch *batch, fghm_field field) {
+static const double *draw_class_numbers(struct input *in, struct call *call, int array) {
     size_t before, after;
-    if (fghm_batch_reach(batch, field, &before, &after) != FGHM_OK || after > BYTES_MOST) {
+    const fghm_field field = FGHM_FIELD_CLASS_ALPHA + (array - CLASS_ALPHA);
+    if (fghm_batch_reach(&call->batch, field, &before, &after) != FGHM_OK ||
+        after > MEMORY_BYTES / sizeof(double)) {
         return NULL;
     }
-    double *const numbers = malloc(after * sizeof *numbers);
-    REQUIRE(numbers != NULL);
+    struct memory *const memory =
+        memory_take((size_t)array, after * sizeof(double), input_below(in, 2) == 0);
+    double *const numbers = (double *)(void *)memory->bytes;
     const size_t kind = input_below(in, 4);
     for (size_t c = 0; c < after; c++) {
         numbers[c] = kind == 0 ? input_number(in) : (double)(c % 3) / 2;
+        if (array == CLASS_WEIGHTS && numbers[c] > call->factor) {
+            call->factor = numbers[c];
+        }
+        call->finite = call->finite && isfinite(numbers[c]);
+        call->ordinary = call->ordinary && fabs(numbers[c]) < 0x1p60;
     }
     return numbers;
 }
 
-/* The gradient, or another output, in the place of the logits. */
+static bool has_array(const struct call *call, int array) {
+    return memory_slot(call->slots[array])->bytes != NULL;
+}
+
+/* An output in the place of another array, or as far from it as there is room. */
 static void share(struct input *in, struct call *call) {
     const int array = INPUTS + (int)input_below(in, ARRAYS - INPUTS);
+    const int other = (int)input_below(in, ARRAYS);
     fghm_output *const output = output_of(&call->batch, array);
-    const fghm_input *const logits = &call->batch.logits;
-    if (call->arrays[array].bytes == NULL || call->arrays[LOGITS].bytes == NULL) {
+    if (other == array || !has_array(call, array) || !has_array(call, other)) {
         return;
     }
-    free(call->arrays[array].bytes);
-    call->arrays[array] = call->arrays[LOGITS];
-    call->arrays[array].shared = true;
-    output->data = (void *)(uintptr_t)logits->data;
-    output->dtype = logits->dtype;
-    output->layout = logits->layout;
-    memcpy(output->strides, logits->strides, sizeof output->strides);
+    const fghm_output before = *output;
+    if (input_below(in, 4) != 1) {
+        if (other < INPUTS) {
+            const fghm_input *const from = input_of(&call->batch, other);
+            output->dtype = from->dtype;
+            output->layout = from->layout;
+            memcpy(output->strides, from->strides, sizeof output->strides);
+        } else {
+            *output = *output_of(&call->batch, other);
+        }
+    }
+    const size_t step = number_size(output->dtype);
+    const size_t origin =
+        call->origin[other] + step * (input_below(in, 4) == 1 ? input_below(in, 16) : 0);
+    size_t back, ahead;
+    if (!reach(&call->batch, array, step, &back, &ahead) || back > origin ||
+        ahead > memory_slot(call->slots[other])->size ||
+        origin > memory_slot(call->slots[other])->size - ahead || origin % step != 0) {
+        *output = before;
+        return;
+    }
+    set_data(call, array, call->slots[other], origin);
+}
+
+/* Gradient and Hessian as columns of one table. */
+static void interleave(struct call *call) {
+    fghm_output *const gradient = &call->batch.gradient;
+    if (!has_array(call, GRADIENT) || !has_array(call, HESSIAN) ||
+        gradient->layout != FGHM_LAYOUT_CONTIGUOUS) {
+        return;
+    }
+    const fghm_output before = *gradient;
+    gradient->layout = FGHM_LAYOUT_STRIDED;
+    int64_t stride = 2;
+    for (int axis = call->batch.ndim - 1; axis >= 0 && axis < FGHM_AXES_MAX; axis--) {
+        gradient->strides[axis] = stride;
+        if (__builtin_mul_overflow(stride, call->batch.shape[axis], &stride)) {
+            stride = 0;
+        }
+    }
+    const size_t step = number_size(gradient->dtype);
+    size_t back, ahead;
+    if (!reach(&call->batch, GRADIENT, step, &back, &ahead) || back > 0 || ahead == 0 ||
+        ahead + step > MEMORY_BYTES) {
+        *gradient = before;
+        return;
+    }
+    struct memory *const memory = memory_take(COUNTS + 1, ahead + step, true);
+    memset(memory->bytes, 0x11, memory->size);
+    call->batch.hessian = *gradient;
+    set_data(call, GRADIENT, COUNTS + 1, 0);
+    set_data(call, HESSIAN, COUNTS + 1, step);
 }
 
 /* Repeated values make many elements of little memory.  Of too many there is an error at once. */
@@ -250,256 +280,196 @@ static bool takes_long(const fghm_batch *batch) {
     for (int axis = 0; axis < batch->ndim && axis < FGHM_AXES_MAX; axis++) {
         elements *= batch->shape[axis] > 0 ? (double)batch->shape[axis] : 1;
     }
-    return elements > 0x1p17 && elements < 0x1p62;
+    return elements > 0x1p14 && elements < 0x1p62;
+}
+
+static int32_t draw_constant(struct input *in, int32_t usual, size_t others) {
+    return input_below(in, 4) != 1 ? usual : (int32_t)input_below(in, others);
 }
 
 static bool draw_call(struct input *in, struct call *call) {
     memset(call, 0, sizeof *call);
-    call->ordinary = true;
+    call->ordinary = call->finite = true;
+    call->factor = 1;
     fghm_batch *const batch = &call->batch;
     REQUIRE(fghm_batch_init(batch, sizeof *batch) == FGHM_OK);
     draw_shape(in, batch);
     if (takes_long(batch)) {
         return false;
     }
+    for (size_t array = 0; array < ARRAYS; array++) {
+        call->slots[array] = array;
+    }
     const size_t form = input_below(in, 32);
-    batch->activation = (fghm_activation)(form % 4) - (form == 31);
+    batch->activation = form == 31 ? FGHM_ACTIVATION_INVALID : (fghm_activation)(form % 3);
     batch->target_form = (fghm_target_form)(input_below(in, 16) % 4);
-    batch->background = (fghm_background)(input_below(in, 16) % 5);
-    batch->flags = (int32_t)(input_below(in, 16) % 3);
-    batch->ignore_index = input_below(in, 2) == 0 ? FGHM_IGNORE_NONE : input_integer(in);
-    batch->label_smoothing = input_below(in, 4) == 0 ? input_number(in) : 0;
-    const size_t present = input_bits(in, 1) | 1u << LOGITS | 1u << TARGETS;
+    batch->background = draw_constant(in, FGHM_BACKGROUND_NONE, 5);
+    batch->flags = draw_constant(in, 0, 5);
+    batch->ignore_index = input_below(in, 4) != 1 ? FGHM_IGNORE_NONE : input_integer(in);
+    batch->label_smoothing = input_below(in, 4) == 1 ? input_number(in) : 0;
+    const size_t absent = input_bits(in, 1);
     bool fits = true;
     for (int array = 0; array < ARRAYS && fits; array++) {
-        if ((present >> array & 1) != 0) {
+        const bool wanted = array == SCORES && (absent & 1) == 0
+                                ? batch->target_form == FGHM_TARGET_LABEL_SCORE
+                            : array == HARMONIZING || array == WEIGHTS ? (absent >> array & 1) != 0
+                                                                       : (absent >> array & 1) == 0;
+        if (array <= TARGETS || wanted) {
             fits = draw_array(in, call, array);
         }
     }
-    const size_t factors = input_below(in, 8);
-    if (factors == 1 || factors == 3) {
-        batch->class_alpha = call->class_alpha =
-            draw_class_numbers(in, batch, FGHM_FIELD_CLASS_ALPHA);
+    if (!fits) {
+        return false;
     }
-    if (factors == 2 || factors == 3) {
-        batch->class_weights = call->class_weights =
-            draw_class_numbers(in, batch, FGHM_FIELD_CLASS_WEIGHTS);
+    const size_t factors = input_bits(in, 1);
+    if ((factors & 3) == 1) {
+        batch->class_alpha = draw_class_numbers(in, call, CLASS_ALPHA);
     }
-    if (input_below(in, 8) == 1) {
-        batch->class_offsets = call->class_offsets =
-            draw_class_numbers(in, batch, FGHM_FIELD_CLASS_OFFSETS);
+    if ((factors >> 2 & 3) == 1) {
+        batch->class_gamma = draw_class_numbers(in, call, CLASS_GAMMA);
     }
-    if (fits && input_below(in, 8) == 1) {
+    if ((factors >> 4 & 3) == 1) {
+        batch->class_weights = draw_class_numbers(in, call, CLASS_WEIGHTS);
+    }
+    if ((factors >> 6 & 3) == 1) {
+        batch->class_offsets = draw_class_numbers(in, call, CLASS_OFFSETS);
+    }
+    switch (input_below(in, 8)) {
+    case 1:
         share(in, call);
-    }
-    if (input_below(in, 64) == 1) {
-        batch->size = (uint32_t)input_bits(in, 2);
-    }
-    return fits;
-}
-
-static void free_call(struct call *call) {
-    for (int array = 0; array < ARRAYS; array++) {
-        if (!call->arrays[array].shared) {
-            free(call->arrays[array].bytes);
+        break;
+    case 2:
+        interleave(call);
+        break;
+    case 3:
+        if (input_below(in, 16) == 1) {
+            batch->size = (uint32_t)input_bits(in, 2);
         }
+        break;
+    default:
+        break;
     }
-    free(call->class_alpha);
-    free(call->class_weights);
-    free(call->class_offsets);
+    return true;
 }
 
 /* What was there, and what is ----------------------------------------------------------- */
 
-struct copies {
-    unsigned char *arrays[ARRAYS];
-};
-
-static struct copies copies_of(const struct call *call) {
-    struct copies copies = {{NULL}};
-    for (int array = 0; array < ARRAYS; array++) {
-        const struct memory *const memory = &call->arrays[array];
-        if (memory->bytes != NULL) {
-            copies.arrays[array] = malloc(memory->size > 0 ? memory->size : 1);
-            REQUIRE(copies.arrays[array] != NULL);
-            memcpy(copies.arrays[array], memory->bytes, memory->size);
-        }
-    }
-    return copies;
-}
-
-static void free_copies(struct copies *copies) {
-    for (int array = 0; array < ARRAYS; array++) {
-        free(copies->arrays[array]);
-    }
-}
-
-/* Inputs too, if `written` is false. */
-static void require_same(const struct call *call, const struct copies *copies, bool written) {
-    for (int array = written ? INPUTS : 0; array < ARRAYS; array++) {
-        const struct memory *const memory = &call->arrays[array];
-        REQUIRE(memory->bytes == NULL ||
-                memcmp(memory->bytes, copies->arrays[array], memory->size) == 0);
-    }
-}
-
-static void put_back(const struct call *call, const struct copies *copies) {
-    for (int array = 0; array < ARRAYS; array++) {
-        const struct memory *const memory = &call->arrays[array];
-        if (memory->bytes != NULL) {
-            memcpy(memory->bytes, copies->arrays[array], memory->size);
-        }
-    }
-}
-
-static bool is_nan(fghm_dtype dtype, const unsigned char *from) {
-    uint16_t half;
-    float f32;
-    double f64;
-    switch (dtype) {
-    case FGHM_F16:
-        memcpy(&half, from, sizeof half);
-        return (half & 0x7fffu) > 0x7c00u;
-    case FGHM_BF16:
-        memcpy(&half, from, sizeof half);
-        return (half & 0x7fffu) > 0x7f80u;
-    case FGHM_F32:
-        memcpy(&f32, from, sizeof f32);
-        return f32 != f32;
-    default:
-        memcpy(&f64, from, sizeof f64);
-        return f64 != f64;
-    }
-}
-
-/* Inputs that no output replaces, and gaps of outputs, are as they were; and there is no NaN
- * where none can be. */
-static void check_written(const struct call *call, const struct copies *copies, bool numbers) {
+/* Calls `visit` with the place of each element of an output. */
+static void each_element(const struct call *call, int array, void *data,
+                         void (*visit)(void *data, struct memory *memory, size_t at, int array,
+                                       fghm_dtype dtype)) {
     const fghm_batch *const batch = &call->batch;
-    const bool softmax = batch->activation == FGHM_SOFTMAX;
-    int class_axis = batch->class_axis == FGHM_AXIS_NONE ? -1 : batch->class_axis;
-    class_axis += class_axis < 0 && batch->class_axis != FGHM_AXIS_NONE ? batch->ndim : 0;
+    const fghm_output *const output = output_of((fghm_batch *)(uintptr_t)batch, array);
+    const size_t step = number_size(output->dtype);
+    struct memory *const memory = memory_slot(call->slots[array]);
+    int class_axis = batch->class_axis;
+    class_axis += class_axis < 0 && class_axis != FGHM_AXIS_NONE ? batch->ndim : 0;
+    const bool of_samples = batch->activation == FGHM_SOFTMAX && array != GRADIENT &&
+                            array != HESSIAN && class_axis >= 0;
+    int64_t extents[FGHM_AXES_MAX];
+    size_t count = 1;
+    for (int axis = 0; axis < batch->ndim; axis++) {
+        extents[axis] = of_samples && axis == class_axis ? 1 : batch->shape[axis];
+        count *= (size_t)extents[axis];
+    }
+    for (size_t k = 0; k < count; k++) {
+        int64_t rest = (int64_t)k, at = output->layout == FGHM_LAYOUT_STRIDED ? 0 : (int64_t)k;
+        for (int axis = batch->ndim - 1; axis >= 0 && output->layout == FGHM_LAYOUT_STRIDED;
+             axis--) {
+            at += rest % extents[axis] * output->strides[axis];
+            rest /= extents[axis];
+        }
+        visit(data, memory, (size_t)((int64_t)call->origin[array] + at * (int64_t)step), array,
+              output->dtype);
+    }
+}
+
+static void mark(void *data, struct memory *memory, size_t at, int array, fghm_dtype dtype) {
+    (void)data;
+    (void)array;
+    REQUIRE(at + number_size(dtype) <= memory->size);
+    memset(memory->is_element + at, 1, number_size(dtype));
+}
+
+/* But for what is an input, too. */
+static void forget(void *data, struct memory *memory, size_t at, int array, fghm_dtype dtype) {
+    const struct call *const call = data;
+    for (int input = 0; input < INPUTS; input++) {
+        if (call->slots[input] == call->slots[array]) {
+            return;
+        }
+    }
+    memory_forget(memory, at, number_size(dtype));
+}
+
+/* What results are; in all types but F16, or in the one that is computed in alone. */
+enum expected { ANYTHING, NUMBERS, FINITE, FINITE_IN_F32, FINITE_IN_F64 };
+
+static void look_at(void *data, struct memory *memory, size_t at, int array, fghm_dtype dtype) {
+    const enum expected expected = *(const enum expected *)data;
+    memory_require_written(memory, at, number_size(dtype));
+    (void)array;
+    REQUIRE(expected == ANYTHING || !number_is_nan(dtype, memory->bytes + at));
+    const bool finite = expected == FINITE ? dtype != FGHM_F16
+                        : expected == FINITE_IN_F32
+                            ? dtype == FGHM_F32 || dtype == FGHM_F64
+                            : expected == FINITE_IN_F64 && dtype == FGHM_F64;
+    REQUIRE(!finite || number_is_finite(dtype, memory->bytes + at));
+}
+
+static void equals_kept(void *data, struct memory *memory, size_t at, int array, fghm_dtype dtype) {
+    (void)data;
+    (void)array;
+    REQUIRE(number_equal(dtype, memory->bytes + at, memory->after + at));
+}
+
+static void each_output(const struct call *call, void *data,
+                        void (*visit)(void *data, struct memory *memory, size_t at, int array,
+                                      fghm_dtype dtype)) {
     for (int array = INPUTS; array < ARRAYS; array++) {
-        const struct memory *const memory = &call->arrays[array];
-        if (memory->bytes == NULL) {
-            continue;
+        if (has_array(call, array)) {
+            each_element(call, array, data, visit);
         }
-        const fghm_output *const output = output_of((fghm_batch *)(uintptr_t)batch, array);
-        const size_t step = size_of(output->dtype);
-        const bool of_samples = softmax && (array == ELEMENT_LOSS || array == HARMONIZING);
-        unsigned char *const is_element = calloc(memory->size + 1, 1);
-        REQUIRE(is_element != NULL);
-        size_t count = 1;
-        for (int axis = 0; axis < batch->ndim; axis++) {
-            count *= of_samples && axis == class_axis ? 1 : (size_t)batch->shape[axis];
-        }
-        for (size_t k = 0; k < count; k++) {
-            size_t rest = k;
-            ptrdiff_t at = output->layout == FGHM_LAYOUT_STRIDED ? 0 : (ptrdiff_t)k;
-            for (int axis = batch->ndim - 1; axis >= 0 && output->layout == FGHM_LAYOUT_STRIDED;
-                 axis--) {
-                const size_t extent =
-                    of_samples && axis == class_axis ? 1 : (size_t)batch->shape[axis];
-                at += (ptrdiff_t)(rest % extent) * (ptrdiff_t)output->strides[axis];
-                rest /= extent;
-            }
-            const size_t place = (size_t)((ptrdiff_t)memory->first + at * (ptrdiff_t)step);
-            REQUIRE(place + step <= memory->size);
-            memset(is_element + place, 1, step);
-            REQUIRE(!numbers || !is_nan(output->dtype, memory->bytes + place));
-        }
-        for (size_t at = 0; at < memory->size; at++) {
-            REQUIRE(is_element[at] || memory->bytes[at] == copies->arrays[array][at]);
-        }
-        free(is_element);
-    }
-    for (int array = 0; array < INPUTS; array++) {
-        const struct memory *const memory = &call->arrays[array];
-        bool replaced = array == LOGITS;
-        for (int other = INPUTS; other < ARRAYS && replaced; other++) {
-            replaced = !call->arrays[other].shared;
-        }
-        REQUIRE(memory->bytes == NULL || (array == LOGITS && !replaced) ||
-                memcmp(memory->bytes, copies->arrays[array], memory->size) == 0);
     }
 }
 
-/* Handles --------------------------------------------------------------------------------- */
+/* Results ------------------------------------------------------------------------------- */
 
-static fghm_focal *draw_focal(struct input *in) {
-    fghm_focal *focal;
-    REQUIRE(fghm_focal_create(&focal) == FGHM_OK);
-    for (size_t k = input_below(in, 5); k > 0; k--) {
-        switch (input_below(in, 9)) {
-        case 0:
-            fghm_focal_set_gamma(focal, input_number(in));
-            break;
-        case 1:
-            fghm_focal_set_negative_gamma(focal, input_number(in));
-            break;
-        case 2:
-            fghm_focal_set_alpha(focal, input_number(in));
-            break;
-        case 3:
-            fghm_focal_clear_alpha(focal);
-            break;
-        case 4:
-            fghm_focal_set_loss_weight(focal, input_number(in));
-            break;
-        case 5:
-            fghm_focal_set_reduction(focal, (fghm_reduction)input_integer(in));
-            break;
-        case 6:
-            fghm_focal_set_normalizer(focal, input_number(in));
-            break;
-        case 7:
-            fghm_focal_set_rule(focal, (fghm_focal_rule)input_integer(in));
-            break;
-        default:
-            fghm_focal_set_hessian_mode(focal, (fghm_hessian_mode)input_integer(in));
-            fghm_focal_set_hessian_floor(focal, input_number(in));
-        }
-    }
-    return focal;
+#define UNTOUCHED 0x5a
+
+/* As initialized, but for what no error may write. */
+static fghm_result fresh_result(void) {
+    fghm_result result = FGHM_RESULT_INIT;
+    memset((unsigned char *)&result + offsetof(fghm_result, loss), UNTOUCHED,
+           sizeof result - offsetof(fghm_result, loss));
+    return result;
 }
 
-static fghm_ghm *draw_ghm(struct input *in, fghm_ghm_kind kind) {
-    fghm_ghm *ghm;
-    REQUIRE(fghm_ghm_create(&ghm, kind) == FGHM_OK);
-    const double edges[] = {0, input_number(in), 0.5, 1};
-    for (size_t k = input_below(in, 5); k > 0; k--) {
-        switch (input_below(in, 9)) {
-        case 0:
-            fghm_ghm_set_bins(ghm, 1 + input_below(in, 300));
-            break;
-        case 1:
-            fghm_ghm_set_edges(ghm, 3, edges);
-            break;
-        case 2:
-            fghm_ghm_set_histograms(ghm, input_below(in, 8));
-            break;
-        case 3:
-            fghm_ghm_set_momentum(ghm, input_number(in));
-            fghm_ghm_set_momentum_rule(ghm, (fghm_ghm_momentum_rule)input_integer(in));
-            break;
-        case 4:
-            fghm_ghm_set_divisor(ghm, (fghm_ghm_divisor)input_integer(in));
-            break;
-        case 5:
-            fghm_ghm_set_weight_cap(ghm, input_number(in));
-            break;
-        case 6:
-            fghm_ghm_set_loss_weight(ghm, input_number(in));
-            break;
-        case 7:
-            fghm_ghm_set_reduction(ghm, (fghm_reduction)input_integer(in));
-            fghm_ghm_set_normalizer(ghm, input_number(in));
-            break;
-        default:
-            fghm_ghm_set_mu(ghm, input_number(in));
-        }
+static bool same_double(const double *a, const double *b) {
+    return number_equal(FGHM_F64, a, b);
+}
+
+static void require_same_results(const fghm_result *a, const fghm_result *b) {
+    REQUIRE(a->status == b->status && a->filled == b->filled && a->field == b->field);
+    REQUIRE(a->other_field == b->other_field && a->place == b->place);
+    REQUIRE(a->offender == b->offender);
+    REQUIRE(same_double(&a->loss, &b->loss) && same_double(&a->sum, &b->sum));
+    REQUIRE(same_double(&a->divisor, &b->divisor));
+    REQUIRE(same_double(&a->sum_weights, &b->sum_weights));
+    REQUIRE(same_double(&a->sum_targets, &b->sum_targets));
+    REQUIRE(a->elements == b->elements && a->valid == b->valid && a->positives == b->positives);
+}
+
+static void check_result(fghm_status status, const fghm_result *result, bool computed) {
+    REQUIRE(result->size == sizeof *result && result->status == status);
+    REQUIRE(result->filled > 0 && result->filled <= sizeof *result);
+    REQUIRE(status == FGHM_OK ? result->offender == -1 : fghm_field_name(result->field) != NULL);
+    const unsigned char *const bytes = (const unsigned char *)result;
+    REQUIRE(computed || result->filled <= offsetof(fghm_result, loss));
+    for (size_t at = offsetof(fghm_result, loss); !computed && at < sizeof *result; at++) {
+        REQUIRE(bytes[at] == UNTOUCHED);
     }
-    return ghm;
+    REQUIRE(!computed || (result->valid <= result->elements && result->positives <= result->valid));
 }
 
 /* Calls ------------------------------------------------------------------------------------ */
@@ -509,86 +479,224 @@ static bool is_element_error(fghm_status status) {
            status == FGHM_ERROR_SCORE;
 }
 
-static void check_call(const struct call *call, const struct copies *before, fghm_status status,
-                       const fghm_result *result) {
+static void begin(void) {
+    errno = 17;
+    feclearexcept(FE_ALL_EXCEPT);
+}
+
+/* What a call has done.  `factor` is by how much losses and derivatives may be larger than those of
+ * a new handle. */
+static void check_call(struct call *call, fghm_status status, bool computed, double factor) {
+    const int raised = fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
     REQUIRE(errno == 17);
-    REQUIRE(result->size == sizeof *result && result->status == status);
-    REQUIRE(result->filled > 0 && result->filled <= sizeof *result);
-    REQUIRE(status == FGHM_OK || fghm_field_name(result->field) != NULL);
-    if (status != FGHM_OK && !is_element_error(status)) {
-        require_same(call, before, false);
+    memory_require_surroundings();
+    if (!computed) {
+        memory_require_untouched();
         return;
     }
-    /* The largest settings take ordinary logits out of the range of half precision, but never to
-     * NaN. */
-    check_written(call, before, status == FGHM_OK && call->ordinary);
+    const bool small = factor * call->factor <= 1, mild = factor * call->factor < 0x1p100;
+    enum expected expected = ANYTHING;
+    if (status == FGHM_OK && call->ordinary) {
+        expected = mild ? FINITE : NUMBERS;
+    } else if (status == FGHM_OK && call->finite && small &&
+               call->batch.activation != FGHM_SOFTMAX) {
+        expected = call->batch.logits.dtype == FGHM_F64 ? FINITE_IN_F64 : FINITE_IN_F32;
+    }
+    each_output(call, call, mark);
+    each_output(call, &expected, look_at);
+    memory_require_gaps();
+    if (expected != ANYTHING && call->ordinary) {
+        REQUIRE((raised & (FE_INVALID | FE_DIVBYZERO)) == 0);
+        bool half = false;
+        for (int array = INPUTS; array < ARRAYS; array++) {
+            half = half || output_of(&call->batch, array)->dtype == FGHM_F16;
+        }
+        REQUIRE(raised == 0 || !mild || half);
+    }
+}
+
+/* The inputs as they were, the outputs, under MemorySanitizer, as if nobody had written them. */
+static void prepare_again(struct call *call, bool computed) {
+    memory_keep_results();
+    memory_put_back();
+    if (computed) {
+        each_output(call, call, forget);
+    }
+    begin();
+}
+
+/* Every output has the bits of the first call. */
+static void check_again(struct call *call, bool computed) {
+    REQUIRE(errno == 17);
+    memory_require_surroundings();
+    if (!computed) {
+        memory_require_untouched();
+        return;
+    }
+    each_output(call, NULL, equals_kept);
+    memory_require_gaps();
+}
+
+/* The scalar row, if the one that has computed is promised to equal it. */
+static void use_another_row(void) {
+    if (rows_equal_scalar()) {
+        rows_use_scalar();
+    }
 }
 
 static void call_focal(struct input *in, fghm_pool *pool) {
     struct call call;
-    fghm_focal *const focal = draw_focal(in);
+    fghm_focal *const focal = settings_focal(in);
     if (draw_call(in, &call)) {
-        fghm_result result = FGHM_RESULT_INIT, again = FGHM_RESULT_INIT;
-        struct copies before = copies_of(&call);
-        errno = 17;
+        const struct focal_settings settings = settings_read(focal);
+        fghm_result result = fresh_result(), again = fresh_result();
+        memory_remember();
+        begin();
         const fghm_status status = fghm_focal_batch(focal, NULL, &call.batch, &result);
-        check_call(&call, &before, status, &result);
-        struct copies after = copies_of(&call);
-        put_back(&call, &before);
+        const bool computed = status == FGHM_OK || is_element_error(status);
+        check_call(&call, status, computed, settings_focal_factor(focal));
+        check_result(status, &result, computed);
+        prepare_again(&call, computed);
+        use_another_row();
         REQUIRE(fghm_focal_batch(focal, pool, &call.batch, &again) == status);
-        require_same(&call, &after, true);
-        REQUIRE(memcmp(&result, &again, result.filled) == 0);
-        free_copies(&before);
-        free_copies(&after);
+        check_again(&call, computed);
+        require_same_results(&result, &again);
+        const struct focal_settings now = settings_read(focal);
+        settings_require_equal(&settings, &now);
     }
-    free_call(&call);
+    memory_release();
     fghm_focal_destroy(focal);
 }
 
-static size_t state_size_of(const fghm_ghm *ghm) {
+static uint64_t *draw_counts(struct input *in, const fghm_ghm *ghm, size_t *capacity) {
     size_t size = 0;
-    REQUIRE(fghm_ghm_get_state_size(ghm, &size) == FGHM_OK);
-    return size;
+    REQUIRE(fghm_ghm_get_counts_size(ghm, &size) == FGHM_OK);
+    *capacity = size;
+    if (size * sizeof(uint64_t) > MEMORY_BYTES) {
+        return NULL;
+    }
+    *capacity -= input_below(in, 16) == 1;
+    uint64_t *const counts =
+        (uint64_t *)(void *)memory_take(COUNTS, *capacity * sizeof *counts, true)->bytes;
+    const uint64_t before = input_below(in, 8) == 1 ? input_bits(in, 8) : 0;
+    for (size_t k = 0; k < *capacity; k++) {
+        counts[k] = before;
+    }
+    return counts;
 }
 
-static void require_same_handles(const fghm_ghm *a, const fghm_ghm *b) {
-    const size_t size = state_size_of(a);
-    REQUIRE(state_size_of(b) == size);
-    unsigned char *const states = malloc(2 * size);
-    REQUIRE(states != NULL);
-    REQUIRE(fghm_ghm_save(a, size, states) == FGHM_OK);
-    REQUIRE(fghm_ghm_save(b, size, states + size) == FGHM_OK);
-    REQUIRE(memcmp(states, states + size, size) == 0);
-    free(states);
+/* The three parts of a step one by one; true if it is the step. */
+static bool step_in_parts(struct input *in, fghm_ghm *ghm, fghm_pool *pool, struct call *call) {
+    size_t capacity = 0;
+    uint64_t *const counts = draw_counts(in, ghm, &capacity);
+    if (counts == NULL) {
+        return false;
+    }
+    const bool fresh = capacity > 0 && counts[0] == 0;
+    fghm_result counted = fresh_result(), applied = fresh_result();
+    memory_remember();
+    begin();
+    const fghm_status status =
+        fghm_ghm_count_batch(ghm, pool, &call->batch, capacity, counts, &counted);
+    REQUIRE(errno == 17);
+    memory_require_surroundings();
+    check_result(status, &counted, status == FGHM_OK);
+    memset(memory_slot(COUNTS)->is_element, status == FGHM_OK, memory_slot(COUNTS)->size);
+    memory_require_written(memory_slot(COUNTS), 0, memory_slot(COUNTS)->size);
+    if (status != FGHM_OK) {
+        memory_require_untouched();
+        return false;
+    }
+    struct state before = state_of(ghm);
+    if (fghm_ghm_update(ghm, capacity, counts) != FGHM_OK) {
+        struct state after = state_of(ghm);
+        state_require_equal(&before, &after);
+        state_free(&after);
+        state_free(&before);
+        return false;
+    }
+    state_free(&before);
+    const fghm_status last = fghm_ghm_apply_batch(ghm, pool, &call->batch, &applied);
+    REQUIRE(errno == 17 && last == FGHM_OK);
+    REQUIRE(counted.elements == applied.elements && counted.valid == applied.valid);
+    REQUIRE(counted.positives == applied.positives);
+    REQUIRE(same_double(&counted.sum_weights, &applied.sum_weights));
+    REQUIRE(same_double(&counted.sum_targets, &applied.sum_targets));
+    memory_require_surroundings();
+    return fresh;
 }
 
-/* A step, and the same in three parts. */
+/* Applying alone, with whatever weights there are. */
+static void apply(const fghm_ghm *ghm, fghm_pool *pool, struct call *call) {
+    fghm_result result = fresh_result(), again = fresh_result();
+    struct state before = state_of(ghm);
+    memory_remember();
+    begin();
+    const fghm_status status = fghm_ghm_apply_batch(ghm, NULL, &call->batch, &result);
+    const bool computed = status == FGHM_OK || is_element_error(status);
+    check_call(call, status, computed, settings_ghm_factor(ghm));
+    check_result(status, &result, computed);
+    prepare_again(call, computed);
+    use_another_row();
+    REQUIRE(fghm_ghm_apply_batch(ghm, pool, &call->batch, &again) == status);
+    check_again(call, computed);
+    require_same_results(&result, &again);
+    struct state after = state_of(ghm);
+    state_require_equal(&before, &after);
+    state_free(&before);
+    state_free(&after);
+}
+
+static void step(struct input *in, fghm_ghm *ghm, fghm_pool *pool, struct call *call) {
+    fghm_result result = fresh_result(), again = fresh_result();
+    fghm_ghm *copy = NULL, *parts = NULL;
+    REQUIRE(fghm_ghm_clone(ghm, &copy) == FGHM_OK && fghm_ghm_clone(ghm, &parts) == FGHM_OK);
+    memory_remember();
+    begin();
+    const fghm_status status = fghm_ghm_step_batch(ghm, NULL, &call->batch, &result);
+    const bool computed = status == FGHM_OK;
+    check_call(call, status, computed, settings_ghm_factor(ghm));
+    check_result(status, &result, computed);
+    if (!computed) {
+        ghm_require_equal(ghm, copy);
+    }
+    prepare_again(call, computed);
+    use_another_row();
+    REQUIRE(fghm_ghm_step_batch(copy, pool, &call->batch, &again) == status);
+    check_again(call, computed);
+    require_same_results(&result, &again);
+    ghm_require_equal(ghm, copy);
+    bool outputs = false;
+    for (int array = INPUTS; array < ARRAYS; array++) {
+        outputs = outputs || has_array(call, array);
+    }
+    if (computed && outputs && input_below(in, 4) == 1) {
+        memory_put_back();
+        if (step_in_parts(in, parts, pool, call)) {
+            each_output(call, NULL, equals_kept);
+            ghm_require_equal(ghm, parts);
+        }
+    }
+    fghm_ghm_destroy(copy);
+    fghm_ghm_destroy(parts);
+}
+
 static void call_ghm(struct input *in, fghm_pool *pool, fghm_ghm_kind kind) {
-    fghm_ghm *const ghm = draw_ghm(in, kind);
+    fghm_ghm *const ghm = settings_ghm(in, kind);
     for (size_t steps = 1 + input_below(in, 3); steps > 0; steps--) {
         struct call call;
+        const size_t what = input_below(in, 8);
         if (draw_call(in, &call)) {
-            fghm_result result = FGHM_RESULT_INIT, again = FGHM_RESULT_INIT;
-            struct copies before = copies_of(&call);
-            fghm_ghm *copy;
-            REQUIRE(fghm_ghm_clone(ghm, &copy) == FGHM_OK);
-            errno = 17;
-            const fghm_status status = fghm_ghm_step_batch(ghm, NULL, &call.batch, &result);
-            check_call(&call, &before, status, &result);
-            if (status != FGHM_OK) {
-                require_same_handles(ghm, copy);
+            if (what == 1) {
+                apply(ghm, pool, &call);
+            } else {
+                step(in, ghm, pool, &call);
             }
-            struct copies after = copies_of(&call);
-            put_back(&call, &before);
-            REQUIRE(fghm_ghm_step_batch(copy, pool, &call.batch, &again) == status);
-            require_same(&call, &after, true);
-            REQUIRE(memcmp(&result, &again, result.filled) == 0);
-            require_same_handles(ghm, copy);
-            free_copies(&before);
-            free_copies(&after);
-            fghm_ghm_destroy(copy);
         }
-        free_call(&call);
+        memory_release();
+        if (what == 2) {
+            settings_change_ghm(in, ghm);
+        }
     }
     fghm_ghm_destroy(ghm);
 }
@@ -599,15 +707,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     if (pool == NULL) {
         REQUIRE(fghm_pool_create(&pool, 3) == FGHM_OK);
     }
-    switch (input_below(&in, 4)) {
-    case 0:
-        call_ghm(&in, pool, FGHM_GHM_CLASSIFICATION);
-        break;
-    case 1:
-        call_ghm(&in, pool, FGHM_GHM_REGRESSION);
-        break;
-    default:
-        call_focal(&in, pool);
+    const size_t what = input_below(&in, 8);
+    rows_use(input_below(&in, 2) == 0 ? 0 : input_below(&in, rows_count()));
+    fghm_pool *const some = input_below(&in, 8) == 1 ? pool : NULL;
+    if (what == 1 || what == 2) {
+        call_ghm(&in, some, FGHM_GHM_CLASSIFICATION);
+    } else if (what == 3) {
+        call_ghm(&in, some, FGHM_GHM_REGRESSION);
+    } else {
+        call_focal(&in, some);
     }
     return 0;
 }

@@ -1,26 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 
-/* seeds FOLDER: states of handles of both kinds, with histories, for fuzz_state to begin with. */
+/* seeds FOLDER: what the fuzzers begin with.  In FOLDER/state, saved states of handles of both
+ * kinds, with histories; in FOLDER/calls and FOLDER/plain, bytes of all sorts, which those read as
+ * one choice after the other. */
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <focalghm/focalghm.h>
 
-static void save(const char *folder, int number, const fghm_ghm *ghm) {
+static void write_bytes(const char *folder, const char *target, int number, size_t size,
+                        const void *bytes) {
     char name[4096];
+    snprintf(name, sizeof name, "%s/%s/%d", folder, target, number);
+    FILE *const file = fopen(name, "wb");
+    if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) {
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void save(const char *folder, int number, const fghm_ghm *ghm) {
     size_t size = 0;
     if (fghm_ghm_get_state_size(ghm, &size) != FGHM_OK) {
         exit(EXIT_FAILURE);
     }
     void *const state = malloc(size);
-    snprintf(name, sizeof name, "%s/%d", folder, number);
-    FILE *const file = fopen(name, "wb");
-    if (state == NULL || file == NULL || fghm_ghm_save(ghm, size, state) != FGHM_OK ||
-        fwrite(state, 1, size, file) != size || fclose(file) != 0) {
+    if (state == NULL || fghm_ghm_save(ghm, size, state) != FGHM_OK) {
         exit(EXIT_FAILURE);
     }
+    write_bytes(folder, "state", number, size, state);
     free(state);
+}
+
+/* Bytes of an xorshift; small ones, which most choices are about, as often as any. */
+static void draw(const char *folder, const char *target) {
+    uint64_t state = 88172645463325252u;
+    for (int number = 0; number < 128; number++) {
+        unsigned char bytes[256];
+        for (size_t k = 0; k < sizeof bytes; k++) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes[k] = (unsigned char)(state >> 33 & (state >> 60 & 1 ? 15 : 255));
+        }
+        write_bytes(folder, target, number, 16 + (size_t)number * 15 / 8, bytes);
+    }
 }
 
 int main(int count, char **arguments) {
@@ -40,6 +65,10 @@ int main(int count, char **arguments) {
         }
         save(arguments[1], number, ghm);
         fghm_ghm_destroy(ghm);
+    }
+    if (count == 2) {
+        draw(arguments[1], "calls");
+        draw(arguments[1], "plain");
     }
     return count == 2 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
