@@ -425,14 +425,15 @@ KERNEL_INLINE vreal margin_power_of(unsigned halves, vreal b) {
 }
 
 /* A sweep of its own, since it is as long as the other two.  `want`: WANT_HESSIAN or less. */
-OUT_OF_LINE void margin_values(int want, const struct fghm_focal_constants *constants,
+OUT_OF_LINE void margin_values(int want, const struct fghm_focal_constants *constants, double scale,
                                const struct fghm_span *span, const struct chunk_exponentials *chunk,
                                struct negative_values *to) {
-    const struct focal_factors factors = focal_factors(constants);
+    const struct focal_factors factors = focal_factors(constants, scale);
     const struct negative_margin margin =
         negative_margin_of(constants->margin, constants->margin_logit);
     const bool lifted = want >= WANT_HESSIAN;
-    const bool products = span->gamma == NULL && fghm_is_product(constants->negative_gamma);
+    const bool own_gammas = span->own != NULL && span->own->gamma != NULL;
+    const bool products = !own_gammas && fghm_is_product(constants->negative_gamma);
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
     for (size_t i = 0; i < span->n; i += V_LANES) {
@@ -450,11 +451,7 @@ OUT_OF_LINE void margin_values(int want, const struct fghm_focal_constants *cons
         if (products) {
             factor = margin_power_of(factors.negative_halves, parts.b);
         } else {
-            struct pair exponent = factors.negative_gamma;
-            if (span->gamma != NULL) {
-                exponent = (struct pair){v_load((const real *)span->gamma + i),
-                                         v_load((const real *)span->gamma_low + i)};
-            }
+            const struct pair exponent = own_gammas ? own_gamma(span, i) : factors.negative_gamma;
             gamma = exponent.high;
             factor = exp_of_scaled(exponent, minus_log_pair((struct pair){parts.b, zero}));
         }
@@ -852,7 +849,7 @@ irregular_results(struct focal_kind kind, const struct fghm_focal_constants *con
     struct negative_values negatives;
     const bool has_margin = has_exponents(kind) && constants->margin > 0;
     if (has_margin) {
-        margin_values(kind.want, constants, span, chunk, &negatives);
+        margin_values(kind.want, constants, scale, span, chunk, &negatives);
     }
     return focal_results(kind, &factors, span, has_margin ? &negatives : NULL, chunk, bad_target);
 }
@@ -870,7 +867,7 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_c
     struct negative_values negatives;
     if (__builtin_expect(common && (!has_margin || may_have_margin(kind)), 1)) {
         if (has_margin && may_have_margin(kind)) {
-            margin_values(kind.want, constants, span, &chunk, &negatives);
+            margin_values(kind.want, constants, scale, span, &chunk, &negatives);
         }
         largest_weight =
             focal_results(kind, factors, span, has_margin ? &negatives : NULL, &chunk, bad_target);
