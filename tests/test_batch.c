@@ -260,7 +260,8 @@ static void check_value(const struct combination *c, int output, size_t k, doubl
 /* Results times the factors, and the bound for what is subnormal before them. */
 static void check_element(const struct combination *c, const struct drawn_arrays *a, size_t k,
                           size_t loss_at, struct reference *r, const struct reference *apart,
-                          double weight, double class_weight, double divisor, double bound) {
+                          double weight, double class_weight, double divisor,
+                          const double bounds[OUTPUTS]) {
     mpfr_srcptr exact[OUTPUTS] = {r->loss, r->gradient, r->hessian};
     mpfr_srcptr scales[OUTPUTS] = {r->loss, r->gradient_scale, r->hessian_scale};
     mpfr_t value, scale, factor, slack;
@@ -281,6 +282,7 @@ static void check_element(const struct combination *c, const struct drawn_arrays
         mpfr_abs(scale, scale, MPFR_RNDN);
         const double tiny =
             ldexp(1.0, drawn_format(&c->base)->lowest + drawn_format(&c->base)->digits + 4);
+        const double bound = bounds[output];
         const double allowed = mpfr_cmp_d(scale, tiny * grown) < 0 ? bound * grown : bound;
         if (apart != NULL) {
             mpfr_srcptr first[OUTPUTS] = {r[1].loss, r[1].gradient, r[1].hessian};
@@ -380,8 +382,9 @@ static void check_sigmoid(const struct combination *c, const struct drawn_arrays
     if (c->base.activation == FGHM_PROBABILITY) {
         bound += error_of_power(c, mpfr_get_d(x, MPFR_RNDN), t.value);
     }
+    const double bounds[OUTPUTS] = {bound, bound, bound};
     check_element(c, a, k, k, r, c->base.smoothing > 0.0 ? &r[2] : NULL,
-                  drawn_weight(&c->base, a, k), class_weight_of(c, class_index), divisor, bound);
+                  drawn_weight(&c->base, a, k), class_weight_of(c, class_index), divisor, bounds);
     mpfr_clears(x, target, keep, (mpfr_ptr)0);
 }
 
@@ -392,7 +395,7 @@ static void check_softmax(const struct combination *c, const struct drawn_arrays
     const struct drawn_target t = drawn_target(&c->base, a, k);
     const size_t label = t.column;
     mpfr_t x[CLASSES_MAX], z;
-    double largest = -(double)INFINITY, bound = bound_of(c);
+    double largest = -(double)INFINITY, more = 0.0;
     if (t.ignored) {
         check_zero(c, a, k, loss_at);
         return;
@@ -410,11 +413,13 @@ static void check_softmax(const struct combination *c, const struct drawn_arrays
         reference_margin(z, x, c->base.classes, label);
         const double below = largest - mpfr_get_d(x[at.c], MPFR_RNDN);
         const double log_classes = log((double)c->base.classes);
-        bound += (c->loss.gamma + 1.0) * (fabs(mpfr_get_d(z, MPFR_RNDN)) + log_classes);
-        bound += at.c != label ? 2.0 * below + log_classes + 4.0 : 0.0;
+        more += (c->loss.gamma + 1.0) * (fabs(mpfr_get_d(z, MPFR_RNDN)) + log_classes);
+        more += at.c != label ? 2.0 * below + log_classes + 4.0 : 0.0;
     }
+    const double bound = bound_of(c) + more;
+    const double bounds[OUTPUTS] = {bound, bound, bound + more};
     check_element(c, a, k, loss_at, r, NULL, drawn_weight(&c->base, a, k),
-                  class_weight_of(c, label), divisor, bound);
+                  class_weight_of(c, label), divisor, bounds);
     for (size_t n = 0; n < c->base.classes; n++) {
         mpfr_clear(x[n]);
     }
