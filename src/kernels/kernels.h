@@ -218,15 +218,22 @@ typedef void fghm_total_kernel(double least, double most, size_t n, const void *
 typedef void fghm_harmonize_kernel(const struct fghm_bins *bins, const void *bin_weights,
                                    const struct fghm_span *span, void *weights);
 
-/* Softmax: loops over the classes of one sample (a row), or of a few samples (columns); see
+/* Softmax: loops over the classes of one sample after the other (rows), or of a few samples
+ * (columns); see
  * softmax_kernel.h.  Numbers are of the kernels' type, samples a struct softmax_samples of it.
  *
  * fghm_row_largest_kernel: the largest of n logits, and of *largest; not that of class `own`.
  * fghm_row_lift_kernel: lifted exponentials of n logits, 0 for the class `own`, to `exponentials`
  * (or NULL), and to a sum.  n is a multiple of 256, but for the last classes of a row.
- * fghm_row_reduce_kernel: both, of all classes.
  * fghm_row_rest_kernel: adds them without that of the largest logit.
- * fghm_row_spread_kernel: brings the derivatives of a sample's margin to its logits. */
+ * fghm_rows_reduce_kernel: both of the first two, of all classes of n samples of a tile from `first`
+ * on, none of them ignored; exponentials may take the place of logits.
+ * fghm_rows_spread_kernel: brings the derivatives of the samples' margins to their logits from class
+ * `start` on. */
+struct fghm_rows {
+    void *first;    /* of the first sample, or NULL: not wanted */
+    ptrdiff_t step; /* to the next sample */
+};
 struct fghm_spread {
     bool absolute;
     double hessian_floor;
@@ -237,12 +244,15 @@ struct fghm_spread {
 typedef void fghm_row_largest_kernel(size_t n, size_t own, const void *logits, void *largest);
 typedef void fghm_row_lift_kernel(size_t n, size_t own, const void *logits, const void *largest,
                                   void *exponentials, struct fghm_sum *sum);
-typedef void fghm_row_reduce_kernel(size_t n, size_t own, const void *logits, void *largest,
-                                    void *exponentials, struct fghm_sum *sum);
 typedef void fghm_row_rest_kernel(size_t n, const void *exponentials, struct fghm_sum *sum);
-typedef void fghm_row_spread_kernel(const struct fghm_spread *spread, size_t sample, size_t n,
-                                    size_t own, const void *exponentials, void *gradient,
-                                    void *hessian);
+typedef void fghm_rows_reduce_kernel(size_t first, size_t n, size_t classes,
+                                     const struct fghm_rows *logits,
+                                     const struct fghm_rows *exponentials, void *samples);
+typedef void fghm_rows_spread_kernel(const struct fghm_spread *spread, size_t first, size_t n,
+                                     size_t start, size_t classes,
+                                     const struct fghm_rows *exponentials,
+                                     const struct fghm_rows *gradient,
+                                     const struct fghm_rows *hessian);
 
 /* The same of columns: class c of neighbouring samples at `first + c step`; `first` NULL if they
  * are not wanted.  A part is `classes` classes from `start` on, of samples from `first` of a tile
@@ -314,9 +324,9 @@ struct fghm_kernels {
     fghm_harmonize_kernel *ghmr_harmonize;
     fghm_row_largest_kernel *row_largest;
     fghm_row_lift_kernel *row_lift;
-    fghm_row_reduce_kernel *row_reduce;
+    fghm_rows_reduce_kernel *rows_reduce;
     fghm_row_rest_kernel *row_rest;
-    fghm_row_spread_kernel *row_spread;
+    fghm_rows_spread_kernel *rows_spread;
     fghm_columns_largest_kernel *columns_largest;
     fghm_columns_lift_kernel *columns_lift;
     fghm_columns_rest_kernel *columns_rest;

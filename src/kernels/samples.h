@@ -45,4 +45,10 @@ struct softmax_samples {
     real *block;
 };
 
+/* A sum in two parts. */
+static inline void set_sum(double sum, real *high, real *low) {
+    *high = (real)sum;
+    *low = (real)(sum - (double)*high);
+}
+
 #endif

@@ -182,7 +182,7 @@ KERNEL_INLINE vreal spread_hessian(const struct spread_modes *modes, const struc
 
 /* Rows --------------------------------------------------------------------------- */
 
-/* Registers that are worked on together. */
+/* Numbers that are worked on together: four registers. */
 #define TOGETHER ((size_t)4 * V_LANES)
 
 /* Copies n numbers, few of them. */
@@ -196,71 +196,90 @@ KERNEL_LOOP void copy_reals(size_t n, const real *from, real *to) {
     }
 }
 
-/* A row, FOURS classes at a time: those of the caller, or copies of those with the own class, for
- * which -inf stands, and of the last ones, if they are fewer, which -inf follows to the end of what
- * is worked on together, then 0. */
+/* A row, TOGETHER classes at a time: those of the caller, or copies of those with the own class,
+ * for which -inf stands, and of the last ones, if they are fewer, which -inf follows to the end of
+ * a register. */
 struct row {
     const real *logits;
-    size_t own_block, last_block; /* where they begin */
+    size_t own_group, last_group; /* where they begin */
     size_t filled;                /* numbers of the last that are worked on */
-    real own[FOURS], last[FOURS];
-    real unwanted[FOURS]; /* exponentials that nobody keeps */
+    real own[TOGETHER], last[TOGETHER];
 };
 
+static const real lane_numbers[SUM_LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/* -inf in the place of a number.  A whole register is stored, as it will be loaded: processors wait
+ * where the one is a part of the other. */
+KERNEL_INLINE void take_away(real *numbers, size_t place) {
+    real *const to = numbers + place / V_LANES * V_LANES;
+    const vmask is_it = v_eq(v_load(lane_numbers), v_set((real)(place % V_LANES)));
+    v_store(to, v_select(is_it, v_set(-(real)INFINITY), v_load(to)));
+}
+
 KERNEL_LOOP void row_copy(struct row *row, const real *logits, size_t n, size_t own) {
-    const size_t left = n % FOURS;
+    const size_t left = n % TOGETHER;
     row->logits = logits;
-    row->last_block = n - left;
-    row->filled = (left + TOGETHER - 1) / TOGETHER * TOGETHER;
-    row->own_block = own < n ? own / FOURS * FOURS : SIZE_MAX;
-    if (left > 0) {
-        for (size_t k = left / V_LANES * V_LANES; k < FOURS; k += V_LANES) {
-            v_store(row->last + k, v_set(k < row->filled ? -(real)INFINITY : 0));
+    row->last_group = n - left;
+    row->filled = (left + V_LANES - 1) / V_LANES * V_LANES;
+    row->own_group = own < row->last_group ? own / TOGETHER * TOGETHER : SIZE_MAX;
+    if (row->filled > left) {
+        v_store(row->last + (row->filled - V_LANES), v_set(-(real)INFINITY));
+    }
+    copy_reals(left, logits + row->last_group, row->last);
+    if (own < row->last_group) {
+        KERNEL_UNROLL
+        for (size_t k = 0; k < TOGETHER; k += V_LANES) {
+            v_store(row->own + k, v_load(logits + row->own_group + k));
         }
-        copy_reals(left, logits + row->last_block, row->last);
-    }
-    if (own < row->last_block) {
-        copy_reals(FOURS, logits + row->own_block, row->own);
-        row->own[own % FOURS] = -(real)INFINITY;
+        take_away(row->own, own % TOGETHER);
     } else if (own < n) {
-        row->last[own % FOURS] = -(real)INFINITY;
+        take_away(row->last, own % TOGETHER);
     }
 }
 
-KERNEL_INLINE const real *row_block(const struct row *row, size_t i) {
-    return i == row->last_block ? row->last : i == row->own_block ? row->own : row->logits + i;
+/* TOGETHER logits, not the last ones. */
+KERNEL_INLINE const real *row_group(const struct row *row, size_t i) {
+    return i == row->own_group ? row->own : row->logits + i;
 }
 
-KERNEL_INLINE size_t row_block_length(const struct row *row, size_t i) {
-    return i == row->last_block ? row->filled : FOURS;
-}
-
-KERNEL_LOOP real row_find_largest(const struct row *row, size_t n, real largest) {
+KERNEL_LOOP real row_find_largest(const struct row *row, real largest) {
     vreal most[4];
     KERNEL_UNROLL
     for (size_t k = 0; k < 4; k++) {
         most[k] = v_set(largest);
     }
-    for (size_t i = 0; i < n; i += FOURS) {
-        const real *const logits = row_block(row, i);
-        const size_t length = row_block_length(row, i);
-        for (size_t at = 0; at < length; at += TOGETHER) {
-            KERNEL_UNROLL
-            for (size_t k = 0; k < 4; k++) {
-                most[k] = v_max(v_load(logits + at + k * V_LANES), most[k]);
-            }
+    for (size_t i = 0; i < row->last_group; i += TOGETHER) {
+        const real *const logits = row_group(row, i);
+        KERNEL_UNROLL
+        for (size_t k = 0; k < 4; k++) {
+            most[k] = v_max(v_load(logits + k * V_LANES), most[k]);
         }
+    }
+    for (size_t i = 0; i < row->filled; i += V_LANES) {
+        most[0] = v_max(v_load(row->last + i), most[0]);
     }
     real lanes[V_LANES];
     v_store(lanes, v_max(v_max(most[0], most[1]), v_max(most[2], most[3])));
-    for (size_t lane = 0; lane < V_LANES; lane++) {
-        largest = lanes[lane] > largest ? lanes[lane] : largest;
+    KERNEL_UNROLL
+    for (size_t width = V_LANES / 2; width > 0; width /= 2) {
+        KERNEL_UNROLL
+        for (size_t lane = 0; lane < width; lane++) {
+            const real other = lanes[lane + width];
+            lanes[lane] = other > lanes[lane] ? other : lanes[lane];
+        }
     }
-    return largest;
+    return lanes[0];
 }
 
 KERNEL_LOOP void row_sum_start(struct lane_sum *sum, const struct fghm_sum *total) {
     lane_sum_start(sum, total);
+}
+
+/* After FOURS exponentials from i on. */
+KERNEL_INLINE void row_sum_next(struct lane_sum *sum, size_t i) {
+    if ((i + FOURS) % CHUNK == 0) {
+        lane_sum_end_chunk(sum);
+    }
 }
 
 KERNEL_LOOP void row_sum_end(struct lane_sum *sum, struct fghm_sum *total) {
@@ -268,31 +287,27 @@ KERNEL_LOOP void row_sum_end(struct lane_sum *sum, struct fghm_sum *total) {
     lane_sum_end(sum, total);
 }
 
-/* Adds FOURS exponentials. */
-KERNEL_LOOP void row_add(struct lane_sum *sum, size_t i, const real *exponentials) {
-    add_fours(&sum->sum, 1, exponentials);
-    if ((i + FOURS) % CHUNK == 0) {
-        lane_sum_end_chunk(sum);
-    }
-}
-
-KERNEL_LOOP void row_exponentials(struct row *row, size_t n, real most, real *exponentials,
+KERNEL_LOOP void row_exponentials(const struct row *row, size_t n, real most, real *exponentials,
                                   struct fghm_sum *total) {
     const vreal largest = v_set(most);
+    real block[FOURS]; /* what nobody keeps, or the last */
     struct lane_sum sum;
     row_sum_start(&sum, total);
     for (size_t i = 0; i < n; i += FOURS) {
-        const bool is_last = i == row->last_block;
-        const real *const logits = row_block(row, i);
-        const size_t length = row_block_length(row, i);
-        real *const to = is_last                ? row->last
-                         : exponentials != NULL ? exponentials + i
-                                                : row->unwanted;
-        for (size_t at = 0; at < length; at += TOGETHER) {
+        const size_t length = n - i < FOURS ? n - i : FOURS;
+        const size_t groups = length / TOGETHER * TOGETHER;
+        const bool keeps = length == FOURS && exponentials != NULL;
+        real *const to = keeps ? exponentials + i : block;
+        KERNEL_UNROLL
+        for (size_t at = 0; length < FOURS && at < FOURS; at += V_LANES) {
+            v_store(block + at, v_set(0));
+        }
+        for (size_t at = 0; at < groups; at += TOGETHER) {
+            const real *const logits = row_group(row, i + at);
             vreal e[4];
             KERNEL_UNROLL
             for (size_t k = 0; k < 4; k++) {
-                e[k] = v_load(logits + at + k * V_LANES);
+                e[k] = v_load(logits + k * V_LANES);
             }
             lifted_exps(4, e, largest);
             KERNEL_UNROLL
@@ -300,9 +315,13 @@ KERNEL_LOOP void row_exponentials(struct row *row, size_t n, real most, real *ex
                 v_store(to + at + k * V_LANES, e[k]);
             }
         }
-        row_add(&sum, i, to);
-        if (is_last && exponentials != NULL) {
-            copy_reals(n - i, row->last, exponentials + i);
+        for (size_t at = groups; at < length; at += V_LANES) {
+            v_store(to + at, lifted_exp(v_load(row->last + (at - groups)), largest));
+        }
+        add_fours(&sum.sum, 1, to);
+        row_sum_next(&sum, i);
+        if (!keeps && exponentials != NULL) {
+            copy_reals(length, block, exponentials + i);
         }
     }
     row_sum_end(&sum, total);
@@ -313,7 +332,7 @@ static void row_largest(size_t n, size_t own, const void *logits, void *row_larg
     real *const largest = row_largest;
     struct row row;
     row_copy(&row, logits, n, own);
-    *largest = row_find_largest(&row, n, *largest);
+    *largest = row_find_largest(&row, *largest);
 }
 
 /* Lifted exponentials of n logits, 0 for the own class, to `exponentials` unless that is NULL, and
@@ -325,14 +344,27 @@ static void row_lift(size_t n, size_t own, const void *logits, const void *large
     row_exponentials(&row, n, *(const real *)largest, exponentials, total);
 }
 
-/* Both, of a whole row. */
-static void row_reduce(size_t n, size_t own, const void *logits, void *row_largest,
-                       void *exponentials, struct fghm_sum *total) {
-    real *const largest = row_largest;
-    struct row row;
-    row_copy(&row, logits, n, own);
-    *largest = row_find_largest(&row, n, -REAL_MAX);
-    row_exponentials(&row, n, *largest, exponentials, total);
+KERNEL_INLINE real *row_of(const struct fghm_rows *rows, size_t k) {
+    return rows->first == NULL ? NULL : (real *)rows->first + (ptrdiff_t)k * rows->step;
+}
+
+/* Both, of whole rows, and what else is to be known of them. */
+static void rows_reduce(size_t first, size_t n, size_t classes, const struct fghm_rows *logits,
+                        const struct fghm_rows *exponentials, void *tile_samples) {
+    struct softmax_samples *const samples = tile_samples;
+    for (size_t k = 0; k < n; k++) {
+        const real *const of = row_of(logits, k);
+        const size_t sample = first + k, own = (size_t)samples->columns[sample];
+        struct row row;
+        struct fghm_sum sum;
+        sum_start(&sum);
+        row_copy(&row, of, classes, own);
+        samples->own[sample] = of[own];
+        samples->largest[sample] = row_find_largest(&row, -REAL_MAX);
+        row_exponentials(&row, classes, samples->largest[sample], row_of(exponentials, k), &sum);
+        set_sum(sum_of_lanes(&sum, sizeof(real)), &samples->sum[sample],
+                &samples->sum_low[sample]);
+    }
 }
 
 /* Adds n exponentials without that of the largest logit. */
@@ -350,7 +382,8 @@ static void row_rest(size_t n, const void *row_exponentials, struct fghm_sum *to
         for (size_t at = 0; at < FOURS; at += V_LANES) {
             v_store(block + at, summand_of(BELOW_LARGEST, v_load(block + at)));
         }
-        row_add(&sum, i, block);
+        add_fours(&sum.sum, 1, block);
+        row_sum_next(&sum, i);
     }
     row_sum_end(&sum, total);
 }
@@ -370,43 +403,60 @@ KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct 
     }
 }
 
-/* The derivatives of n logits from their exponentials, which may be in the place of one of
- * them. */
-static void row_spread(const struct fghm_spread *of, size_t sample, size_t n, size_t own,
-                       const void *row_exponentials, void *row_gradient, void *row_hessian) {
-    const struct softmax_samples *const samples = of->samples;
-    const real *const exponentials = row_exponentials;
-    real *const gradient = row_gradient;
-    real *const hessian = row_hessian;
-    const struct spread_modes modes = spread_modes_of(of);
-    const real own_hessian = hessian == NULL ? 0 : ((const real *)of->hessian)[sample];
-    const struct pair sum = {v_set(samples->sum[sample]), v_set(samples->sum_low[sample])};
-    struct spread spread =
-        spread_of(v_set(((const real *)of->gradient)[sample]), v_set(own_hessian),
-                  v_set(((const real *)of->factors)[sample]), sum);
-    spread.rest = v_set(samples->rest[sample]);
-    /* What is no whole register, and the own class. */
-    real last[V_LANES], last_gradient[V_LANES], last_hessian[V_LANES];
-    const size_t rest = n % V_LANES, whole = n - rest;
+/* The derivatives of the classes from `start` on of a sample. */
+KERNEL_INLINE void row_spread(const struct spread_modes *modes, const struct spread *spread,
+                              size_t own, size_t classes, const real *exponentials,
+                              real *gradient, real *hessian) {
+    const size_t rest = classes % V_LANES, whole = classes - rest;
     if (rest > 0) {
+        /* What is no whole register. */
+        real last[V_LANES], last_gradient[V_LANES], last_hessian[V_LANES];
         v_store(last, v_set(0));
         copy_reals(rest, exponentials + whole, last);
-        row_spread_part(&modes, &spread, V_LANES, last, last_gradient,
+        row_spread_part(modes, spread, V_LANES, last, last_gradient,
                         hessian == NULL ? NULL : last_hessian);
+        row_spread_part(modes, spread, whole, exponentials, gradient, hessian);
+        if (gradient != NULL) {
+            copy_reals(rest, last_gradient, gradient + whole);
+        }
+        if (hessian != NULL) {
+            copy_reals(rest, last_hessian, hessian + whole);
+        }
+    } else {
+        row_spread_part(modes, spread, whole, exponentials, gradient, hessian);
     }
-    row_spread_part(&modes, &spread, whole, exponentials, gradient, hessian);
-    if (rest > 0 && gradient != NULL) {
-        copy_reals(rest, last_gradient, gradient + whole);
+    if (own >= classes) {
+        return;
     }
-    if (rest > 0 && hessian != NULL) {
-        copy_reals(rest, last_hessian, hessian + whole);
+    real lanes[V_LANES];
+    if (gradient != NULL) {
+        v_store(lanes, spread->gradient);
+        gradient[own] = lanes[0];
     }
-    if (gradient != NULL && own < n) {
-        gradient[own] = ((const real *)of->gradient)[sample];
+    if (hessian != NULL) {
+        v_store(lanes, spread_mode(modes, spread->factor, spread->hessian));
+        hessian[own] = lanes[0];
     }
-    if (hessian != NULL && own < n) {
-        v_store(last_hessian, spread_mode(&modes, spread.factor, spread.hessian));
-        hessian[own] = last_hessian[0];
+}
+
+/* The derivatives of `classes` logits from `start` on, from their exponentials, which may be in the
+ * place of one of them. */
+static void rows_spread(const struct fghm_spread *of, size_t first, size_t n, size_t start,
+                        size_t classes, const struct fghm_rows *exponentials,
+                        const struct fghm_rows *gradient, const struct fghm_rows *hessian) {
+    const struct softmax_samples *const samples = of->samples;
+    const struct spread_modes modes = spread_modes_of(of);
+    for (size_t k = 0; k < n; k++) {
+        const size_t sample = first + k;
+        const real own_hessian =
+            hessian->first == NULL ? 0 : ((const real *)of->hessian)[sample];
+        const struct pair sum = {v_set(samples->sum[sample]), v_set(samples->sum_low[sample])};
+        struct spread spread =
+            spread_of(v_set(((const real *)of->gradient)[sample]), v_set(own_hessian),
+                      v_set(((const real *)of->factors)[sample]), sum);
+        spread.rest = v_set(samples->rest[sample]);
+        row_spread(&modes, &spread, (size_t)samples->columns[sample] - start, classes,
+                   row_of(exponentials, k), row_of(gradient, k), row_of(hessian, k));
     }
 }
 

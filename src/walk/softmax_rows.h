@@ -36,9 +36,9 @@ OUT_OF_LINE void row_start(struct row *row, const struct fghm_array *array, cons
     }
 }
 
-static inline void row_next(struct row *row) {
+static inline void row_next(struct row *row, size_t samples) {
     if (row->array->data != NULL) {
-        cursor_next(&row->cursor, 1);
+        cursor_next(&row->cursor, samples);
     }
 }
 
@@ -53,17 +53,21 @@ struct sample_rows {
     real *room; /* where its exponentials wait, or NULL */
 };
 
+/* The one whose place exponentials take, or NULL. */
+static inline const struct row *rows_kept(const struct sample_rows *rows,
+                                          const struct softmax_samples *samples) {
+    return !samples->kept                 ? NULL
+           : rows->gradient.base != NULL ? &rows->gradient
+           : rows->hessian.base != NULL  ? &rows->hessian
+                                         : NULL;
+}
+
 /* Where the exponentials of sample k of the tile wait. */
 static inline void rows_find_room(struct sample_rows *rows, size_t classes, size_t k,
                                   const struct softmax_samples *samples) {
-    rows->room = NULL;
-    if (samples->kept) {
-        rows->room =
-            rows->gradient.base != NULL ? row_dense(&rows->gradient) : row_dense(&rows->hessian);
-    }
-    if (rows->room == NULL && (k + 1) * classes <= SAMPLES_ROOM) {
-        rows->room = samples->block + k * classes;
-    }
+    const struct row *const kept = rows_kept(rows, samples);
+    const bool has_block = (k + 1) * classes <= SAMPLES_ROOM;
+    rows->room = kept != NULL ? row_dense(kept) : has_block ? samples->block + k * classes : NULL;
 }
 
 OUT_OF_LINE void rows_start(struct sample_rows *rows, const struct class_arrays *arrays,
@@ -74,13 +78,45 @@ OUT_OF_LINE void rows_start(struct sample_rows *rows, const struct class_arrays 
     rows_find_room(rows, arrays->classes, 0, samples);
 }
 
-/* From sample k to the next. */
-OUT_OF_LINE void rows_next(struct sample_rows *rows, size_t classes, size_t k,
+/* From sample k on by a run. */
+OUT_OF_LINE void rows_next(struct sample_rows *rows, size_t classes, size_t k, size_t run,
                            const struct softmax_samples *samples) {
-    row_next(&rows->logits);
-    row_next(&rows->gradient);
-    row_next(&rows->hessian);
-    rows_find_room(rows, classes, k + 1, samples);
+    row_next(&rows->logits, run);
+    row_next(&rows->gradient, run);
+    row_next(&rows->hessian, run);
+    rows_find_room(rows, classes, k + run, samples);
+}
+
+static inline size_t row_run(const struct row *row, size_t n) {
+    return row->array->data == NULL ? n : row->base == NULL ? 1 : cursor_run(&row->cursor, n);
+}
+
+/* How many samples from k on, of at most n that the tile has, none of which is ignored, have rows
+ * that are a step apart; or 1. */
+OUT_OF_LINE size_t rows_run(const struct sample_rows *rows, size_t classes, size_t k, size_t n,
+                            const struct softmax_samples *samples) {
+    size_t most = row_run(&rows->hessian, row_run(&rows->gradient, row_run(&rows->logits, n - k)));
+    if (rows->room != NULL && rows_kept(rows, samples) == NULL) {
+        const size_t fit = SAMPLES_ROOM / classes - k;
+        most = most < fit ? most : fit;
+    }
+    size_t run = 1;
+    while (run < most && samples->columns[k] >= 0 && samples->columns[k + run] >= 0) {
+        run++;
+    }
+    return run;
+}
+
+static inline struct fghm_rows dense_rows(const struct row *row) {
+    return row->base == NULL ? (struct fghm_rows){NULL, 0}
+                             : (struct fghm_rows){row_dense(row), cursor_stride(&row->cursor)};
+}
+
+/* Where the exponentials of a run wait. */
+static inline struct fghm_rows rows_room(const struct sample_rows *rows, size_t classes,
+                                         const struct softmax_samples *samples) {
+    const struct row *const kept = rows_kept(rows, samples);
+    return kept != NULL ? dense_rows(kept) : (struct fghm_rows){rows->room, (ptrdiff_t)classes};
 }
 
 /* n logits from class `start` on: where they are, or read into `to`. */
@@ -106,53 +142,53 @@ OUT_OF_LINE const real *row_read(const struct fghm_kernels *kernels, const struc
     for (size_t start = 0, n;                                                                      \
          n = (classes)-start < CHUNK ? (classes)-start : CHUNK, start < (classes); start += n)
 
-static inline void set_sum(double sum, real *high, real *low) {
-    *high = (real)sum;
-    *low = (real)(sum - (double)*high);
-}
-
-/* The sum of exponentials of a sample. */
-OUT_OF_LINE void row_reduce(const struct fghm_kernels *kernels, const struct sample_rows *rows,
-                            size_t classes, size_t k, struct softmax_samples *samples) {
+/* The sums of exponentials of a run of samples. */
+OUT_OF_LINE void rows_reduce_run(const struct fghm_kernels *kernels,
+                                 const struct sample_rows *rows, size_t classes, size_t k,
+                                 size_t run, struct softmax_samples *samples) {
+    struct fghm_rows logits = dense_rows(&rows->logits);
+    if (rows->room != NULL || logits.first != NULL) {
+        const struct fghm_rows room = rows_room(rows, classes, samples);
+        if (logits.first == NULL) {
+            logits = room;
+            (void)row_read(kernels, &rows->logits, 0, classes, rows->room);
+        }
+        kernels->rows_reduce(k, run, classes, &logits, &room, samples);
+        return;
+    }
     const size_t own = (size_t)samples->columns[k];
     real *const largest = &samples->largest[k];
     struct fghm_sum sum;
     sum_start(&sum);
-    if (rows->room != NULL || rows->logits.base != NULL) {
-        const real *const logits = row_read(kernels, &rows->logits, 0, classes, rows->room);
-        samples->own[k] = logits[own];
-        kernels->row_reduce(classes, own, logits, largest, rows->room, &sum);
-    } else {
-        real part[CHUNK];
-        *largest = -REAL_MAX;
-        FOR_ROW_PARTS(start, n, classes) {
-            (void)row_read(kernels, &rows->logits, start, n, part);
-            samples->own[k] = own - start < n ? part[own - start] : samples->own[k];
-            kernels->row_largest(n, own - start, part, largest);
-        }
-        FOR_ROW_PARTS(start, n, classes) {
-            (void)row_read(kernels, &rows->logits, start, n, part);
-            kernels->row_lift(n, own - start, part, largest, NULL, &sum);
-        }
+    real part[CHUNK];
+    *largest = -REAL_MAX;
+    FOR_ROW_PARTS(start, n, classes) {
+        (void)row_read(kernels, &rows->logits, start, n, part);
+        samples->own[k] = own - start < n ? part[own - start] : samples->own[k];
+        kernels->row_largest(n, own - start, part, largest);
+    }
+    FOR_ROW_PARTS(start, n, classes) {
+        (void)row_read(kernels, &rows->logits, start, n, part);
+        kernels->row_lift(n, own - start, part, largest, NULL, &sum);
     }
     set_sum(sum_of_lanes(&sum, sizeof(real)), &samples->sum[k], &samples->sum_low[k]);
 }
 
 OUT_OF_LINE void rows_reduce(const struct fghm_kernels *kernels, const struct class_arrays *arrays,
                              size_t first, size_t n, struct softmax_samples *samples) {
+    /* Of what is ignored, or no sample. */
+    for (size_t k = 0; k % SUM_LANES != 0 || k < n; k++) {
+        samples->own[k] = samples->sum[k] = samples->sum_low[k] = samples->rest[k] = 0;
+        samples->largest[k] = -REAL_MAX;
+    }
     struct sample_rows rows;
     rows_start(&rows, arrays, first, samples);
-    for (size_t k = 0; k % SUM_LANES != 0 || k < n; k++) {
-        samples->rest[k] = 0;
-        if (k < n && samples->columns[k] >= 0) {
-            row_reduce(kernels, &rows, arrays->classes, k, samples);
-        } else {
-            samples->own[k] = samples->sum[k] = samples->sum_low[k] = 0;
-            samples->largest[k] = -REAL_MAX;
+    for (size_t k = 0, run; k < n; k += run) {
+        run = rows_run(&rows, arrays->classes, k, n, samples);
+        if (samples->columns[k] >= 0) {
+            rows_reduce_run(kernels, &rows, arrays->classes, k, run, samples);
         }
-        if (k < n) {
-            rows_next(&rows, arrays->classes, k, samples);
-        }
+        rows_next(&rows, arrays->classes, k, run, samples);
     }
 }
 
@@ -198,26 +234,27 @@ static real *row_place(const struct row *row, size_t start, real *part) {
     return row->array->data == NULL ? NULL : row->base != NULL ? row_dense(row) + start : part;
 }
 
-OUT_OF_LINE void row_spread(const struct fghm_kernels *kernels, const struct fghm_spread *spread,
-                            const struct sample_rows *rows, size_t classes, size_t k) {
+OUT_OF_LINE void rows_spread_run(const struct fghm_kernels *kernels,
+                                 const struct fghm_spread *spread, const struct sample_rows *rows,
+                                 size_t classes, size_t k, size_t run) {
     const struct softmax_samples *const samples = spread->samples;
-    const size_t own = (size_t)samples->columns[k];
-    const struct row *const outputs[] = {&rows->gradient, &rows->hessian};
     if (rows->room != NULL && (rows->gradient.base != NULL || rows->gradient.array->data == NULL) &&
         (rows->hessian.base != NULL || rows->hessian.array->data == NULL)) {
-        kernels->row_spread(spread, k, classes, own, rows->room, row_dense(&rows->gradient),
-                            row_dense(&rows->hessian));
+        const struct fghm_rows room = rows_room(rows, classes, samples);
+        const struct fghm_rows gradient = dense_rows(&rows->gradient);
+        const struct fghm_rows hessian = dense_rows(&rows->hessian);
+        kernels->rows_spread(spread, k, run, 0, classes, &room, &gradient, &hessian);
         return;
     }
     real exponentials[CHUNK], parts[2][CHUNK];
     FOR_ROW_PARTS(start, n, classes) {
-        real *const to[] = {row_place(outputs[0], start, parts[0]),
-                            row_place(outputs[1], start, parts[1])};
-        kernels->row_spread(spread, k, n, own - start,
-                            row_exponentials(kernels, rows, start, n, k, samples, exponentials),
-                            to[0], to[1]);
-        row_write(kernels, outputs[0], start, n, to[0]);
-        row_write(kernels, outputs[1], start, n, to[1]);
+        const struct fghm_rows from = {
+            (real *)row_exponentials(kernels, rows, start, n, k, samples, exponentials), 0};
+        const struct fghm_rows gradient = {row_place(&rows->gradient, start, parts[0]), 0};
+        const struct fghm_rows hessian = {row_place(&rows->hessian, start, parts[1]), 0};
+        kernels->rows_spread(spread, k, 1, start, n, &from, &gradient, &hessian);
+        row_write(kernels, &rows->gradient, start, n, gradient.first);
+        row_write(kernels, &rows->hessian, start, n, hessian.first);
     }
 }
 
@@ -241,7 +278,9 @@ OUT_OF_LINE void rows_spread(const struct fghm_kernels *kernels, const struct cl
                              struct softmax_samples *samples) {
     struct sample_rows rows;
     rows_start(&rows, arrays, first, samples);
-    for (size_t k = 0; k < n; k++) {
+    for (size_t k = 0, run; k < n; k += run) {
+        /* With Hessians, each by itself, for the sake of `rest`. */
+        run = arrays->hessian->data == NULL ? rows_run(&rows, arrays->classes, k, n, samples) : 1;
         if (samples->columns[k] < 0) {
             row_clear(kernels, &rows.gradient, arrays->classes);
             row_clear(kernels, &rows.hessian, arrays->classes);
@@ -249,9 +288,9 @@ OUT_OF_LINE void rows_spread(const struct fghm_kernels *kernels, const struct cl
             if (arrays->hessian->data != NULL && samples->sum[k] < 2 * LIFT) {
                 samples->rest[k] = row_rest(kernels, &rows, arrays->classes, k, samples);
             }
-            row_spread(kernels, spread, &rows, arrays->classes, k);
+            rows_spread_run(kernels, spread, &rows, arrays->classes, k, run);
         }
-        rows_next(&rows, arrays->classes, k, samples);
+        rows_next(&rows, arrays->classes, k, run, samples);
     }
 }
 
