@@ -226,10 +226,10 @@ typedef void fghm_harmonize_kernel(const struct fghm_bins *bins, const void *bin
  * fghm_row_lift_kernel: lifted exponentials of n logits, 0 for the class `own`, to `exponentials`
  * (or NULL), and to a sum.  n is a multiple of 256, but for the last classes of a row.
  * fghm_row_rest_kernel: adds them without that of the largest logit.
- * fghm_rows_reduce_kernel: both of the first two, of all classes of n samples of a tile from `first`
- * on, none of them ignored; exponentials may take the place of logits.
- * fghm_rows_spread_kernel: brings the derivatives of the samples' margins to their logits from class
- * `start` on. */
+ * fghm_rows_reduce_kernel: both of the first two, of all classes of n samples of a tile from
+ * `first` on, none of them ignored; exponentials may take the place of logits.
+ * fghm_rows_spread_kernel: brings the derivatives of the samples' margins to their logits from
+ * class `start` on. */
 struct fghm_rows {
     void *first;    /* of the first sample, or NULL: not wanted */
     ptrdiff_t step; /* to the next sample */

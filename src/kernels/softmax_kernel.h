@@ -362,8 +362,7 @@ static void rows_reduce(size_t first, size_t n, size_t classes, const struct fgh
         samples->own[sample] = of[own];
         samples->largest[sample] = row_find_largest(&row, -REAL_MAX);
         row_exponentials(&row, classes, samples->largest[sample], row_of(exponentials, k), &sum);
-        set_sum(sum_of_lanes(&sum, sizeof(real)), &samples->sum[sample],
-                &samples->sum_low[sample]);
+        set_sum(sum_of_lanes(&sum, sizeof(real)), &samples->sum[sample], &samples->sum_low[sample]);
     }
 }
 
@@ -405,8 +404,8 @@ KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct 
 
 /* The derivatives of the classes from `start` on of a sample. */
 KERNEL_INLINE void row_spread(const struct spread_modes *modes, const struct spread *spread,
-                              size_t own, size_t classes, const real *exponentials,
-                              real *gradient, real *hessian) {
+                              size_t own, size_t classes, const real *exponentials, real *gradient,
+                              real *hessian) {
     const size_t rest = classes % V_LANES, whole = classes - rest;
     if (rest > 0) {
         /* What is no whole register. */
@@ -448,8 +447,7 @@ static void rows_spread(const struct fghm_spread *of, size_t first, size_t n, si
     const struct spread_modes modes = spread_modes_of(of);
     for (size_t k = 0; k < n; k++) {
         const size_t sample = first + k;
-        const real own_hessian =
-            hessian->first == NULL ? 0 : ((const real *)of->hessian)[sample];
+        const real own_hessian = hessian->first == NULL ? 0 : ((const real *)of->hessian)[sample];
         const struct pair sum = {v_set(samples->sum[sample]), v_set(samples->sum_low[sample])};
         struct spread spread =
             spread_of(v_set(((const real *)of->gradient)[sample]), v_set(own_hessian),

@@ -37,11 +37,19 @@ static inline int32_t column_of(const struct labelling *labelling, int64_t label
     return labelling->has_background && label == labelling->background ? BACKGROUND : NO_LABEL;
 }
 
-/* The columns of a run of labels of one type, and their sign bits. */
+/* The columns of a run of labels of one type, and their sign bits.  Most runs have classes alone,
+ * which the largest difference tells; the others are gone through once more. */
 #define LOAD_COLUMNS(type)                                                                         \
     do {                                                                                           \
         const type *from = (const type *)labels->data + run.offset;                                \
-        for (size_t k = 0; k < run.n; k++) {                                                       \
+        uint64_t most = plain ? 0 : UINT64_MAX;                                                    \
+        for (size_t k = 0; plain && k < run.n; k++) {                                              \
+            const uint64_t column =                                                                \
+                (uint64_t)(int64_t)from[(ptrdiff_t)k * run.stride] - labelling.first_label;        \
+            columns[k] = (int32_t)column;                                                          \
+            most = column > most ? column : most;                                                  \
+        }                                                                                          \
+        for (size_t k = 0; most >= labelling.classes && k < run.n; k++) {                          \
             const int32_t column = column_of(&labelling, (int64_t)*from);                          \
             columns[k] = column;                                                                   \
             signs |= column;                                                                       \
@@ -53,6 +61,10 @@ static inline int32_t column_of(const struct labelling *labelling, int64_t label
 static bool load_columns(const struct fghm_plan *plan, size_t first, size_t n, int32_t *to) {
     const struct fghm_array *const labels = &plan->arrays->targets;
     const struct labelling labelling = labelling_of(plan);
+    /* Whether no class is what is ignored. */
+    const bool plain =
+        !labelling.ignoring ||
+        (uint64_t)labelling.ignore_index - labelling.first_label >= labelling.classes;
     int32_t signs = 0;
     for (struct array_run run = array_run_at(labels, first, n); run.n > 0;
          array_run_next(&run, n)) {

@@ -56,7 +56,7 @@ struct sample_rows {
 /* The one whose place exponentials take, or NULL. */
 static inline const struct row *rows_kept(const struct sample_rows *rows,
                                           const struct softmax_samples *samples) {
-    return !samples->kept                 ? NULL
+    return !samples->kept                ? NULL
            : rows->gradient.base != NULL ? &rows->gradient
            : rows->hessian.base != NULL  ? &rows->hessian
                                          : NULL;
@@ -143,9 +143,9 @@ OUT_OF_LINE const real *row_read(const struct fghm_kernels *kernels, const struc
          n = (classes)-start < CHUNK ? (classes)-start : CHUNK, start < (classes); start += n)
 
 /* The sums of exponentials of a run of samples. */
-OUT_OF_LINE void rows_reduce_run(const struct fghm_kernels *kernels,
-                                 const struct sample_rows *rows, size_t classes, size_t k,
-                                 size_t run, struct softmax_samples *samples) {
+OUT_OF_LINE void rows_reduce_run(const struct fghm_kernels *kernels, const struct sample_rows *rows,
+                                 size_t classes, size_t k, size_t run,
+                                 struct softmax_samples *samples) {
     struct fghm_rows logits = dense_rows(&rows->logits);
     if (rows->room != NULL || logits.first != NULL) {
         const struct fghm_rows room = rows_room(rows, classes, samples);
