@@ -43,7 +43,7 @@ compile_by_hand() (
     cd "$ABI_SOURCE" || exit
     rm -rf "$work/hand"
     mkdir "$work/hand"
-    command="$1 -std=c11 -O2 -DFGHM_HAVE_SCALAR=1 -Iinclude -Isrc -include src/arithmetic.h $2"
+    command="$1 -std=c11 -O1 -DFGHM_HAVE_SCALAR=1 -Iinclude -Isrc -include src/arithmetic.h $2"
     printf '%s\n' src/*.c src/walk/*.c src/isa/isa_scalar_*.c tests/digest/*.c |
         xargs -P "$(getconf _NPROCESSORS_ONLN)" -I{} \
             sh -c "$command -c {} -o \"$work/hand/\$(echo {} | tr / _).o\"" &&
