@@ -300,6 +300,10 @@ struct fghm_soft {
 };
 typedef void fghm_soft_kernel(const struct fghm_soft *soft, void *samples);
 
+/* Adds the targets of each of SUM_LANES samples to its sum, if all of them are in [0, 1]; else
+ * returns false with nothing added. */
+typedef bool fghm_soft_add_targets_kernel(size_t classes, const void *targets, double *sums);
+
 /* What a handle makes of log-odds; see calibration_kernel.h. */
 struct fghm_calibration {
     double gamma, negative_gamma;
@@ -332,6 +336,7 @@ struct fghm_kernels {
     fghm_columns_rest_kernel *columns_rest;
     fghm_columns_spread_kernel *columns_spread;
     fghm_margins_kernel *margins;
+    fghm_soft_add_targets_kernel *soft_add_targets;
     fghm_soft_kernel *soft_largest, *soft_lift, *soft_prepare, *soft_terms, *soft_spread;
     fghm_read_kernel *read;
     fghm_write_kernel *write;

@@ -46,6 +46,7 @@ const struct fghm_kernels FGHM_KERNELS = {
     .columns_rest = columns_rest,
     .columns_spread = columns_spread,
     .margins = softmax_margins,
+    .soft_add_targets = soft_add_targets,
     .soft_largest = soft_largest,
     .soft_lift = soft_lift,
     .soft_prepare = soft_prepare,

@@ -67,6 +67,31 @@ KERNEL_INLINE vreal soft_class_factor(const struct fghm_soft *soft, size_t c) {
 
 #define FOR_LANES(lane) for (size_t lane = 0; lane < SUM_LANES; lane += V_LANES)
 
+static bool soft_add_targets(size_t classes, const void *block, double *sums) {
+    const real *const targets = block;
+    vsum sum;
+    vreal least = v_set(0);
+    vreal most = v_set(1);
+    vreal known = v_set(0);
+    v_sum_load(&sum, sums);
+    for (size_t c = 0; c < classes; c++) {
+        KERNEL_UNROLL
+        for (int part = 0; part < SUM_LANES / V_LANES; part++) {
+            const vreal t = v_load(targets + c * SUM_LANES + (size_t)part * V_LANES);
+            least = v_min(t, least);
+            most = v_max(t, most);
+            known = v_add(known, t);
+            v_sum_add(&sum, part, t);
+        }
+    }
+    /* NaN is neither less nor more. */
+    if (!m_all(m_and(m_and(v_le(v_set(0), least), v_le(most, v_set(1))), v_eq(known, known)))) {
+        return false;
+    }
+    v_sum_store(sums, &sum);
+    return true;
+}
+
 /* The largest logits. */
 static void soft_largest(const struct fghm_soft *soft, void *tile_samples) {
     struct soft_samples *const samples = tile_samples;

@@ -7,8 +7,8 @@
 
 #include "kernels/samples.h"
 
-/* Classes of a part, which all arrays have room for. */
-#define SOFT_CLASSES ((size_t)64)
+/* Classes of a part, which all arrays have room for: 8 KiB each. */
+#define SOFT_CLASSES (512 / sizeof(real))
 
 /* Sums over the classes but the top one, in two parts: high + low. */
 enum soft_sum {

@@ -26,8 +26,24 @@ static bool soft_are_rows(const struct fghm_array *array) {
     return (by_class < 0 ? -by_class : by_class) < (by_sample < 0 ? -by_sample : by_sample);
 }
 
+/* The classes of one sample of a block, whose samples are neighbours: to a row of them, or from
+ * it. */
+static inline void soft_gather(size_t classes, const real *restrict block, real *restrict row) {
+#pragma GCC unroll 4
+    for (size_t c = 0; c < classes; c++) {
+        row[c] = block[c * SUM_LANES];
+    }
+}
+
+static inline void soft_scatter(size_t classes, const real *restrict row, real *restrict block) {
+#pragma GCC unroll 4
+    for (size_t c = 0; c < classes; c++) {
+        block[c * SUM_LANES] = row[c];
+    }
+}
+
 /* Reads, or writes, a part of an array. */
-KERNEL_RARE void soft_move(const struct fghm_kernels *kernels, const struct fghm_array *array,
+OUT_OF_LINE void soft_move(const struct fghm_kernels *kernels, const struct fghm_array *array,
                            size_t first, size_t n, size_t start, size_t classes, bool writes,
                            real *block) {
     if (!soft_are_rows(array)) {
@@ -35,22 +51,28 @@ KERNEL_RARE void soft_move(const struct fghm_kernels *kernels, const struct fghm
         move_columns(kernels, array, first, n, start, classes, writes, &columns);
         return;
     }
+    const bool dense = array->dtype == REAL_DTYPE && array->class_stride == 1;
     struct cursor cursor = cursor_at(array, first);
-    for (size_t lane = 0; lane < n; lane++) {
-        const ptrdiff_t offset = cursor.offset + (ptrdiff_t)start * array->class_stride;
-        real row[SOFT_CLASSES];
-        if (writes) {
-            for (size_t c = 0; c < classes; c++) {
-                row[c] = block[c * SUM_LANES + lane];
+    for (size_t at = 0, run; at < n; at += run) {
+        run = cursor_run(&cursor, n - at);
+        ptrdiff_t offset = cursor.offset + (ptrdiff_t)start * array->class_stride;
+        for (size_t lane = at; lane < at + run; lane++) {
+            real other[SOFT_CLASSES];
+            real *const row = dense ? (real *)array->data + offset : other;
+            if (writes) {
+                soft_gather(classes, block + lane, row);
+            } else if (!dense) {
+                kernels->read(array->dtype, array->data, offset, array->class_stride, classes, row);
             }
-            kernels->write(array->dtype, array->data, offset, array->class_stride, classes, row);
-        } else {
-            kernels->read(array->dtype, array->data, offset, array->class_stride, classes, row);
-            for (size_t c = 0; c < classes; c++) {
-                block[c * SUM_LANES + lane] = row[c];
+            if (!writes) {
+                soft_scatter(classes, row, block + lane);
+            } else if (!dense) {
+                kernels->write(array->dtype, array->data, offset, array->class_stride, classes,
+                               row);
             }
+            offset += cursor_stride(&cursor);
         }
-        cursor_next(&cursor, 1);
+        cursor_next(&cursor, run);
     }
 }
 
@@ -102,8 +124,9 @@ struct soft_judged {
 };
 
 /* What a part says of sample k. */
-static void soft_judge(const struct fghm_plan *plan, size_t sample, size_t start, size_t classes,
-                       size_t k, const real *targets, struct soft_judged *judged) {
+KERNEL_RARE void soft_judge(const struct fghm_plan *plan, size_t sample, size_t start,
+                            size_t classes, size_t k, const real *targets,
+                            struct soft_judged *judged) {
     for (size_t c = 0; c < classes; c++) {
         const real t = targets[c * SUM_LANES + k];
         if (t >= 0 && t <= 1) {
@@ -117,13 +140,20 @@ static void soft_judge(const struct fghm_plan *plan, size_t sample, size_t start
     }
 }
 
-/* Looks at dense targets, and counts them where that is wanted. */
+/* Reads dense targets, part by part into a block, looks at them, and counts them where that is
+ * wanted. */
 static void soft_judge_dense(const struct fghm_plan *plan, const struct fghm_kernels *kernels,
-                             size_t first, size_t n, int32_t *columns, struct fghm_part *part) {
-    real targets[SOFT_CLASSES * SUM_LANES];
+                             size_t first, size_t n, real *targets, int32_t *columns,
+                             struct fghm_part *part) {
     struct soft_judged judged = {{0}, {0}, {0}};
+    if (n < SUM_LANES) {
+        memset(targets, 0, SOFT_CLASSES * SUM_LANES * sizeof(real));
+    }
     FOR_PARTS(start, classes, plan->shape.classes) {
         soft_read_targets(plan, kernels, first, n, start, classes, targets);
+        if (kernels->soft_add_targets(classes, targets, judged.sum)) {
+            continue;
+        }
         for (size_t k = 0; k < n; k++) {
             soft_judge(plan, first + k, start, classes, k, targets, &judged);
         }
@@ -146,20 +176,22 @@ static void soft_judge_dense(const struct fghm_plan *plan, const struct fghm_ker
 
 /* The columns of samples' labels, or what soft_judge_dense says. */
 static void soft_judge_samples(const struct fghm_plan *plan, const struct fghm_kernels *kernels,
-                               size_t first, size_t n, int32_t *columns, struct fghm_part *part) {
+                               size_t first, size_t n, real *targets, int32_t *columns,
+                               struct fghm_part *part) {
     if (plan->arrays->labels) {
         (void)load_columns(plan, first, n, columns);
     } else {
-        soft_judge_dense(plan, kernels, first, n, columns, part);
+        soft_judge_dense(plan, kernels, first, n, targets, columns, part);
     }
 }
 
 static void survey_soft_samples(const struct fghm_kernels *kernels, const struct fghm_plan *plan,
                                 size_t first, size_t n, struct fghm_part *part) {
     int32_t columns[SUM_LANES];
+    real targets[SOFT_CLASSES * SUM_LANES];
     for (size_t at = 0; at < n; at += SUM_LANES) {
         const size_t length = n - at < SUM_LANES ? n - at : SUM_LANES;
-        soft_judge_dense(plan, kernels, first + at, length, columns, part);
+        soft_judge_dense(plan, kernels, first + at, length, targets, columns, part);
     }
     part->bad = FGHM_BAD_NOTHING; /* for the walk to find */
 }
@@ -203,10 +235,16 @@ static void soft_smooth(const struct soft_walk *walk) {
     }
 }
 
+/* Whether all classes are in one part, which is then read but once. */
+static bool soft_is_whole(const struct soft_walk *walk) {
+    return walk->plan->batch.shape.classes <= SOFT_CLASSES;
+}
+
 static void soft_read_all_targets(struct soft_walk *walk) {
     const struct fghm_plan *const plan = &walk->plan->batch;
     const struct fghm_arrays *const arrays = plan->arrays;
-    if (!arrays->labels) {
+    /* Those of a part that is the only one are there since they were judged. */
+    if (!arrays->labels && !soft_is_whole(walk)) {
         soft_read_targets(plan, walk->plan->losses->kernels, walk->first, walk->n, walk->soft.start,
                           walk->soft.classes, walk->samples->targets);
     }
@@ -221,11 +259,6 @@ static void soft_read_all_targets(struct soft_walk *walk) {
         }
         walk->soft.class_factors = walk->class_factors;
     }
-}
-
-/* Whether all classes are in one part, which is then read but once. */
-static bool soft_is_whole(const struct soft_walk *walk) {
-    return walk->plan->batch.shape.classes <= SOFT_CLASSES;
 }
 
 /* From logits to sums; where that is done again, to what derivatives are made of. */
@@ -356,7 +389,7 @@ static void soft_end(const struct soft_walk *walk, const real *factors, struct f
             walk->n, losses);
 }
 
-static void soft_start(const struct fghm_focal_plan *plan, struct soft_samples *samples,
+static void soft_start(const struct fghm_focal_plan *plan, size_t n, struct soft_samples *samples,
                        struct soft_walk *walk) {
     const struct fghm_focal_constants *const constants = &plan->losses->constants;
     *walk = (struct soft_walk){
@@ -371,7 +404,8 @@ static void soft_start(const struct fghm_focal_plan *plan, struct soft_samples *
                            .hessian_floor = constants->hessian_floor}},
     };
     /* Lanes that no sample has are 0. */
-    memset(samples, 0, sizeof *samples);
+    memset(samples, 0,
+           n % SUM_LANES == 0 ? offsetof(struct soft_samples, logits) : sizeof *samples);
 }
 
 /* SUM_LANES samples, or the last ones. */
@@ -380,7 +414,7 @@ static void soft_tile(struct soft_walk *walk, struct fghm_part *part) {
     const struct fghm_kernels *const kernels = walk->plan->losses->kernels;
     struct soft_samples *const samples = walk->samples;
     real weights[SUM_LANES], factors[SUM_LANES];
-    soft_judge_samples(plan, kernels, walk->first, walk->n, walk->columns, part);
+    soft_judge_samples(plan, kernels, walk->first, walk->n, samples->targets, walk->columns, part);
     load_sample_weights(plan, kernels, false, walk->first, walk->n, walk->columns, weights, part);
     memset(samples->high, 0, sizeof samples->high);
     memset(samples->low, 0, sizeof samples->low);
@@ -404,7 +438,7 @@ static __attribute__((noinline)) void focal_soft_samples(const struct fghm_focal
                                                          struct fghm_part *part) {
     struct soft_samples samples;
     struct soft_walk walk;
-    soft_start(plan, &samples, &walk);
+    soft_start(plan, n, &samples, &walk);
     for (size_t at = 0; at < n; at += SUM_LANES) {
         walk.first = first + at;
         walk.n = n - at < SUM_LANES ? n - at : SUM_LANES;

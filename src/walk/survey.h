@@ -86,6 +86,8 @@ static void survey(const struct fghm_kernels *kernels, const struct fghm_plan *p
     }
 }
 
+_Static_assert(SOFT_CLASSES *SUM_LANES <= SAMPLES_ROOM, "targets of a part have room");
+
 static void survey_weights(const struct fghm_kernels *kernels, const struct fghm_plan *plan,
                            size_t first, size_t n, struct fghm_part *part) {
     struct fghm_plan counting = *plan;
@@ -103,7 +105,8 @@ static void survey_weights(const struct fghm_kernels *kernels, const struct fghm
         for (size_t at = 0; at < n; at += tile_length) {
             const size_t length = n - at < tile_length ? n - at : tile_length;
             struct fghm_part unused = {0};
-            soft_judge_samples(plan, kernels, first + at, length, columns, &unused);
+            soft_judge_samples(plan, kernels, first + at, length,
+                               tile.room + TILE_ROOM - SAMPLES_ROOM, columns, &unused);
             load_sample_weights(plan, kernels, false, first + at, length, columns, tile.weights,
                                 &own);
         }
