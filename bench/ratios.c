@@ -280,6 +280,14 @@ static double run_softmax(const struct entrant *entrant) {
     return softmax_batch(entrant, &batch);
 }
 
+/* Targets of all classes. */
+static double run_softmax_soft(const struct entrant *entrant) {
+    fghm_batch batch = batch_of(entrant->n / entrant->classes, entrant->classes);
+    batch.activation = FGHM_SOFTMAX;
+    batch.targets = (fghm_input){.data = entrant->bench->f32.targets, .dtype = FGHM_F32};
+    return focal_batch(entrant, &batch);
+}
+
 static double run_softmax_image(const struct entrant *entrant) {
     fghm_batch batch = batch_of(1, entrant->classes);
     batch.ndim = 4;
@@ -427,6 +435,7 @@ static const struct side softmax_21 = {.run = run_softmax, .classes = 21};
 static const struct side softmax_80 = {.run = run_softmax, .classes = 80};
 static const struct side softmax_1000 = {.run = run_softmax, .classes = 1000};
 static const struct side softmax_128256 = {.run = run_softmax, .classes = 128256};
+static const struct side softmax_soft = {.run = run_softmax_soft, .classes = 80};
 static const struct side softmax_image = {.run = run_softmax_image, .classes = 21};
 static const struct side stream = {.run = run_stream};
 static const struct side stream_threads = {.run = run_stream_threads};
@@ -551,6 +560,7 @@ static const struct ratio ratios[] = {
      ">= 1.3"},
 #endif
     {"softmax_one_row_ns", PER_ELEMENT, N_SOFTMAX_ROW, &softmax_128256, NULL, "<= 1.5"},
+    {"softmax_soft_of_labels", TIME, N_SOFTMAX_80, &softmax_soft, &softmax_80, "<= 4"},
     {"softmax_nchw_of_rows", TIME, N_SOFTMAX_IMAGE, &softmax_image, &softmax_21, "<= 1"},
     {"small_call_ns", NANOSECONDS, N_SMALL, &focal, NULL, "<= 45"},
     {"small_call_7_ns", NANOSECONDS, N_TINY, &focal, NULL, "<= 45"},

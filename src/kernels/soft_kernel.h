@@ -75,7 +75,6 @@ static bool soft_add_targets(size_t classes, const void *block, double *sums) {
     vreal known = v_set(0);
     v_sum_load(&sum, sums);
     for (size_t c = 0; c < classes; c++) {
-        KERNEL_UNROLL
         for (int part = 0; part < SUM_LANES / V_LANES; part++) {
             const vreal t = v_load(targets + c * SUM_LANES + (size_t)part * V_LANES);
             least = v_min(t, least);

@@ -287,22 +287,44 @@ KERNEL_LOOP void row_sum_end(struct lane_sum *sum, struct fghm_sum *total) {
     lane_sum_end(sum, total);
 }
 
+/* Adds up to FOURS exponentials, whole registers, as add_fours adds FOURS of them and 0. */
+KERNEL_LOOP void row_add_some(struct lane_sum *sum, size_t n, const real *from) {
+    for (size_t part = 0; part < SUM_LANES; part += V_LANES) {
+        vreal two[2] = {v_set(0), v_set(0)};
+        for (size_t k = 0, at = part; at < n; k++, at += SUM_LANES) {
+            two[k / 2] = v_add(two[k / 2], v_load(from + at));
+        }
+        v_sum_add(&sum->sum, (int)(part / V_LANES), v_add(two[0], two[1]));
+    }
+}
+
+/* The exponentials of the last logits of a row, from class i on, n of them, fewer than FOURS. */
+KERNEL_LOOP void row_end(const struct row *row, size_t i, size_t n, vreal largest,
+                         real *exponentials, struct lane_sum *sum) {
+    const size_t groups = n / TOGETHER * TOGETHER;
+    real block[FOURS];
+    real *const to = exponentials != NULL && n % V_LANES == 0 ? exponentials : block;
+    for (size_t at = 0; at < n; at += V_LANES) {
+        const size_t start = at / TOGETHER * TOGETHER;
+        const real *const logits = start < groups ? row_group(row, i + start) : row->last;
+        v_store(to + at, lifted_exp(v_load(logits + at % TOGETHER), largest));
+    }
+    row_add_some(sum, n, to);
+    if (exponentials != NULL && to == block) {
+        copy_reals(n, block, exponentials);
+    }
+}
+
 KERNEL_LOOP void row_exponentials(const struct row *row, size_t n, real most, real *exponentials,
                                   struct fghm_sum *total) {
     const vreal largest = v_set(most);
-    real block[FOURS]; /* what nobody keeps, or the last */
+    real unwanted[FOURS];
     struct lane_sum sum;
     row_sum_start(&sum, total);
-    for (size_t i = 0; i < n; i += FOURS) {
-        const size_t length = n - i < FOURS ? n - i : FOURS;
-        const size_t groups = length / TOGETHER * TOGETHER;
-        const bool keeps = length == FOURS && exponentials != NULL;
-        real *const to = keeps ? exponentials + i : block;
-        KERNEL_UNROLL
-        for (size_t at = 0; length < FOURS && at < FOURS; at += V_LANES) {
-            v_store(block + at, v_set(0));
-        }
-        for (size_t at = 0; at < groups; at += TOGETHER) {
+    size_t i = 0;
+    for (; i + FOURS <= n; i += FOURS) {
+        real *const to = exponentials != NULL ? exponentials + i : unwanted;
+        for (size_t at = 0; at < FOURS; at += TOGETHER) {
             const real *const logits = row_group(row, i + at);
             vreal e[4];
             KERNEL_UNROLL
@@ -315,14 +337,11 @@ KERNEL_LOOP void row_exponentials(const struct row *row, size_t n, real most, re
                 v_store(to + at + k * V_LANES, e[k]);
             }
         }
-        for (size_t at = groups; at < length; at += V_LANES) {
-            v_store(to + at, lifted_exp(v_load(row->last + (at - groups)), largest));
-        }
         add_fours(&sum.sum, 1, to);
         row_sum_next(&sum, i);
-        if (!keeps && exponentials != NULL) {
-            copy_reals(length, block, exponentials + i);
-        }
+    }
+    if (i < n) {
+        row_end(row, i, n - i, largest, exponentials == NULL ? NULL : exponentials + i, &sum);
     }
     row_sum_end(&sum, total);
 }
@@ -381,7 +400,7 @@ static void row_rest(size_t n, const void *row_exponentials, struct fghm_sum *to
         for (size_t at = 0; at < FOURS; at += V_LANES) {
             v_store(block + at, summand_of(BELOW_LARGEST, v_load(block + at)));
         }
-        add_fours(&sum.sum, 1, block);
+        row_add_some(&sum, FOURS, block);
         row_sum_next(&sum, i);
     }
     row_sum_end(&sum, total);

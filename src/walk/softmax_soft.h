@@ -29,14 +29,14 @@ static bool soft_are_rows(const struct fghm_array *array) {
 /* The classes of one sample of a block, whose samples are neighbours: to a row of them, or from
  * it. */
 static inline void soft_gather(size_t classes, const real *restrict block, real *restrict row) {
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (size_t c = 0; c < classes; c++) {
         row[c] = block[c * SUM_LANES];
     }
 }
 
 static inline void soft_scatter(size_t classes, const real *restrict row, real *restrict block) {
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (size_t c = 0; c < classes; c++) {
         block[c * SUM_LANES] = row[c];
     }
