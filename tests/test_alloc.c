@@ -520,6 +520,36 @@ static void every_function_without_memory(void **state) {
     }
 }
 
+/* The 64-bit hash of Fowler, Noll and Vo, variant 1a, at the end of a state. */
+static void sign(unsigned char *bytes, size_t size) {
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < size - 8; i++) {
+        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        bytes[size - 8 + i] = (unsigned char)(hash >> 8 * i);
+    }
+}
+
+/* A state that is refused for the last thing that is looked at, the average of all elements. */
+static void refused_states_leave_nothing(void **state) {
+    fghm_ghm *const ghm = ghmc_handle(10, FGHM_REDUCTION_MEAN), *made = NULL;
+    unsigned char bytes[1024];
+    size_t size;
+    (void)state;
+    assert_int_equal(fghm_ghm_get_state_size(ghm, &size), FGHM_OK);
+    assert_int_equal(fghm_ghm_save(ghm, sizeof bytes, bytes), FGHM_OK);
+    memset(bytes + size - 16, 0xff, 8);
+    sign(bytes, size);
+    watch(0);
+    assert_int_equal(fghm_ghm_load(ghm, size, bytes), FGHM_ERROR_STATE);
+    assert_int_equal(fghm_ghm_create_from_state(&made, size, bytes), FGHM_ERROR_STATE);
+    unwatch();
+    assert_int_equal(heap.balance, 0);
+    assert_null(made);
+    fghm_ghm_destroy(ghm);
+}
+
 /* However often the number of bins changes, destroy returns the rest. */
 static void set_bins_leaks_nothing(void **state) {
     const size_t to[] = {1, FGHM_BINS_MAX, 30, 30, 0, 7};
@@ -650,6 +680,7 @@ int main(int argument_count, char **arguments) {
         {"set_bins_without_memory", set_bins_without_memory, 0},
         {"operations_without_memory", operations_without_memory, 0},
         {"every_function_without_memory", every_function_without_memory, 0},
+        {"refused_states_leave_nothing", refused_states_leave_nothing, 0},
         {"set_bins_leaks_nothing", set_bins_leaks_nothing, 0},
         {"computing_allocates_nothing", computing_allocates_nothing, 1},
         {"density_takes_what_it_says", density_takes_what_it_says, 1},

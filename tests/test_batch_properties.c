@@ -435,6 +435,31 @@ static void detached_losses_are_the_same(void **state) {
     }
 }
 
+/* Cross-entropy has no factor to be detached, also where what is too small for its type is made
+ * large again. */
+static void detached_cross_entropy_is_the_same(void **state) {
+    const struct dtype *d = *state;
+    struct random r = random_for(247);
+    struct batch b = batch_new(d, 300);
+    fghm_focal *focal = focal_handle(0.0, 0x1p-40, FGHM_REDUCTION_NORMALIZER);
+    b.weights = dtype_array(d, b.n);
+    assert_int_equal(fghm_focal_set_loss_weight(focal, 0x1p-40), FGHM_OK);
+    assert_int_equal(fghm_focal_set_normalizer(focal, 0x1p60), FGHM_OK);
+    for (size_t i = 0; i < b.n; i++) {
+        const double x = random_uniform(&r, 60.0, 110.0);
+        batch_put(&b, i, i % 2 == 0 ? x : -x, (double)(i % 2 == 0));
+        d->put(b.weights, i, 0x1p120);
+    }
+    struct batch other = batch_twin(&b);
+    assert_int_equal(batch_focal(&b, focal, NULL), FGHM_OK);
+    assert_int_equal(fghm_focal_set_detached(focal, 1), FGHM_OK);
+    assert_int_equal(batch_focal(&other, focal, NULL), FGHM_OK);
+    assert_outputs(&b, &other, b.n);
+    batch_free(&b);
+    batch_free(&other);
+    fghm_focal_destroy(focal);
+}
+
 /* -------------------------------------------------------------------------
  * Modes of the Hessian. */
 
@@ -1432,6 +1457,7 @@ int main(int argument_count, char **arguments) {
         {"rules_agree_on_hard_targets", rules_agree_on_hard_targets, 1},
         {"scores_of_the_varifocal_rules", scores_of_the_varifocal_rules, 1},
         {"detached_losses_are_the_same", detached_losses_are_the_same, 1},
+        {"detached_cross_entropy_is_the_same", detached_cross_entropy_is_the_same, 1},
         {"modes_of_the_hessian", modes_of_the_hessian, 1},
         {"gauss_newton_of_softmax_is_not_negative", gauss_newton_of_softmax_is_not_negative, 1},
         {"two_classes_are_the_sigmoid_form", two_classes_are_the_sigmoid_form, 1},

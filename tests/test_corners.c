@@ -316,6 +316,32 @@ static void first_of_two_offenders(void **state) {
     }
 }
 
+/* A label of no class comes before scores, wherever they are. */
+static void labels_come_before_scores(void **state) {
+    enum { SAMPLES = 1 << 17, LABEL = SAMPLES - 1 };
+    static uint8_t labels[SAMPLES];
+    static float logits[SAMPLES], scores[SAMPLES];
+    fghm_focal *const focal = focal_handle(2, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+    fghm_batch batch = FGHM_BATCH_INIT;
+    fghm_result result = FGHM_RESULT_INIT;
+    (void)state;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        scores[i] = 2;
+    }
+    labels[LABEL] = 1;
+    batch.ndim = 2;
+    batch.shape[0] = SAMPLES;
+    batch.shape[1] = 1;
+    batch.class_axis = 1;
+    batch.target_form = FGHM_TARGET_LABEL_SCORE;
+    batch.logits = (fghm_input){.data = logits, .dtype = FGHM_F32};
+    batch.targets = (fghm_input){.data = labels, .dtype = FGHM_U8};
+    batch.scores = (fghm_input){.data = scores, .dtype = FGHM_F32};
+    assert_int_equal(fghm_focal_batch(focal, NULL, &batch, &result), FGHM_ERROR_LABEL);
+    assert_int_equal(result.offender, LABEL);
+    fghm_focal_destroy(focal);
+}
+
 /* GHM -------------------------------------------------------------------------- */
 
 /* What steps and counts find, applying finds, too. */
@@ -385,6 +411,7 @@ int main(int argument_count, char **arguments) {
         {"ignored_values_beyond_the_labels_type", ignored_values_beyond_the_labels_type, 1},
         {"classes_beyond_the_labels_type", classes_beyond_the_labels_type, 1},
         {"first_of_two_offenders", first_of_two_offenders, 1},
+        {"labels_come_before_scores", labels_come_before_scores, 0},
         {"applying_finds_a_bad_target", applying_finds_a_bad_target, 1},
         {"capacities", capacities, 0},
     };

@@ -364,6 +364,22 @@ static void penalties_of_heatmaps(void **state) {
     elements_free(&e);
 }
 
+/* Factors whose product would lose digits before a large loss makes up for them. */
+static void small_factors_of_large_losses(void **state) {
+    const struct dtype *const d = *state;
+    const double logit = 0x1.234568p98, weight = 0x1.6543p-59;
+    struct elements e = elements_new(d);
+    fghm_focal *const focal = handle(FGHM_FOCAL_RULE_HEATMAP, 2.0, -1.0);
+    put(&e, logit, 1.0 - 0x1p-10, weight);
+    assert_int_equal(fghm_focal_set_beta(focal, 4.0), FGHM_OK);
+    assert_int_equal(fghm_focal_set_loss_weight(focal, 0x1p-40), FGHM_OK);
+    compute(&e, focal, FGHM_SIGMOID);
+    const double want = logit * weight * 0x1p-80;
+    assert_true(fabs(d->get(e.out[0], 0) - want) <= 0x1p-20 * want);
+    fghm_focal_destroy(focal);
+    elements_free(&e);
+}
+
 /* Divided by so small a sum of weights, 1 has no place in the type; times a weight of 0 it is 0. */
 static void zero_weights_beside_tiny_ones(void **state) {
     const struct dtype *const d = *state;
@@ -493,6 +509,7 @@ int main(int argument_count, char **arguments) {
         {"star_with_a_small_gamma", star_with_a_small_gamma, 1},
         {"star_of_large_logits", star_of_large_logits, 1},
         {"penalties_of_heatmaps", penalties_of_heatmaps, 1},
+        {"small_factors_of_large_losses", small_factors_of_large_losses, 1},
         {"zero_weights_beside_tiny_ones", zero_weights_beside_tiny_ones, 1},
         {"means_of_huge_losses", means_of_huge_losses, 1},
         {"means_of_huge_harmonized_losses", means_of_huge_harmonized_losses, 1},

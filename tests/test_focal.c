@@ -836,6 +836,52 @@ static void bad_targets_make_all_results_nan(void **state) {
     batch_free(&b);
 }
 
+/* Gammas that are products and those that are not: positives feel nothing of negatives'. */
+static void positives_have_their_own_gamma(void **state) {
+    const struct dtype *d = *state;
+    struct batch one = batch_new(d, 64);
+    for (size_t i = 0; i < one.n; i++) {
+        batch_put(&one, i, (double)i / 8.0 - 4.0, 1.0);
+    }
+    struct batch two = batch_twin(&one);
+    for (double gamma = 0.0; gamma <= 9.0; gamma += 0.5) {
+        fghm_focal *focal = focal_handle(gamma, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+        assert_int_equal(batch_focal(&one, focal, NULL), FGHM_OK);
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, 1.5), FGHM_OK);
+        assert_int_equal(batch_focal(&two, focal, NULL), FGHM_OK);
+        for (size_t i = 0; i < OUTPUTS * one.n; i++) {
+            const double a = d->get(one.out[i / one.n], i % one.n);
+            const double b = d->get(two.out[i / one.n], i % one.n);
+            assert_true(fabs(a - b) <= ldexp(128.0, -d->format->digits));
+        }
+        fghm_focal_destroy(focal);
+    }
+    batch_free(&one);
+    batch_free(&two);
+}
+
+/* What was set and taken back, computes as if it had never been. */
+static void cleared_settings_leave_no_trace(void **state) {
+    const struct dtype *d = *state;
+    fghm_focal *focal = focal_handle(2.0, 0.25, FGHM_REDUCTION_SUM);
+    struct batch want = batch_new(d, 2);
+    batch_put(&want, 0, 0.5, 0.0);
+    batch_put(&want, 1, 0.5, 1.0);
+    struct batch got = batch_twin(&want);
+    assert_int_equal(batch_focal(&want, focal, NULL), FGHM_OK);
+    assert_int_equal(fghm_focal_set_negative_gamma(focal, 3.0), FGHM_OK);
+    assert_int_equal(fghm_focal_clear_negative_gamma(focal), FGHM_OK);
+    assert_int_equal(batch_focal(&got, focal, NULL), FGHM_OK);
+    assert_true(batch_is_same(&got, &want));
+    assert_int_equal(fghm_focal_set_positive_weight(focal, 3.0), FGHM_OK);
+    assert_int_equal(fghm_focal_clear_positive_weight(focal), FGHM_OK);
+    assert_int_equal(batch_focal(&got, focal, NULL), FGHM_OK);
+    assert_true(batch_is_same(&got, &want));
+    batch_free(&want);
+    batch_free(&got);
+    fghm_focal_destroy(focal);
+}
+
 /* -------------------------------------------------------------------------
  * Neighbours. */
 
@@ -888,6 +934,8 @@ int main(int argument_count, char **arguments) {
         {"sum_of_the_largest_losses", sum_of_the_largest_losses, 1},
         {"gradients_carry_the_reduction", gradients_carry_the_reduction, 1},
         {"far_normalizers", far_normalizers, 1},
+        {"positives_have_their_own_gamma", positives_have_their_own_gamma, 1},
+        {"cleared_settings_leave_no_trace", cleared_settings_leave_no_trace, 1},
         {"neighbours_do_not_matter", neighbours_do_not_matter, 1},
     };
     return suite_run(argument_count, arguments, "focal", tests, SUITE_COUNT(tests));

@@ -766,6 +766,21 @@ static uint64_t number_at(struct blob b, size_t at) {
     return value;
 }
 
+/* With no histogram, and with a history that is as long. */
+static void no_histograms_are_refused(void **state) {
+    static const uint64_t none[] = {0}, history[] = {16, 1, 0};
+    struct witness w = witness_new();
+    const struct blob b = sound_blob();
+    const struct blob shorter = spliced(b, STEPS - 1, CHECKSUM - STEPS + 1, history, 3);
+    const struct blob wrong = spliced(shorter, HISTOGRAMS, 1, none, 1);
+    (void)state;
+    assert_refused(&w, wrong.size, wrong.bytes);
+    free(wrong.bytes);
+    free(shorter.bytes);
+    free(b.bytes);
+    witness_free(&w);
+}
+
 /* What is missing has its default, or is missed; nothing is there twice; the order is free. */
 static void fields_are_missing_or_double(void **state) {
     struct witness w = witness_new();
@@ -1199,6 +1214,7 @@ int main(int argument_count, char **arguments) {
         {"foreign_bytes_are_refused", foreign_bytes_are_refused, 0},
         {"senseless_numbers_are_refused", senseless_numbers_are_refused, 0},
         {"sizes_that_overflow_are_refused", sizes_that_overflow_are_refused, 0},
+        {"no_histograms_are_refused", no_histograms_are_refused, 0},
         {"fields_are_missing_or_double", fields_are_missing_or_double, 0},
         {"missing_settings_have_their_defaults", missing_settings_have_their_defaults, 0},
         {"unknown_fields", unknown_fields, 0},

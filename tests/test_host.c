@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dispatch.h"
 #include "support/batch.h"
 #include "support/patience.h"
 #include "support/random.h"
@@ -512,6 +513,28 @@ static void a_limit_on_the_address_space(void **state) {
 }
 #endif
 
+#ifdef __linux__
+/* The row that FOCALGHM_ISA names is chosen, as suite_check_isa finds: once in a process, so that
+ * each needs its own. */
+static void the_environment_names_the_row(void **state) {
+    (void)state;
+    fflush(NULL);
+    for (size_t i = 0; i < fghm_row_count; i++) {
+        if (!fghm_rows[i].usable()) {
+            continue;
+        }
+        const pid_t child = fork();
+        if (child == 0) {
+            close(STDOUT_FILENO);
+            setenv("FOCALGHM_ISA", fghm_rows[i].name, 1);
+            execl("/proc/self/exe", "test_host", "--list", (char *)NULL);
+            _exit(1);
+        }
+        assert_true(child_has_succeeded(child));
+    }
+}
+#endif
+
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"a_signal_handler_forks", a_signal_handler_forks, 0},
@@ -522,6 +545,7 @@ int main(int argument_count, char **arguments) {
         {"threads_are_cancelled_by_others", threads_are_cancelled_by_others, 0},
 #ifdef __linux__
         {"a_limit_on_the_address_space", a_limit_on_the_address_space, 0},
+        {"the_environment_names_the_row", the_environment_names_the_row, 0},
 #endif
     };
     return suite_run(argument_count, arguments, "host", tests, SUITE_COUNT(tests));

@@ -473,7 +473,9 @@ static void focal_in_every_place(void **state) {
 
 /* GHM ---------------------------------------------------------------------------- */
 
-static const size_t bin_counts[] = {1, 2, 3, 9, 10, 15, 16, 17, 24, 25, 30, 100, 1000, 4096};
+/* Of 295 bins of GHM-R an edge is so near to the end of its cell that only kernels with fused
+ * multiply-add would find it there, were the cells not scaled once more. */
+static const size_t bin_counts[] = {1, 2, 3, 9, 10, 15, 16, 17, 24, 25, 30, 100, 295, 1000, 4096};
 #define BIN_COUNTS SUITE_COUNT(bin_counts)
 
 /* Kernels load tables of up to 16 entries whole. */

@@ -68,6 +68,7 @@ static struct {
     bool attributes_refused, stack_refused;
     int init_at; /* this call of an init function */
     int created, joined, create_calls, init_calls, stack_calls;
+    pthread_t last; /* of the threads made */
 } system_calls;
 
 static bool init_fails(void) {
@@ -85,6 +86,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     }
     const int error = __real_pthread_create(thread, attributes, run, context);
     system_calls.created += error == 0;
+    system_calls.last = error == 0 ? *thread : system_calls.last;
     return error;
 }
 
@@ -203,6 +205,19 @@ static void signals_are_blocked(void **state) {
     for (int number = 1; number < 32; number++) {
         assert_int_equal(sigismember(&before, number), sigismember(&after, number));
     }
+}
+
+/* A host that knows of a thread cannot end it, asleep or at work. */
+static void threads_are_not_cancelled(void **state) {
+    (void)state;
+    fghm_pool *const pool = pool_of(2);
+    gather(pool, visit_nothing);
+    for (int round = 0; round < 5; round++) {
+        sleep_microseconds(5000); /* then it sleeps */
+        assert_int_equal(pthread_cancel(system_calls.last), 0);
+        gather(pool, visit_nothing);
+    }
+    fghm_pool_destroy(pool);
 }
 
 /* To zero with subnormal numbers, where that can be asked for. */
@@ -592,6 +607,7 @@ static void a_limit_on_processes(void **state) {
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"all_threads_come", all_threads_come, 0},
+        {"threads_are_not_cancelled", threads_are_not_cancelled, 0},
         {"signals_are_blocked", signals_are_blocked, 0},
         {"environment_is_that_of_a_new_program", environment_is_that_of_a_new_program, 0},
         {"bits_do_not_depend_on_the_maker", bits_do_not_depend_on_the_maker, 1},

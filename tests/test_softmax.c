@@ -617,9 +617,27 @@ static void least_logits_are_alike(void **state) {
     }
 }
 
+/* One class has all of the probability. */
+static void one_class_has_no_loss(void **state) {
+    const float logits[] = {-7.0f, 0.0f, 1e30f};
+    const int64_t labels[] = {0, 0, 0};
+    float losses[3] = {1, 1, 1}, gradient[3] = {1, 1, 1}, hessian[3] = {1, 1, 1};
+    double loss = 1;
+    fghm_focal *const focal = focal_handle(2.0, -1.0, FGHM_REDUCTION_SUM);
+    (void)state;
+    assert_int_equal(fghm_focal_softmax_f32(focal, NULL, 3, 1, logits, labels, FGHM_IGNORE_NONE,
+                                            NULL, &loss, losses, gradient, hessian),
+                     FGHM_OK);
+    for (int k = 0; k < 3; k++) {
+        assert_true(losses[k] == 0 && gradient[k] == 0 && hessian[k] == 0);
+    }
+    assert_true(loss == 0);
+    fghm_focal_destroy(focal);
+}
+
 /* Where there is no room for a row, nor its own type: parts of it, whose own class is in one. */
 static void rows_in_parts_have_the_same_bits(void **state) {
-    enum { CLASSES = 5000 };
+    enum { CLASSES = 5000, PART = 256 };
     static uint16_t halves[CLASSES]; /* bfloat16 */
     static float floats[CLASSES];
     struct random r = random_for(4711);
@@ -644,11 +662,26 @@ static void rows_in_parts_have_the_same_bits(void **state) {
         floats[label] = before;
         halves[label] = half;
     }
+    /* The largest in another part, at the place that the own class has in its own. */
+    for (int32_t label = 0; label < PART; label += 51) {
+        const size_t far = (size_t)label + PART;
+        const float before = floats[far];
+        const uint16_t half = halves[far];
+        float losses[2];
+        floats[far] = 1024.0f;
+        halves[far] = 0x4480; /* 1024 */
+        const double a = loss_of_row(FGHM_BF16, halves, CLASSES, label, &losses[0]);
+        const double b = loss_of_row(FGHM_F32, floats, CLASSES, label, &losses[1]);
+        assert_true(a == b && losses[0] == losses[1] && a > 1000.0);
+        floats[far] = before;
+        halves[far] = half;
+    }
 }
 
 int main(int argc, char **argv) {
     static const struct suite_test tests[] = {
         {"least_logits_are_alike", least_logits_are_alike, 0},
+        {"one_class_has_no_loss", one_class_has_no_loss, 0},
         {"rows_in_parts_have_the_same_bits", rows_in_parts_have_the_same_bits, 0},
         {"many_classes_are_right", many_classes_are_right, 1},
         {"few_classes_are_right", few_classes_are_right, 1},

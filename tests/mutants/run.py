@@ -5,12 +5,14 @@ the quick suite's programs on each: a mutant that they all pass has survived, an
 
 One tree is built without a mutation.  Of a mutant, what includes the changed file is compiled again
 and linked with the rest of that build.  BUILDS says which there are; all with -O1, which halves the
-time of compiling.
+time of compiling.  A program is ended when its first case fails, and that case is run without the
+mutation, where it has to pass.
 
 Only the standard library of Python is needed, and of the project what its tests need."""
 
 import argparse
 import collections
+import ctypes
 import json
 import os
 import pathlib
@@ -31,17 +33,26 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 COPIED = ["CMakeLists.txt", "bench", "cmake", "include", "src", "tests"]
 
-# A test of the quick suite takes at most a quarter of this on a busy machine.
-TIMEOUT_SECONDS = 60
+# A test takes at most a tenth of this where nothing else runs.
+TIMEOUT_SECONDS = 180
 
-# Labels of what is not in the quick suite.
-SLOW = {"isa", "long", "exhaustive"}
+# Labels of what is not in the quick suite: what is never run, and what is run for a mutant that
+# names it.
+NEVER = {"isa", "exhaustive"}
+SLOW = {"long"}
 
 # How a mutant can be built, by the arguments of CMake: with the rows that most need, with all rows,
-# and so that what is read or written behind an array is seen.
+# so that what is read or written behind an array is seen, and so that races are.
 TWO_ROWS = ["-DFOCALGHM_FLAGS_SSE2=OFF", "-DFOCALGHM_FLAGS_AVX512=OFF",
             "-DFOCALGHM_WITHOUT_FUSED=OFF"]
-BUILDS = {"avx2": TWO_ROWS, "all": [], "address": [*TWO_ROWS, "-DFOCALGHM_SANITIZE=address"]}
+BUILDS = {"avx2": TWO_ROWS, "all": [], "address": [*TWO_ROWS, "-DFOCALGHM_SANITIZE=address"],
+          "thread": [*TWO_ROWS, "-DFOCALGHM_SANITIZE=thread"]}
+
+# The sanitizers stop where the kernel makes addresses more random than they know.
+ADDR_NO_RANDOMIZE = 0x0040000
+
+# What a program prints of a case that fails, before it goes on with the others.
+FAILED = re.compile(r"\[  FAILED  \] (\S+)$")
 
 
 class Failure(Exception):
@@ -104,14 +115,20 @@ def read_mutants(path):
     return mutants
 
 
+def start_anew(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
 class Build:
     """The project without a mutation.  Programs are built when they are needed."""
 
     def __init__(self, folder, build, jobs, cmake_arguments):
         self.source, self.folder, self.jobs = folder / "source", folder / "build", jobs
-        self.source.mkdir(parents=True)
+        start_anew(self.source)
         for name in COPIED:
-            copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+            # Both keep the times, so that what is as it was in the last run is not built again.
+            copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy2
             copy(PROJECT / name, self.source / name)
         self.output(["cmake", "-S", self.source, "-B", self.folder, "-G", "Ninja",
                      "-DCMAKE_BUILD_TYPE=None", "-DCMAKE_C_FLAGS=-O1 -DNDEBUG",
@@ -120,7 +137,8 @@ class Build:
         self.build_lock, self.test_lock = threading.Lock(), threading.Lock()
         self.made, self.passed = set(), {}
         self.including = collections.defaultdict(set)
-        self.tests = self.find_tests()
+        self.tests, self.quick = {}, []
+        self.find_tests()
         self.commands = {edge["output"]: edge["command"]
                          for edge in json.loads(self.output(["ninja", "-t", "compdb"]))}
 
@@ -133,18 +151,18 @@ class Build:
         return done.stdout
 
     def find_tests(self):
-        """The quick suite's programs, in the order of the suite: what each is called with.  ctest
-        itself tells it of programs only that have been built."""
+        """What each test's program is called with, and the names of the quick suite's, in its
+        order.  ctest itself tells it of programs only that have been built."""
         text = (self.folder / "tests" / "CTestTestfile.cmake").read_text()
         name_of = r"\((?:\[=\[)?([\w.]+)(?:\]=\])? "
         labels = dict(re.findall("set_tests_properties" + name_of + '.*LABELS "(.*?)"', text))
-        tests = {}
         for name, command in re.findall("add_test" + name_of + r"(.*)\)", text):
-            if SLOW.isdisjoint(labels.get(name, "").split(";")):
+            own = labels.get(name, "").split(";")
+            if NEVER.isdisjoint(own):
                 program, *arguments = shlex.split(command)
                 program = str(pathlib.PurePath(program).relative_to(self.folder))
-                tests[name] = [program, *arguments]
-        return tests
+                self.tests[name] = [program, *arguments]
+                self.quick += [name] if SLOW.isdisjoint(own) else []
 
     def make(self, targets):
         with self.build_lock:
@@ -164,29 +182,39 @@ class Build:
             else:
                 output = line.partition(":")[0]
 
-    def passes(self, name):
-        """Whether a test passes without a mutation; else it tells nothing."""
+    def passes(self, name, case):
+        """Whether a test's case passes without a mutation; else it tells nothing."""
         with self.test_lock:
-            if name not in self.passed:
-                self.passed[name] = run_test(self.tests[name], self.folder)
-            return self.passed[name]
+            if (name, case) not in self.passed:
+                self.passed[name, case] = failed_case([*self.tests[name], *case],
+                                                      self.folder) is None
+            return self.passed[name, case]
 
 
-def run_test(command, folder):
-    """Whether a test passes; 77 says that it cannot be run here."""
-    process = subprocess.Popen([folder / command[0], *command[1:]], cwd=folder,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)
+def end_group(process):
     try:
-        return process.wait(TIMEOUT_SECONDS) in (0, 77)
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def failed_case(command, folder):
+    """None if a test passes; else the arguments that choose the case that fails first, none if it
+    does not say which.  77 says that it cannot be run here."""
+    with subprocess.Popen([folder / command[0], *command[1:]], cwd=folder, errors="replace",
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True, start_new_session=True) as process:
+        limit = threading.Timer(TIMEOUT_SECONDS, end_group, [process])
+        limit.start()
         try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+            for line in process.stdout:
+                failed = FAILED.match(line.rstrip())
+                if failed:
+                    return (failed[1],)
+            return None if process.wait() in (0, 77) else ()
+        finally:
+            limit.cancel()
+            end_group(process)
 
 
 class Worker:
@@ -194,7 +222,7 @@ class Worker:
 
     def __init__(self, folder, build):
         self.build, self.source, self.folder = build, folder / "source", folder / "build"
-        self.source.mkdir(parents=True)
+        start_anew(self.source)
         for name in "include", "src":
             shutil.copytree(build.source / name, self.source / name)
         (self.source / "tests").symlink_to(build.source / "tests")
@@ -202,8 +230,7 @@ class Worker:
     def prepare(self, mutant):
         path = self.source / mutant.file
         path.write_text(mutant.applied_to((self.build.source / mutant.file).read_text()))
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
+        start_anew(self.folder)
 
     def restore(self, mutant):
         shutil.copy(self.build.source / mutant.file, self.source / mutant.file)
@@ -237,15 +264,17 @@ class Worker:
         unknown = set(mutant.tests) - set(tests)
         if unknown:
             raise Failure(f"no tests: {' '.join(unknown)}")
-        first = mutant.tests or list(tests)[:1]
-        rest = [name for name in tests if name not in first]
-        for names in first, rest:
+        first = mutant.tests or self.build.quick[:1]
+        rest = [name for name in self.build.quick if name not in first]
+        for names in [*([name] for name in first), rest]:
             self.build.make([tests[name][0] for name in names])
             changed = self.build.including[mutant.file]
             for name in names:
-                if (self.make(tests[name][0], changed) and not run_test(tests[name], self.folder)
-                        and self.build.passes(name)):
-                    return name
+                if not self.make(tests[name][0], changed):
+                    continue
+                case = failed_case(tests[name], self.folder)
+                if case is not None and self.build.passes(name, case):
+                    return " ".join([name, *case])
         if not any(self.folder.iterdir()):
             raise Failure("nothing that is tested includes the file")
         return None
@@ -310,6 +339,8 @@ def options():
     parser.add_argument("--seed", type=int, default=1, help="which sample")
     parser.add_argument("--seconds", type=float, default=float("inf"), metavar="N",
                         help="begin with no mutant later than that")
+    parser.add_argument("--folder", metavar="FOLDER",
+                        help="keep what is built there for the next run")
     parser.add_argument("--list", action="store_true", help="only say whether they apply")
     parser.add_argument("--cmake", action="append", default=[], metavar="ARGUMENT",
                         help="one more for the configuration: --cmake=-DNAME=VALUE")
@@ -353,11 +384,12 @@ def main():
         mutants = random.Random(arguments.seed).sample(killable, arguments.sample)
     end = time.monotonic() + arguments.seconds
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)
     os.environ["ASAN_OPTIONS"] = "detect_leaks=0"  # which test_alloc finds
     os.environ["FOCALGHM_TEST_FEWER_ROWS"] = "1"
     results = Results()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(temporary).resolve()
+        folder = pathlib.Path(arguments.folder or temporary).resolve()
         builds = {build: Build(folder / build, build, arguments.j, arguments.cmake)
                   for build in sorted({mutant.build for mutant in mutants})}
         waiting = queue.Queue()
@@ -370,8 +402,8 @@ def main():
             thread.start()
         for thread in threads:
             thread.join()
-        broken = {name for build in builds.values() for name in build.tests
-                  if not build.passed.get(name, True)}
+        broken = {name for build in builds.values() for (name, _), passed in build.passed.items()
+                  if not passed}
     wrong = results.table()
     if broken:
         print(f"Not passed without a mutation, so of no use: {' '.join(sorted(broken))}")
