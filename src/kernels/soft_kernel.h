@@ -165,8 +165,9 @@ KERNEL_INLINE struct pair soft_log1p(struct pair rho) {
                          v_select(is_small, small.low, v_sub(zero, large.low))};
 }
 
-/* (part / whole)^gamma, where both are lifted; 0 of 0, but 1 for gamma 0. */
-KERNEL_INLINE vreal soft_power(struct pair gamma, struct pair part, struct pair whole) {
+/* (part / whole)^gamma, where both are lifted; 0 of 0, but 1 for gamma 0.  Out of line for the sake
+ * of size. */
+OUT_OF_LINE vreal soft_power(struct pair gamma, struct pair part, struct pair whole) {
     const vmask is_zero = v_eq(part.high, v_set(0));
     const struct pair safe = {v_max(v_set(REAL_MIN), part.high), v_drop(is_zero, part.low)};
     struct pair log = minus_log_pair(whole);
