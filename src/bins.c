@@ -400,7 +400,7 @@ int fghm_bin_tables_make(struct fghm_bin_tables *tables, size_t bins, const doub
         .f32 = {.bins = bins, .uniform = uniform},
         .f64 = {.bins = bins, .uniform = uniform},
     };
-    struct wide *const margins = fghm_memory((bins + 1) * sizeof *margins);
+    struct wide *const margins = fghm_zeroed_memory(bins + 1, sizeof *margins);
     if (margins == NULL) {
         return -1;
     }

@@ -4,21 +4,24 @@
 # Hostile input: libFuzzer over batches, plain calls and saved states, with sanitizers.
 # fuzz.sh [BUILD [RUNS of each target]]   what it finds stays in BUILD
 #
-#     FOCALGHM_SANITIZE    address,undefined unless set
+#     FOCALGHM_SANITIZE    the sanitizers; empty: none, guard pages alone, quicker
 #     FOCALGHM_TEST_SEED   of the runs, which are the same each time otherwise
 #     FOCALGHM_TEST_SECONDS  of each target on each processor, in place of a number of runs
+#     FOCALGHM_COVERAGE    1: ends with the lines and branches of src/ that the runs reached
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build-fuzz}
 runs=${2:-18000}
-sanitizers=${FOCALGHM_SANITIZE:-address,undefined}
+sanitizers=${FOCALGHM_SANITIZE-address,undefined,float-cast-overflow}
+sanitizers=${sanitizers:+$sanitizers,}
 compiler=clang-14
 
 cmake/packages.sh cmake clang-14 libclang-rt-14-dev
-checks=-fsanitize=$sanitizers
-test "$sanitizers" = memory || checks="$checks,float-cast-overflow"
+coverage=
+test -z "${FOCALGHM_COVERAGE:-}" || coverage="-fprofile-instr-generate -fcoverage-mapping"
 cmake -S . -B "$build" -DCMAKE_C_COMPILER=$compiler -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DFOCALGHM_SANITIZE="$sanitizers,fuzzer-no-link" -DFOCALGHM_BUILD_SHARED=OFF \
+    -DCMAKE_C_FLAGS="$coverage" \
+    -DFOCALGHM_SANITIZE="${sanitizers}fuzzer-no-link" -DFOCALGHM_BUILD_SHARED=OFF \
     -DFOCALGHM_BUILD_TESTS=OFF -DFOCALGHM_BUILD_BENCH=OFF >/dev/null
 # With the scalar row, which the library itself need not have.
 cmake --build "$build" -j "$(nproc)" \
@@ -27,8 +30,9 @@ cmake --build "$build" -j "$(nproc)" \
 # The targets are compiled without what counts coverage: that is of the library.
 mkdir -p "$build/calls" "$build/plain" "$build/state" "$build/harness"
 for source in tests/fuzz/*.c; do
-    $compiler -g -O2 -std=c11 -Wall -Wextra -Werror -Iinclude -Isrc -DFGHM_STATIC "$checks" \
-        -fno-sanitize-recover=all -c "$source" -o "$build/harness/$(basename "$source" .c).o"
+    $compiler -g -O2 -std=c11 -Wall -Wextra -Werror -Iinclude -Isrc -DFGHM_STATIC \
+        ${sanitizers:+"-fsanitize=${sanitizers%,}"} -fno-sanitize-recover=all \
+        -c "$source" -o "$build/harness/$(basename "$source" .c).o"
 done
 rm -f "$build/library.a"
 find "$build/CMakeFiles/focalghm_kernels.dir" "$build/CMakeFiles/focalghm_static_calls.dir" \
@@ -38,11 +42,12 @@ find "$build/CMakeFiles/focalghm_kernels.dir" "$build/CMakeFiles/focalghm_static
 link() {
     name=$1
     shift
-    $compiler "$@" -Wl,--wrap=fghm_row "$build/harness/$name.o" "$build/harness/input.o" \
+    # shellcheck disable=SC2086 # a list of options
+    $compiler $coverage "$@" -Wl,--wrap=fghm_row "$build/harness/$name.o" "$build/harness/input.o" \
         "$build/harness/memory.o" "$build/harness/numbers.o" "$build/harness/rows.o" \
         "$build/harness/settings.o" "$build/library.a" -pthread -lm -o "$build/$name"
 }
-link seeds "-fsanitize=$sanitizers,fuzzer-no-link"
+link seeds "-fsanitize=${sanitizers}fuzzer-no-link"
 "$build/seeds" "$build"
 
 if test -n "${FOCALGHM_TEST_SECONDS:-}"; then
@@ -50,14 +55,21 @@ if test -n "${FOCALGHM_TEST_SECONDS:-}"; then
 else
     length="-runs=$runs -seed=${FOCALGHM_TEST_SEED:-20170807}"
 fi
+# Not entropic: to weigh each input of the corpus by how rare its features are took half of the time.
+fuzz() {
+    # shellcheck disable=SC2086 # a list of options
+    LLVM_PROFILE_FILE="$build/$1.profraw" "$build/fuzz_$1" $length -max_len=256 -entropic=0 -print_final_stats=1 -verbosity=0 \
+        -artifact_prefix="$build/$1-" -timeout=20 -rss_limit_mb=2048 "$build/$1" \
+        >"$build/fuzz_$1.log" 2>&1
+}
+
+for target in calls plain state; do
+    link "fuzz_$target" "-fsanitize=${sanitizers}fuzzer"
+done
 failed=0
 for target in calls plain state; do
     echo "[ RUN      ] fuzz_$target"
-    # shellcheck disable=SC2086 # a list of options
-    if link "fuzz_$target" "-fsanitize=fuzzer,$sanitizers" &&
-        "$build/fuzz_$target" $length -max_len=256 -print_final_stats=1 -verbosity=0 \
-            -artifact_prefix="$build/" -timeout=20 -rss_limit_mb=2048 "$build/$target" \
-            >"$build/fuzz_$target.log" 2>&1; then
+    if fuzz $target; then
         grep -E 'number_of_executed_units' "$build/fuzz_$target.log" || true
         echo "[       OK ] fuzz_$target"
     else
@@ -66,4 +78,10 @@ for target in calls plain state; do
         failed=1
     fi
 done
+if test -n "$coverage"; then
+    cmake/packages.sh llvm-14
+    llvm-profdata-14 merge -o "$build/profile" "$build"/*.profraw
+    llvm-cov-14 report -instr-profile="$build/profile" "$build/fuzz_calls" \
+        -object "$build/fuzz_plain" -object "$build/fuzz_state" src
+fi
 exit $failed

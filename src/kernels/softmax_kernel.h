@@ -32,11 +32,11 @@
 
 #if FGHM_REAL_BITS == 32
 #define LIFT_DROP 0x1p-64f
-#define LIFTED_ZERO -0x1.08c842p+7f /* -(REAL_EXPONENT_BIAS + LIFT_EXPONENT) ln 2 */
+#define LIFTED_ZERO (-0x1.08c842p+7f) /* -(REAL_EXPONENT_BIAS + LIFT_EXPONENT) ln 2 */
 #define LN2 0x1.62e43p-1f
 #else
 #define LIFT_DROP 0x1p-512
-#define LIFTED_ZERO -0x1.09fec7ba27fbap+10
+#define LIFTED_ZERO (-0x1.09fec7ba27fbap+10)
 #define LN2 0x1.62e42fefa39efp-1
 #endif
 

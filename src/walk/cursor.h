@@ -126,10 +126,7 @@ static inline void shape_run_next(const struct fghm_shape *shape, struct shape_r
                                   size_t end) {
     run->first += run->length;
     run->inner = 0;
-    if (runs_along_classes(shape)) {
-        run->class_index = 0;
-        run->outer++;
-    } else if (++run->class_index == shape->classes) {
+    if (runs_along_classes(shape) || ++run->class_index == shape->classes) {
         run->class_index = 0;
         run->outer++;
     }
