@@ -808,7 +808,11 @@ KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_fac
             vreal weight = v_load(weights + i);
             largest_weight = v_max(v_abs(weight), largest_weight);
             if (!kind.regular) {
-                const vmask tiny = v_gt(v_set(REAL_TINY), v_abs(weight));
+                /* Not hard targets: those have the bits that they have in a regular chunk. */
+                const vmask is_hard = m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1)));
+                const vreal soft_weight = v_select(is_hard, v_set(1), v_abs(weight));
+                const vmask tiny =
+                    v_gt(v_set(REAL_TINY), factors->careful ? v_abs(weight) : soft_weight);
                 weight = v_mul(weight, drop_values(tiny, &out.values));
             }
             out.loss_factor = v_mul(out.loss_factor, weight);
