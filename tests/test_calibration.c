@@ -167,9 +167,10 @@ static const double truth[CELLS][CLASSES] = {
 struct training {
     const char *name;
     fghm_activation activation;
-    double gamma, negative_gamma, alpha, positive_weight, margin;
+    double gamma, negative_gamma, alpha, positive_weight;
     bool detached;
     const double *class_alpha, *class_gamma, *class_weights, *class_offsets;
+    double smoothing; /* with the split rule, and class weights of terms */
 };
 
 static const double some_alphas[CLASSES] = {0.5, 0.25, 0.9, 0.75},
@@ -177,39 +178,43 @@ static const double some_alphas[CLASSES] = {0.5, 0.25, 0.9, 0.75},
                     some_weights[CLASSES] = {3.0, 0.5, 1.0, 8.0},
                     some_offsets[CLASSES] = {-1.0, 0.5, 2.0, 0.0};
 
-/* Negative numbers are for what is not set. */
+/* Numbers that are 0, but gamma, are for what is not set. */
 static const struct training trainings[] = {
-    {"softmax", FGHM_SOFTMAX, 2, -1, -1, -1, 0, false, NULL, NULL, NULL, NULL},
-    {"softmax, cross-entropy", FGHM_SOFTMAX, 0, -1, -1, -1, 0, false, NULL, NULL, NULL, NULL},
-    {"softmax, class weights", FGHM_SOFTMAX, 2, -1, -1, -1, 0, false, NULL, NULL, some_weights,
-     NULL},
-    {"softmax, class_alpha", FGHM_SOFTMAX, 1, -1, -1, -1, 0, false, some_alphas, NULL, some_weights,
-     NULL},
-    {"softmax, class_gamma", FGHM_SOFTMAX, 2, -1, -1, -1, 0, false, NULL, some_gammas, some_weights,
-     NULL},
-    {"softmax, detached", FGHM_SOFTMAX, 1.5, -1, -1, -1, 0, true, NULL, NULL, some_weights, NULL},
-    {"softmax, offsets", FGHM_SOFTMAX, 2, -1, -1, -1, 0, false, NULL, NULL, NULL, some_offsets},
-    {"sigmoid", FGHM_SIGMOID, 2, -1, 0.25, -1, 0, false, NULL, NULL, NULL, NULL},
-    {"sigmoid, two gammas", FGHM_SIGMOID, 1, 4, -1, -1, 0, false, NULL, NULL, NULL, NULL},
-    {"sigmoid, positive weight", FGHM_SIGMOID, 2, -1, -1, 5, 0, false, NULL, NULL, NULL, NULL},
-    {"sigmoid, class weights", FGHM_SIGMOID, 2, -1, 0.25, -1, 0, false, NULL, NULL, some_weights,
-     NULL},
-    {"sigmoid, of classes", FGHM_SIGMOID, 2, -1, -1, -1, 0, false, some_alphas, some_gammas,
-     some_weights, NULL},
-    {"sigmoid, detached", FGHM_SIGMOID, 2, -1, 0.25, -1, 0, true, NULL, NULL, NULL, NULL},
+    {"softmax", FGHM_SOFTMAX, .gamma = 2},
+    {"softmax, cross-entropy", FGHM_SOFTMAX, .gamma = 0},
+    {"softmax, class weights", FGHM_SOFTMAX, .gamma = 2, .class_weights = some_weights},
+    {"softmax, class_alpha", FGHM_SOFTMAX, .gamma = 1, .class_alpha = some_alphas,
+     .class_weights = some_weights},
+    {"softmax, class_gamma", FGHM_SOFTMAX, .gamma = 2, .class_gamma = some_gammas,
+     .class_weights = some_weights},
+    {"softmax, detached", FGHM_SOFTMAX, .gamma = 1.5, .detached = true,
+     .class_weights = some_weights},
+    {"softmax, offsets", FGHM_SOFTMAX, .gamma = 2, .class_offsets = some_offsets},
+    {"softmax, smoothed labels", FGHM_SOFTMAX, .gamma = 2, .class_weights = some_weights,
+     .smoothing = 0.1},
+    {"sigmoid", FGHM_SIGMOID, .gamma = 2, .alpha = 0.25},
+    {"sigmoid, two gammas", FGHM_SIGMOID, .gamma = 1, .negative_gamma = 4},
+    {"sigmoid, positive weight", FGHM_SIGMOID, .gamma = 2, .positive_weight = 5},
+    {"sigmoid, class weights", FGHM_SIGMOID, .gamma = 2, .alpha = 0.25,
+     .class_weights = some_weights},
+    {"sigmoid, of classes", FGHM_SIGMOID, .gamma = 2, .class_alpha = some_alphas,
+     .class_gamma = some_gammas, .class_weights = some_weights},
+    {"sigmoid, detached", FGHM_SIGMOID, .gamma = 2, .alpha = 0.25, .detached = true},
 };
 
 static fghm_focal *handle_of_training(const struct training *t) {
     fghm_focal *const focal =
-        focal_handle(t->gamma, t->alpha < 0.0 ? WIDE_ALPHA_OFF : t->alpha, FGHM_REDUCTION_SUM);
-    if (t->negative_gamma >= 0.0) {
+        focal_handle(t->gamma, t->alpha > 0.0 ? t->alpha : WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+    if (t->negative_gamma > 0.0) {
         assert_int_equal(fghm_focal_set_negative_gamma(focal, t->negative_gamma), FGHM_OK);
     }
-    if (t->positive_weight >= 0.0) {
+    if (t->positive_weight > 0.0) {
         assert_int_equal(fghm_focal_set_positive_weight(focal, t->positive_weight), FGHM_OK);
     }
-    assert_int_equal(fghm_focal_set_margin(focal, t->margin), FGHM_OK);
     assert_int_equal(fghm_focal_set_detached(focal, t->detached), FGHM_OK);
+    if (t->smoothing > 0.0) {
+        assert_int_equal(fghm_focal_set_rule(focal, FGHM_FOCAL_RULE_SPLIT), FGHM_OK);
+    }
     return focal;
 }
 
@@ -224,6 +229,8 @@ static void slopes(const fghm_focal *focal, const struct training *t, const doub
     b.class_axis = 2;
     b.activation = t->activation;
     b.target_form = FGHM_TARGET_LABEL;
+    b.label_smoothing = t->smoothing;
+    b.flags = t->smoothing > 0.0 ? FGHM_CLASS_WEIGHTS_OF_TERMS : 0;
     b.class_alpha = t->class_alpha, b.class_gamma = t->class_gamma;
     b.class_weights = t->class_weights, b.class_offsets = t->class_offsets;
     b.logits = (fghm_input){
@@ -286,10 +293,11 @@ static void check_softmax_training(const struct training *t, const double x[CELL
     for (size_t cell = 0; cell < CELLS; cell++) {
         double frequencies[CLASSES], best[CLASSES];
         for (size_t c = 0; c < CLASSES; c++) {
-            if (!(fabs(got[cell][c] - truth[cell][c]) <= TRAINED)) {
-                fail_msg("%s: %.17g, not %g", t->name, got[cell][c], truth[cell][c]);
+            const double want = truth[cell][c] * (1.0 - t->smoothing) + t->smoothing / CLASSES;
+            if (!(fabs(got[cell][c] - want) <= TRAINED)) {
+                fail_msg("%s: %.17g, not %g", t->name, got[cell][c], want);
             }
-            frequencies[c] = 1000.0 * truth[cell][c];
+            frequencies[c] = 1000.0 * want;
         }
         assert_int_equal(fghm_focal_best_constant_softmax(focal, CLASSES, frequencies,
                                                           t->class_gamma, weights, best),
@@ -434,7 +442,8 @@ static void softmax_ends(void **state) {
         {{-inf, -inf, -inf}, {NAN, NAN, NAN}},  {{NAN, inf, 0.0}, {NAN, NAN, NAN}},
         {{1.0, 2.0, NAN}, {NAN, NAN, NAN}},     {{0.0, inf, -inf}, {0.0, 1.0, 0.0}},
     };
-    const struct setting settings[] = {{.gamma = 2.0}, {.gamma = 64.0, .detached = true}, {.gamma = 0.0}};
+    const struct setting settings[] = {
+        {.gamma = 2.0}, {.gamma = 64.0, .detached = true}, {.gamma = 0.0}};
     for (size_t k = 0; k < SUITE_COUNT(settings) * SUITE_COUNT(rows); k++) {
         const size_t row = k % SUITE_COUNT(rows);
         fghm_focal *const focal = handle_of(&settings[k / SUITE_COUNT(rows)]);
