@@ -369,13 +369,17 @@ static void best_constants_give_the_frequencies(void **state) {
             frequencies[c] = fabs(random_log_uniform(&r, 1.0 / span, span));
             own_gammas[c] = gammas[random_below(&r, 4)];
             own_weights[c] = fabs(random_log_uniform(&r, 1e-12, 1e12));
+            if (k % 10 == 8) { /* not the most frequent class has the largest p, which is near 1 */
+                frequencies[c] = 1.0 / (double)(c + 1);
+                own_weights[c] = c == 1 ? 0x1p40 : 0x1p-80;
+            }
             total += frequencies[c];
             mpfr_inits2(WIDE_BITS, eta[c], wide[c], (mpfr_ptr)0);
         }
         const struct setting s = {.gamma = gammas[random_below(&r, 4)],
                                   .detached = k % 5 == 0,
                                   .gammas = k % 2 ? own_gammas : NULL,
-                                  .weights = k % 4 < 2 ? own_weights : NULL};
+                                  .weights = k % 4 < 2 || k % 10 == 8 ? own_weights : NULL};
         fghm_focal *const focal = handle_of(&s);
         assert_int_equal(fghm_focal_best_constant_softmax(focal, classes, frequencies, s.gammas,
                                                           s.weights, best),

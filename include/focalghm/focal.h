@@ -728,6 +728,8 @@ FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
  * The constant logit with the least loss, for data of which only the weights of positives and of
  * negatives are known.  It is the initial score for a boosting library.  With several classes call
  * it once for each: the positives of a class are the rows with its label, its negatives all others.
+ * (Of class_alpha and class_gamma, with a handle that has those of the class; class_weights do not
+ * matter.  Softmax has fghm_focal_best_constant_softmax.)
  * With the handle's gammas, alpha and rule it is the root x of
  *
  *     positives dFL/dx(x, 1) + negatives dFL/dx(x, 0) = 0.
@@ -762,7 +764,8 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  *
  * (Charoenphakdee et al.: On Focal Loss for Class-Posterior Probability Estimation, CVPR 2021;
  * here with alpha or a positive weight, two gammas, a detached factor, and every rule).  With
- * alpha 0 every probability is 1, with alpha 1 it is 0.
+ * alpha 0 every probability is 1, with alpha 1 it is 0.  For softmax see
+ * fghm_focal_calibrate_softmax_f32.
  *
  * Accuracy, for every logit and gamma: 1 ulp (f32); 8 ulp (f64); where the gammas of positives
  * and negatives differ by d, 8 + d ulp (f64).
