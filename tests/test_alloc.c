@@ -573,13 +573,21 @@ static fghm_status focal_rest(const struct dtype *d, const fghm_focal *focal, fg
                               struct batch *b, const int64_t *labels) {
     const size_t classes = b->n < 10 ? b->n : 10, samples = b->n / classes;
     double best;
-    const fghm_status status = fghm_focal_best_constant(focal, 3.0, 1000.0, &best);
+    const double frequencies[] = {3.0, 1000.0};
+    double logits[2];
+    const fghm_status status =
+        fghm_focal_best_constant(focal, 3.0, 1000.0, &best) |
+        fghm_focal_best_constant_softmax(focal, 2, frequencies, NULL, NULL, logits);
     if (d->size == sizeof(float)) {
         return status | fghm_focal_calibrate_f32(focal, pool, b->n, b->logits, b->out[0]) |
+               fghm_focal_calibrate_softmax_f32(focal, pool, samples, classes, b->logits, NULL,
+                                                NULL, b->out[0]) |
                fghm_focal_softmax_f32(focal, pool, samples, classes, b->logits, labels,
                                       FGHM_IGNORE_NONE, NULL, &b->loss, NULL, b->out[1], NULL);
     }
     return status | fghm_focal_calibrate_f64(focal, pool, b->n, b->logits, b->out[0]) |
+           fghm_focal_calibrate_softmax_f64(focal, pool, samples, classes, b->logits, NULL, NULL,
+                                            b->out[0]) |
            fghm_focal_softmax_f64(focal, pool, samples, classes, b->logits, labels,
                                   FGHM_IGNORE_NONE, NULL, &b->loss, NULL, b->out[1], NULL);
 }

@@ -206,8 +206,11 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
       (&w->batch, 0, &w->size, &w->size)) \
     X(fghm_focal_batch, (w->focal, w->pool, &w->batch, &w->result), (w->focal, NULL, &w->bad_batch, &w->result)) \
     X(fghm_focal_best_constant, (w->focal, w->v->positives, w->v->negatives, &w->number), (w->focal, 0.0, 1.0, &w->number)) \
+    X(fghm_focal_best_constant_softmax, (w->focal, 2, &w->edges[1], NULL, NULL, w->out[0]), (w->focal, 0, &w->edges[1], NULL, NULL, w->out[0])) \
     X(fghm_focal_calibrate_f32, (w->focal, w->pool, N, w->f32, w->out_f32[0]), (w->focal, NULL, SIZE_MAX, w->f32, w->out_f32[0])) \
     X(fghm_focal_calibrate_f64, (w->focal, w->pool, N, w->f64, w->out[0]), (w->focal, NULL, SIZE_MAX, w->f64, w->out[0])) \
+    X(fghm_focal_calibrate_softmax_f32, (w->focal, w->pool, N / CLASSES, CLASSES, w->f32, NULL, NULL, w->out_f32[0]), (w->focal, NULL, SIZE_MAX, 1, w->f32, NULL, NULL, w->out_f32[0])) \
+    X(fghm_focal_calibrate_softmax_f64, (w->focal, w->pool, N / CLASSES, CLASSES, w->f64, NULL, NULL, w->out[0]), (w->focal, NULL, SIZE_MAX, 1, w->f64, NULL, NULL, w->out[0])) \
     X(fghm_focal_clear_alpha, (w->focal), (NULL)) \
     X(fghm_focal_clear_negative_gamma, (w->focal), (NULL)) \
     X(fghm_focal_clear_positive_weight, (w->focal), (NULL)) \

@@ -313,6 +313,22 @@ static fghm_status call_best_constant(void) {
     return fghm_focal_best_constant(call.focal, 3, 100, &logit);
 }
 
+static fghm_status call_calibrate_softmax_f32(void) {
+    return fghm_focal_calibrate_softmax_f32(call.focal, call.pool, SAMPLES, CLASSES,
+                                            data.logits_f32, NULL, NULL, (float *)data.out[0]);
+}
+
+static fghm_status call_calibrate_softmax_f64(void) {
+    return fghm_focal_calibrate_softmax_f64(call.focal, call.pool, SAMPLES, CLASSES, data.logits,
+                                            NULL, NULL, data.out[0]);
+}
+
+static fghm_status call_best_constant_softmax(void) {
+    const double frequencies[] = {3, 100};
+    double logits[2];
+    return fghm_focal_best_constant_softmax(call.focal, 2, frequencies, NULL, NULL, logits);
+}
+
 static fghm_status call_focal_clone(void) {
     fghm_focal *copy = NULL;
     const fghm_status status = fghm_focal_clone(call.focal, &copy);
@@ -344,10 +360,17 @@ static void measure_focal(const char *handle) {
         const char *name;
         fghm_status (*make)(void);
     } plain[] = {
-        {"focal_f32", call_focal_f32},         {"focal_f64", call_focal_f64},
-        {"softmax_f32", call_softmax_f32},     {"softmax_f64", call_softmax_f64},
-        {"calibrate_f32", call_calibrate_f32}, {"calibrate_f64", call_calibrate_f64},
-        {"best_constant", call_best_constant}, {"focal_clone", call_focal_clone},
+        {"focal_f32", call_focal_f32},
+        {"focal_f64", call_focal_f64},
+        {"softmax_f32", call_softmax_f32},
+        {"softmax_f64", call_softmax_f64},
+        {"calibrate_f32", call_calibrate_f32},
+        {"calibrate_f64", call_calibrate_f64},
+        {"best_constant", call_best_constant},
+        {"focal_clone", call_focal_clone},
+        {"calibrate_softmax_f32", call_calibrate_softmax_f32},
+        {"calibrate_softmax_f64", call_calibrate_softmax_f64},
+        {"best_constant_softmax", call_best_constant_softmax},
     };
     for (size_t k = 0; k < SUITE_COUNT(plain); k++) {
         snprintf(call.name, sizeof call.name, "%s, %s", plain[k].name, handle);

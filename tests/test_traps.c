@@ -267,6 +267,28 @@ SOFTMAX(fghm_focal_softmax_f64, f64, softmax64)
 CALIBRATE(fghm_focal_calibrate_f32, f32)
 CALIBRATE(fghm_focal_calibrate_f64, f64)
 
+/* Not of every setting: what it says is not looked at here. */
+static fghm_status unless_combination(fghm_status status) {
+    return status == FGHM_ERROR_COMBINATION ? FGHM_OK : status;
+}
+
+#define CALIBRATE_SOFTMAX(name, type)                                                              \
+    static fghm_status call_##name(struct world *w) {                                              \
+        static const double gammas[CLASSES] = {0.0, 1.0, 0.5, 64.0, 2.0};                          \
+        static const double factors[CLASSES] = {0x1p-80, 0x1p40, 1.0, 3.0, 0.5};                   \
+        return unless_combination(name(w->focal, NULL, w->n / CLASSES, CLASSES, w->type[0],        \
+                                       w->weighted ? gammas : NULL, factors, w->type##_out[0]));   \
+    }
+CALIBRATE_SOFTMAX(fghm_focal_calibrate_softmax_f32, f32)
+CALIBRATE_SOFTMAX(fghm_focal_calibrate_softmax_f64, f64)
+
+static fghm_status call_fghm_focal_best_constant_softmax(struct world *w) {
+    const double frequencies[] = {1.0, (double)w->n + 0x1p-20, DBL_MAX, 5e-324};
+    double logits[4];
+    return unless_combination(
+        fghm_focal_best_constant_softmax(w->focal, 4, frequencies, NULL, NULL, logits));
+}
+
 #define COUNT(name, type)                                                                          \
     static fghm_status call_##name(struct world *w) {                                              \
         memset(w->counts, 0, LARGE * sizeof *w->counts);                                           \
@@ -286,7 +308,7 @@ static fghm_status call_fghm_focal_best_constant(struct world *w) {
     double logit;
     const fghm_status status =
         fghm_focal_best_constant(w->focal, 1.0, (double)w->n + 0x1p-20, &logit);
-    return status == FGHM_ERROR_COMBINATION ? FGHM_OK : status; /* alpha 0 or 1: there is none */
+    return unless_combination(status); /* alpha 0 or 1: there is none */
 }
 
 /* The batch of n elements, one after the other; `double_` or single precision. */
@@ -555,9 +577,17 @@ struct function {
     { #name, call_##name }
 
 static const struct function of_focal[] = {
-    ROW(fghm_focal_f32),           ROW(fghm_focal_f64),           ROW(fghm_focal_batch),
-    ROW(fghm_focal_softmax_f32),   ROW(fghm_focal_softmax_f64),   ROW(fghm_focal_calibrate_f32),
-    ROW(fghm_focal_calibrate_f64), ROW(fghm_focal_best_constant),
+    ROW(fghm_focal_f32),
+    ROW(fghm_focal_f64),
+    ROW(fghm_focal_batch),
+    ROW(fghm_focal_softmax_f32),
+    ROW(fghm_focal_softmax_f64),
+    ROW(fghm_focal_calibrate_f32),
+    ROW(fghm_focal_calibrate_f64),
+    ROW(fghm_focal_best_constant),
+    ROW(fghm_focal_calibrate_softmax_f32),
+    ROW(fghm_focal_calibrate_softmax_f64),
+    ROW(fghm_focal_best_constant_softmax),
 };
 
 static const struct function of_ghm[] = {

@@ -728,6 +728,8 @@ FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
  * The constant logit with the least loss, for data of which only the weights of positives and of
  * negatives are known.  It is the initial score for a boosting library.  With several classes call
  * it once for each: the positives of a class are the rows with its label, its negatives all others.
+ * (Of class_alpha and class_gamma, with a handle that has those of the class; class_weights do not
+ * matter.  Softmax has fghm_focal_best_constant_softmax.)
  * With the handle's gammas, alpha and rule it is the root x of
  *
  *     positives dFL/dx(x, 1) + negatives dFL/dx(x, 0) = 0.
@@ -762,7 +764,8 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  *
  * (Charoenphakdee et al.: On Focal Loss for Class-Posterior Probability Estimation, CVPR 2021;
  * here with alpha or a positive weight, two gammas, a detached factor, and every rule).  With
- * alpha 0 every probability is 1, with alpha 1 it is 0.
+ * alpha 0 every probability is 1, with alpha 1 it is 0.  For softmax see
+ * fghm_focal_calibrate_softmax_f32.
  *
  * Accuracy, for every logit and gamma: 1 ulp (f32); 8 ulp (f64); where the gammas of positives
  * and negatives differ by d, 8 + d ulp (f64).
@@ -783,6 +786,86 @@ FGHM_API fghm_status fghm_focal_calibrate_f32(const fghm_focal *focal, fghm_pool
 /** fghm_focal_calibrate_f32 in double precision. */
 FGHM_API fghm_status fghm_focal_calibrate_f64(const fghm_focal *focal, fghm_pool *pool, size_t n,
                                               const double *logits, double *probabilities);
+
+/**
+ * Class probabilities from the logits of a model that was trained with this handle and
+ * FGHM_SOFTMAX: fghm_focal_calibrate_f32 of rows of logits.
+ *
+ * For the true probabilities eta_c of the classes the expected loss is least where, with
+ * p = softmax of the row's logits,
+ *
+ *     eta_c = (p_c / v_c) / (sum over the classes of p_k / v_k),
+ *     v_c   = w_c (1 - p_c)^gamma_c (1 + gamma_c p_c (-log p_c) / (1 - p_c)),
+ *
+ * without the last factor if the focal factor is detached (Charoenphakdee et al., CVPR 2021, have
+ * it with one gamma and all w_c 1).  gamma_c is that of class_gamma, or the handle's; w_c is the
+ * factor that samples of the class had in training: class_alpha times class_weights.  The expected
+ * loss is convex in p, so that there is one such p for every eta.
+ *
+ * It holds for labels, with FGHM_FOCAL_RULE_LINEAR, FGHM_FOCAL_RULE_SPLIT and
+ * FGHM_FOCAL_RULE_QUALITY; for dense targets with FGHM_FOCAL_RULE_SPLIT or gamma 0, eta being their
+ * mean; and so with label smoothing s and FGHM_CLASS_WEIGHTS_OF_TERMS for eta (1 - s) + s / C.
+ * Dense targets with FGHM_FOCAL_RULE_LINEAR have no such map: there the best logits depend on more
+ * than the mean of the targets.  Where training had class_offsets, these have to be added to the
+ * logits.
+ *
+ * For several classes with FGHM_SIGMOID call fghm_focal_calibrate_f32 for each with a handle that
+ * has its class_alpha and class_gamma; class_weights are factors of positives and negatives, and do
+ * not matter.
+ *
+ * Accuracy: 1 ulp (f32); 8 + gamma ulp, with the largest gamma (f64).
+ *
+ * @param focal the configuration; not changed
+ * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
+ * @param samples number of rows
+ * @param classes length of a row, in [1, 2^24]
+ * @param logits samples x classes, row-major, any numbers.  A row with NaN, with two of +inf, or of
+ * -inf alone gives NaN; other infinite ones give the limit
+ * @param class_gamma a gamma for each class, in [0, 64]; NULL: the handle's
+ * @param class_weights w_c, a number in [2^-80, 2^40] for each class; NULL: all 1
+ * @param[out] probabilities samples x classes, in [0, 1]; may be the very array of logits
+ * @return FGHM_OK; else nothing has been written: FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER
+ * (with samples > 0), FGHM_ERROR_RANGE (classes is 0, or a number of class_gamma or class_weights:
+ * a class of weight 0 has any probability), FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING,
+ * FGHM_ERROR_COMBINATION (FGHM_FOCAL_RULE_STAR and the rules behind it; two gammas, a margin or a
+ * positive weight, which softmax does not have; without class_weights, an alpha that is on and not
+ * 0.25; settings that do not go together: see fghm_focal_batch)
+ */
+FGHM_API fghm_status fghm_focal_calibrate_softmax_f32(
+    const fghm_focal *focal, fghm_pool *pool, size_t samples, size_t classes, const float *logits,
+    const double *class_gamma, const double *class_weights, float *probabilities);
+
+/** fghm_focal_calibrate_softmax_f32 in double precision. */
+FGHM_API fghm_status fghm_focal_calibrate_softmax_f64(
+    const fghm_focal *focal, fghm_pool *pool, size_t samples, size_t classes, const double *logits,
+    const double *class_gamma, const double *class_weights, double *probabilities);
+
+/**
+ * The constant logits with the least softmax loss, for data of which only the frequencies of the
+ * labels are known: the initial scores for a boosting library.  They are those that
+ * fghm_focal_calibrate_softmax_f64 brings to the frequencies, over the sum of these; with any
+ * number added to all they are as good, and these are the logarithms of their softmax.  Where
+ * training has class_offsets, take these away from the logits.
+ *
+ * Takes one to two milliseconds for each class.
+ *
+ * Accuracy: 2^-48 (1 + gamma) (1 + |x|) of each frequency, with the largest gamma and |x|.
+ *
+ * @param focal the configuration; not changed
+ * @param classes number of classes, in [1, 2^24]
+ * @param frequencies sum of weights (or number) of each class, without the class factors, finite
+ * and above 0
+ * @param class_gamma a gamma for each class, as fghm_focal_calibrate_softmax_f32 has it; or NULL
+ * @param class_weights a factor for each class, likewise; or NULL
+ * @param[out] logits one for each class; unchanged on an error
+ * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (frequencies or logits),
+ * FGHM_ERROR_RANGE (classes is 0, or a number is out of its range), FGHM_ERROR_SIZE,
+ * FGHM_ERROR_ALIASING, FGHM_ERROR_COMBINATION (as fghm_focal_calibrate_softmax_f32)
+ */
+FGHM_API fghm_status fghm_focal_best_constant_softmax(const fghm_focal *focal, size_t classes,
+                                                      const double *frequencies,
+                                                      const double *class_gamma,
+                                                      const double *class_weights, double *logits);
 
 #ifdef __cplusplus
 }

@@ -51,6 +51,12 @@
                                           void *probabilities) {                                   \
         return fghm_focal_calibrate_##suffix(focal, NULL, N, logits, probabilities);               \
     }                                                                                              \
+    static fghm_status calibrate_softmax_##suffix(const fghm_focal *focal, const void *logits,     \
+                                                  const double *gammas, const double *factors,     \
+                                                  void *probabilities) {                           \
+        return fghm_focal_calibrate_softmax_##suffix(focal, NULL, N / CLASSES, CLASSES, logits,    \
+                                                     gammas, factors, probabilities);              \
+    }                                                                                              \
     static fghm_status step_##suffix(fghm_ghm *ghm, const void *inputs, const void *targets,       \
                                      const void *mask, double *loss, void *const *out) {           \
         return fghm_ghm_step_##suffix(ghm, NULL, N, inputs, targets, mask, loss, out[0], out[1],   \
@@ -86,6 +92,9 @@ static const struct type {
     fghm_status (*softmax)(const fghm_focal *focal, const void *logits, const int64_t *labels,
                            const void *weights, double *loss, void *const *out);
     fghm_status (*calibrate)(const fghm_focal *focal, const void *logits, void *probabilities);
+    fghm_status (*calibrate_softmax)(const fghm_focal *focal, const void *logits,
+                                     const double *gammas, const double *factors,
+                                     void *probabilities);
     fghm_status (*step)(fghm_ghm *ghm, const void *inputs, const void *targets, const void *mask,
                         double *loss, void *const *out);
     fghm_status (*count)(const fghm_ghm *ghm, const void *inputs, const void *targets,
@@ -96,9 +105,9 @@ static const struct type {
                            const void *mask, void *weights);
 } types[] = {
     {"f32", sizeof(float), FGHM_F32, get_f32, put_f32, focal_f32, softmax_f32, calibrate_f32,
-     step_f32, count_f32, apply_f32, density_f32},
+     calibrate_softmax_f32, step_f32, count_f32, apply_f32, density_f32},
     {"f64", sizeof(double), FGHM_F64, get_f64, put_f64, focal_f64, softmax_f64, calibrate_f64,
-     step_f64, count_f64, apply_f64, density_f64},
+     calibrate_softmax_f64, step_f64, count_f64, apply_f64, density_f64},
 };
 
 static void *new_array(const struct type *type) {
@@ -329,6 +338,31 @@ static void digest_calibration(struct inputs *in, const struct setting *s) {
         digest = digest_double(digest, best);
     }
     add_line(digest, "focal_best_constant", in, s->name);
+    fghm_focal_destroy(focal);
+}
+
+/* Without numbers of the classes, and with them. */
+static void digest_calibration_of_softmax(struct inputs *in, const struct setting *s, bool own) {
+    double gammas[CLASSES], factors[CLASSES], frequencies[CLASSES], best[CLASSES];
+    char name[SETTINGS_MAX];
+    for (size_t c = 0; c < CLASSES; c++) {
+        gammas[c] = (double)(c % 5) * 0.75;
+        factors[c] = 1.0 + (double)(c % 3);
+        frequencies[c] = (double)(c * c + 1);
+    }
+    fghm_focal *const focal = handle(s);
+    const fghm_status status = in->d->calibrate_softmax(focal, in->logits, own ? gammas : NULL,
+                                                        own ? factors : NULL, in->out[0]);
+    if (status != FGHM_ERROR_COMBINATION) {
+        REQUIRE_OK(status);
+        snprintf(name, sizeof name, "%s%s", s->name, own ? " classes" : "");
+        add_line(digest_array(digest_start(), in->d, in->out[0], N / CLASSES * CLASSES),
+                 "focal_calibrate_softmax", in, name);
+        REQUIRE_OK(fghm_focal_best_constant_softmax(
+            focal, CLASSES, frequencies, own ? gammas : NULL, own ? factors : NULL, best));
+        add_line(digest_array(digest_start(), &types[1], best, CLASSES),
+                 "focal_best_constant_softmax", in, name);
+    }
     fghm_focal_destroy(focal);
 }
 
@@ -574,6 +608,8 @@ static void digest_all(struct inputs *in) {
         if (s->margin == 0.0) {
             digest_calibration(in, s);
         }
+        digest_calibration_of_softmax(in, s, false);
+        digest_calibration_of_softmax(in, s, true);
         for (int form = 0; form < FORMS; form++) {
             digest_batch(in, s, (enum form)form);
         }

@@ -34,8 +34,11 @@ static void run_all(void *user, size_t tasks, fghm_task task, void *context) {
     X(fghm_batch_reach, "boo", (p[0], FGHM_FIELD_LOGITS, p[1], p[2])) \
     X(fghm_focal_batch, "f?kb?q", (p[0], p[1], p[2], p[3])) \
     X(fghm_focal_best_constant, "fo", (p[0], 2.0, 3.0, p[1])) \
+    X(fghm_focal_best_constant_softmax, "fX?X?Xo", (p[0], N, p[1], p[2], p[3], p[4])) \
     X(fghm_focal_calibrate_f32, "f?kxo", (p[0], p[1], N, p[2], p[3])) \
     X(fghm_focal_calibrate_f64, "f?kXo", (p[0], p[1], N, p[2], p[3])) \
+    X(fghm_focal_calibrate_softmax_f32, "f?kx?X?Xo", (p[0], p[1], N / 2, 2, p[2], p[3], p[4], p[5])) \
+    X(fghm_focal_calibrate_softmax_f64, "f?kX?X?Xo", (p[0], p[1], N / 2, 2, p[2], p[3], p[4], p[5])) \
     X(fghm_focal_clear_alpha, "f", (p[0])) \
     X(fghm_focal_clear_negative_gamma, "f", (p[0])) \
     X(fghm_focal_clear_positive_weight, "f", (p[0])) \
@@ -154,7 +157,7 @@ struct world *world_new(size_t bins) {
     size_of_state = w->state_size;
     assert_int_equal(fghm_ghm_save(w->ghm, FUNCTION_STATE_ROOM, w->state), FGHM_OK);
     for (size_t k = 0; k < N; k++) {
-        w->f64[k] = (double)k / N;
+        w->f64[k] = (double)(k + 1) / N;
         w->f32[k] = (float)w->f64[k];
         w->labels[k] = (int64_t)(k & 1);
     }

@@ -492,6 +492,12 @@ template <class Real> struct arrays {
     std::optional<view<Real>> hessian = std::nullopt;
 };
 
+/** What the classes of softmax had in training; see fghm_focal_calibrate_softmax_f32. */
+struct class_numbers {
+    std::optional<view<const double>> gamma = std::nullopt;
+    std::optional<view<const double>> weights = std::nullopt;
+};
+
 /** The arrays of a call that writes a gradient, and of these no other. */
 template <class Range,
           class Real = std::remove_pointer_t<decltype(std::data(std::declval<Range &>()))>>
@@ -537,6 +543,7 @@ template <> struct functions<float> {
     static constexpr auto focal = &fghm_focal_f32;
     static constexpr auto softmax = &fghm_focal_softmax_f32;
     static constexpr auto calibrate = &fghm_focal_calibrate_f32;
+    static constexpr auto calibrate_softmax = &fghm_focal_calibrate_softmax_f32;
     static constexpr auto step = &fghm_ghm_step_f32;
     static constexpr auto count = &fghm_ghm_count_f32;
     static constexpr auto apply = &fghm_ghm_apply_f32;
@@ -546,6 +553,7 @@ template <> struct functions<double> {
     static constexpr auto focal = &fghm_focal_f64;
     static constexpr auto softmax = &fghm_focal_softmax_f64;
     static constexpr auto calibrate = &fghm_focal_calibrate_f64;
+    static constexpr auto calibrate_softmax = &fghm_focal_calibrate_softmax_f64;
     static constexpr auto step = &fghm_ghm_step_f64;
     static constexpr auto count = &fghm_ghm_count_f64;
     static constexpr auto apply = &fghm_ghm_apply_f64;
@@ -1151,6 +1159,36 @@ class focal : public detail::owner<fghm_focal, fghm_focal_destroy> {
         detail::check_length(field::none, probabilities.size(), n);
         detail::check(detail::functions<Real>::calibrate(native(), detail::native(threads), n,
                                                          elements.data(), probabilities.data()));
+    }
+
+    /** Class probabilities from rows of logits; see fghm_focal_calibrate_softmax_f32. */
+    template <class Logits, class Real = detail::real_of<Logits>>
+    void calibrate_softmax(std::size_t classes, const Logits &logits,
+                           view<detail::real_of<Logits>> probabilities,
+                           const class_numbers &numbers = {}, const pool *threads = nullptr) const {
+        const view<const Real> elements(logits);
+        const std::size_t n = elements.size();
+        if (classes != 0 && n % classes != 0) {
+            throw shape_error(field::logits, std::to_string(n) + " numbers for " +
+                                                 std::to_string(classes) + " classes");
+        }
+        detail::check_length(field::none, probabilities.size(), n);
+        detail::check(detail::functions<Real>::calibrate_softmax(
+            native(), detail::native(threads), classes == 0 ? n : n / classes, classes,
+            elements.data(), detail::start(field::class_gamma, numbers.gamma, classes),
+            detail::start(field::class_weights, numbers.weights, classes), probabilities.data()));
+    }
+
+    /** The constant logits with the least softmax loss; see fghm_focal_best_constant_softmax. */
+    std::vector<double> best_constant_softmax(view<const double> frequencies,
+                                              const class_numbers &numbers = {}) const {
+        const std::size_t classes = frequencies.size();
+        std::vector<double> logits(classes);
+        detail::check(fghm_focal_best_constant_softmax(
+            native(), classes, frequencies.data(),
+            detail::start(field::class_gamma, numbers.gamma, classes),
+            detail::start(field::class_weights, numbers.weights, classes), logits.data()));
+        return logits;
     }
 
   private:

@@ -430,3 +430,87 @@ func (f *Focal) Calibrate64(pool *Pool, logits, probabilities []float64) error {
 	pool.done()
 	return failure(status, FieldNone)
 }
+
+// ClassNumbers are what the classes of softmax had in training: a gamma for each, nil for that of
+// the configuration, and a factor for each, nil for 1.
+type ClassNumbers struct {
+	Gamma, Weights []float64
+}
+
+func (n ClassNumbers) check(classes int) error {
+	if n.Gamma != nil && len(n.Gamma) != classes {
+		return newError(ErrLength, FieldClassGamma)
+	}
+	if n.Weights != nil && len(n.Weights) != classes {
+		return newError(ErrLength, FieldClassWeights)
+	}
+	return nil
+}
+
+// checkRows says how many rows of classes there are.
+func checkRows(classes, logits, probabilities int, n ClassNumbers) (samples int, err error) {
+	if classes <= 0 {
+		return 0, newError(ErrRange, FieldShape)
+	}
+	if logits%classes != 0 {
+		return 0, newError(ErrLength, FieldLogits)
+	}
+	if logits != probabilities {
+		return 0, newError(ErrLength, FieldNone)
+	}
+	return logits / classes, n.check(classes)
+}
+
+// CalibrateSoftmax32 makes class probabilities from rows of logits of a model that was trained with
+// this configuration and softmax.  probabilities may be the very slice of logits.
+func (f *Focal) CalibrateSoftmax32(pool *Pool, classes int, logits []float32, n ClassNumbers,
+	probabilities []float32) error {
+	samples, err := checkRows(classes, len(logits), len(probabilities), n)
+	if err != nil {
+		return err
+	}
+	threads, err := pool.use()
+	if err != nil {
+		return err
+	}
+	status := C.fghm_focal_calibrate_softmax_f32(f.pointer, threads, C.size_t(samples),
+		C.size_t(classes), floats(logits), numbers(n.Gamma), numbers(n.Weights),
+		floats(probabilities))
+	runtime.KeepAlive(f)
+	pool.done()
+	return failure(status, FieldNone)
+}
+
+// CalibrateSoftmax64 is [Focal.CalibrateSoftmax32] in float64.
+func (f *Focal) CalibrateSoftmax64(pool *Pool, classes int, logits []float64, n ClassNumbers,
+	probabilities []float64) error {
+	samples, err := checkRows(classes, len(logits), len(probabilities), n)
+	if err != nil {
+		return err
+	}
+	threads, err := pool.use()
+	if err != nil {
+		return err
+	}
+	status := C.fghm_focal_calibrate_softmax_f64(f.pointer, threads, C.size_t(samples),
+		C.size_t(classes), numbers(logits), numbers(n.Gamma), numbers(n.Weights),
+		numbers(probabilities))
+	runtime.KeepAlive(f)
+	pool.done()
+	return failure(status, FieldNone)
+}
+
+// BestConstantSoftmax returns the constant logits with the least softmax loss for classes of these
+// frequencies: the initial scores for boosting.
+func (f *Focal) BestConstantSoftmax(frequencies []float64, n ClassNumbers) ([]float64, error) {
+	if err := n.check(len(frequencies)); err != nil {
+		return nil, err
+	}
+	logits := make([]float64, len(frequencies))
+	status := C.fghm_focal_best_constant_softmax(f.pointer, C.size_t(len(frequencies)),
+		numbers(frequencies), numbers(n.Gamma), numbers(n.Weights), numbers(logits))
+	if err := f.checked(status, FieldNone); err != nil {
+		return nil, err
+	}
+	return logits, nil
+}

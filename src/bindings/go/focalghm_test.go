@@ -796,6 +796,34 @@ func TestCalibration(t *testing.T) {
 	wants(t, err, ErrRange)
 }
 
+func TestCalibrationOfSoftmax(t *testing.T) {
+	f := newTestFocal(t)
+	n := ClassNumbers{Gamma: []float64{0, 1, 3}, Weights: []float64{1, 4, .5}}
+	logits := must[[]float64](t)(f.BestConstantSoftmax([]float64{2, 3, 5}, n))
+	narrowed := make([]float32, 3)
+	for i := range logits {
+		narrowed[i] = float32(logits[i])
+	}
+	ok(t, f.CalibrateSoftmax64(nil, 3, logits, n, logits))
+	ok(t, f.CalibrateSoftmax32(nil, 3, narrowed, n, narrowed))
+	for i, want := range []float64{.2, .3, .5} {
+		if math.Abs(logits[i]-want) > 1e-12 || math.Abs(float64(narrowed[i])-want) > 1e-6 {
+			t.Fatal(logits, narrowed)
+		}
+	}
+	short := ClassNumbers{Weights: []float64{1}}
+	_, err := f.BestConstantSoftmax(logits, short)
+	wants(t, err, ErrLength, FieldClassWeights)
+	wants(t, f.CalibrateSoftmax64(nil, 3, logits, short, logits), ErrLength, FieldClassWeights)
+	short = ClassNumbers{Gamma: []float64{1}}
+	wants(t, f.CalibrateSoftmax64(nil, 3, logits, short, logits), ErrLength, FieldClassGamma)
+	wants(t, f.CalibrateSoftmax32(nil, 2, narrowed, ClassNumbers{}, narrowed), ErrLength, FieldLogits)
+	wants(t, f.CalibrateSoftmax32(nil, 0, narrowed, ClassNumbers{}, narrowed), ErrRange, FieldShape)
+	wants(t, f.CalibrateSoftmax32(nil, 3, narrowed, ClassNumbers{}, nil), ErrLength)
+	_, err = f.BestConstantSoftmax([]float64{1, 0}, ClassNumbers{})
+	wants(t, err, ErrRange)
+}
+
 func TestClosed(t *testing.T) {
 	f, g := newTestFocal(t), newTestGHM(t, Classification)
 	p := must[*Pool](t)(NewPool(2))

@@ -146,6 +146,7 @@ template <> struct c<float> {
     static constexpr auto focal = fghm_focal_f32;
     static constexpr auto softmax = fghm_focal_softmax_f32;
     static constexpr auto calibrate = fghm_focal_calibrate_f32;
+    static constexpr auto calibrate_softmax = fghm_focal_calibrate_softmax_f32;
     static constexpr auto step = fghm_ghm_step_f32;
     static constexpr auto count = fghm_ghm_count_f32;
     static constexpr auto apply = fghm_ghm_apply_f32;
@@ -155,6 +156,7 @@ template <> struct c<double> {
     static constexpr auto focal = fghm_focal_f64;
     static constexpr auto softmax = fghm_focal_softmax_f64;
     static constexpr auto calibrate = fghm_focal_calibrate_f64;
+    static constexpr auto calibrate_softmax = fghm_focal_calibrate_softmax_f64;
     static constexpr auto step = fghm_ghm_step_f64;
     static constexpr auto count = fghm_ghm_count_f64;
     static constexpr auto apply = fghm_ghm_apply_f64;
@@ -412,6 +414,22 @@ template <class Real> void calibration() {
     double constant = 0;
     ok(fghm_focal_best_constant(handle.native(), 3, 40, &constant));
     REQUIRE(same(handle.best_constant(3, 40), constant));
+
+    const std::vector<double> gamma{0, 1, 2, 3}, weights{1, 2, 4, 0.5}, frequencies{1, 5, 9, 2};
+    class_numbers numbers;
+    numbers.gamma = gamma;
+    numbers.weights = weights;
+    ok(c<Real>::calibrate_softmax(handle.native(), nullptr, many / 4, 4, in.logits.data(),
+                                  gamma.data(), weights.data(), expected.data()));
+    handle.calibrate_softmax(4, in.logits, found, numbers);
+    handle.calibrate_softmax(4, in.logits, pooled, numbers, &threads);
+    REQUIRE(same(found, expected) && same(pooled, expected) && found[0] > 0);
+    std::vector<double> constants(4);
+    ok(fghm_focal_best_constant_softmax(handle.native(), 4, frequencies.data(), gamma.data(),
+                                        weights.data(), constants.data()));
+    REQUIRE(same(handle.best_constant_softmax(frequencies, numbers), constants));
+    handle.calibrate_softmax(4, in.logits, found);
+    REQUIRE(!same(found, expected));
 }
 
 template <class Real> void ghm_of_elements(ghm_kind kind) {
@@ -842,6 +860,18 @@ void lengths_of_plain_calls() {
     require_shape_error(field::harmonizing_weight,
                         [&] { harmonized.density(eight, eight, seven_out); });
     require_shape_error(field::none, [&] { handle.calibrate(eight, seven_out); });
+    require_shape_error(field::none, [&] { handle.calibrate_softmax(4, eight, seven_out); });
+    require_shape_error(field::logits, [&] { handle.calibrate_softmax(3, eight, eight_out); });
+    const std::vector<double> three(3, 1.0);
+    class_numbers numbers;
+    numbers.gamma = three;
+    require_shape_error(field::class_gamma,
+                        [&] { handle.calibrate_softmax(4, eight, eight_out, numbers); });
+    numbers = {};
+    numbers.weights = three;
+    require_shape_error(field::class_weights, [&] {
+        handle.best_constant_softmax(std::vector<double>(4, 1.0), numbers);
+    });
     require_shape_error(field::logits, [&] { handle.softmax(4, seven, labels); });
     require_shape_error(field::logits, [&] { handle.softmax(2, eight, labels); });
     const auto with = [&](auto member) {

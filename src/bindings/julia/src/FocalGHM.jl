@@ -29,7 +29,7 @@ module FocalGHM
 using Libdl, LinearAlgebra
 
 export Focal, GHM, Pool, Result, FocalGHMError, ZeroBased, OneBased
-export loss!, best_constant, calibrate!
+export loss!, best_constant, calibrate!, best_constant_softmax, calibrate_softmax!
 export step!, update!, apply!, density!, reset!, save, load!
 export counts, averages, bin_weights, nonempty, steps
 

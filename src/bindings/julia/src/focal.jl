@@ -211,3 +211,80 @@ function calibrate!(probabilities, f::Focal, logits::AbstractArray{T}; pool = no
     )
     return probabilities
 end
+
+"""
+    best_constant_softmax(focal, frequencies; class_gamma, class_weights) -> Vector{Float64}
+
+The constant logits with the least softmax loss for classes of these frequencies: the initial scores
+for boosting.  `class_gamma` and `class_weights` are vectors of `Float64`, one for each class.
+"""
+function best_constant_softmax(
+    f::Focal,
+    frequencies::Vector{Float64};
+    class_gamma = nothing,
+    class_weights = nothing,
+)
+    classes = length(frequencies)
+    logits = Vector{Float64}(undef, classes)
+    GC.@preserve f frequencies class_gamma class_weights check(
+        ccall(
+            fghm_focal_best_constant_softmax[],
+            Int32,
+            (Ptr{Cvoid}, Csize_t, Ptr{Float64}, Ptr{Float64}, Ptr{Float64}, Ptr{Float64}),
+            pointer_of(f),
+            classes,
+            frequencies,
+            dense(class_gamma, "class_gamma", Float64, classes),
+            dense(class_weights, "class_weights", Float64, classes),
+            logits,
+        ),
+    )
+    return logits
+end
+
+"""
+    calibrate_softmax!(probabilities, focal, logits; class_gamma, class_weights, pool)
+
+Class probabilities from the logits of a model that was trained with this configuration and softmax.
+The classes lie along the first dimension.  Arrays are as those of [`calibrate!`](@ref),
+`class_gamma` and `class_weights` vectors of `Float64`, one for each class.
+"""
+function calibrate_softmax!(
+    probabilities,
+    f::Focal,
+    logits::AbstractArray{T};
+    class_gamma = nothing,
+    class_weights = nothing,
+    pool = nothing,
+) where {T}
+    entry =
+        T === Float32 ? fghm_focal_calibrate_softmax_f32 :
+        T === Float64 ? fghm_focal_calibrate_softmax_f64 :
+        throw(ArgumentError("logits are Float32 or Float64, not $T"))
+    n, classes = length(logits), size(logits, 1)
+    GC.@preserve f pool logits probabilities class_gamma class_weights check(
+        ccall(
+            entry[],
+            Int32,
+            (
+                Ptr{Cvoid},
+                Ptr{Cvoid},
+                Csize_t,
+                Csize_t,
+                Ptr{T},
+                Ptr{Float64},
+                Ptr{Float64},
+                Ptr{T},
+            ),
+            pointer_of(f),
+            threads_of(pool),
+            classes == 0 ? 0 : n ÷ classes,
+            classes,
+            dense(logits, "logits", T, n),
+            dense(class_gamma, "class_gamma", Float64, classes),
+            dense(class_weights, "class_weights", Float64, classes),
+            dense(probabilities, "probabilities", T, n),
+        ),
+    )
+    return probabilities
+end

@@ -506,6 +506,15 @@ end
     @test fails(() -> best_constant(f, 0, 1), :range)
     @test_throws DimensionMismatch calibrate!(zeros(2), f, [logit])
     @test_throws ArgumentError calibrate!(zeros(Float32, 1), f, [logit])
+    numbers = (class_gamma = [0.0, 1.0, 3.0], class_weights = [1.0, 4.0, 0.5])
+    logits = best_constant_softmax(f, [2.0, 3.0, 5.0]; numbers...)
+    rows, shares = [logits logits], [0.2 0.2; 0.3 0.3; 0.5 0.5]
+    @test calibrate_softmax!(zeros(3, 2), f, rows; numbers...) ≈ shares
+    @test calibrate_softmax!(zeros(Float32, 3, 2), f, Float32.(rows); numbers...) ≈ shares
+    @test !(calibrate_softmax!(zeros(3, 2), f, rows) ≈ shares)
+    @test calibrate_softmax!(rows, f, rows; numbers...) === rows && rows ≈ shares
+    @test fails(() -> best_constant_softmax(f, [0.0, 1.0]), :range)
+    @test_throws DimensionMismatch calibrate_softmax!(zeros(3), f, logits; class_gamma = [1.0])
 end
 
 @testset "pools" begin

@@ -389,6 +389,20 @@ extern "C" {
         focal: *const fghm_focal, pool: *mut fghm_pool, n: usize, logits: *const f64,
         probabilities: *mut f64,
     ) -> fghm_status;
+    pub fn fghm_focal_calibrate_softmax_f32(
+        focal: *const fghm_focal, pool: *mut fghm_pool, samples: usize, classes: usize,
+        logits: *const f32, class_gamma: *const f64, class_weights: *const f64,
+        probabilities: *mut f32,
+    ) -> fghm_status;
+    pub fn fghm_focal_calibrate_softmax_f64(
+        focal: *const fghm_focal, pool: *mut fghm_pool, samples: usize, classes: usize,
+        logits: *const f64, class_gamma: *const f64, class_weights: *const f64,
+        probabilities: *mut f64,
+    ) -> fghm_status;
+    pub fn fghm_focal_best_constant_softmax(
+        focal: *const fghm_focal, classes: usize, frequencies: *const f64, class_gamma: *const f64,
+        class_weights: *const f64, logits: *mut f64,
+    ) -> fghm_status;
     pub fn fghm_ghm_create(ghm: *mut *mut fghm_ghm, kind: fghm_ghm_kind) -> fghm_status;
     pub fn fghm_ghm_create_from_state(
         ghm: *mut *mut fghm_ghm, size: usize, state: *const c_void,

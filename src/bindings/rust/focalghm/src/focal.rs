@@ -5,8 +5,8 @@
 use crate::batch::initial_result;
 use crate::error::{check, check_batch, check_length};
 use crate::{
-    plain, pool, sys, Arrays, Batch, Error, Field, Float, FocalRule, HessianMode, Outcome, Pool,
-    Reduction, Result,
+    plain, pool, sys, Arrays, Batch, ClassNumbers, Error, Field, Float, FocalRule, HessianMode,
+    Outcome, Pool, Reduction, Result,
 };
 use std::ptr;
 
@@ -234,5 +234,55 @@ impl Focal {
             T::CALIBRATE(self.0, threads, logits.len(), logits.as_ptr(), probabilities.as_mut_ptr())
         });
         check(status, Field::NONE)
+    }
+
+    /// Class probabilities from rows of logits; see `fghm_focal_calibrate_softmax_f32`.
+    pub fn calibrate_softmax<T: Float>(
+        &self, classes: usize, logits: &[T], probabilities: &mut [T], numbers: ClassNumbers<'_>,
+        pool: Option<&Pool>,
+    ) -> Result<()> {
+        let n = logits.len();
+        let samples = n.checked_div(classes).unwrap_or(n);
+        if classes != 0 {
+            check_length(Field::LOGITS, n, samples * classes)?;
+        }
+        check_length(Field::NONE, probabilities.len(), n)?;
+        let (gamma, weights) = numbers.pointers(classes)?;
+        // SAFETY: its handle; both have as many numbers, in rows of as many as there are classes.
+        let status = pool::with(pool, |threads| unsafe {
+            T::CALIBRATE_SOFTMAX(
+                self.0,
+                threads,
+                samples,
+                classes,
+                logits.as_ptr(),
+                gamma,
+                weights,
+                probabilities.as_mut_ptr(),
+            )
+        });
+        check(status, Field::NONE)
+    }
+
+    /// The constant logits with the least softmax loss; see `fghm_focal_best_constant_softmax`.
+    pub fn best_constant_softmax(
+        &self, frequencies: &[f64], numbers: ClassNumbers<'_>,
+    ) -> Result<Vec<f64>> {
+        let classes = frequencies.len();
+        let (gamma, weights) = numbers.pointers(classes)?;
+        let mut logits = vec![0.0; classes];
+        // SAFETY: its handle; all arrays have as many numbers as there are classes.
+        let status = unsafe {
+            sys::fghm_focal_best_constant_softmax(
+                self.0,
+                classes,
+                frequencies.as_ptr(),
+                gamma,
+                weights,
+                logits.as_mut_ptr(),
+            )
+        };
+        check(status, Field::NONE)?;
+        Ok(logits)
     }
 }

@@ -45,7 +45,7 @@ pub use constants::*;
 pub use error::{Error, Result};
 pub use focal::Focal;
 pub use ghm::Ghm;
-pub use plain::{Arrays, Float};
+pub use plain::{Arrays, ClassNumbers, Float};
 pub use pool::{Pool, Tasks};
 
 pub use focalghm_sys as sys;

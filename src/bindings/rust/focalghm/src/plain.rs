@@ -50,6 +50,16 @@ mod private {
             *const Self,
             *mut Self,
         ) -> sys::fghm_status;
+        const CALIBRATE_SOFTMAX: unsafe extern "C" fn(
+            *const sys::fghm_focal,
+            *mut sys::fghm_pool,
+            usize,
+            usize,
+            *const Self,
+            *const f64,
+            *const f64,
+            *mut Self,
+        ) -> sys::fghm_status;
         const COUNT: unsafe extern "C" fn(
             *const sys::fghm_ghm,
             *mut sys::fghm_pool,
@@ -77,8 +87,8 @@ pub(crate) use private::Functions;
 pub trait Float: Real + Functions {}
 
 macro_rules! floats {
-    ($($float:ty: $focal:ident $step:ident $apply:ident $softmax:ident $calibrate:ident $count:ident
-       $density:ident,)*) => {$(
+    ($($float:ty: $focal:ident $step:ident $apply:ident $softmax:ident $calibrate:ident
+       $calibrate_softmax:ident $count:ident $density:ident,)*) => {$(
         impl Functions for $float {
             const FOCAL: Elements<*const sys::fghm_focal, Self> = sys::$focal;
             const STEP: Elements<*mut sys::fghm_ghm, Self> = sys::$step;
@@ -90,6 +100,10 @@ macro_rules! floats {
             const CALIBRATE: unsafe extern "C" fn(
                 *const sys::fghm_focal, *mut sys::fghm_pool, usize, *const Self, *mut Self,
             ) -> sys::fghm_status = sys::$calibrate;
+            const CALIBRATE_SOFTMAX: unsafe extern "C" fn(
+                *const sys::fghm_focal, *mut sys::fghm_pool, usize, usize, *const Self, *const f64,
+                *const f64, *mut Self,
+            ) -> sys::fghm_status = sys::$calibrate_softmax;
             const COUNT: unsafe extern "C" fn(
                 *const sys::fghm_ghm, *mut sys::fghm_pool, usize, *const Self, *const Self,
                 *const Self, usize, *mut u64,
@@ -104,9 +118,9 @@ macro_rules! floats {
 }
 floats! {
     f32: fghm_focal_f32 fghm_ghm_step_f32 fghm_ghm_apply_f32 fghm_focal_softmax_f32
-        fghm_focal_calibrate_f32 fghm_ghm_count_f32 fghm_ghm_density_f32,
+        fghm_focal_calibrate_f32 fghm_focal_calibrate_softmax_f32 fghm_ghm_count_f32 fghm_ghm_density_f32,
     f64: fghm_focal_f64 fghm_ghm_step_f64 fghm_ghm_apply_f64 fghm_focal_softmax_f64
-        fghm_focal_calibrate_f64 fghm_ghm_count_f64 fghm_ghm_density_f64,
+        fghm_focal_calibrate_f64 fghm_focal_calibrate_softmax_f64 fghm_ghm_count_f64 fghm_ghm_density_f64,
 }
 
 /// The arrays that a call over slices need not have, and threads.
@@ -163,6 +177,25 @@ fn start_mut<T>(field: Field, numbers: Option<&mut [T]>, needed: usize) -> Resul
         check_length(field, numbers.len(), needed)?;
         Ok(numbers.as_mut_ptr())
     })
+}
+
+/// What the classes of softmax had in training; see `fghm_focal_calibrate_softmax_f32`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClassNumbers<'a> {
+    /// gamma of each class; that of the handle if there is none.
+    pub gamma: Option<&'a [f64]>,
+    /// A factor of each class.
+    pub weights: Option<&'a [f64]>,
+}
+
+impl ClassNumbers<'_> {
+    /// Both, after their lengths have been checked.
+    pub(crate) fn pointers(&self, classes: usize) -> Result<(*const f64, *const f64)> {
+        Ok((
+            start(Field::CLASS_GAMMA, self.gamma, classes)?,
+            start(Field::CLASS_WEIGHTS, self.weights, classes)?,
+        ))
+    }
 }
 
 /// The pointers of [`Arrays`], after their lengths have been checked.

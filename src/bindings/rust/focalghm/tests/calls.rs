@@ -29,8 +29,8 @@ fn ok(status: sys::fghm_status) {
 }
 
 macro_rules! tests_of {
-    ($module:ident, $real:ty, $focal:ident, $softmax:ident, $calibrate:ident, $step:ident,
-     $count:ident, $apply:ident, $density:ident) => {
+    ($module:ident, $real:ty, $focal:ident, $softmax:ident, $calibrate:ident,
+     $calibrate_softmax:ident, $step:ident, $count:ident, $apply:ident, $density:ident) => {
         mod $module {
             use super::*;
 
@@ -174,6 +174,39 @@ macro_rules! tests_of {
                 }
             }
 
+            #[test]
+            fn calibration_of_softmax() {
+                let (x, _, _) = inputs();
+                let focal = Focal::new().unwrap();
+                let (gamma, weights) = ([0.0, 1.0, 2.0, 3.0], [1.0, 2.0, 4.0, 0.5]);
+                let numbers = ClassNumbers { gamma: Some(&gamma), weights: Some(&weights) };
+                let (mut expected, mut found) = (vec![0.0; N], vec![0.0; N]);
+                let to = expected.as_mut_ptr();
+                ok(unsafe {
+                    sys::$calibrate_softmax(
+                        focal.as_ptr(),
+                        null_mut(),
+                        N / 4,
+                        4,
+                        x.as_ptr(),
+                        gamma.as_ptr(),
+                        weights.as_ptr(),
+                        to,
+                    )
+                });
+                let pool = Pool::new(2).unwrap();
+                for pool in [None, Some(&pool)] {
+                    focal.calibrate_softmax(4, &x, &mut found, numbers, pool).unwrap();
+                    assert!(found == expected && found[0] > 0.0);
+                    found.fill(0.0);
+                }
+                let none = ClassNumbers::default();
+                focal.calibrate_softmax(4, &x, &mut found, none, None).unwrap();
+                assert!(found != expected);
+                let error = focal.calibrate_softmax(0, &x, &mut found, none, None).unwrap_err();
+                assert_eq!(error.status(), Some(Status::RANGE));
+            }
+
             fn ghm(kind: Kind) {
                 let (x, t, w) = inputs();
                 let mut ghm = Ghm::new(kind).unwrap();
@@ -289,6 +322,7 @@ tests_of!(
     fghm_focal_f32,
     fghm_focal_softmax_f32,
     fghm_focal_calibrate_f32,
+    fghm_focal_calibrate_softmax_f32,
     fghm_ghm_step_f32,
     fghm_ghm_count_f32,
     fghm_ghm_apply_f32,
@@ -300,6 +334,7 @@ tests_of!(
     fghm_focal_f64,
     fghm_focal_softmax_f64,
     fghm_focal_calibrate_f64,
+    fghm_focal_calibrate_softmax_f64,
     fghm_ghm_step_f64,
     fghm_ghm_count_f64,
     fghm_ghm_apply_f64,
@@ -313,6 +348,26 @@ fn best_constant() {
     ok(unsafe { sys::fghm_focal_best_constant(focal.as_ptr(), 3.0, 40.0, &mut expected) });
     assert_eq!(focal.best_constant(3.0, 40.0), Ok(expected));
     assert!(expected < 0.0);
+}
+
+#[test]
+fn best_constant_of_softmax() {
+    let focal = Focal::new().unwrap();
+    let (frequencies, gamma, weights) = ([1.0, 5.0, 9.0], [0.0, 1.0, 2.0], [1.0, 2.0, 4.0]);
+    let mut expected = [0.0; 3];
+    ok(unsafe {
+        sys::fghm_focal_best_constant_softmax(
+            focal.as_ptr(),
+            3,
+            frequencies.as_ptr(),
+            gamma.as_ptr(),
+            weights.as_ptr(),
+            expected.as_mut_ptr(),
+        )
+    });
+    let numbers = ClassNumbers { gamma: Some(&gamma), weights: Some(&weights) };
+    assert_eq!(focal.best_constant_softmax(&frequencies, numbers), Ok(expected.to_vec()));
+    assert!(expected[2] < 0.0);
 }
 
 #[test]
