@@ -87,7 +87,7 @@ static struct fghm_calibration map_of(const fghm_focal *focal) {
 
 /* D(x), the logarithm of the odds of calibration_kernel.h, for a gamma that is not focal-star's: as
  * such, since odds leave the range of double. */
-static struct pair log_odds(const struct fghm_calibration *map, double x) {
+KERNEL_RARE struct pair log_odds(const struct fghm_calibration *map, double x) {
     const double a = x < 0 ? -x : x;
     const double gamma = x < 0 ? map->negative_gamma : map->gamma;
     const double other = x < 0 ? map->gamma : map->negative_gamma;
@@ -474,7 +474,7 @@ static void halve(struct halving *halving, bool below) {
 static const struct halving all_margins = {-CALIBRATION_LOGIT_MAX, CALIBRATION_LOGIT_MAX};
 
 /* log p of the class whose log_share is this. */
-static double log_p_of(const struct softmax_map *map, size_t c, struct pair log_share) {
+KERNEL_RARE double log_p_of(const struct softmax_map *map, size_t c, struct pair log_share) {
     struct halving halving = all_margins;
     for (int i = 0; i < HALVINGS; i++) {
         const struct point point = point_of(map, c, pair_of(middle_of(&halving)));
@@ -485,8 +485,8 @@ static double log_p_of(const struct softmax_map *map, size_t c, struct pair log_
 
 /* The logits of all classes if that of one has this margin; whether those of the others take more
  * than it leaves them (then not all have been written). */
-static bool take_too_much(const struct softmax_map *map, const double *frequencies, size_t own,
-                          double margin, double *logits) {
+KERNEL_RARE bool take_too_much(const struct softmax_map *map, const double *frequencies, size_t own,
+                               double margin, double *logits) {
     const struct point point = point_of(map, own, pair_of(margin));
     const struct pair of_own = pair_of(frequencies[own]);
     struct pair sum = {0, 0};

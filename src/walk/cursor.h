@@ -14,7 +14,8 @@ struct cursor {
     ptrdiff_t offset; /* in elements */
 };
 
-static inline struct cursor cursor_at(const struct fghm_array *array, size_t index) {
+static __attribute__((noinline)) struct cursor cursor_at(const struct fghm_array *array,
+                                                         size_t index) {
     struct cursor cursor = {.array = array};
     for (int axis = array->axes - 1; axis >= 0; axis--) {
         cursor.at[axis] = index % array->extents[axis];
@@ -36,7 +37,7 @@ static inline ptrdiff_t cursor_stride(const struct cursor *cursor) {
 }
 
 /* Goes on by a run. */
-static inline void cursor_next(struct cursor *cursor, size_t run) {
+static __attribute__((noinline)) void cursor_next(struct cursor *cursor, size_t run) {
     const struct fghm_array *const array = cursor->array;
     int axis = array->axes - 1;
     cursor->at[axis] += run;

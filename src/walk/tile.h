@@ -140,7 +140,7 @@ static inline real offset_logit(real logit, double offset) {
 }
 
 /* Adds offsets to logits: of the same class if step is 0, of neighbours if it is 1. */
-static void add_offsets(const double *offsets, size_t step, size_t n, real *logits) {
+OUT_OF_LINE void add_offsets(const double *offsets, size_t step, size_t n, real *logits) {
     for (size_t k = 0; k < n; k++) {
         logits[k] = offset_logit(logits[k], offsets[k * step]);
     }
