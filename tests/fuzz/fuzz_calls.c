@@ -507,11 +507,12 @@ static void check_call(struct call *call, fghm_status status, bool computed, dou
     memory_require_gaps();
     if (expected != ANYTHING && call->ordinary) {
         REQUIRE((raised & (FE_INVALID | FE_DIVBYZERO)) == 0);
-        bool half = false;
+        /* Results may be too large: for half precision, and near probabilities of 0 and 1. */
+        bool large = call->batch.activation == FGHM_PROBABILITY;
         for (int array = INPUTS; array < ARRAYS; array++) {
-            half = half || output_of(&call->batch, array)->dtype == FGHM_F16;
+            large = large || output_of(&call->batch, array)->dtype == FGHM_F16;
         }
-        REQUIRE(raised == 0 || !mild || half);
+        REQUIRE(raised == 0 || !mild || large);
     }
 }
 
