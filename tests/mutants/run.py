@@ -38,7 +38,7 @@ TIMEOUT_SECONDS = 180
 
 # Labels of what is not in the quick suite: what is never run, and what is run for a mutant that
 # names it.
-NEVER = {"isa", "exhaustive"}
+NEVER = {"proofs", "isa", "exhaustive"}
 SLOW = {"long"}
 
 # How a mutant can be built, by the arguments of CMake: with the rows that most need, with all rows,
