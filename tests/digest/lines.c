@@ -51,11 +51,11 @@
                                           void *probabilities) {                                   \
         return fghm_focal_calibrate_##suffix(focal, NULL, N, logits, probabilities);               \
     }                                                                                              \
-    static fghm_status calibrate_softmax_##suffix(const fghm_focal *focal, const void *logits,     \
-                                                  const double *gammas, const double *factors,     \
-                                                  void *probabilities) {                           \
-        return fghm_focal_calibrate_softmax_##suffix(focal, NULL, N / CLASSES, CLASSES, logits,    \
-                                                     gammas, factors, probabilities);              \
+    static fghm_status calibrate_softmax_##suffix(const fghm_focal *focal, size_t rows,            \
+                                                  const void *logits, const double *gammas,        \
+                                                  const double *factors, void *probabilities) {    \
+        return fghm_focal_calibrate_softmax_##suffix(focal, NULL, rows, CLASSES, logits, gammas,   \
+                                                     factors, probabilities);                      \
     }                                                                                              \
     static fghm_status step_##suffix(fghm_ghm *ghm, const void *inputs, const void *targets,       \
                                      const void *mask, double *loss, void *const *out) {           \
@@ -92,7 +92,7 @@ static const struct type {
     fghm_status (*softmax)(const fghm_focal *focal, const void *logits, const int64_t *labels,
                            const void *weights, double *loss, void *const *out);
     fghm_status (*calibrate)(const fghm_focal *focal, const void *logits, void *probabilities);
-    fghm_status (*calibrate_softmax)(const fghm_focal *focal, const void *logits,
+    fghm_status (*calibrate_softmax)(const fghm_focal *focal, size_t rows, const void *logits,
                                      const double *gammas, const double *factors,
                                      void *probabilities);
     fghm_status (*step)(fghm_ghm *ghm, const void *inputs, const void *targets, const void *mask,
@@ -343,7 +343,8 @@ static void digest_calibration(struct inputs *in, const struct setting *s) {
 
 /* Without numbers of the classes, and with them. */
 static void digest_calibration_of_softmax(struct inputs *in, const struct setting *s, bool own) {
-    enum { FEW = 3 };
+    /* Few, since emulators take part in this, and these are not fast. */
+    enum { FEW = 3, ROWS = N / CLASSES / 4 };
     double gammas[CLASSES], factors[CLASSES], frequencies[CLASSES], best[FEW];
     char name[SETTINGS_MAX];
     for (size_t c = 0; c < CLASSES; c++) {
@@ -352,21 +353,17 @@ static void digest_calibration_of_softmax(struct inputs *in, const struct settin
         frequencies[c] = (double)(c * c + 1);
     }
     fghm_focal *const focal = handle(s);
-    const fghm_status status = in->d->calibrate_softmax(focal, in->logits, own ? gammas : NULL,
-                                                        own ? factors : NULL, in->out[0]);
+    const fghm_status status = in->d->calibrate_softmax(
+        focal, ROWS, in->logits, own ? gammas : NULL, own ? factors : NULL, in->out[0]);
     if (status != FGHM_ERROR_COMBINATION) {
         REQUIRE_OK(status);
         snprintf(name, sizeof name, "%s%s", s->name, own ? " classes" : "");
-        add_line(digest_array(digest_start(), in->d, in->out[0], N / CLASSES * CLASSES),
+        add_line(digest_array(digest_start(), in->d, in->out[0], (size_t)ROWS * CLASSES),
                  "focal_calibrate_softmax", in, name);
-        /* Found by nested halving, in double whatever the type of the handle's calls: once, and of
-         * few classes, since emulators take part in this. */
-        if (in->d == &types[0]) {
-            REQUIRE_OK(fghm_focal_best_constant_softmax(
-                focal, FEW, frequencies, own ? gammas : NULL, own ? factors : NULL, best));
-            add_line(digest_array(digest_start(), &types[1], best, FEW),
-                     "focal_best_constant_softmax", in, name);
-        }
+        REQUIRE_OK(fghm_focal_best_constant_softmax(focal, FEW, frequencies, own ? gammas : NULL,
+                                                    own ? factors : NULL, best));
+        add_line(digest_array(digest_start(), &types[1], best, FEW), "focal_best_constant_softmax",
+                 in, name);
     }
     fghm_focal_destroy(focal);
 }
