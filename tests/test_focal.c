@@ -912,8 +912,38 @@ static void neighbours_do_not_matter(void **state) {
     batch_free(&b);
 }
 
+/* Weights so small that results are subnormal numbers, and their last bits depend on the order of
+ * factors. */
+static void hard_targets_do_not_feel_their_neighbours(void **state) {
+    enum { N = 32, SOFT = 5 };
+    (void)state;
+    fghm_focal *focal;
+    assert_int_equal(fghm_focal_create(&focal), FGHM_OK);
+    for (int exponent = -149; exponent < -100; exponent++) {
+        float logits[N], targets[2][N], weights[N], out[2][3][N];
+        for (int i = 0; i < N; i++) {
+            logits[i] = 0.75f - 0.125f * (float)i;
+            targets[0][i] = targets[1][i] = (float)(i % 2);
+            weights[i] = ldexpf(1.0f + 0.03f * (float)i, exponent);
+        }
+        targets[1][SOFT] = 0.3f;
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(fghm_focal_f32(focal, NULL, N, logits, targets[k], weights, NULL,
+                                            out[k][0], out[k][1], out[k][2]),
+                             FGHM_OK);
+        }
+        for (int i = 0; i < N; i++) {
+            for (int k = 0; k < 3 && i != SOFT; k++) {
+                assert_memory_equal(&out[0][k][i], &out[1][k][i], sizeof(float));
+            }
+        }
+    }
+    fghm_focal_destroy(focal);
+}
+
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
+        {"hard_targets_do_not_feel_their_neighbours", hard_targets_do_not_feel_their_neighbours, 0},
         {"reference_derivatives_are_those_of_its_loss", reference_derivatives_are_those_of_its_loss,
          0},
         {"derivatives_match_numeric_ones", derivatives_match_numeric_ones, 1},
