@@ -54,6 +54,7 @@ struct focal_factors {
     bool positive_leads;
     double beta;
     vmask zero_scores;
+    vreal margin;
 };
 
 /* What sets one instantiation of the kernel apart: constants at compile time. */
@@ -61,6 +62,7 @@ struct focal_kind {
     int gamma;
     int want;
     bool regular; /* all targets 0 or 1, no logit infinite */
+    bool margin;  /* negatives have one; only where it is regular, see margin_values() */
 };
 
 /* Results of a register before a_t, weights and 1 / D.  The Hessian is as much larger as the
@@ -134,6 +136,7 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
         .positive_leads = constants->positive >= constants->negative,
         .beta = constants->beta,
         .zero_scores = v_eq(v_set(constants->zero_scores), v_set(1)),
+        .margin = v_set((real)constants->margin),
     };
 }
 
@@ -219,17 +222,44 @@ KERNEL_INLINE vreal power_of(unsigned halves, struct pair q) {
     return halves & 1 ? v_mul(product, v_sqrt(q.high)) : product;
 }
 
-/* sigmoid(-z) with what its rounding took: q is the sum of `power` and `remainder` times y, and
- * y is 1 / (1 + x), rounded. */
-KERNEL_INLINE struct pair exact_sigmoid(vreal q, vreal power, vreal remainder, vreal y,
-                                        struct exponential x) {
+/* sigmoid of -z and of z, of which x = exp(-|z|) makes y = 1 / (1 + x): q is the sum of `power` and
+ * `remainder` times y, rounded. */
+struct logistic {
+    vmask easy; /* z is above 0 */
+    vreal y, power, remainder;
+    vreal q, p;
+};
+
+KERNEL_INLINE struct logistic logistic_of(vreal minus_z, struct exponential x, vreal y) {
+    struct logistic of;
+    of.easy = v_gt(v_set(0), minus_z);
+    of.y = y;
+    of.power = v_select(of.easy, x.power, v_set(1));
+    of.remainder = v_keep(of.easy, x.remainder);
+    of.q = v_muladd(of.remainder, of.y, v_mul(of.power, of.y));
+    of.p = v_mul_unless(of.easy, of.y, v_add(x.power, x.remainder));
+    return of;
+}
+
+/* q with what its rounding took. */
+KERNEL_INLINE struct pair exact_sigmoid(const struct logistic *of, struct exponential x) {
     const vreal one = v_set(1);
     const vreal one_power = v_add(one, x.power);
     const vreal d = v_add(one_power, x.remainder);
     const vreal d_below = v_add(v_sub(one_power, d), x.remainder);
-    const vreal excess = v_muladd(d_below, y, v_product_minus(d, y, one));
-    const vreal rounded = v_muladd(remainder, y, v_sub(v_mul(power, y), q));
-    return (struct pair){q, v_nmuladd(v_mul(v_add(power, remainder), y), excess, rounded)};
+    const vreal excess = v_muladd(d_below, of->y, v_product_minus(d, of->y, one));
+    const vreal rounded = v_muladd(of->remainder, of->y, v_sub(v_mul(of->power, of->y), of->q));
+    const vreal numerator = v_mul(v_add(of->power, of->remainder), of->y);
+    return (struct pair){of->q, v_nmuladd(numerator, excess, rounded)};
+}
+
+/* q^gamma of q = b, which has not so many digits that pairs would pay. */
+KERNEL_INLINE vreal margin_power_of(unsigned halves, vreal b) {
+    const vreal square = v_mul(b, b);
+    vreal product = halves & 2 ? b : v_set(1);
+    product = halves & 4 ? v_mul(product, square) : product;
+    product = halves & 8 ? v_mul(product, v_mul(square, square)) : product;
+    return halves & 1 ? v_mul(product, v_sqrt(b)) : product;
 }
 
 KERNEL_INLINE vreal product_of_powers(const struct focal_factors *factors, vmask is_one,
@@ -237,23 +267,32 @@ KERNEL_INLINE vreal product_of_powers(const struct focal_factors *factors, vmask
     return v_select(is_one, power_of(factors->halves, q), power_of(factors->negative_halves, q));
 }
 
-/* The results for -z, minus the margins; gradient is d / dz times -1. */
+/* The results for -z, minus the margins; gradient is d / dz times -1.  `margin`, where the kind has
+ * one: of the chunk, from i on. */
 KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
                                               const struct focal_factors *factors,
                                               const struct focal_exponents *exponents,
-                                              vreal minus_z, struct exponential lifted) {
+                                              vreal minus_z, struct exponential lifted,
+                                              const struct margin_chunk *margin, size_t i) {
     const bool lift = is_lifted(kind);
     const struct exponential x = lift ? exponential_times(lifted, REAL_DROP) : lifted;
     const vreal one = v_set(1);
-    const vmask easy = v_gt(v_set(0), minus_z);
-    const vreal e = v_add(x.power, x.remainder);
-    const vreal y = reciprocal_1p(x);
-    const vreal tail = log1p_tail_of(x);
-    const vreal power = v_select(easy, x.power, one);
-    const vreal remainder = v_keep(easy, x.remainder);
-    const vreal q = v_muladd(remainder, y, v_mul(power, y));
-    const vreal p = v_mul_unless(easy, y, e);
-    const vreal loss = v_add(v_add(x.power, tail), v_max(minus_z, v_set(0)));
+    const vreal y = kind.margin ? v_load(margin->y + i) : reciprocal_1p(x);
+    const struct logistic of = logistic_of(minus_z, x, y);
+    const vmask easy = of.easy;
+    const vreal q = of.q, p = of.p;
+    /* Positives and negatives with a margin need one logarithm each: they share it. */
+    struct exponential argument = x;
+    if (kind.margin) {
+        argument.power = v_select(exponents->is_one, x.power, v_load(margin->argument + i));
+        argument.remainder = v_keep(exponents->is_one, x.remainder);
+    }
+    const vreal tail = log1p_tail_of(argument);
+    const vreal log = v_add(argument.power, tail);
+    vreal loss = v_add(log, v_max(minus_z, v_set(0)));
+    if (kind.margin) {
+        loss = v_select(exponents->is_one, loss, margin_loss(margin, i, log));
+    }
 
     vreal factor = one;
     if (kind.gamma == FGHM_GAMMA_HALF) {
@@ -264,12 +303,25 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
         factor = v_mul(q, q);
     } else if (kind.gamma == FGHM_GAMMA_POWERS) {
         struct pair exact = {q, v_set(0)};
-        if (factors->halves >= 6 || factors->negative_halves >= 6) {
-            exact = exact_sigmoid(q, power, remainder, y, x);
+        if (factors->halves >= 6 || (!kind.margin && factors->negative_halves >= 6)) {
+            exact = exact_sigmoid(&of, x);
         }
-        factor = product_of_powers(factors, exponents->is_one, exact);
+        if (kind.margin) {
+            const vreal b = v_load(margin->b + i);
+            factor = v_select(exponents->is_one, power_of(factors->halves, exact),
+                              margin_power_of(factors->negative_halves, b));
+        } else {
+            factor = product_of_powers(factors, exponents->is_one, exact);
+        }
     } else if (kind.gamma != FGHM_GAMMA_0) {
-        factor = exp_of_scaled(exponents->gamma, softplus_pair(v_abs(minus_z), easy, x));
+        struct pair minus_log = softplus_pair(v_abs(minus_z), easy, x);
+        if (kind.margin) {
+            const struct pair other =
+                minus_log_pair((struct pair){v_load(margin->b + i), v_set(0)});
+            minus_log.high = v_select(exponents->is_one, minus_log.high, other.high);
+            minus_log.low = v_select(exponents->is_one, minus_log.low, other.low);
+        }
+        factor = exp_of_scaled(exponents->gamma, minus_log);
     }
 
     vreal lifted_p = p;
@@ -287,7 +339,13 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
                                                        : v_mul(exponents->derivative, p);
     struct focal_values values;
     values.loss = v_mul(factor, loss);
-    values.gradient = v_mul(factor, v_muladd(gamma_p, bounded_loss, q));
+    vreal steepness = v_muladd(gamma_p, bounded_loss, q);
+    if (kind.margin) {
+        const vreal focus = v_mul(exponents->derivative, v_load(margin->b_slope + i));
+        const vreal other = v_muladd(focus, loss, v_mul(q, v_load(margin->per_rest + i)));
+        steepness = v_select(exponents->is_one, steepness, v_mul(p, other));
+    }
+    values.gradient = v_mul(factor, steepness);
     if (lift) {
         const vreal exact = v_muladd(bounded_loss, v_sub(v_add(p, gamma_p), one), v_add(q, q));
         const vreal bracket = v_select(factors->gauss_newton, v_mul(p, bounded_loss), exact);
@@ -415,91 +473,81 @@ KERNEL_INLINE vreal softness(vreal t) {
     return v_mulsub(t, t, t);
 }
 
-/* q^gamma of q = b, which has not so many digits that pairs would pay. */
-KERNEL_INLINE vreal margin_power_of(unsigned halves, vreal b) {
-    const vreal square = v_mul(b, b);
-    vreal product = halves & 2 ? b : v_set(1);
-    product = halves & 4 ? v_mul(product, square) : product;
-    product = halves & 8 ? v_mul(product, v_mul(square, square)) : product;
-    return halves & 1 ? v_mul(product, v_sqrt(b)) : product;
+/* `want`: WANT_HESSIAN or less. */
+OUT_OF_LINE void margin_sweep(int want, const struct fghm_focal_constants *constants,
+                              const struct fghm_span *span, const struct chunk_exponentials *chunk,
+                              struct margin_chunk *to) {
+    const struct negative_margin margin =
+        negative_margin_of(constants->margin, constants->margin_logit);
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vreal x = v_load((const real *)span->logits + i);
+        const struct exponential own = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
+        const struct exponential e = exponential_times(own, want >= WANT_HESSIAN ? REAL_DROP : 1);
+        const struct logistic of = logistic_of(x, e, reciprocal_1p(e));
+        v_store(to->y + i, of.y);
+        margin_parts(&margin, x, of.q, of.p, to, i);
+    }
 }
 
-/* A sweep of its own, since it is as long as the other two.  `want`: WANT_HESSIAN or less. */
-OUT_OF_LINE void margin_values(int want, const struct fghm_focal_constants *constants, double scale,
+/* For what hard_values() has no kind of: Hessians and irregular chunks. */
+OUT_OF_LINE void margin_values(int want, bool products,
+                               const struct fghm_focal_constants *constants, double scale,
                                const struct fghm_span *span, const struct chunk_exponentials *chunk,
                                struct negative_values *to) {
     const struct focal_factors factors = focal_factors(constants, scale);
-    const struct negative_margin margin =
-        negative_margin_of(constants->margin, constants->margin_logit);
     const bool lifted = want >= WANT_HESSIAN;
     const bool own_gammas = span->own != NULL && span->own->gamma != NULL;
-    const bool products = !own_gammas && fghm_is_product(constants->negative_gamma);
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
+    struct margin_chunk margin;
+    margin_sweep(want, constants, span, chunk, &margin);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal x = v_load((const real *)span->logits + i);
         const struct exponential own = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         const struct exponential e = exponential_times(own, lifted ? REAL_DROP : 1);
-        const vmask above = v_gt(x, zero);
-        const vreal y = reciprocal_1p(e);
-        const vreal small = v_mul(y, v_add(e.power, e.remainder));
-        const vreal p = v_select(above, y, small);
-        const vreal q = v_select(above, small, y);
-        const struct margin_parts parts = margin_parts(&margin, x, p, q);
+        const struct logistic of = logistic_of(x, e, v_load(margin.y + i));
+        const vreal p = of.q, q = of.p;
+        const vreal b = v_load(margin.b + i);
+        const vreal b_slope = v_load(margin.b_slope + i);
+        const vreal per_rest = v_load(margin.per_rest + i);
+        const struct exponential argument = {v_load(margin.argument + i), zero};
+        const vreal log = v_add(argument.power, log1p_tail_of(argument));
+        const vreal loss = margin_loss(&margin, i, log);
         vreal gamma = factors.negative_gamma.high;
         vreal factor;
         if (products) {
-            factor = margin_power_of(factors.negative_halves, parts.b);
+            factor = margin_power_of(factors.negative_halves, b);
         } else {
             const struct pair exponent = own_gammas ? own_gamma(span, i) : factors.negative_gamma;
             gamma = exponent.high;
-            factor = exp_of_scaled(exponent, minus_log_pair((struct pair){parts.b, zero}));
+            factor = exp_of_scaled(exponent, minus_log_pair((struct pair){b, zero}));
         }
-        factor = v_drop(parts.none, factor);
-        const vreal slope = v_mul(p, parts.per_rest);
-        const vreal focus = v_mul(v_mul(factors.differentiated, gamma), parts.b_slope);
-        const vreal steepness = v_muladd(focus, parts.loss, slope);
-        v_store(to->loss + i, v_mul(factor, parts.loss));
+        const vreal slope = v_mul(p, per_rest);
+        const vreal focus = v_mul(v_mul(factors.differentiated, gamma), b_slope);
+        const vreal steepness = v_muladd(focus, loss, slope);
+        v_store(to->loss + i, v_mul(factor, loss));
         v_store(to->gradient + i, v_mul(factor, v_mul(q, steepness)));
         if (lifted) {
             const vreal balance = v_sub(q, p);
-            const vreal share = v_mul(q, parts.per_rest);
-            const vreal other = v_mul(margin.margin, parts.per_rest);
-            const vreal relative = v_mul(q, parts.b_slope);
+            const vreal share = v_mul(q, per_rest);
+            const vreal other = v_mul(factors.margin, per_rest);
+            const vreal relative = v_mul(q, b_slope);
             const vreal curve = v_muladd(q, share, v_mul(other, balance));
             const vreal bend = v_muladd(v_sub(gamma, one), relative, balance);
-            const vreal cross = v_muladd(parts.loss, bend, v_mul(v_add(share, share), p));
+            const vreal cross = v_muladd(loss, bend, v_mul(v_add(share, share), p));
             const vreal exact = v_muladd(focus, cross, v_mul(slope, curve));
             const vreal bracket = v_select(factors.gauss_newton, v_mul(q, steepness), exact);
             const vreal lifted_e = v_add(own.power, own.remainder);
-            const vreal lifted_q = v_mul(y, v_select(above, lifted_e, v_set(REAL_LIFT)));
+            const vreal lifted_q = v_mul(of.y, v_select(of.easy, v_set(REAL_LIFT), lifted_e));
             v_store(to->hessian + i, v_mul(v_mul(factor, lifted_q), bracket));
         }
     }
 }
 
-/* What trains a network goes the common way: no Hessian, and powers that are products.  For the
- * sake of size, all else goes that of irregular chunks. */
-KERNEL_INLINE bool may_have_margin(struct focal_kind kind) {
-    const bool common = kind.gamma == FGHM_GAMMA_POWERS && kind.want < WANT_HESSIAN;
-    return kind.regular ? common : has_exponents(kind);
-}
-
-/* hard_values with the margin of negatives, of elements i, i + 1 ... */
-KERNEL_INLINE struct focal_values
-hard_or_margin(struct focal_kind kind, const struct focal_factors *factors,
-               const struct focal_exponents *exponents, size_t i, vreal minus_z,
-               const struct negative_values *negatives, struct exponential x_exp) {
-    struct focal_values values = hard_values(kind, factors, exponents, minus_z, x_exp);
-    if (may_have_margin(kind) && negatives != NULL) {
-        const vmask other = exponents->is_one;
-        values.loss = v_select(other, values.loss, v_load(negatives->loss + i));
-        values.gradient = v_select(other, values.gradient, v_load(negatives->gradient + i));
-        if (is_lifted(kind)) {
-            values.hessian = v_select(other, values.hessian, v_load(negatives->hessian + i));
-        }
-    }
-    return values;
+/* What trains a network has a loop of its own.  For the sake of size, Hessians go the way of
+ * irregular chunks. */
+KERNEL_INLINE bool has_margin_loop(struct focal_kind kind) {
+    return has_exponents(kind) && kind.want < WANT_HESSIAN;
 }
 
 /* What a chunk is like. */
@@ -559,12 +607,12 @@ struct focal_register {
 KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
                                                   const struct focal_factors *factors,
                                                   const struct fghm_span *span, size_t i, vreal x,
-                                                  vreal t, const struct negative_values *negatives,
+                                                  vreal t, const struct margin_chunk *margin,
                                                   struct exponential x_exp) {
     const vmask is_one = v_eq(t, v_set(1));
     const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
     struct focal_values values =
-        hard_or_margin(kind, factors, &exponents, i, v_negate_where(is_one, x), negatives, x_exp);
+        hard_values(kind, factors, &exponents, v_negate_where(is_one, x), x_exp, margin, i);
     if (is_lifted(kind)) {
         finish_hessian(factors, &values);
     }
@@ -648,8 +696,15 @@ hard_or_split(struct focal_kind kind, const struct focal_factors *factors,
     struct focal_values values;
     for (int side = 0;; side++) {
         const struct focal_exponents exponents = exponents_of(kind, factors, span, i, positive);
-        struct focal_values own = hard_or_margin(kind, factors, &exponents, i,
-                                                 v_negate_where(positive, x), negatives, x_exp);
+        struct focal_values own =
+            hard_values(kind, factors, &exponents, v_negate_where(positive, x), x_exp, NULL, i);
+        if (has_exponents(kind) && negatives != NULL) {
+            own.loss = v_select(positive, own.loss, v_load(negatives->loss + i));
+            own.gradient = v_select(positive, own.gradient, v_load(negatives->gradient + i));
+            if (is_lifted(kind)) {
+                own.hessian = v_select(positive, own.hessian, v_load(negatives->hessian + i));
+            }
+        }
         own.gradient = v_negate_where(positive, own.gradient);
         if (!split) {
             return own;
@@ -799,7 +854,7 @@ KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vre
 /* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES.  Returns the largest
  * magnitudes of the weights: maxima in a loop of their own would be a chain that nothing hides. */
 KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_factors *factors,
-                                  const struct fghm_span *span,
+                                  const struct fghm_span *span, const struct margin_chunk *margin,
                                   const struct negative_values *negatives,
                                   struct chunk_exponentials *chunk, int *bad_target) {
     const real *const logits = span->logits;
@@ -815,7 +870,7 @@ KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_fac
         const struct exponential x_exp = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         struct focal_register out =
             kind.regular
-                ? hard_register(kind, factors, span, i, x, t, negatives, x_exp)
+                ? hard_register(kind, factors, span, i, x, t, margin, x_exp)
                 : mixed_register(kind, factors, span, i, x, t, negatives, x_exp, bad_target);
         if (!kind.regular && kind.gamma == FGHM_GAMMA_0 && factors->careful) {
             lift_values(factors, x, t, &out);
@@ -869,9 +924,11 @@ irregular_results(struct focal_kind kind, const struct fghm_focal_constants *con
     struct negative_values negatives;
     const bool has_margin = has_exponents(kind) && constants->margin > 0;
     if (has_margin) {
-        margin_values(kind.want, constants, scale, span, chunk, &negatives);
+        margin_values(kind.want, kind.gamma == FGHM_GAMMA_POWERS, constants, scale, span, chunk,
+                      &negatives);
     }
-    return focal_results(kind, &factors, span, has_margin ? &negatives : NULL, chunk, bad_target);
+    return focal_results(kind, &factors, span, NULL, has_margin ? &negatives : NULL, chunk,
+                         bad_target);
 }
 
 /* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
@@ -884,13 +941,13 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_c
     vreal largest_weight;
     const bool common = nature.regular && !factors->careful;
     const bool has_margin = has_exponents(kind) && constants->margin > 0;
-    struct negative_values negatives;
-    if (__builtin_expect(common && (!has_margin || may_have_margin(kind)), 1)) {
-        if (has_margin && may_have_margin(kind)) {
-            margin_values(kind.want, constants, scale, span, &chunk, &negatives);
-        }
-        largest_weight =
-            focal_results(kind, factors, span, has_margin ? &negatives : NULL, &chunk, bad_target);
+    if (__builtin_expect(common && !has_margin, 1)) {
+        largest_weight = focal_results(kind, factors, span, NULL, NULL, &chunk, bad_target);
+    } else if (common && has_margin_loop(kind)) {
+        struct margin_chunk margin;
+        margin_sweep(kind.want, constants, span, &chunk, &margin);
+        kind.margin = true;
+        largest_weight = focal_results(kind, factors, span, &margin, NULL, &chunk, bad_target);
     } else {
         largest_weight = irregular_results(kind, constants, scale, span, &chunk, bad_target);
     }
@@ -920,13 +977,13 @@ KERNEL_INLINE void focal_any_outputs(int gamma, const struct fghm_focal_constant
                                      double scale, const struct fghm_span *span,
                                      struct fghm_sum *sum, int *bad_target) {
     if (span->hessian != NULL) {
-        const struct focal_kind kind = {gamma, WANT_HESSIAN, true};
+        const struct focal_kind kind = {gamma, WANT_HESSIAN, true, false};
         focal_span(kind, constants, scale, span, sum, bad_target);
     } else if (span->gradient != NULL || !(gamma == FGHM_GAMMA_0 || gamma == FGHM_GAMMA_2)) {
-        const struct focal_kind kind = {gamma, WANT_GRADIENT, true};
+        const struct focal_kind kind = {gamma, WANT_GRADIENT, true, false};
         focal_span(kind, constants, scale, span, sum, bad_target);
     } else {
-        const struct focal_kind kind = {gamma, WANT_LOSS, true};
+        const struct focal_kind kind = {gamma, WANT_LOSS, true, false};
         focal_span(kind, constants, scale, span, sum, bad_target);
     }
 }

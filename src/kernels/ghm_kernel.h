@@ -642,7 +642,7 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
         const vreal logit = v_load(logits + i);
         const vreal margin = v_negate_unless(is_one, logit);
         const struct focal_values values =
-            hard_values(kind, factors, &exponents, v_negate_where(is_one, logit), x);
+            hard_values(kind, factors, &exponents, v_negate_where(is_one, logit), x, NULL, i);
         const vindex bin =
             small ? bin_of_margin(&finder, margin) : bin_of_hard(bins, margin, values.gradient);
         const vreal weight = small    ? v_lookup16(bin_weights, bin)
@@ -695,7 +695,7 @@ KERNEL_INLINE void apply_chunk(struct focal_kind kind, const struct fghm_focal_c
 KERNEL_INLINE void apply_span(int want, const struct fghm_bins *bins, const void *bin_weights,
                               double scale, const struct fghm_span *span, struct fghm_sum *sum,
                               int *bad) {
-    const struct focal_kind kind = {FGHM_GAMMA_0, want, true};
+    const struct focal_kind kind = {FGHM_GAMMA_0, want, true, false};
     const struct fghm_focal_constants constants = {
         .positive = 1,
         .negative = 1,

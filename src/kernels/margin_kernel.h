@@ -18,6 +18,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/math_kernel.h"
+#include "kernels/span_walk.h"
 
 struct negative_margin {
     vreal margin, rest; /* m and 1 - m */
@@ -33,37 +34,46 @@ KERNEL_INLINE struct negative_margin negative_margin_of(double margin, struct do
     };
 }
 
-/* b and what follows from it. */
-struct margin_parts {
-    vmask none; /* b is 0; it is 1/2 here, so that nothing is infinite */
-    vreal b;
-    vreal b_slope;  /* p / b */
-    vreal per_rest; /* 1 / (1 - b) */
-    vreal loss;
+/* What the results of a chunk need of it: a sweep of its own, for the chain of dependent operations
+ * is too long else (see focal_kernel.h).  Where b is 0, loss and derivatives come out as 0:
+ * argument, base and per_rest are, and b is 1/2, so that nothing is infinite. */
+struct margin_chunk {
+    real y[CHUNK]; /* 1 / (1 + exp(-|x|)) */
+    real b[CHUNK];
+    real b_slope[CHUNK];  /* p / b */
+    real per_rest[CHUNK]; /* 1 / (1 - b) */
+    real argument[CHUNK]; /* L is log1p(argument), or, where `base` is not 0, base minus that */
+    real base[CHUNK];
 };
 
-KERNEL_INLINE struct margin_parts margin_parts(const struct negative_margin *margin, vreal x,
-                                               vreal p, vreal q) {
+/* Of x and of what logistic_of() makes of it. */
+KERNEL_INLINE void margin_parts(const struct negative_margin *margin, vreal x, vreal p, vreal q,
+                                struct margin_chunk *to, size_t i) {
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
-    struct margin_parts parts;
     const vreal distance = v_sub(v_sub(x, margin->logit.high), margin->logit.low);
-    parts.none = v_le(distance, zero);
-    const struct exponential e = exp_minus(v_select(parts.none, one, distance));
+    const vmask none = v_le(distance, zero);
+    const struct exponential e = exp_minus(v_select(none, one, distance));
     const vreal share = v_mul(margin->rest, v_sub(v_sub(one, e.power), e.remainder));
-    parts.b = v_select(parts.none, v_set((real)0.5), v_mul(p, share));
-    parts.b_slope = v_div(one, share);
     const vreal rest = v_add(q, margin->margin);
-    parts.per_rest = v_div(one, rest);
+    const vreal b = v_mul(p, share);
+    const vreal per_rest = v_div(one, rest);
     vreal exponent;
     const vreal fraction = v_fraction(rest, &exponent);
-    const vmask is_large = v_gt(parts.b, rest);
-    const vreal small = v_mul(parts.b, parts.per_rest);
-    const struct exponential argument = {v_select(is_large, v_sub(fraction, one), small), zero};
-    const vreal log = v_add(argument.power, log1p_tail_of(argument));
-    const vreal large = v_nmuladd(exponent, v_set(LN2_HIGH + LN2_LOW), v_sub(zero, log));
-    parts.loss = v_select(is_large, large, log);
-    return parts;
+    const vmask is_large = m_and(v_gt(b, rest), m_not(none));
+    const vreal argument = v_select(is_large, v_sub(fraction, one), v_mul(b, per_rest));
+    const vreal base = v_mul(exponent, v_set(-LN2_HIGH - LN2_LOW));
+    v_store(to->b + i, v_select(none, v_set((real)0.5), b));
+    v_store(to->b_slope + i, v_div(one, share));
+    v_store(to->per_rest + i, v_drop(none, per_rest));
+    v_store(to->argument + i, v_drop(none, argument));
+    v_store(to->base + i, v_keep(is_large, base));
+}
+
+/* L, given log1p(argument). */
+KERNEL_INLINE vreal margin_loss(const struct margin_chunk *margin, size_t i, vreal log) {
+    const vreal base = v_load(margin->base + i);
+    return v_add(base, v_negate_where(v_gt(base, v_set(0)), log));
 }
 
 #endif
