@@ -316,6 +316,25 @@ struct fghm_calibration {
  * next multiple of 16. */
 typedef void fghm_calibrate_kernel(const struct fghm_calibration *map, size_t n, double *numbers);
 
+/* A row of logits, for the calibration of softmax; see calibration_kernel.h.  Pairs are in two
+ * parts. */
+struct fghm_shares {
+    double largest;          /* of the logits, if finite; any other is at least the floor, or far */
+    double floor;            /* below it */
+    double gap, gap_low;     /* exponentials: exp(x_c - largest + gap) */
+    bool final;              /* whether what follows is there: exponentials are wanted first */
+    bool detached;           /* the focal factor is a constant */
+    double all, all_low;     /* the sum of exp(x_c - largest) */
+    double log_all;          /* its logarithm */
+    double power, power_low; /* gamma (-log(1 - p)) of the top, the class with the largest */
+    double factor;           /* its weight, and what the gradient's second term makes of it */
+    const double *gammas, *weights; /* of the part's classes */
+};
+
+/* Logits of a part of a row, replaced by their exponentials, or by the shares of all classes but
+ * the top; so are numbers behind them, to the next multiple of 16. */
+typedef void fghm_shares_kernel(const struct fghm_shares *shares, size_t n, double *numbers);
+
 struct fghm_kernels {
     size_t real_size;
     fghm_focal_kernel *focal[FGHM_GAMMAS];
@@ -345,7 +364,8 @@ struct fghm_kernels {
     fghm_weigh_kernel *weigh;
     fghm_tally_kernel *tally;
     fghm_total_kernel *total;
-    fghm_calibrate_kernel *calibrate; /* of doubles alone */
+    fghm_calibrate_kernel *calibrate; /* of doubles alone, as is the next */
+    fghm_shares_kernel *shares;
 };
 
 #endif
