@@ -72,6 +72,7 @@ static struct fghm_calibration map_of(const fghm_focal *focal) {
         .negative_gamma = negatives.gamma,
         .detached = focal->detached != 0,
         .star = focal->rule == FGHM_FOCAL_RULE_STAR,
+        .margin = focal->margin,
     };
     if (positives.factor != negatives.factor && !is_one_sided(focal)) {
         /* What 1 - alpha lost by rounding counts. */
@@ -85,9 +86,84 @@ static struct fghm_calibration map_of(const fghm_focal *focal) {
     return map;
 }
 
+/* What there is to know of a loss of softmax, of which a sigmoid's positives are one class. */
+struct softmax_map {
+    size_t classes;
+    double gamma;
+    bool detached;
+    const double *gammas, *weights; /* of the classes, or NULL */
+};
+
+/* A class whose logit is above the logarithm of the others' sum of exponentials by some margin. */
+struct point {
+    struct pair minus_log_p, minus_log_q;
+    double p, q;
+    double factor;         /* B, times the weight */
+    struct pair log_share; /* log(p / v) */
+    double slope;          /* its derivative with respect to the margin */
+};
+
+static double own_or(const double *own, size_t c, double common) {
+    return own == NULL ? common : own[c];
+}
+
+OUT_OF_LINE struct point point_of(const struct softmax_map *map, size_t c, struct pair margin) {
+    const bool above = margin.high > 0;
+    const struct pair a = above ? margin : minus(margin);
+    const struct pair e = exp_of(a);
+    const struct pair small = log1p_of(e);
+    const struct pair large = sum_of(a, small);
+    const double gamma = own_or(map->gammas, c, map->gamma);
+    const double differentiated = map->detached ? 0 : gamma;
+    const double of_small = e.high / (1 + e.high), of_large = 1 / (1 + e.high);
+    /* p (-log p) / q */
+    const double ratio = above ? (e.high > 0 ? small.high / e.high : 1) : e.high * large.high;
+    const double bracket = 1 + differentiated * ratio;
+    struct point point = {
+        .minus_log_p = above ? small : large,
+        .minus_log_q = above ? large : small,
+        .p = above ? of_large : of_small,
+        .q = above ? of_small : of_large,
+        .factor = bracket * own_or(map->weights, c, 1),
+    };
+    const struct pair power = product_of(gamma, point.minus_log_q);
+    point.log_share =
+        sum_of(difference_of(power, point.minus_log_p), minus_log_of(pair_of(point.factor)));
+    point.slope = point.q + gamma * point.p - differentiated * (ratio - point.p) / bracket;
+    return point;
+}
+
+/* D(x) of targets 0 with a margin m: with p_m = p - m and L = -log(1 - p_m), minus the derivative
+ * of their loss is
+ *
+ *     p q p_m^gamma (1 + gamma L (1 - p_m) / p_m) / (1 - p_m)
+ *
+ * (without the bracket where the factor is a constant), and 0 up to p = m; that of targets 1 is
+ * q v, see below. */
+KERNEL_RARE struct pair log_odds_with_margin(const struct fghm_calibration *map, double x) {
+    const struct softmax_map positives = {1, map->gamma, map->detached, NULL, NULL};
+    const struct point point = point_of(&positives, 0, pair_of(x));
+    const double gamma = map->negative_gamma;
+    const double most = 1 - map->margin;
+    const double p = x > 0 ? most - point.q : point.p - map->margin;
+    const double not_p = point.q + map->margin;
+    if (!(p > 0)) {
+        return pair_of(-CALIBRATION_LOGIT_MAX);
+    }
+    const struct pair log = p < not_p ? log1p_of(pair_of(p / not_p)) : minus_log_of(pair_of(not_p));
+    const double bracket = 1 + (map->detached ? 0 : gamma) * log.high * (not_p / p);
+    const struct pair power = product_of(gamma, minus_log_of(pair_of(p)));
+    const struct pair odds = difference_of(sum_of(point.log_share, log), power);
+    const struct pair offset = {map->offset, map->offset_low};
+    return sum_of(difference_of(odds, minus_log_of(pair_of(bracket))), offset);
+}
+
 /* D(x), the logarithm of the odds of calibration_kernel.h, for a gamma that is not focal-star's: as
  * such, since odds leave the range of double. */
 KERNEL_RARE struct pair log_odds(const struct fghm_calibration *map, double x) {
+    if (map->margin > 0) {
+        return log_odds_with_margin(map, x);
+    }
     const double a = x < 0 ? -x : x;
     const double gamma = x < 0 ? map->negative_gamma : map->gamma;
     const double other = x < 0 ? map->gamma : map->negative_gamma;
@@ -106,7 +182,7 @@ fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives, 
     FGHM_REQUIRE(positives > 0 && positives <= DBL_MAX && negatives > 0 && negatives <= DBL_MAX,
                  FGHM_ERROR_RANGE);
     FGHM_TRY(focal->rule_status);
-    FGHM_REQUIRE(!is_one_sided(focal) && focal->margin == 0, FGHM_ERROR_COMBINATION);
+    FGHM_REQUIRE(!is_one_sided(focal), FGHM_ERROR_COMBINATION);
     const struct fghm_calibration map = map_of(focal);
     const struct pair wanted = log_ratio(pair_of(positives), pair_of(negatives));
     if (map.star) {
@@ -115,6 +191,7 @@ fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives, 
     }
     double low = -CALIBRATION_LOGIT_MAX;
     double high = CALIBRATION_LOGIT_MAX;
+    FGHM_REQUIRE(difference_of(log_odds(&map, high), wanted).high >= 0, FGHM_ERROR_RANGE);
     for (double middle = 0; low < middle && middle < high; middle = low + (high - low) / 2) {
         const struct pair above = difference_of(log_odds(&map, middle), wanted);
         if (above.high < 0) {
@@ -143,6 +220,23 @@ static void one_sided(double probability, size_t n, double *numbers) {
     }
 }
 
+/* Infinite logits have no exact sums. */
+static double bounded(double x) {
+    return x > 0x1p1000 ? 0x1p1000 : x < -CALIBRATION_LOGIT_MAX ? -CALIBRATION_LOGIT_MAX : x;
+}
+
+static void with_margin(const struct fghm_calibration *map, size_t n, double *numbers) {
+    for (size_t i = 0; i < n; i++) {
+        const double x = numbers[i];
+        if (x == x) {
+            const struct pair odds = log_odds(map, bounded(x));
+            const bool is_likely = odds.high > 0;
+            const double e = exp_of(is_likely ? odds : minus(odds)).high;
+            numbers[i] = (is_likely ? 1 : e) / (1 + e);
+        }
+    }
+}
+
 static void segment(void *context, size_t index, size_t first, size_t n) {
     const struct call *const call = context;
     const fghm_focal *const focal = call->focal;
@@ -154,6 +248,8 @@ static void segment(void *context, size_t index, size_t first, size_t n) {
         call->kernels->read(call->dtype, call->logits, (ptrdiff_t)at, 1, length, numbers);
         if (is_one_sided(focal)) {
             one_sided(fghm_focal_positives(focal).factor == 0, length, numbers);
+        } else if (call->map.margin > 0) {
+            with_margin(&call->map, length, numbers);
         } else {
             call->kernels->calibrate(&call->map, length, numbers);
         }
@@ -166,7 +262,6 @@ static fghm_status calibrate_any(const fghm_focal *focal, fghm_pool *pool, size_
     const size_t real_size = dtype == FGHM_F32 ? sizeof(float) : sizeof(double);
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_TRY(focal->rule_status);
-    FGHM_REQUIRE(focal->margin == 0, FGHM_ERROR_COMBINATION);
     FGHM_REQUIRE(n == 0 || (logits != NULL && probabilities != NULL), FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(n <= PTRDIFF_MAX / real_size, FGHM_ERROR_SIZE);
     FGHM_REQUIRE(logits == probabilities ||
@@ -203,14 +298,6 @@ fghm_status fghm_focal_calibrate_f64(const fghm_focal *focal, fghm_pool *pool, s
 /* The range of alpha times class weights: lifted terms stay in that of double. */
 #define WEIGHT_LEAST 0x1p-80
 #define WEIGHT_MOST 0x1p40
-
-/* What there is to know of the loss. */
-struct softmax_map {
-    size_t classes;
-    double gamma;
-    bool detached;
-    const double *gammas, *weights; /* of the classes, or NULL */
-};
 
 static bool are_in(const double *numbers, size_t n, double least, double most) {
     for (size_t c = 0; numbers != NULL && c < n; c++) {
@@ -264,45 +351,6 @@ static fghm_status check_softmax(const fghm_focal *focal, const struct softmax_a
     map->gamma = focal->gamma;
     map->detached = focal->detached != 0;
     return FGHM_OK;
-}
-
-/* A class whose logit is above the logarithm of the others' sum of exponentials by some margin. */
-struct point {
-    struct pair minus_log_p, minus_log_q;
-    double p, q;
-    double factor;         /* B, times the weight */
-    struct pair log_share; /* log(p / v) */
-    double slope;          /* its derivative with respect to the margin */
-};
-
-static double own_or(const double *own, size_t c, double common) {
-    return own == NULL ? common : own[c];
-}
-
-OUT_OF_LINE struct point point_of(const struct softmax_map *map, size_t c, struct pair margin) {
-    const bool above = margin.high > 0;
-    const struct pair a = above ? margin : minus(margin);
-    const struct pair e = exp_of(a);
-    const struct pair small = log1p_of(e);
-    const struct pair large = sum_of(a, small);
-    const double gamma = own_or(map->gammas, c, map->gamma);
-    const double differentiated = map->detached ? 0 : gamma;
-    const double of_small = e.high / (1 + e.high), of_large = 1 / (1 + e.high);
-    /* p (-log p) / q */
-    const double ratio = above ? (e.high > 0 ? small.high / e.high : 1) : e.high * large.high;
-    const double bracket = 1 + differentiated * ratio;
-    struct point point = {
-        .minus_log_p = above ? small : large,
-        .minus_log_q = above ? large : small,
-        .p = above ? of_large : of_small,
-        .q = above ? of_small : of_large,
-        .factor = bracket * own_or(map->weights, c, 1),
-    };
-    const struct pair power = product_of(gamma, point.minus_log_q);
-    point.log_share =
-        sum_of(difference_of(power, point.minus_log_p), minus_log_of(pair_of(point.factor)));
-    point.slope = point.q + gamma * point.p - differentiated * (ratio - point.p) / bracket;
-    return point;
 }
 
 /* One call over samples. */

@@ -686,12 +686,7 @@ static void combinations_of_family(void **state) {
     for (fghm_focal_rule rule = FGHM_FOCAL_RULE_LINEAR; rule <= FGHM_FOCAL_RULE_HEATMAP; rule++) {
         assert_int_equal(fghm_focal_set_rule(q->handle, rule), FGHM_OK);
         if (rule <= FGHM_FOCAL_RULE_SPLIT) {
-            double number;
             assert_taken(q);
-            assert_int_equal(fghm_focal_best_constant(q->handle, 1.0, 1.0, &number),
-                             FGHM_ERROR_COMBINATION);
-            assert_int_equal(fghm_focal_calibrate_f64(q->handle, NULL, 1, &number, &number),
-                             FGHM_ERROR_COMBINATION);
             q->b.activation = FGHM_PROBABILITY;
             assert_combination(q, FGHM_FIELD_MARGIN, FGHM_FIELD_ACTIVATION);
             q->b.activation = FGHM_SIGMOID;

@@ -429,7 +429,7 @@ FGHM_API fghm_status fghm_focal_get_beta(const fghm_focal *focal, double *beta);
  * FGHM_HESSIAN_GAUSS_NEWTON is the magnitude of its gradient times 1 - p.
  *
  * Where it is not 0, these are FGHM_ERROR_COMBINATION: any rule but FGHM_FOCAL_RULE_LINEAR and
- * FGHM_FOCAL_RULE_SPLIT, softmax, probabilities, fghm_focal_best_constant and fghm_focal_calibrate.
+ * FGHM_FOCAL_RULE_SPLIT, softmax and probabilities.
  *
  * @param focal the handle
  * @param margin 0 or in [2^-40, 1); 0 until set
@@ -738,17 +738,21 @@ FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
  * there training with FGHM_HESSIAN_EXACT, FGHM_HESSIAN_FLOORED and FGHM_HESSIAN_ABSOLUTE can
  * collapse: in one trial the average precision fell from 0.95 to 0.04.
  *
+ * With a margin it is above log(m / (1 - m)).  With a gamma of positives of 0, or little more, the
+ * odds that constants are best for end at a limit (with gamma 4 for negatives and margin 0.05 at
+ * 27 positives for each negative), and no constant is best for more: FGHM_ERROR_RANGE.
+ *
  * Accuracy: 2^-48 (1 + |x|); where the gammas of positives and negatives differ by d, (1 + d / 8)
- * times that.
+ * times that.  With a margin it is that of the odds: see fghm_focal_calibrate_f32.
  *
  * @param focal the configuration; not changed
  * @param positives sum of weights (or number) of positives, finite and above 0
  * @param negatives that of negatives, finite and above 0
  * @param[out] logit the constant; unchanged on an error
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (logit is NULL),
- * FGHM_ERROR_RANGE (positives or negatives), FGHM_ERROR_COMBINATION (alpha 0 or 1, or a positive
- * weight of 0, has no best constant; a margin; settings that do not go together: see
- * fghm_focal_batch)
+ * FGHM_ERROR_RANGE (positives or negatives; or, with a margin, no constant up to 2048 is best),
+ * FGHM_ERROR_COMBINATION (alpha 0 or 1, or a positive weight of 0, has no best constant; settings
+ * that do not go together: see fghm_focal_batch)
  */
 FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives,
                                               double negatives, double *logit);
@@ -763,12 +767,14 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  *     eta = dFL/dx(x, 0) / (dFL/dx(x, 0) - dFL/dx(x, 1))
  *
  * (Charoenphakdee et al.: On Focal Loss for Class-Posterior Probability Estimation, CVPR 2021;
- * here with alpha or a positive weight, two gammas, a detached factor, and every rule).  With
- * alpha 0 every probability is 1, with alpha 1 it is 0.  For softmax see
+ * here with alpha or a positive weight, two gammas, a margin, a detached factor, and every rule).
+ * With alpha 0 every probability is 1, with alpha 1 it is 0, and with a margin m it is 0 up to
+ * sigmoid(x) = m.  For softmax see
  * fghm_focal_calibrate_softmax_f32.
  *
  * Accuracy, for every logit and gamma: 1 ulp (f32); 8 ulp (f64); where the gammas of positives
- * and negatives differ by d, 8 + d ulp (f64).
+ * and negatives differ by d, 8 + d ulp (f64).  With a margin m, 16 + gamma + g (2 + 4 p / |p - m|)
+ * ulp (f64), with the gamma g of negatives and p = sigmoid(x), and half a microsecond per element.
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
@@ -777,7 +783,7 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  * @param[out] probabilities n numbers in [0, 1]; may be the very array of logits
  * @return FGHM_OK; else nothing has been written: FGHM_ERROR_NULL_HANDLE,
  * FGHM_ERROR_NULL_POINTER (with n > 0), FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING (the arrays overlap
- * in part), FGHM_ERROR_COMBINATION (a margin; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or
+ * in part), FGHM_ERROR_COMBINATION (FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or
  * FGHM_FOCAL_RULE_QUALITY with two gammas)
  */
 FGHM_API fghm_status fghm_focal_calibrate_f32(const fghm_focal *focal, fghm_pool *pool, size_t n,

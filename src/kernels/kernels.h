@@ -309,6 +309,7 @@ struct fghm_calibration {
     double gamma, negative_gamma;
     bool star;
     bool detached;
+    double margin;             /* of negatives; the kernel has none */
     double offset, offset_low; /* log(a_t of target 0 / a_t of target 1), in two parts */
 };
 
