@@ -583,9 +583,6 @@ static void combinations_of_soft_samples(void **state) {
     q->b.class_gamma = q->class_weights;
     assert_combination(q, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_LABEL_SMOOTHING);
     q->b.class_gamma = NULL;
-    assert_int_equal(fghm_focal_set_detached(q->handle, 1), FGHM_OK);
-    assert_combination(q, FGHM_FIELD_DETACHED, FGHM_FIELD_LABEL_SMOOTHING);
-    assert_int_equal(fghm_focal_set_detached(q->handle, 0), FGHM_OK);
     for (int32_t flags = 0; flags <= FGHM_CLASS_WEIGHTS_OF_TERMS; flags += 2) {
         q->b.flags = flags;
         assert_taken(q);

@@ -338,7 +338,7 @@ enum fghm_hessian_mode_values {
      * For boosting: safe from any initial score.  It takes steps up to 1 + gamma times as long as
      * Newton's: divide the learning rate by 1 + gamma. */
     FGHM_HESSIAN_GAUSS_NEWTON = 3,
-    /** |dFL/dx|, as some objectives of boosting libraries have it.  Not with softmax. */
+    /** |dFL/dx|, as some objectives of boosting libraries have it. */
     FGHM_HESSIAN_GRADIENT = 4
 };
 
@@ -369,8 +369,7 @@ FGHM_API fghm_status fghm_focal_set_hessian_floor(fghm_focal *focal, double floo
 FGHM_API fghm_status fghm_focal_get_hessian_floor(const fghm_focal *focal, double *floor);
 
 /**
- * Sets a factor of the Hessian, in every mode: 2, say, for XGBoost's convention of softmax.  With
- * softmax itself it has to be 1, where a Hessian is asked for.
+ * Sets a factor of the Hessian, in every mode: 2, say, for XGBoost's convention of softmax.
  *
  * @param focal the handle
  * @param factor in [2^-40, 2^40]; 1 until set
@@ -386,7 +385,8 @@ FGHM_API fghm_status fghm_focal_get_hessian_factor(const fghm_focal *focal, doub
  * Makes the focal factor, the power with the exponent gamma, a constant in derivatives: the
  * gradient is factor x (p - t), and the exact Hessian factor x p (1 - p), which is not negative.
  * RT-DETR, D-FINE and DEIM train so, and so does asymmetric loss with
- * disable_torch_grad_focal_loss.  The loss has the same bits as without.
+ * disable_torch_grad_focal_loss.  With softmax factors of samples and of classes are constants
+ * likewise.  The loss has the same bits as without.
  *
  * Not with FGHM_FOCAL_RULE_STAR, which has no factor.
  *
@@ -621,7 +621,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *     FGHM_FOCAL_RULE_SPLIT    v_c = u_c (1 - p_c)^gamma (1 + gamma p_c (-log p_c) / (1 - p_c)),
  *                              or u_c p_c^g (1 - g (-log p_c)),
  *
- * the gradient of a cross-entropy whose weights are v_c.  FGHM_HESSIAN_GAUSS_NEWTON is its Hessian
+ * with 0 in the place of gamma and g behind the powers where the focal factor is a constant: the
+ * gradient of a cross-entropy whose weights are v_c.  FGHM_HESSIAN_GAUSS_NEWTON is its Hessian
  * with the weights' magnitudes, p_k (1 - p_k) sum |v_c|: never negative, and equal to the exact one
  * for gamma 0.  Hessians are the diagonal; a floor is multiplied by weights, loss weight and the
  * class factors of the sample, not by those of terms.
@@ -630,7 +631,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  * NaN does so without an error.  A logit of -inf where the target is 0 counts for nothing; where it
  * is not, the loss is +inf, and the derivatives are their limits with FGHM_FOCAL_RULE_SPLIT or
  * gamma 0, else NaN.  One logit of +inf gives the limit, two give NaN.  Logits of magnitude up to
- * 2^60 and weights up to 1 give finite results.
+ * 2^60 and weights up to 1 give finite results, but for the Q^(gamma - 1) of
+ * FGHM_HESSIAN_GAUSS_NEWTON with FGHM_FOCAL_RULE_LINEAR and a gamma below 1, which may be +inf.
  *
  * For the mean of PyTorch's cross_entropy with class weights and labels, set
  * FGHM_REDUCTION_NORMALIZER with the sum of the weights of the labels' classes; with dense targets
@@ -650,7 +652,7 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    for another class c have up to 2 (largest - x_c) + log C + 4 ulp more, with the largest of the
  *    others; Hessians twice that, in ulp of the sum of their terms' magnitudes.  The gradients of a
  *    sample add up to at most 2^-21 (double: 2^-50) of the sum of their magnitudes, with any C.
- *  - Softmax with soft targets: 12 + (gamma + 1) (4 + log C + m + d) ulp, with the larger gamma,
+ *  - Softmax with soft targets: 12 + d + (gamma + 1) (4 + log C + m + d) ulp, the larger gamma,
  *    where m is by how much the largest logit is above the second largest, and d by how much it is
  *    above that of the class (0 for losses).  Gradients in ulp of
  *
@@ -717,9 +719,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    gammas; class_alpha with a positive weight;
  *    and a margin with softmax or probabilities;
  *  - of softmax and a setting: an alpha that is on and not 0.25, without class_alpha; a positive
- *    weight; two gammas, unless labels are smoothed; with a Hessian, FGHM_HESSIAN_GRADIENT or a
- *    factor of it other than 1; with soft targets, any rule but FGHM_FOCAL_RULE_LINEAR and
- *    FGHM_FOCAL_RULE_SPLIT, class_gamma, or a detached factor.
+ *    weight; two gammas, unless labels are smoothed; with soft targets, any rule but
+ *    FGHM_FOCAL_RULE_LINEAR and FGHM_FOCAL_RULE_SPLIT, or class_gamma.
  */
 FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
                                       const fghm_batch *batch, fghm_result *result);

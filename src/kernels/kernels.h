@@ -236,7 +236,9 @@ struct fghm_rows {
 };
 struct fghm_spread {
     bool absolute;
+    bool of_gradient; /* the Hessian is the magnitude of the gradient */
     double hessian_floor;
+    double hessian_factor; /* of all modes */
     const void *samples;
     const void *gradient, *hessian; /* of the margins */
     const void *factors;            /* what the floor is multiplied by */
@@ -292,6 +294,7 @@ typedef void fghm_margins_kernel(size_t n, const void *samples, void *margins);
 struct fghm_soft {
     double gamma, negative_gamma; /* of classes other than the label's; -1: the same */
     bool by_class;                /* the factor is that of each class, not of the sample */
+    bool detached;                /* it is a constant */
     bool hessian, gauss_newton;   /* whether it is wanted, and which */
     bool again;                   /* sums are there */
     struct fghm_spread modes;     /* how the Hessian is to be */
