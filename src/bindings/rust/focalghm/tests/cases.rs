@@ -262,9 +262,10 @@ impl State {
     fn call_batch(&mut self, what: &str) -> Result<()> {
         let words = |name| self.batch.get(name).into_iter().flatten().map(String::as_str);
         let constant = |name| words(name).next().map_or(0, integer::<i32>);
-        let factors: BTreeMap<_, _> = ["class_alpha", "class_gamma", "class_weights", "class_offsets"]
-            .map(|name| (name, words(name).map(real).collect::<Vec<_>>()))
-            .into();
+        let factors: BTreeMap<_, _> =
+            ["class_alpha", "class_gamma", "class_weights", "class_offsets"]
+                .map(|name| (name, words(name).map(real).collect::<Vec<_>>()))
+                .into();
         let shape: Vec<usize> = words("shape").map(integer).collect();
         let mut b = Batch::new(&shape)
             .activation(Activation::from_raw(constant("activation")))
