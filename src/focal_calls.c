@@ -116,7 +116,6 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
     const bool plain = rule == FGHM_FOCAL_RULE_LINEAR || rule == FGHM_FOCAL_RULE_SPLIT;
     const bool soft_samples = softmax && (!labels || smooth);
     const fghm_field softness = labels ? FGHM_FIELD_LABEL_SMOOTHING : FGHM_FIELD_TARGET_FORM;
-    const bool hessian = softmax && batch->hessian.data != NULL;
     const bool alpha_set = focal->alpha_enabled && focal->alpha != FGHM_ALPHA_DEFAULT;
     const struct fghm_conflict conflicts[] = {
         {logits_alone && batch->activation == FGHM_PROBABILITY, FGHM_FIELD_ACTIVATION,
@@ -141,12 +140,8 @@ static fghm_status check_form(const fghm_focal *focal, const fghm_batch *batch,
         {focal->margin > 0 && batch->activation != FGHM_SIGMOID, FGHM_FIELD_MARGIN,
          FGHM_FIELD_ACTIVATION},
         {softmax && focal->positive_weight_set, FGHM_FIELD_POSITIVE_WEIGHT, FGHM_FIELD_ACTIVATION},
-        {hessian && focal->hessian_mode == FGHM_HESSIAN_GRADIENT, FGHM_FIELD_HESSIAN_MODE,
-         FGHM_FIELD_ACTIVATION},
-        {hessian && focal->hessian_factor != 1, FGHM_FIELD_HESSIAN_FACTOR, FGHM_FIELD_ACTIVATION},
         {soft_samples && !plain, softness, FGHM_FIELD_RULE},
         {soft_samples && batch->class_gamma != NULL, FGHM_FIELD_CLASS_GAMMA, softness},
-        {soft_samples && focal->detached, FGHM_FIELD_DETACHED, softness},
     };
     FGHM_TRY(fghm_focal_check_settings(focal, report));
     return fghm_check_conflicts(conflicts, sizeof conflicts / sizeof conflicts[0], report);
@@ -170,6 +165,8 @@ static void set_losses(const fghm_focal *focal, bool is_double, bool probability
     if (softmax || (arrays != NULL && arrays->factors.alpha != NULL)) {
         losses->constants.positive = losses->constants.negative = loss_weight;
     }
+    losses->of_gradient = losses->constants.of_gradient;
+    losses->hessian_factor = losses->constants.hessian_factor;
     if (softmax) {
         losses->constants.hessian_factor = 1;
         losses->constants.of_gradient = false;

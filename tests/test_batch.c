@@ -104,8 +104,7 @@ static void mend(struct combination *c) {
         loss->gamma = loss->negative_gamma = loss->gamma == 0.0 ? 2.0 : loss->gamma;
     }
     if (is_softmax(base)) {
-        loss->positive_weight = loss->hessian_factor = 0.0;
-        loss->mode = loss->mode == FGHM_HESSIAN_GRADIENT ? FGHM_HESSIAN_EXACT : loss->mode;
+        loss->positive_weight = 0.0;
     }
     if (base->class_alpha != NULL) {
         loss->positive_weight = 0.0;

@@ -583,9 +583,6 @@ static void combinations_of_soft_samples(void **state) {
     q->b.class_gamma = q->class_weights;
     assert_combination(q, FGHM_FIELD_CLASS_GAMMA, FGHM_FIELD_LABEL_SMOOTHING);
     q->b.class_gamma = NULL;
-    assert_int_equal(fghm_focal_set_detached(q->handle, 1), FGHM_OK);
-    assert_combination(q, FGHM_FIELD_DETACHED, FGHM_FIELD_LABEL_SMOOTHING);
-    assert_int_equal(fghm_focal_set_detached(q->handle, 0), FGHM_OK);
     for (int32_t flags = 0; flags <= FGHM_CLASS_WEIGHTS_OF_TERMS; flags += 2) {
         q->b.flags = flags;
         assert_taken(q);
@@ -686,12 +683,7 @@ static void combinations_of_family(void **state) {
     for (fghm_focal_rule rule = FGHM_FOCAL_RULE_LINEAR; rule <= FGHM_FOCAL_RULE_HEATMAP; rule++) {
         assert_int_equal(fghm_focal_set_rule(q->handle, rule), FGHM_OK);
         if (rule <= FGHM_FOCAL_RULE_SPLIT) {
-            double number;
             assert_taken(q);
-            assert_int_equal(fghm_focal_best_constant(q->handle, 1.0, 1.0, &number),
-                             FGHM_ERROR_COMBINATION);
-            assert_int_equal(fghm_focal_calibrate_f64(q->handle, NULL, 1, &number, &number),
-                             FGHM_ERROR_COMBINATION);
             q->b.activation = FGHM_PROBABILITY;
             assert_combination(q, FGHM_FIELD_MARGIN, FGHM_FIELD_ACTIVATION);
             q->b.activation = FGHM_SIGMOID;

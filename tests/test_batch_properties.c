@@ -1160,6 +1160,91 @@ static void calibration_follows_its_formula(void **state) {
     reference_clear(&r);
 }
 
+/* Up to p = m the probability is 0; near it the digits of p - m count. */
+static void calibration_with_a_margin(void **state) {
+    const struct dtype *d = *state;
+    const double gammas[] = {0.0, 1.0, 4.0, 64.0}, margins[] = {0x1p-40, 0.05, 0.5, 0.999};
+    struct random random = random_for(237);
+    struct reference r;
+    double worst = 0.0;
+    mpfr_t eta;
+    mpfr_init2(eta, WIDE_BITS);
+    reference_init(&r);
+    for (size_t g = 0; g < 4 * 4 * 4 * 2; g++) {
+        const struct reference_loss loss = {.gamma = gammas[g % 4],
+                                            .negative_gamma = gammas[g / 4 % 4],
+                                            .margin = margins[g / 16 % 4],
+                                            .alpha = g % 3 ? 0.25 : WIDE_ALPHA_OFF,
+                                            .detached = g / 64 != 0};
+        const double edge = log(loss.margin) - log1p(-loss.margin);
+        fghm_focal *focal = focal_handle(loss.gamma, loss.alpha, FGHM_REDUCTION_SUM);
+        double before = -1.0;
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, loss.negative_gamma), FGHM_OK);
+        assert_int_equal(fghm_focal_set_margin(focal, loss.margin), FGHM_OK);
+        assert_int_equal(fghm_focal_set_detached(focal, loss.detached), FGHM_OK);
+        for (int k = 0; k < 80; k++) {
+            const double apart =
+                k < 60 ? 0.25 * (k - 8) + 0.0625 : random_log_uniform(&random, 1e-6, 1e3);
+            const double x = dtype_round(d, edge + apart);
+            const double got = calibrate_one(d, focal, x);
+            const double p = 1.0 / (1.0 + exp(-x)), near = p / fabs(p - loss.margin);
+            const double bound = d->size == sizeof(float)
+                                     ? 1.0
+                                     : 16.0 + loss.gamma + loss.negative_gamma * (2.0 + 4.0 * near);
+            exact_probability(eta, &r, &loss, x);
+            const double ulps = wide_ulps_scaled(d->format, got, eta, eta);
+            worst = fmax(worst, ulps / bound);
+            if (!(ulps <= bound) || (k < 60 && got < before) ||
+                (apart < -1e-9 * (1.0 + fabs(edge)) && got != 0.0)) {
+                fail_msg("%s gamma %g %g margin %g at %a: %.17g after %.17g, %.2f ulp of %.2f",
+                         d->name, loss.gamma, loss.negative_gamma, loss.margin, x, got, before,
+                         ulps, bound);
+            }
+            before = k < 60 ? got : before;
+        }
+        assert_true(calibrate_one(d, focal, -INFINITY) == 0.0);
+        assert_true(loss.gamma == 0.0 || calibrate_one(d, focal, INFINITY) == 1.0);
+        assert_true(isnan(calibrate_one(d, focal, NAN)));
+        fghm_focal_destroy(focal);
+    }
+    printf("  %s calibration with a margin, largest error %.2f of the bound\n", d->name, worst);
+    mpfr_clear(eta);
+    reference_clear(&r);
+}
+
+/* With a margin there is none beyond what an infinite logit stands for. */
+static void best_constants_with_a_margin(void **state) {
+    const double ratios[] = {1e-300, 1e-3, 0.5, 3.0, 1e3, 1e300}, margins[] = {0x1p-40, 0.05, 0.7};
+    (void)state;
+    for (size_t k = 0; k < 6 * 3 * 3 * 2; k++) {
+        const double ratio = ratios[k % 6], want = ratio < 1e100 ? ratio / (1.0 + ratio) : 1.0;
+        const struct reference_loss loss = {.gamma = (double)(k / 6 % 3),
+                                            .negative_gamma = 4.0,
+                                            .margin = margins[k / 18 % 3],
+                                            .alpha = WIDE_ALPHA_OFF,
+                                            .detached = k / 54 != 0};
+        fghm_focal *focal = focal_handle(loss.gamma, loss.alpha, FGHM_REDUCTION_SUM);
+        double best = -7.0;
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, loss.negative_gamma), FGHM_OK);
+        assert_int_equal(fghm_focal_set_margin(focal, loss.margin), FGHM_OK);
+        assert_int_equal(fghm_focal_set_detached(focal, loss.detached), FGHM_OK);
+        const bool has_one = loss.gamma > 0.0 || want < calibrate_one(&dtypes[1], focal, INFINITY);
+        assert_int_equal(fghm_focal_best_constant(focal, ratio, 1.0, &best),
+                         has_one ? FGHM_OK : FGHM_ERROR_RANGE);
+        if (!has_one) {
+            assert_true(best == -7.0);
+        } else {
+            const double gap = 0x1p-46 * (1.0 + fabs(best));
+            if (slope_sign(&loss, best - gap, ratio, 1.0) >= 0 ||
+                slope_sign(&loss, best + gap, ratio, 1.0) <= 0) {
+                fail_msg("gamma %g margin %g: %.17g is not best for %g", loss.gamma, loss.margin,
+                         best, ratio);
+            }
+        }
+        fghm_focal_destroy(focal);
+    }
+}
+
 static void calibration_of_any_settings(void **state) {
     const struct dtype *d = *state;
     struct combinations all = combinations(236);
@@ -1473,6 +1558,8 @@ int main(int argument_count, char **arguments) {
         {"best_constants_of_extremes", best_constants_of_extremes, 0},
         {"errors_of_best_constants", errors_of_best_constants, 0},
         {"calibration_follows_its_formula", calibration_follows_its_formula, 1},
+        {"calibration_with_a_margin", calibration_with_a_margin, 1},
+        {"best_constants_with_a_margin", best_constants_with_a_margin, 0},
         {"calibration_of_any_settings", calibration_of_any_settings, 1},
         {"ends_of_calibration", ends_of_calibration, 0},
         {"calibration_of_many", calibration_of_many, 1},

@@ -167,7 +167,7 @@ static const double truth[CELLS][CLASSES] = {
 struct training {
     const char *name;
     fghm_activation activation;
-    double gamma, negative_gamma, alpha, positive_weight;
+    double gamma, negative_gamma, alpha, positive_weight, margin;
     bool detached;
     const double *class_alpha, *class_gamma, *class_weights, *class_offsets;
     double smoothing; /* with the split rule, and class weights of terms */
@@ -194,6 +194,9 @@ static const struct training trainings[] = {
      .smoothing = 0.1},
     {"sigmoid", FGHM_SIGMOID, .gamma = 2, .alpha = 0.25},
     {"sigmoid, two gammas", FGHM_SIGMOID, .gamma = 1, .negative_gamma = 4},
+    {"sigmoid, margin", FGHM_SIGMOID, .gamma = 1, .negative_gamma = 4, .margin = 0.05},
+    {"sigmoid, margin, detached", FGHM_SIGMOID, .gamma = 1, .negative_gamma = 2, .margin = 0.01,
+     .alpha = 0.4, .detached = true},
     {"sigmoid, positive weight", FGHM_SIGMOID, .gamma = 2, .positive_weight = 5},
     {"sigmoid, class weights", FGHM_SIGMOID, .gamma = 2, .alpha = 0.25,
      .class_weights = some_weights},
@@ -212,6 +215,7 @@ static fghm_focal *handle_of_training(const struct training *t) {
         assert_int_equal(fghm_focal_set_positive_weight(focal, t->positive_weight), FGHM_OK);
     }
     assert_int_equal(fghm_focal_set_detached(focal, t->detached), FGHM_OK);
+    assert_int_equal(fghm_focal_set_margin(focal, t->margin), FGHM_OK);
     if (t->smoothing > 0.0) {
         assert_int_equal(fghm_focal_set_rule(focal, FGHM_FOCAL_RULE_SPLIT), FGHM_OK);
     }

@@ -99,7 +99,7 @@ static struct {
     float logits_f32[ELEMENTS], targets_f32[ELEMENTS], weights_f32[ELEMENTS];
     uint16_t logits_f16[ELEMENTS]; /* small numbers of either narrow type */
     int64_t labels[ELEMENTS];
-    double factors[ELEMENTS];
+    double factors[ELEMENTS], gammas[CLASSES];
     uint64_t counts[CLASSES * (FGHM_BINS_MAX + 1)];
 } data;
 
@@ -115,6 +115,9 @@ static void fill_data(void) {
         data.logits_f16[i] = (uint16_t)(0x3000 + i % 256);
         data.labels[i] = (int64_t)(i % CLASSES);
         data.factors[i] = 0.5;
+    }
+    for (size_t c = 0; c < CLASSES; c++) {
+        data.gammas[c] = 0.75 * (double)c;
     }
 }
 
@@ -217,6 +220,7 @@ static bool has_labels(enum form form) {
 
 /* Logits and outputs of that dtype, narrow outputs of float. */
 static void set_batch(fghm_dtype dtype, enum form form, bool extras, bool factors) {
+    const bool soft = form >= SOFT_ROWS;
     static const fghm_batch initial = FGHM_BATCH_INIT;
     const bool planes =
         form == PLANES || form == SOFTMAX_PLANES || form == STRIDED || form == SOFT_PLANES;
@@ -259,6 +263,7 @@ static void set_batch(fghm_dtype dtype, enum form form, bool extras, bool factor
     }
     if (factors) {
         batch->class_alpha = batch->class_weights = data.factors;
+        batch->flags |= soft ? FGHM_CLASS_WEIGHTS_OF_TERMS : 0;
     }
     fghm_output *const outputs[OUTPUTS_OF_BATCH] = {&batch->element_loss, &batch->gradient,
                                                     &batch->hessian, &batch->harmonizing_weight};
@@ -341,7 +346,23 @@ static fghm_status call_focal_batch(void) {
     return fghm_focal_batch(call.focal, call.pool, &call.batch, &result);
 }
 
+/* Numbers of classes that not every rule takes. */
+static void measure_classes(const char *handle) {
+    for (size_t k = 0; k < SUITE_COUNT(dtypes_of_logits); k++) {
+        for (int form = 0; form < FORMS; form++) {
+            set_batch(dtypes_of_logits[k], (enum form)form, false, false);
+            call.batch.harmonizing_weight.data = NULL;
+            call.batch.class_gamma = form >= SOFT_ROWS ? NULL : data.gammas;
+            call.batch.class_offsets = form == PROBABILITY ? NULL : data.factors;
+            snprintf(call.name, sizeof call.name, "focal batch of classes, %s, %s, dtype %d",
+                     handle, form_names[form], dtypes_of_logits[k]);
+            measure(call_focal_batch, CALL_MAX);
+        }
+    }
+}
+
 static void measure_focal_batches(const char *handle) {
+    measure_classes(handle);
     for (size_t k = 0; k < SUITE_COUNT(dtypes_of_logits); k++) {
         for (int form = 0; form < FORMS; form++) {
             for (int extras = 0; extras < 4; extras += 3) {
@@ -380,31 +401,39 @@ static void measure_focal(const char *handle) {
 }
 
 static void measure_focal_handle(fghm_focal_rule rule, double gamma, double negative_gamma,
-                                 fghm_hessian_mode mode) {
-    char handle[64];
+                                 fghm_hessian_mode mode, double margin) {
+    char handle[96];
     call.focal = NULL;
     assert_int_equal(fghm_focal_create(&call.focal), FGHM_OK);
+    if (margin > 0) { /* and what else there is of newer settings */
+        assert_int_equal(fghm_focal_set_margin(call.focal, margin), FGHM_OK);
+        assert_int_equal(fghm_focal_set_detached(call.focal, 1), FGHM_OK);
+        assert_int_equal(fghm_focal_set_positive_weight(call.focal, 3), FGHM_OK);
+        assert_int_equal(fghm_focal_set_hessian_factor(call.focal, 2), FGHM_OK);
+    }
     assert_int_equal(fghm_focal_set_rule(call.focal, rule), FGHM_OK);
     assert_int_equal(fghm_focal_set_gamma(call.focal, gamma), FGHM_OK);
     if (negative_gamma >= 0) {
         assert_int_equal(fghm_focal_set_negative_gamma(call.focal, negative_gamma), FGHM_OK);
     }
     assert_int_equal(fghm_focal_set_hessian_mode(call.focal, mode), FGHM_OK);
-    snprintf(handle, sizeof handle, "rule %d, gamma %g, %g, %s", rule, gamma, negative_gamma,
-             call.pool == NULL ? "alone" : "pool");
+    snprintf(handle, sizeof handle, "rule %d, gamma %g, %g, margin %g, %s", rule, gamma,
+             negative_gamma, margin, call.pool == NULL ? "alone" : "pool");
     measure_focal(handle);
     fghm_focal_destroy(call.focal);
 }
 
 static void measure_focal_handles(void) {
     begin();
-    for (fghm_focal_rule rule = 0; rule <= FGHM_FOCAL_RULE_STAR; rule++) {
-        measure_focal_handle(rule, 2, -1, FGHM_HESSIAN_EXACT);
-        measure_focal_handle(rule, 1.7, -1, FGHM_HESSIAN_GAUSS_NEWTON);
+    for (fghm_focal_rule rule = 0; rule < FGHM_FOCAL_RULE_HEATMAP; rule++) {
+        measure_focal_handle(rule, 2, -1, FGHM_HESSIAN_EXACT, 0);
+        measure_focal_handle(rule, 1.7, -1, FGHM_HESSIAN_GAUSS_NEWTON, 0);
     }
-    measure_focal_handle(FGHM_FOCAL_RULE_LINEAR, 0, -1, FGHM_HESSIAN_FLOORED);
-    measure_focal_handle(FGHM_FOCAL_RULE_LINEAR, 1, 4, FGHM_HESSIAN_ABSOLUTE);
-    measure_focal_handle(FGHM_FOCAL_RULE_SPLIT, 0.3, 1.7, FGHM_HESSIAN_EXACT);
+    measure_focal_handle(FGHM_FOCAL_RULE_HEATMAP, 2, -1, FGHM_HESSIAN_EXACT, 0);
+    measure_focal_handle(FGHM_FOCAL_RULE_LINEAR, 0, -1, FGHM_HESSIAN_FLOORED, 0);
+    measure_focal_handle(FGHM_FOCAL_RULE_LINEAR, 1, 4, FGHM_HESSIAN_ABSOLUTE, 0);
+    measure_focal_handle(FGHM_FOCAL_RULE_LINEAR, 1, 4, FGHM_HESSIAN_GRADIENT, 0.05);
+    measure_focal_handle(FGHM_FOCAL_RULE_SPLIT, 0.3, 1.7, FGHM_HESSIAN_EXACT, 0);
     end();
 }
 

@@ -338,7 +338,7 @@ enum fghm_hessian_mode_values {
      * For boosting: safe from any initial score.  It takes steps up to 1 + gamma times as long as
      * Newton's: divide the learning rate by 1 + gamma. */
     FGHM_HESSIAN_GAUSS_NEWTON = 3,
-    /** |dFL/dx|, as some objectives of boosting libraries have it.  Not with softmax. */
+    /** |dFL/dx|, as some objectives of boosting libraries have it. */
     FGHM_HESSIAN_GRADIENT = 4
 };
 
@@ -369,8 +369,7 @@ FGHM_API fghm_status fghm_focal_set_hessian_floor(fghm_focal *focal, double floo
 FGHM_API fghm_status fghm_focal_get_hessian_floor(const fghm_focal *focal, double *floor);
 
 /**
- * Sets a factor of the Hessian, in every mode: 2, say, for XGBoost's convention of softmax.  With
- * softmax itself it has to be 1, where a Hessian is asked for.
+ * Sets a factor of the Hessian, in every mode: 2, say, for XGBoost's convention of softmax.
  *
  * @param focal the handle
  * @param factor in [2^-40, 2^40]; 1 until set
@@ -386,7 +385,8 @@ FGHM_API fghm_status fghm_focal_get_hessian_factor(const fghm_focal *focal, doub
  * Makes the focal factor, the power with the exponent gamma, a constant in derivatives: the
  * gradient is factor x (p - t), and the exact Hessian factor x p (1 - p), which is not negative.
  * RT-DETR, D-FINE and DEIM train so, and so does asymmetric loss with
- * disable_torch_grad_focal_loss.  The loss has the same bits as without.
+ * disable_torch_grad_focal_loss.  With softmax factors of samples and of classes are constants
+ * likewise.  The loss has the same bits as without.
  *
  * Not with FGHM_FOCAL_RULE_STAR, which has no factor.
  *
@@ -429,7 +429,7 @@ FGHM_API fghm_status fghm_focal_get_beta(const fghm_focal *focal, double *beta);
  * FGHM_HESSIAN_GAUSS_NEWTON is the magnitude of its gradient times 1 - p.
  *
  * Where it is not 0, these are FGHM_ERROR_COMBINATION: any rule but FGHM_FOCAL_RULE_LINEAR and
- * FGHM_FOCAL_RULE_SPLIT, softmax, probabilities, fghm_focal_best_constant and fghm_focal_calibrate.
+ * FGHM_FOCAL_RULE_SPLIT, softmax and probabilities.
  *
  * @param focal the handle
  * @param margin 0 or in [2^-40, 1); 0 until set
@@ -621,7 +621,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *     FGHM_FOCAL_RULE_SPLIT    v_c = u_c (1 - p_c)^gamma (1 + gamma p_c (-log p_c) / (1 - p_c)),
  *                              or u_c p_c^g (1 - g (-log p_c)),
  *
- * the gradient of a cross-entropy whose weights are v_c.  FGHM_HESSIAN_GAUSS_NEWTON is its Hessian
+ * with 0 in the place of gamma and g behind the powers where the focal factor is a constant: the
+ * gradient of a cross-entropy whose weights are v_c.  FGHM_HESSIAN_GAUSS_NEWTON is its Hessian
  * with the weights' magnitudes, p_k (1 - p_k) sum |v_c|: never negative, and equal to the exact one
  * for gamma 0.  Hessians are the diagonal; a floor is multiplied by weights, loss weight and the
  * class factors of the sample, not by those of terms.
@@ -630,7 +631,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  * NaN does so without an error.  A logit of -inf where the target is 0 counts for nothing; where it
  * is not, the loss is +inf, and the derivatives are their limits with FGHM_FOCAL_RULE_SPLIT or
  * gamma 0, else NaN.  One logit of +inf gives the limit, two give NaN.  Logits of magnitude up to
- * 2^60 and weights up to 1 give finite results.
+ * 2^60 and weights up to 1 give finite results, but for the Q^(gamma - 1) of
+ * FGHM_HESSIAN_GAUSS_NEWTON with FGHM_FOCAL_RULE_LINEAR and a gamma below 1, which may be +inf.
  *
  * For the mean of PyTorch's cross_entropy with class weights and labels, set
  * FGHM_REDUCTION_NORMALIZER with the sum of the weights of the labels' classes; with dense targets
@@ -650,7 +652,7 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    for another class c have up to 2 (largest - x_c) + log C + 4 ulp more, with the largest of the
  *    others; Hessians twice that, in ulp of the sum of their terms' magnitudes.  The gradients of a
  *    sample add up to at most 2^-21 (double: 2^-50) of the sum of their magnitudes, with any C.
- *  - Softmax with soft targets: 12 + (gamma + 1) (4 + log C + m + d) ulp, with the larger gamma,
+ *  - Softmax with soft targets: 12 + d + (gamma + 1) (4 + log C + m + d) ulp, the larger gamma,
  *    where m is by how much the largest logit is above the second largest, and d by how much it is
  *    above that of the class (0 for losses).  Gradients in ulp of
  *
@@ -717,9 +719,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    gammas; class_alpha with a positive weight;
  *    and a margin with softmax or probabilities;
  *  - of softmax and a setting: an alpha that is on and not 0.25, without class_alpha; a positive
- *    weight; two gammas, unless labels are smoothed; with a Hessian, FGHM_HESSIAN_GRADIENT or a
- *    factor of it other than 1; with soft targets, any rule but FGHM_FOCAL_RULE_LINEAR and
- *    FGHM_FOCAL_RULE_SPLIT, class_gamma, or a detached factor.
+ *    weight; two gammas, unless labels are smoothed; with soft targets, any rule but
+ *    FGHM_FOCAL_RULE_LINEAR and FGHM_FOCAL_RULE_SPLIT, or class_gamma.
  */
 FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
                                       const fghm_batch *batch, fghm_result *result);
@@ -738,17 +739,21 @@ FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
  * there training with FGHM_HESSIAN_EXACT, FGHM_HESSIAN_FLOORED and FGHM_HESSIAN_ABSOLUTE can
  * collapse: in one trial the average precision fell from 0.95 to 0.04.
  *
+ * With a margin it is above log(m / (1 - m)).  With a gamma of positives of 0, or little more, the
+ * odds that constants are best for end at a limit (with gamma 4 for negatives and margin 0.05 at
+ * 27 positives for each negative), and no constant is best for more: FGHM_ERROR_RANGE.
+ *
  * Accuracy: 2^-48 (1 + |x|); where the gammas of positives and negatives differ by d, (1 + d / 8)
- * times that.
+ * times that.  With a margin it is that of the odds: see fghm_focal_calibrate_f32.
  *
  * @param focal the configuration; not changed
  * @param positives sum of weights (or number) of positives, finite and above 0
  * @param negatives that of negatives, finite and above 0
  * @param[out] logit the constant; unchanged on an error
  * @return FGHM_OK, FGHM_ERROR_NULL_HANDLE, FGHM_ERROR_NULL_POINTER (logit is NULL),
- * FGHM_ERROR_RANGE (positives or negatives), FGHM_ERROR_COMBINATION (alpha 0 or 1, or a positive
- * weight of 0, has no best constant; a margin; settings that do not go together: see
- * fghm_focal_batch)
+ * FGHM_ERROR_RANGE (positives or negatives; or, with a margin, no constant up to 2048 is best),
+ * FGHM_ERROR_COMBINATION (alpha 0 or 1, or a positive weight of 0, has no best constant; settings
+ * that do not go together: see fghm_focal_batch)
  */
 FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double positives,
                                               double negatives, double *logit);
@@ -763,12 +768,14 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  *     eta = dFL/dx(x, 0) / (dFL/dx(x, 0) - dFL/dx(x, 1))
  *
  * (Charoenphakdee et al.: On Focal Loss for Class-Posterior Probability Estimation, CVPR 2021;
- * here with alpha or a positive weight, two gammas, a detached factor, and every rule).  With
- * alpha 0 every probability is 1, with alpha 1 it is 0.  For softmax see
+ * here with alpha or a positive weight, two gammas, a margin, a detached factor, and every rule).
+ * With alpha 0 every probability is 1, with alpha 1 it is 0, and with a margin m it is 0 up to
+ * sigmoid(x) = m.  For softmax see
  * fghm_focal_calibrate_softmax_f32.
  *
  * Accuracy, for every logit and gamma: 1 ulp (f32); 8 ulp (f64); where the gammas of positives
- * and negatives differ by d, 8 + d ulp (f64).
+ * and negatives differ by d, 8 + d ulp (f64).  With a margin m, 16 + gamma + g (2 + 4 p / |p - m|)
+ * ulp (f64), with the gamma g of negatives and p = sigmoid(x), and half a microsecond per element.
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
@@ -777,7 +784,7 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  * @param[out] probabilities n numbers in [0, 1]; may be the very array of logits
  * @return FGHM_OK; else nothing has been written: FGHM_ERROR_NULL_HANDLE,
  * FGHM_ERROR_NULL_POINTER (with n > 0), FGHM_ERROR_SIZE, FGHM_ERROR_ALIASING (the arrays overlap
- * in part), FGHM_ERROR_COMBINATION (a margin; FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or
+ * in part), FGHM_ERROR_COMBINATION (FGHM_FOCAL_RULE_STAR with a gamma below 2^-10; it or
  * FGHM_FOCAL_RULE_QUALITY with two gammas)
  */
 FGHM_API fghm_status fghm_focal_calibrate_f32(const fghm_focal *focal, fghm_pool *pool, size_t n,

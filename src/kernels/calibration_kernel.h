@@ -34,16 +34,19 @@ static inline struct pair pair_negated_where(vmask negative, struct pair a) {
     return (struct pair){v_negate_where(negative, a.high), v_negate_where(negative, a.low)};
 }
 
-/* exp(-(a.high + a.low)) 2^REAL_LIFT_EXPONENT, so that it has all its digits where the result,
- * which may be larger, has. */
-KERNEL_INLINE vreal lifted_exp_minus_pair(struct pair a) {
-    const vreal most = v_set(EXP_ZERO_LIFTED);
-    const vreal bounded = v_min(most, a.high);
-    const vreal low = v_keep(v_le(a.high, most), a.low);
+/* exp(-(a.high + a.low)) 2^lift for a up to `most`. */
+KERNEL_INLINE vreal exp_minus_pair_lifted_by(real lift, real most, struct pair a) {
+    const vreal bounded = v_min(v_set(most), a.high);
+    const vreal low = v_keep(v_le(a.high, v_set(most)), a.low);
     const vreal rounded = exp_rounded(bounded);
-    const struct exponential e = scaled_exp(v_add(exp_reduced(bounded, rounded), low),
-                                            v_add(rounded, v_set(REAL_LIFT_EXPONENT)));
+    const struct exponential e =
+        scaled_exp(v_add(exp_reduced(bounded, rounded), low), v_add(rounded, v_set(lift)));
     return v_add(e.power, e.remainder);
+}
+
+/* The same, so that it has all its digits where the result, which may be larger, has. */
+KERNEL_INLINE vreal lifted_exp_minus_pair(struct pair a) {
+    return exp_minus_pair_lifted_by(REAL_LIFT_EXPONENT, EXP_ZERO_LIFTED, a);
 }
 
 /* What there is to know of a logit's magnitude: T = exp(-exponent) factor, and M. */
@@ -111,6 +114,61 @@ static inline void calibrate(const struct fghm_calibration *map, size_t n, doubl
         calibrate_all(false, true, map, n, numbers);
     } else {
         calibrate_all(false, false, map, n, numbers);
+    }
+}
+
+/* Softmax: eta_c is in proportion to p_c / v_c, with v_c = w_c q_c^gamma_c B_c, q_c = 1 - p_c and
+ * B_c = 1 + gamma_c p_c (-log p_c) / q_c (1 where the focal factor is a constant); see
+ * calibration.c.  Here it is relative to that of the top, the class with the largest logit.  With
+ * d_c, what that one is above x_c, e_c = exp(-d_c) and the sum A of these,
+ *
+ *     p_c / q_c = e_c / (A - e_c) <= 1,   -log p_c = d_c + log A,   -log q_c = log1p(p_c / q_c),
+ *
+ * so nothing cancels for any class but the top. */
+
+/* Of shares: they are between 2^-1293 (below that, eta is 0 even with weights of 2^120, the largest
+ * ratio of two) and 2^87, that ratio, 65 and 2^24 classes left out; lifted, all are normal from
+ * where eta is. */
+#define SHARE_LIFT_EXPONENT 256
+#define SHARE_LIFT 0x1p256
+#define SHARE_ZERO 896.0
+
+/* d_c, bounded, since infinite logits have no exact differences. */
+KERNEL_INLINE struct pair distance_below(const struct fghm_shares *shares, vreal x) {
+    const vmask near = v_le(v_set(shares->floor), x);
+    const vreal largest = v_set(shares->largest);
+    const struct pair distance = exact_sum(largest, v_sub(v_set(0), v_select(near, x, largest)));
+    return (struct pair){v_select(near, distance.high, v_set(CALIBRATION_LOGIT_MAX)), distance.low};
+}
+
+KERNEL_INLINE vreal share(const struct fghm_shares *shares, struct pair distance,
+                          struct exponential x, vreal gamma, vreal weight) {
+    const vreal one = v_set(1);
+    const vreal zero = v_set(0);
+    const struct pair all = {v_set(shares->all), v_set(shares->all_low)};
+    const struct pair top_power = {v_set(shares->power), v_set(shares->power_low)};
+    const struct pair e = exponential_pair(x);
+    const struct pair rest = pair_sum(all, (struct pair){v_sub(zero, e.high), v_sub(zero, e.low)});
+    const vreal odds = v_div(e.high, rest.high);
+    const vreal excess = v_muladd(odds, rest.low, v_product_minus(odds, rest.high, e.high));
+    const struct pair exact_odds = {odds, v_div(v_sub(e.low, excess), rest.high)};
+    const struct pair power = pair_product(pair_of(v_sub(zero, gamma)), log1p_pair(exact_odds));
+    const struct pair exponent = pair_sum(pair_sum(distance, top_power), power);
+    const vreal minus_log_p = v_add(distance.high, v_set(shares->log_all));
+    const vreal second = v_mul(v_mul(gamma, v_set(shares->detached ? 0 : 1)), odds);
+    const vreal factor = v_mul(weight, v_muladd(second, minus_log_p, one));
+    return v_mul(exp_minus_pair_lifted_by(SHARE_LIFT_EXPONENT, SHARE_ZERO, exponent),
+                 v_div(v_set(shares->factor), factor));
+}
+
+static inline void softmax_shares(const struct fghm_shares *shares, size_t n, double *numbers) {
+    const struct pair minus_gap = {v_set(-shares->gap), v_set(-shares->gap_low)};
+    for (size_t i = 0; i < n; i += V_LANES) {
+        const struct pair distance = distance_below(shares, v_load(numbers + i));
+        const struct exponential e = exp_minus_pair(pair_sum(distance, minus_gap));
+        v_store(numbers + i, shares->final ? share(shares, distance, e, v_load(shares->gammas + i),
+                                                   v_load(shares->weights + i))
+                                           : v_add(e.power, e.remainder));
     }
 }
 

@@ -236,7 +236,9 @@ struct fghm_rows {
 };
 struct fghm_spread {
     bool absolute;
+    bool of_gradient; /* the Hessian is the magnitude of the gradient */
     double hessian_floor;
+    double hessian_factor; /* of all modes */
     const void *samples;
     const void *gradient, *hessian; /* of the margins */
     const void *factors;            /* what the floor is multiplied by */
@@ -292,6 +294,7 @@ typedef void fghm_margins_kernel(size_t n, const void *samples, void *margins);
 struct fghm_soft {
     double gamma, negative_gamma; /* of classes other than the label's; -1: the same */
     bool by_class;                /* the factor is that of each class, not of the sample */
+    bool detached;                /* it is a constant */
     bool hessian, gauss_newton;   /* whether it is wanted, and which */
     bool again;                   /* sums are there */
     struct fghm_spread modes;     /* how the Hessian is to be */
@@ -309,12 +312,32 @@ struct fghm_calibration {
     double gamma, negative_gamma;
     bool star;
     bool detached;
+    double margin;             /* of negatives; the kernel has none */
     double offset, offset_low; /* log(a_t of target 0 / a_t of target 1), in two parts */
 };
 
 /* Logits, replaced by the probabilities that they are best for; so are numbers behind them, to the
  * next multiple of 16. */
 typedef void fghm_calibrate_kernel(const struct fghm_calibration *map, size_t n, double *numbers);
+
+/* A row of logits, for the calibration of softmax; see calibration_kernel.h.  Pairs are in two
+ * parts. */
+struct fghm_shares {
+    double largest;          /* of the logits, if finite; any other is at least the floor, or far */
+    double floor;            /* below it */
+    double gap, gap_low;     /* exponentials: exp(x_c - largest + gap) */
+    bool final;              /* whether what follows is there: exponentials are wanted first */
+    bool detached;           /* the focal factor is a constant */
+    double all, all_low;     /* the sum of exp(x_c - largest) */
+    double log_all;          /* its logarithm */
+    double power, power_low; /* gamma (-log(1 - p)) of the top, the class with the largest */
+    double factor;           /* its weight, and what the gradient's second term makes of it */
+    const double *gammas, *weights; /* of the part's classes */
+};
+
+/* Logits of a part of a row, replaced by their exponentials, or by the shares of all classes but
+ * the top; so are numbers behind them, to the next multiple of 16. */
+typedef void fghm_shares_kernel(const struct fghm_shares *shares, size_t n, double *numbers);
 
 struct fghm_kernels {
     size_t real_size;
@@ -345,7 +368,8 @@ struct fghm_kernels {
     fghm_weigh_kernel *weigh;
     fghm_tally_kernel *tally;
     fghm_total_kernel *total;
-    fghm_calibrate_kernel *calibrate; /* of doubles alone */
+    fghm_calibrate_kernel *calibrate; /* of doubles alone, as is the next */
+    fghm_shares_kernel *shares;
 };
 
 #endif

@@ -61,5 +61,6 @@ const struct fghm_kernels FGHM_KERNELS = {
     .total = total,
 #if FGHM_REAL_BITS == 64
     .calibrate = calibrate,
+    .shares = softmax_shares,
 #endif
 };

@@ -182,6 +182,11 @@ KERNEL_INLINE struct pair soft_gamma(double gamma) {
     return (struct pair){v_set((real)gamma), v_set((real)(gamma - (double)(real)gamma))};
 }
 
+/* That of derivatives. */
+KERNEL_INLINE vreal soft_slope_gamma(const struct fghm_soft *soft, double gamma) {
+    return v_set(soft->detached ? 0 : (real)gamma);
+}
+
 /* The sum of all exponentials, as it was stored. */
 KERNEL_INLINE struct pair soft_total(const struct soft_samples *samples, size_t lane) {
     return (struct pair){v_load(samples->total + lane), v_load(samples->total_low + lane)};
@@ -208,7 +213,7 @@ KERNEL_INLINE void soft_prepare_sample(const struct fghm_soft *soft, struct soft
     const vreal all = v_add(cross.high, v_add(cross.low, of_top));
     const struct pair gamma = soft_gamma(soft->gamma);
     const vreal power = soft_power(gamma, wrong, soft_total(samples, lane));
-    const vmask has_factor = v_gt(gamma.high, zero);
+    const vmask has_factor = v_gt(soft_slope_gamma(soft, soft->gamma), zero);
     const vmask is_infinite = v_gt(all, v_set(REAL_MAX));
     /* An infinite cross-entropy is not made finite by its factor, nor are derivatives of it. */
     v_store(samples->loss + lane, v_select(is_infinite, all, v_mul(power, all)));
@@ -266,9 +271,11 @@ struct soft_term {
 };
 
 /* q^gamma L. */
-KERNEL_INLINE struct soft_term soft_positive(double plain, const struct soft_class *of, vreal log,
+KERNEL_INLINE struct soft_term soft_positive(const struct fghm_soft *soft,
+                                             const struct soft_class *of, vreal log,
                                              struct pair total) {
-    const struct pair gamma = soft_gamma(plain);
+    const double plain = soft->gamma;
+    const vreal gamma = soft_slope_gamma(soft, plain);
     vreal power;
     if (plain == 0) {
         power = v_set(1);
@@ -277,32 +284,33 @@ KERNEL_INLINE struct soft_term soft_positive(double plain, const struct soft_cla
     } else if (plain == 2) {
         power = v_mul(of->q, of->q);
     } else {
-        power = soft_power(gamma, of->others, total);
+        power = soft_power(soft_gamma(plain), of->others, total);
     }
     /* p is 0 where the logarithm is infinite. */
     const vreal p_log = v_mul(of->p, v_min(v_set(REAL_MAX), log));
     const vreal ratio = v_div(p_log, v_max(v_set(REAL_MIN), of->q));
-    const vreal gamma_p = v_mul(gamma.high, of->p);
+    const vreal gamma_p = v_mul(gamma, of->p);
     const vreal bracket = v_nmuladd(ratio, v_sub(v_set(1), gamma_p), v_add(of->p, of->p));
     return (struct soft_term){
         .loss = v_mul(power, log),
-        .slope = v_mul(power, v_muladd(gamma.high, ratio, v_set(1))),
-        .bend = v_mul(v_mul(gamma.high, power), bracket),
+        .slope = v_mul(power, v_muladd(gamma, ratio, v_set(1))),
+        .bend = v_mul(v_mul(gamma, power), bracket),
     };
 }
 
 /* p^gamma L. */
-KERNEL_INLINE struct soft_term soft_negative(double plain, const struct soft_class *of,
-                                             struct pair log) {
-    const struct pair gamma = soft_gamma(plain);
+KERNEL_INLINE struct soft_term soft_negative(const struct fghm_soft *soft,
+                                             const struct soft_class *of, struct pair log) {
+    const vreal gamma = soft_slope_gamma(soft, soft->negative_gamma);
     const vreal bounded = v_min(v_set(REAL_MAX), log.high);
-    const vreal power = exp_of_scaled(gamma, (struct pair){bounded, log.low});
+    const vreal power =
+        exp_of_scaled(soft_gamma(soft->negative_gamma), (struct pair){bounded, log.low});
     const vmask vanishes = v_eq(power, v_set(0));
-    const vreal gamma_log = v_mul(gamma.high, v_drop(vanishes, bounded));
+    const vreal gamma_log = v_mul(gamma, v_drop(vanishes, bounded));
     return (struct soft_term){
         .loss = v_drop(vanishes, v_mul(power, log.high)),
         .slope = v_mul(power, v_sub(v_set(1), gamma_log)),
-        .bend = v_mul(of->q, v_mul(v_mul(gamma.high, power), v_sub(gamma_log, v_set(2)))),
+        .bend = v_mul(of->q, v_mul(v_mul(gamma, power), v_sub(gamma_log, v_set(2)))),
     };
 }
 
@@ -343,10 +351,9 @@ static void soft_terms(const struct fghm_soft *soft, void *tile_samples) {
             log.high = v_select(is_top, top_log.high, log.high);
             log.low = v_select(is_top, top_log.low, log.low);
             const vreal u = v_mul(v_load(samples->targets + i), soft_class_factor(soft, c));
-            struct soft_term term =
-                soft_positive(soft->gamma, &of, v_add(log.high, log.low), total);
+            struct soft_term term = soft_positive(soft, &of, v_add(log.high, log.low), total);
             if (soft->negative_gamma >= 0) {
-                const struct soft_term other = soft_negative(soft->negative_gamma, &of, log);
+                const struct soft_term other = soft_negative(soft, &of, log);
                 const vmask is_own = v_eq(at, label);
                 term.loss = v_select(is_own, term.loss, other.loss);
                 term.slope = v_select(is_own, term.slope, other.slope);
@@ -411,7 +418,7 @@ KERNEL_INLINE struct soft_sample soft_sample_of(const struct fghm_soft *soft,
         .right = v_mul(right.high, reciprocal),
         .power = v_load(samples->power + lane),
         .cross = v_load(samples->cross + lane),
-        .gamma = v_set((real)soft->gamma),
+        .gamma = soft_slope_gamma(soft, soft->gamma),
     };
 }
 
@@ -516,10 +523,11 @@ static void soft_spread(const struct fghm_soft *soft, void *tile_samples) {
                     ? soft_of_class(soft, &split, &of, v_load(samples->logits + i), t)
                     : soft_of_sample(soft, &sample, &of, t, v_mul(t, soft_class_factor(soft, c)));
             at = v_add(at, v_set(1));
-            v_store(samples->exponentials + i, v_mul(derivatives.gradient, factor));
+            const vreal gradient = v_mul(derivatives.gradient, factor);
+            v_store(samples->exponentials + i, gradient);
             if (soft->hessian) {
                 v_store(samples->logits + i,
-                        spread_mode(&modes, factor, v_mul(derivatives.hessian, factor)));
+                        spread_mode(&modes, factor, gradient, v_mul(derivatives.hessian, factor)));
             }
         }
     }

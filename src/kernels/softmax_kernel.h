@@ -113,7 +113,8 @@ KERNEL_INLINE vreal summand_of(enum summand summand, vreal exponential) {
 
 /* How the Hessian is to be. */
 struct spread_modes {
-    vmask absolute, has_floor;
+    vmask absolute, of_gradient, has_floor;
+    vreal hessian_factor;
     vreal hessian_floor; /* 0 if there is none */
 };
 
@@ -131,7 +132,9 @@ static inline struct spread_modes spread_modes_of(const struct fghm_spread *spre
     const vreal floor = v_set_factor(spread->hessian_floor);
     const vmask has_floor = v_gt(floor, v_set(-REAL_MAX));
     return (struct spread_modes){
-        .absolute = v_eq(v_set(spread->absolute), v_set(1)),
+        .absolute = v_eq(v_set(spread->absolute || spread->of_gradient), v_set(1)),
+        .of_gradient = v_eq(v_set(spread->of_gradient), v_set(1)),
+        .hessian_factor = v_set_factor(spread->hessian_factor),
         .has_floor = has_floor,
         .hessian_floor = v_keep(has_floor, floor),
     };
@@ -160,13 +163,15 @@ KERNEL_INLINE vreal spread_gradient(const struct spread *spread, vreal exponenti
 
 /* The mode is that of the Hessian before factors, so of a negative one the sign comes after
  * it. */
-KERNEL_INLINE vreal spread_mode(const struct spread_modes *modes, vreal factor, vreal exact) {
+KERNEL_INLINE vreal spread_mode(const struct spread_modes *modes, vreal factor, vreal gradient,
+                                vreal exact) {
     const vmask is_negative = v_gt(v_set(0), factor);
-    const vreal signed_exact = v_negate_where(is_negative, exact);
+    const vreal signed_exact =
+        v_negate_where(is_negative, v_select(modes->of_gradient, gradient, exact));
     const vreal magnitude = v_select(modes->absolute, v_abs(signed_exact), signed_exact);
     const vreal product = v_mul(modes->hessian_floor, v_negate_where(is_negative, factor));
     const vreal floor = v_select(modes->has_floor, product, v_set(-REAL_MAX));
-    return v_negate_where(is_negative, v_max(floor, magnitude));
+    return v_mul(v_negate_where(is_negative, v_max(floor, magnitude)), modes->hessian_factor);
 }
 
 KERNEL_INLINE vreal spread_hessian(const struct spread_modes *modes, const struct spread *spread,
@@ -177,7 +182,7 @@ KERNEL_INLINE vreal spread_hessian(const struct spread_modes *modes, const struc
     const vreal minus_gradient = v_sub(v_set(0), spread->gradient);
     const vreal slope = v_mul(minus_gradient, v_mul(others, spread->reciprocal));
     const vreal exact = v_mul(share, v_muladd(spread->hessian, share, slope));
-    return spread_mode(modes, spread->factor, exact);
+    return spread_mode(modes, spread->factor, v_mul(share, minus_gradient), exact);
 }
 
 /* Rows --------------------------------------------------------------------------- */
@@ -452,7 +457,7 @@ KERNEL_INLINE void row_spread(const struct spread_modes *modes, const struct spr
         gradient[own] = lanes[0];
     }
     if (hessian != NULL) {
-        v_store(lanes, spread_mode(modes, spread->factor, spread->hessian));
+        v_store(lanes, spread_mode(modes, spread->factor, spread->gradient, spread->hessian));
         hessian[own] = lanes[0];
     }
 }
@@ -595,7 +600,7 @@ static void columns_spread(const struct fghm_spread *of, const struct fghm_colum
         struct spread spread = spread_of(v_load((const real *)of->gradient + k), own_hessian,
                                          v_load((const real *)of->factors + k), sum);
         spread.rest = v_load(samples->rest + k);
-        const vreal own = spread_mode(&modes, spread.factor, spread.hessian);
+        const vreal own = spread_mode(&modes, spread.factor, spread.gradient, spread.hessian);
         vreal at = v_set((real)part->start);
         for (size_t c = 0; c < part->classes; c++) {
             const vmask is_own = v_eq(own_class, at);

@@ -163,6 +163,8 @@ static __attribute__((noinline)) void focal_samples(const struct fghm_focal_plan
     (void)compute_tile(&margins, first, tile, &span, sum, part);
     struct fghm_spread spread = {
         .absolute = logits->absolute,
+        .of_gradient = plan->losses->of_gradient,
+        .hessian_factor = plan->losses->hessian_factor,
         /* The margins' Hessians are focal-star's by now. */
         .hessian_floor = fghm_floor_times(logits->hessian_floor,
                                           plan->losses->star > 0 ? plan->losses->star : 1),

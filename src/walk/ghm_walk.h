@@ -175,7 +175,7 @@ static void ghm_elements(const struct fghm_ghm_plan *plan, size_t first, size_t 
 static __attribute__((noinline)) void ghm_samples(const struct fghm_ghm_plan *plan, size_t first,
                                                   size_t n, struct tile *tile, struct fghm_sum *sum,
                                                   struct fghm_part *part) {
-    struct fghm_spread spread = {.hessian_floor = -DBL_MAX};
+    struct fghm_spread spread = {.hessian_floor = -DBL_MAX, .hessian_factor = 1};
     struct softmax_samples samples;
     samples.kept = true;
     const struct fghm_span span = ghm_load(&plan->batch, first, n, &samples, tile, part);

@@ -400,8 +400,11 @@ static void soft_start(const struct fghm_focal_plan *plan, size_t n, struct soft
                  .by_class = plan->losses->soft_by_class,
                  .gauss_newton = constants->gauss_newton,
                  .hessian = plan->batch.arrays->hessian.data != NULL,
+                 .detached = constants->detached,
                  .modes = {.absolute = constants->absolute,
-                           .hessian_floor = constants->hessian_floor}},
+                           .of_gradient = plan->losses->of_gradient,
+                           .hessian_floor = constants->hessian_floor,
+                           .hessian_factor = plan->losses->hessian_factor}},
     };
     /* Lanes that no sample has are 0. */
     memset(samples, 0,

@@ -97,6 +97,9 @@ struct fghm_focal_losses {
     bool soft_by_class;
     double soft_negative_gamma;
     bool of_terms;
+    /* Softmax: what Hessians are behind those of margins. */
+    bool of_gradient;
+    double hessian_factor;
 };
 
 /* Focal losses of a batch.  Those of a handle are pointed to, since small calls feel a copy. */

@@ -417,6 +417,138 @@ static void write_reductions(struct writer *w) {
     }
 }
 
+/* Rules and settings that one gamma and alpha do not say. */
+static void write_rules(struct writer *w, fghm_dtype dtype) {
+    enum { N = 8 };
+    static const struct {
+        const char *name;
+        fghm_focal_rule rule;
+        enum source targets;
+        fghm_hessian_mode mode;
+        bool clears_alpha, detached;
+        struct {
+            const char *name;
+            double value;
+        } numbers[3];
+    } rows[] = {
+        {"varifocal",
+         FGHM_FOCAL_RULE_VARIFOCAL,
+         SOFT,
+         FGHM_HESSIAN_EXACT,
+         false,
+         true,
+         {{"alpha", 0.75}}},
+        {"varifocal_unweighted",
+         FGHM_FOCAL_RULE_VARIFOCAL_UNWEIGHTED,
+         SOFT,
+         FGHM_HESSIAN_GRADIENT,
+         false,
+         false,
+         {{"gamma", 1.5}, {"hessian_factor", 2.0}}},
+        {"matchability",
+         FGHM_FOCAL_RULE_MATCHABILITY,
+         SOFT,
+         FGHM_HESSIAN_ABSOLUTE,
+         true,
+         false,
+         {{"gamma", 1.5}}},
+        {"heatmap",
+         FGHM_FOCAL_RULE_HEATMAP,
+         SOFT,
+         FGHM_HESSIAN_EXACT,
+         true,
+         false,
+         {{"beta", 3.0}}},
+        {"asymmetric",
+         FGHM_FOCAL_RULE_LINEAR,
+         HARD,
+         FGHM_HESSIAN_GAUSS_NEWTON,
+         true,
+         true,
+         {{"gamma", 1.0}, {"negative_gamma", 4.0}, {"margin", 0.0625}}},
+        {"positive_weight",
+         FGHM_FOCAL_RULE_LINEAR,
+         HARD,
+         FGHM_HESSIAN_EXACT,
+         false,
+         false,
+         {{"gamma", 0.0}, {"positive_weight", 3.0}, {"hessian_factor", 0.5}}},
+    };
+    for (size_t k = 0; k < COUNT(rows); k++) {
+        say(w, "case focal_%s_%s", rows[k].name, dtype_names[dtype]);
+        say(w, "focal");
+        say(w, "set rule %d", (int)rows[k].rule);
+        say(w, "set hessian_mode %d", (int)rows[k].mode);
+        say(w, "set detached %d", rows[k].detached ? 1 : 0);
+        if (rows[k].clears_alpha) {
+            say(w, "clear alpha");
+        }
+        for (size_t n = 0; n < COUNT(rows[k].numbers) && rows[k].numbers[n].name != NULL; n++) {
+            set_real(w, rows[k].numbers[n].name, rows[k].numbers[n].value);
+        }
+        in_drawn(w, "logits", dtype, "contiguous", N, LOGIT, 0);
+        in_drawn(w, "targets", dtype, "contiguous", N, rows[k].targets, 0);
+        call_elements(w, dtype, N, "elements");
+    }
+}
+
+/* Samples of 3 classes with numbers for each of these: sigmoids and softmax, hard and soft. */
+static void write_classes(struct writer *w) {
+    const double offsets[] = {-0.5, 1.25, 0.0}, gammas[] = {2.0, 0.0, 3.5},
+                 weights[] = {0.5, 2.0, 1.0};
+    static const struct {
+        const char *name;
+        fghm_activation activation;
+        fghm_target_form form;
+        fghm_focal_rule rule;
+        fghm_hessian_mode mode;
+        double smoothing, hessian_factor;
+        bool gammas, of_terms, detached;
+    } rows[] = {
+        {"sigmoid", FGHM_SIGMOID, FGHM_TARGET_LABEL, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_EXACT,
+         0.0, 1.0, true, false, false},
+        {"softmax", FGHM_SOFTMAX, FGHM_TARGET_LABEL, FGHM_FOCAL_RULE_LINEAR, FGHM_HESSIAN_GRADIENT,
+         0.0, 2.0, true, false, false},
+        {"softmax_smooth", FGHM_SOFTMAX, FGHM_TARGET_LABEL, FGHM_FOCAL_RULE_LINEAR,
+         FGHM_HESSIAN_GAUSS_NEWTON, 0.125, 1.0, false, true, false},
+        {"softmax_soft", FGHM_SOFTMAX, FGHM_TARGET_DENSE, FGHM_FOCAL_RULE_SPLIT, FGHM_HESSIAN_EXACT,
+         0.0, 1.0, false, false, false},
+        {"softmax_soft_detached", FGHM_SOFTMAX, FGHM_TARGET_DENSE, FGHM_FOCAL_RULE_LINEAR,
+         FGHM_HESSIAN_GRADIENT, 0.25, 1.5, false, false, true},
+    };
+    for (size_t k = 0; k < COUNT(rows); k++) {
+        say(w, "case classes_%s", rows[k].name);
+        say(w, "focal");
+        say(w, "set rule %d", (int)rows[k].rule);
+        say(w, "set hessian_mode %d", (int)rows[k].mode);
+        say(w, "set detached %d", rows[k].detached ? 1 : 0);
+        set_real(w, "hessian_factor", rows[k].hessian_factor);
+        say(w, "shape 4 3");
+        say(w, "class_axis 1");
+        say(w, "activation %d", rows[k].activation);
+        say(w, "target_form %d", rows[k].form);
+        say(w, "flags %d", rows[k].of_terms ? FGHM_CLASS_WEIGHTS_OF_TERMS : 0);
+        if (rows[k].smoothing > 0.0) {
+            say(w, "label_smoothing %016" PRIx64, bits_of(rows[k].smoothing));
+        }
+        if (rows[k].gammas) {
+            reals(w, "class_gamma", 3, gammas);
+        }
+        reals(w, "class_weights", 3, weights);
+        reals(w, "class_offsets", 3, offsets);
+        in_drawn(w, "logits", FGHM_F32, "contiguous", 12, LOGIT, 0);
+        if (rows[k].form == FGHM_TARGET_LABEL) {
+            in_drawn(w, "targets", FGHM_I32, "contiguous", 4, LABEL, 3);
+        } else {
+            in_drawn(w, "targets", FGHM_F32, "contiguous", 12, SOFT, 0);
+        }
+        out(w, "element_loss", FGHM_F64, "contiguous", rows[k].activation == FGHM_SOFTMAX ? 4 : 12);
+        out(w, "gradient", FGHM_F32, "contiguous", 12);
+        out(w, "hessian", FGHM_F32, "contiguous", 12);
+        call_batch(w, "batch");
+    }
+}
+
 /* GHM ---------------------------------------------------------------------------- */
 
 static void ghm_inputs(struct writer *w, fghm_dtype dtype, fghm_ghm_kind kind, size_t n) {
@@ -714,6 +846,9 @@ unsigned long cases_write(char text[CASES_TEXT_MAX]) {
     write_refused_labels(&w);
     write_refused_batches(&w);
     write_refused_elements(&w);
+    write_rules(&w, FGHM_F32);
+    write_rules(&w, FGHM_F64);
+    write_classes(&w);
     cases_end(&w.reader);
     return w.check.failures;
 }

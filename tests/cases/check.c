@@ -9,6 +9,7 @@
 #include <mpfr.h>
 
 #include "support/reference.h"
+#include "support/soft_reference.h"
 #include "support/strided.h"
 #include "support/wide.h"
 
@@ -222,6 +223,8 @@ static void check_numbers(struct check *c, const struct seen *s, mpfr_srcptr sum
     const struct cases_reader *const r = s->reader;
     double weights = 0.0, targets = 0.0;
     uint64_t n = 0, valid = 0, positives = 0;
+    /* Each of them is a positive, and all of its targets count. */
+    const bool dense_samples = is_softmax(s) && s->batch->target_form == FGHM_TARGET_DENSE;
     if (!r->over_batch) {
         check_sum(c, s, r->number, s->divisor, sum, magnitudes);
         return;
@@ -231,8 +234,11 @@ static void check_numbers(struct check *c, const struct seen *s, mpfr_srcptr sum
             const struct target t = target_of(s, k);
             n++;
             valid += t.ignored ? 0 : 1;
-            positives += t.ignored || !t.positive ? 0 : 1;
+            positives += t.ignored || !(t.positive || dense_samples) ? 0 : 1;
             weights += t.ignored ? 0.0 : r->ghm == NULL ? weight_of(s, k) : 1.0;
+        }
+        if (counts(s, k) || dense_samples) {
+            const struct target t = target_of(s, k);
             targets += t.ignored ? 0.0 : t.value;
         }
     }
@@ -278,19 +284,81 @@ static void set_nothing(struct reference *r) {
 
 static struct reference_loss focal_settings(struct check *c, const fghm_focal *focal) {
     struct reference_loss loss = {.gamma = 0.0};
-    int32_t set = 0, enabled = 0;
+    int32_t set = 0, enabled = 0, detached = 0;
     OK(fghm_focal_get_rule(focal, &loss.rule));
     OK(fghm_focal_get_gamma(focal, &loss.gamma));
     OK(fghm_focal_get_negative_gamma(focal, &loss.negative_gamma, &set));
     OK(fghm_focal_get_alpha(focal, &loss.alpha, &enabled));
     OK(fghm_focal_get_hessian_mode(focal, &loss.mode));
     OK(fghm_focal_get_hessian_floor(focal, &loss.floor));
-    loss.alpha = enabled ? loss.alpha : WIDE_ALPHA_OFF;
+    OK(fghm_focal_get_hessian_factor(focal, &loss.hessian_factor));
+    OK(fghm_focal_get_beta(focal, &loss.beta));
+    OK(fghm_focal_get_margin(focal, &loss.margin));
+    OK(fghm_focal_get_detached(focal, &detached));
+    OK(fghm_focal_get_positive_weight(focal, &loss.positive_weight, &set));
+    loss.detached = detached != 0;
+    loss.positive_weight = set ? loss.positive_weight : 0.0;
+    const bool has_alpha = enabled && loss.positive_weight == 0.0;
+    loss.alpha = has_alpha ? loss.alpha : WIDE_ALPHA_OFF;
     return loss;
 }
 
 static bool is_promised(double gamma) {
     return gamma == 0.5 || gamma == 1.5 || (gamma <= 5.0 && gamma == floor(gamma));
+}
+
+/* A logit with the offset of its class. */
+static double logit_of(const struct seen *s, size_t k) {
+    const double *const offsets = s->batch->class_offsets;
+    const double x = input_of(s, "logits", k, false, 0);
+    return offsets == NULL ? x : strided_round(s->real, x + offsets[class_of(s, k)]);
+}
+
+/* Whether samples have targets other than 1 for one class and 0 for all others. */
+static bool has_soft_samples(const struct seen *s) {
+    return is_softmax(s) &&
+           (s->batch->target_form == FGHM_TARGET_DENSE || s->batch->label_smoothing > 0.0);
+}
+
+/* The same of an element of such a sample. */
+static double reference_soft(struct reference *r, const struct seen *s,
+                             const struct reference_loss *loss, size_t k, const struct target *t) {
+    double logits[CASES_NUMBERS_MAX], targets[CASES_NUMBERS_MAX];
+    const bool labels = s->batch->target_form != FGHM_TARGET_DENSE;
+    const double smoothing = s->batch->label_smoothing, share = smoothing / (double)s->classes;
+    double largest = -(double)INFINITY, second = largest;
+    for (size_t n = 0; n < s->classes; n++) {
+        const size_t at = with_class(s, k, n);
+        const double target =
+            labels ? (double)((int64_t)n == t->column) : input_of(s, "targets", at, false, 0);
+        targets[n] = strided_round(s->real, target * (1.0 - smoothing) + share);
+        logits[n] = logit_of(s, at);
+        second = fmax(second, fmin(largest, logits[n]));
+        largest = fmax(largest, logits[n]);
+    }
+    const bool of_terms = !labels || (s->batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0;
+    const struct soft_sample sample = {
+        .classes = s->classes,
+        .logits = logits,
+        .targets = targets,
+        .factors = of_terms ? s->batch->class_weights : NULL,
+        .by_class = loss->rule == FGHM_FOCAL_RULE_SPLIT,
+        .label = SIZE_MAX,
+        .gamma = loss->gamma,
+        .gauss_newton = loss->mode == FGHM_HESSIAN_GAUSS_NEWTON,
+        .detached = loss->detached,
+    };
+    struct soft_wide *const wide = soft_wide_new(&sample);
+    soft_reference(r, wide, class_of(s, k));
+    soft_wide_free(wide);
+    if (loss->mode == FGHM_HESSIAN_GRADIENT) {
+        mpfr_abs(r->hessian, r->gradient, MPFR_RNDN);
+        mpfr_set(r->hessian_scale, r->gradient_scale, MPFR_RNDN);
+    }
+    mpfr_mul_d(r->hessian, r->hessian, loss->hessian_factor, MPFR_RNDN);
+    mpfr_mul_d(r->hessian_scale, r->hessian_scale, loss->hessian_factor, MPFR_RNDN);
+    const double below = largest - logits[class_of(s, k)];
+    return below + (loss->gamma + 1.0) * (5.0 + largest - second + below);
 }
 
 /* Element k by the formulas of focal.h and batch.h; returns by how many ulp more than the bound of
@@ -304,10 +372,11 @@ static double reference_element(struct reference *r, const struct seen *s,
     mpfr_init2(target, WIDE_BITS);
     for (size_t n = 0; n < count; n++) {
         mpfr_init2(x[n], WIDE_BITS);
-        mpfr_set_d(x[n], input_of(s, "logits", is_softmax(s) ? with_class(s, k, n) : k, false, 0),
-                   MPFR_RNDN);
+        mpfr_set_d(x[n], logit_of(s, is_softmax(s) ? with_class(s, k, n) : k), MPFR_RNDN);
     }
-    if (is_softmax(s)) {
+    if (has_soft_samples(s)) {
+        more = reference_soft(r, s, loss, k, t);
+    } else if (is_softmax(s)) {
         const size_t at = class_of(s, k), label = (size_t)t->column;
         double largest = -(double)INFINITY;
         for (size_t n = 0; n < count; n++) {
@@ -361,7 +430,13 @@ static void check_focal(struct check *c, struct seen *s) {
             if (s->batch->class_alpha != NULL) {
                 loss.alpha = s->batch->class_alpha[class_index];
             }
-            if (s->batch->class_weights != NULL) {
+            if (s->batch->class_gamma != NULL) {
+                loss.gamma = loss.negative_gamma = s->batch->class_gamma[class_index];
+            }
+            const bool of_terms =
+                has_soft_samples(s) && (s->batch->target_form == FGHM_TARGET_DENSE ||
+                                        (s->batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0);
+            if (s->batch->class_weights != NULL && !of_terms) {
                 factor *= s->batch->class_weights[class_index];
             }
             more = reference_element(&r, s, &loss, k, &t);

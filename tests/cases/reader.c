@@ -195,6 +195,7 @@ static const struct {
     {"margin", FGHM_FIELD_MARGIN, .focal_real = fghm_focal_set_margin},
     {"positive_weight", FGHM_FIELD_POSITIVE_WEIGHT, .focal_real = fghm_focal_set_positive_weight},
     {"hessian_floor", FGHM_FIELD_HESSIAN_FLOOR, .focal_real = fghm_focal_set_hessian_floor},
+    {"hessian_factor", FGHM_FIELD_HESSIAN_FACTOR, .focal_real = fghm_focal_set_hessian_factor},
     {"bins", FGHM_FIELD_BINS, .ghm_size = fghm_ghm_set_bins},
     {"histograms", FGHM_FIELD_HISTOGRAMS, .ghm_size = fghm_ghm_set_histograms},
     {"mu", FGHM_FIELD_MU, .ghm_real = fghm_ghm_set_mu},

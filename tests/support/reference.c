@@ -607,6 +607,7 @@ void reference_softmax(struct reference *r, const struct reference_loss *loss, c
         mpfr_div(share, unused, share, MPFR_RNDN);
         plain.mode = loss->mode == FGHM_HESSIAN_GAUSS_NEWTON ? loss->mode : FGHM_HESSIAN_EXACT;
         plain.negative_gamma = plain.gamma;
+        plain.hessian_factor = 0.0;
         if (loss->rule == FGHM_FOCAL_RULE_STAR) {
             star_of_margin(r, loss->gamma, z, factor);
         } else {

@@ -107,6 +107,11 @@ static double gamma_of(const struct soft_sample *s, size_t c) {
     return is_negative(s, c) ? s->negative_gamma : s->gamma;
 }
 
+/* That of derivatives, for which a factor may be a constant. */
+static double slope_gamma(const struct soft_sample *s, double gamma) {
+    return s->detached ? 0.0 : gamma;
+}
+
 struct soft_wide *soft_wide_new(const struct soft_sample *sample) {
     struct soft_wide *const w = malloc(sizeof *w);
     mpfr_t total, largest, x;
@@ -185,7 +190,7 @@ static void gradient_scale(mpfr_t out, const struct wide_class *k, mpfr_srcptr a
 /* (1 - P)^gamma S. */
 static void of_sample(struct reference *r, const struct soft_wide *w, size_t k) {
     const struct wide_class *const by = &w->classes[k];
-    const double gamma = w->sample.gamma;
+    const double gamma = slope_gamma(&w->sample, w->sample.gamma);
     struct jet p, log, one, right, cross, m, power, loss;
     struct jet *const jets[] = {&p, &log, &one, &right, &cross, &m, &power, &loss};
     mpfr_t x, relative, unit;
@@ -257,7 +262,7 @@ static void of_sample(struct reference *r, const struct soft_wide *w, size_t k) 
 static void slopes_of(const struct soft_wide *w, size_t c, mpfr_t h, mpfr_t h_scale,
                       mpfr_t j_scale) {
     const struct wide_class *const of = &w->classes[c];
-    const double gamma = gamma_of(&w->sample, c);
+    const double gamma = slope_gamma(&w->sample, gamma_of(&w->sample, c));
     mpfr_t x, y;
     mpfr_inits2(WIDE_BITS, x, y, (mpfr_ptr)0);
     if (is_negative(&w->sample, c)) {
@@ -311,7 +316,7 @@ static void of_classes(struct reference *r, const struct soft_wide *w, size_t k)
         const struct wide_class *const of = &w->classes[c];
         class_jets(w, c, k, &p, &log);
         jet_mirror(&m, &p, of->m, !is_negative(&w->sample, c));
-        jet_power(&power, &m, of->power, gamma_of(&w->sample, c));
+        jet_power(&power, &m, of->power, slope_gamma(&w->sample, gamma_of(&w->sample, c)));
         jet_add_product(&loss, of->u, &power, &log);
         slopes_of(w, c, h, h_scale, j_scale);
         mpfr_add(slopes, slopes, h_scale, MPFR_RNDN);

@@ -19,7 +19,7 @@ struct soft_sample {
     bool by_class;
     size_t label;
     double gamma, negative_gamma;
-    bool gauss_newton;
+    bool gauss_newton, detached;
 };
 
 /* What is known of it before a class is looked at. */

@@ -125,6 +125,16 @@ func (s *caseState) set(name, value string) error {
 		return f.SetAlpha(caseReal(value))
 	case name == "hessian_floor":
 		return f.SetHessianFloor(caseReal(value))
+	case name == "hessian_factor":
+		return f.SetHessianFactor(caseReal(value))
+	case name == "positive_weight":
+		return f.SetPositiveWeight(caseReal(value))
+	case name == "beta":
+		return f.SetBeta(caseReal(value))
+	case name == "margin":
+		return f.SetMargin(caseReal(value))
+	case name == "detached":
+		return f.SetDetached(value == "1")
 	case name == "rule":
 		return f.SetRule(Rule(caseInteger(value)))
 	case name == "hessian_mode":
@@ -316,6 +326,7 @@ func (s *caseState) describe(words []string) {
 		b.Background = Background(caseInteger(words[1]))
 	case "flags":
 		b.NaNTargetsIgnored = words[1] == "1"
+		b.ClassWeightsOfTerms = words[1] == "2"
 	case "ignore_index":
 		b.IgnoreIndex = int64(caseInteger(words[1]))
 	case "label_smoothing":
@@ -326,6 +337,8 @@ func (s *caseState) describe(words []string) {
 		b.ClassGamma = caseReals(words[1:])
 	case "class_weights":
 		b.ClassWeights = caseReals(words[1:])
+	case "class_offsets":
+		b.ClassOffsets = caseReals(words[1:])
 	default:
 		panic(words[0])
 	}

@@ -171,15 +171,20 @@ std::string state::found(const std::string &name) {
 void state::set(const std::string &name, const std::string &value) {
     const auto constant = [&] { return std::stoi(value); };
     if (focal) {
-        name == "gamma"            ? focal->set_gamma(real(value))
-        : name == "negative_gamma" ? focal->set_negative_gamma(real(value))
-        : name == "alpha"          ? focal->set_alpha(real(value))
-        : name == "loss_weight"    ? focal->set_loss_weight(real(value))
-        : name == "normalizer"     ? focal->set_normalizer(real(value))
-        : name == "hessian_floor"  ? focal->set_hessian_floor(real(value))
-        : name == "reduction"      ? focal->set_reduction(focalghm::reduction{constant()})
-        : name == "rule"           ? focal->set_rule(focalghm::focal_rule{constant()})
-                                   : focal->set_hessian_mode(focalghm::hessian_mode{constant()});
+        name == "gamma"             ? focal->set_gamma(real(value))
+        : name == "negative_gamma"  ? focal->set_negative_gamma(real(value))
+        : name == "alpha"           ? focal->set_alpha(real(value))
+        : name == "loss_weight"     ? focal->set_loss_weight(real(value))
+        : name == "normalizer"      ? focal->set_normalizer(real(value))
+        : name == "hessian_floor"   ? focal->set_hessian_floor(real(value))
+        : name == "hessian_factor"  ? focal->set_hessian_factor(real(value))
+        : name == "positive_weight" ? focal->set_positive_weight(real(value))
+        : name == "beta"            ? focal->set_beta(real(value))
+        : name == "margin"          ? focal->set_margin(real(value))
+        : name == "detached"        ? focal->set_detached(value == "1")
+        : name == "reduction"       ? focal->set_reduction(focalghm::reduction{constant()})
+        : name == "rule"            ? focal->set_rule(focalghm::focal_rule{constant()})
+                                    : focal->set_hessian_mode(focalghm::hessian_mode{constant()});
         return;
     }
     name == "bins"            ? ghm->set_bins(std::stoul(value))
@@ -247,7 +252,8 @@ void state::call(const words &line) {
     b.activation(focalghm::activation{constant("activation", 0)});
     b.target_form(focalghm::target_form{constant("target_form", 0)});
     b.background(focalghm::background{constant("background", 0)});
-    b.nan_targets_ignored(constant("flags", 0) != 0);
+    b.nan_targets_ignored(constant("flags", 0) == 1);
+    b.class_weights_of_terms(constant("flags", 0) == 2);
     if (batch.count("ignore_index") != 0) {
         b.ignore_index(std::stoll(batch["ignore_index"][1]));
     }

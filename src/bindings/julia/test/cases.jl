@@ -85,7 +85,8 @@ const NAMES = Dict(
 
 setting(name, word) =
     haskey(NAMES, name) ? NAMES[name][integer(word)+1] :
-    name in ("bins", "histograms") ? integer(word) : real_of(word)
+    name in ("bins", "histograms") ? integer(word) :
+    name == "detached" ? word == "1" : real_of(word)
 
 function found(s, name)
     haskey(s.arrays, name) && return all_bits(s.arrays[name].numbers)
@@ -121,13 +122,14 @@ function call!(s, words)
     for name in ("activation", "background")
         haskey(batch, name) && (keywords[Symbol(name)] = setting(name, batch[name][1]))
     end
-    for name in ("class_alpha", "class_gamma", "class_weights")
+    for name in ("class_alpha", "class_gamma", "class_weights", "class_offsets")
         haskey(batch, name) && (keywords[Symbol(name)] = real_of.(batch[name]))
     end
     haskey(batch, "ignore_index") && (keywords[:ignore] = integer(batch["ignore_index"][1]))
     haskey(batch, "label_smoothing") &&
         (keywords[:label_smoothing] = real_of(batch["label_smoothing"][1]))
-    keywords[:nan_targets_ignored] = constant("flags") != 0
+    keywords[:nan_targets_ignored] = constant("flags") == 1
+    keywords[:class_weights_of_terms] = constant("flags") == 2
     for name in ("scores", "weights", OUTPUTS...)
         haskey(s.arrays, name) || continue
         of_samples = name == "scores" || (softmax && !(name in ("gradient", "hessian")))

@@ -194,6 +194,11 @@ impl State {
                 "loss_weight" => f.set_loss_weight(real(value)),
                 "normalizer" => f.set_normalizer(real(value)),
                 "hessian_floor" => f.set_hessian_floor(real(value)),
+                "hessian_factor" => f.set_hessian_factor(real(value)),
+                "positive_weight" => f.set_positive_weight(real(value)),
+                "beta" => f.set_beta(real(value)),
+                "margin" => f.set_margin(real(value)),
+                "detached" => f.set_detached(value == "1"),
                 "reduction" => f.set_reduction(Reduction::from_raw(integer(value))),
                 "rule" => f.set_rule(FocalRule::from_raw(integer(value))),
                 _ => f.set_hessian_mode(HessianMode::from_raw(integer(value))),
@@ -257,9 +262,10 @@ impl State {
     fn call_batch(&mut self, what: &str) -> Result<()> {
         let words = |name| self.batch.get(name).into_iter().flatten().map(String::as_str);
         let constant = |name| words(name).next().map_or(0, integer::<i32>);
-        let factors: BTreeMap<_, _> = ["class_alpha", "class_gamma", "class_weights"]
-            .map(|name| (name, words(name).map(real).collect::<Vec<_>>()))
-            .into();
+        let factors: BTreeMap<_, _> =
+            ["class_alpha", "class_gamma", "class_weights", "class_offsets"]
+                .map(|name| (name, words(name).map(real).collect::<Vec<_>>()))
+                .into();
         let shape: Vec<usize> = words("shape").map(integer).collect();
         let mut b = Batch::new(&shape)
             .activation(Activation::from_raw(constant("activation")))
@@ -269,11 +275,13 @@ impl State {
         for (name, given) in &self.batch {
             b = match name.as_str() {
                 "class_axis" => b.class_axis(integer(&given[0])),
-                "flags" => b.nan_targets_ignored(),
+                "flags" if given[0] == "1" => b.nan_targets_ignored(),
+                "flags" if given[0] == "2" => b.class_weights_of_terms(),
                 "ignore_index" => b.ignore_index(integer(&given[0])),
                 "class_alpha" => b.class_alpha(&factors["class_alpha"]),
                 "class_gamma" => b.class_gamma(&factors["class_gamma"]),
                 "class_weights" => b.class_weights(&factors["class_weights"]),
+                "class_offsets" => b.class_offsets(&factors["class_offsets"]),
                 _ => b,
             };
         }
