@@ -39,12 +39,13 @@ struct call {
     size_t origin[ARRAYS]; /* the byte in it of the element with index 0 */
     double factor;         /* the largest of the batch's own */
     bool ordinary, finite; /* what inputs are */
+    bool ends;             /* probabilities of 0 and 1 are among them */
 };
 
 /* Numbers -------------------------------------------------------------------------- */
 
-/* An ordinary number for this array. */
-static double ordinary(const fghm_batch *batch, int array, uint64_t *state) {
+/* An ordinary number for this array; of probabilities with the ends or without. */
+static double ordinary(const fghm_batch *batch, int array, bool ends, uint64_t *state) {
     const uint64_t draw = number_next(state) >> 20;
     const bool labels = batch->target_form != FGHM_TARGET_DENSE;
     if (array == TARGETS && labels) {
@@ -56,8 +57,9 @@ static double ordinary(const fghm_batch *batch, int array, uint64_t *state) {
     if (array == WEIGHTS) {
         return (double)(draw % 4);
     }
-    return batch->activation == FGHM_PROBABILITY ? (double)(1 + draw % 3) / 4
-                                                 : (double)(draw % 64) / 4 - 8;
+    return batch->activation != FGHM_PROBABILITY ? (double)(draw % 64) / 4 - 8
+           : ends                                ? (double)(draw % 5) / 4
+                                                 : (double)(1 + draw % 3) / 4;
 }
 
 /* Kinds from 5 on are other bits: finite logits, numbers of any size, none with a small magnitude.
@@ -67,13 +69,14 @@ static void fill(struct input *in, struct call *call, int array, fghm_dtype dtyp
     const size_t step = number_size(dtype);
     size_t kind = input_below(in, 8);
     kind = kind == 5 && (array != LOGITS || call->batch.activation == FGHM_PROBABILITY) ? 0 : kind;
+    const bool ends = kind == 4 && array == LOGITS && call->batch.activation == FGHM_PROBABILITY;
     uint64_t state = input_bits(in, 2) * 2 + 1;
     for (size_t at = 0; at + step <= memory->size; at += step) {
         unsigned char *const to = memory->bytes + at;
         const uint64_t bits = number_next(&state) * (kind == 7 ? UINT64_C(0x8000000080008080) : 1);
         memcpy(to, &bits, step);
         if (kind < 5 || (kind == 5 && !number_is_finite(dtype, to))) {
-            number_put(dtype, to, ordinary(&call->batch, array, &state));
+            number_put(dtype, to, ordinary(&call->batch, array, ends, &state));
         }
     }
     if (array == WEIGHTS && call->factor < 3) {
@@ -81,6 +84,7 @@ static void fill(struct input *in, struct call *call, int array, fghm_dtype dtyp
     }
     call->ordinary = call->ordinary && (kind < 5 || array >= INPUTS);
     call->finite = call->finite && (kind < 6 || array >= INPUTS);
+    call->ends = call->ends || ends;
 }
 
 /* Batches --------------------------------------------------------------------------- */
@@ -439,7 +443,8 @@ static void each_output(const struct call *call, void *data,
 
 /* As initialized, but for what no error may write. */
 static fghm_result fresh_result(void) {
-    fghm_result result = FGHM_RESULT_INIT;
+    fghm_result result;
+    REQUIRE(fghm_result_init(&result, sizeof result) == FGHM_OK);
     memset((unsigned char *)&result + offsetof(fghm_result, loss), UNTOUCHED,
            sizeof result - offsetof(fghm_result, loss));
     return result;
@@ -464,6 +469,7 @@ static void check_result(fghm_status status, const fghm_result *result, bool com
     REQUIRE(result->size == sizeof *result && result->status == status);
     REQUIRE(result->filled > 0 && result->filled <= sizeof *result);
     REQUIRE(status == FGHM_OK ? result->offender == -1 : fghm_field_name(result->field) != NULL);
+    REQUIRE(fghm_field_name(result->other_field) != NULL && fghm_place_name(result->place) != NULL);
     const unsigned char *const bytes = (const unsigned char *)result;
     REQUIRE(computed || result->filled <= offsetof(fghm_result, loss));
     for (size_t at = offsetof(fghm_result, loss); !computed && at < sizeof *result; at++) {
@@ -497,7 +503,7 @@ static void check_call(struct call *call, fghm_status status, bool computed, dou
     const bool small = factor * call->factor <= 1, mild = factor * call->factor < 0x1p100;
     enum expected expected = ANYTHING;
     if (status == FGHM_OK && call->ordinary) {
-        expected = mild ? FINITE : NUMBERS;
+        expected = mild && !call->ends ? FINITE : NUMBERS;
     } else if (status == FGHM_OK && call->finite && small &&
                call->batch.activation != FGHM_SOFTMAX) {
         expected = call->batch.logits.dtype == FGHM_F64 ? FINITE_IN_F64 : FINITE_IN_F32;
@@ -507,8 +513,8 @@ static void check_call(struct call *call, fghm_status status, bool computed, dou
     memory_require_gaps();
     if (expected != ANYTHING && call->ordinary) {
         REQUIRE((raised & (FE_INVALID | FE_DIVBYZERO)) == 0);
-        /* Results may be too large: for half precision, and near probabilities of 0 and 1. */
-        bool large = call->batch.activation == FGHM_PROBABILITY;
+        /* Results may be too large: for half precision, and where the probability is 0 or 1. */
+        bool large = call->ends;
         for (int array = INPUTS; array < ARRAYS; array++) {
             large = large || output_of(&call->batch, array)->dtype == FGHM_F16;
         }
@@ -703,14 +709,10 @@ static void call_ghm(struct input *in, fghm_pool *pool, fghm_ghm_kind kind) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
-    static fghm_pool *pool;
     struct input in = {bytes, size};
-    if (pool == NULL) {
-        REQUIRE(fghm_pool_create(&pool, 3) == FGHM_OK);
-    }
     const size_t what = input_below(&in, 8);
     rows_use(input_below(&in, 2) == 0 ? 0 : input_below(&in, rows_count()));
-    fghm_pool *const some = input_below(&in, 8) == 1 ? pool : NULL;
+    fghm_pool *const some = settings_pool(&in);
     if (what == 1 || what == 2) {
         call_ghm(&in, some, FGHM_GHM_CLASSIFICATION);
     } else if (what == 3) {
