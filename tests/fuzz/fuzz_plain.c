@@ -89,27 +89,20 @@ static void fill(struct input *in, struct call *call, int array) {
 static void draw_class_numbers(struct input *in, struct call *call, int array) {
     struct memory *const memory = memory_take((size_t)array, call->classes * sizeof(double), true);
     const bool any = input_below(in, 4) == 1;
-    call->arrays[array] = memory->bytes;
+    double *const numbers = (double *)(void *)memory->bytes;
+    call->arrays[array] = numbers;
     for (size_t c = 0; c < call->classes; c++) {
         const double usual = (double)(1 + input_below(in, 16)) / 4;
-        const double number = any ? input_number(in) : usual;
-        number_put(FGHM_F64, memory->bytes + c * sizeof number, number);
+        numbers[c] = any ? input_number(in) : usual;
     }
 }
 
-/* More than 4096 elements are cut into tasks. */
+/* More than 4096 are cut into tasks, which takes long. */
 static size_t draw_elements(struct input *in) {
-    switch (input_below(in, 32)) {
-    case 0:
-        return 4096 + input_below(in, 4096);
-    case 1:
-    case 2:
-    case 3:
-    case 4:
-        return input_below(in, 600);
-    default:
-        return input_below(in, 40);
-    }
+    const size_t choice = input_below(in, 256);
+    return choice == 255   ? 4096 + input_below(in, 4000)
+           : choice >= 224 ? input_below(in, 600)
+                           : input_below(in, 40);
 }
 
 static void draw_call(struct input *in, struct call *call) {
