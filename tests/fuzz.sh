@@ -63,8 +63,10 @@ seed=${FOCALGHM_TEST_SEED:-20170807}
 # fuzz TARGET PROCESS.  Not entropic: to weigh each input of the corpus by how rare its features are
 # took half of the time.
 fuzz() {
+    most=256
+    test "$1" != state || most=1024
     LLVM_PROFILE_FILE="$build/$1.$2.profraw" "$build/fuzz_$1" "$length" -seed=$((seed + $2)) \
-        -max_len=256 -entropic=0 -print_final_stats=1 -verbosity=0 -artifact_prefix="$build/$1-" \
+        -max_len=$most -entropic=0 -print_final_stats=1 -verbosity=0 -artifact_prefix="$build/$1-" \
         -timeout=20 -rss_limit_mb=2048 "$build/$1" >"$build/fuzz_$1.$2.log" 2>&1
 }
 
