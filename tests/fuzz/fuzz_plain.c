@@ -54,11 +54,11 @@ static size_t step_of(const struct call *call, int array) {
 
 /* Drawing ------------------------------------------------------------------------------ */
 
-static double ordinary(const struct call *call, int array, uint64_t draw) {
+static double ordinary(const struct call *call, int array, bool hard, uint64_t draw) {
     if (array == TARGETS && call->operation == SOFTMAX) {
         return (double)(draw % call->classes);
     }
-    return array == TARGETS   ? (double)(draw % 5) / 4
+    return array == TARGETS   ? (hard ? (double)(draw % 2) : (double)(draw % 5) / 4)
            : array == WEIGHTS ? (double)(draw % 4) / 4
                               : (double)(draw % 64) / 4 - 8;
 }
@@ -77,7 +77,7 @@ static void fill(struct input *in, struct call *call, int array) {
         const uint64_t bits = number_next(&state) * (kind == 7 ? UINT64_C(0x8000000080008080) : 1);
         memcpy(to, &bits, step);
         if (kind < 5 || (kind == 5 && !number_is_finite(dtype, to))) {
-            number_put(dtype, to, ordinary(call, array, number_next(&state) >> 20));
+            number_put(dtype, to, ordinary(call, array, kind >= 2, number_next(&state) >> 20));
         }
     }
     call->ordinary = call->ordinary && (kind < 5 || array >= INPUTS);
@@ -111,8 +111,9 @@ static void draw_call(struct input *in, struct call *call) {
     call->is_double = input_below(in, 2) == 1;
     call->ordinary = call->finite = true;
     const bool has_classes = call->operation == SOFTMAX || call->operation == CALIBRATE_SOFTMAX;
-    call->classes = has_classes ? 1 + input_below(in, 20) : 1;
-    const size_t n = draw_elements(in);
+    const bool many = has_classes && input_below(in, 8) == 1;
+    call->classes = many ? 33 + input_below(in, 600) : has_classes ? 1 + input_below(in, 20) : 1;
+    const size_t n = many ? call->classes * (1 + input_below(in, 10)) : draw_elements(in);
     call->n = n - n % call->classes;
     call->ignore_index = input_below(in, 4) == 1 ? input_integer(in) : FGHM_IGNORE_NONE;
     call->wants_loss = input_below(in, 4) != 1;
