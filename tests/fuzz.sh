@@ -6,7 +6,8 @@
 #
 #     FOCALGHM_SANITIZE    the sanitizers; empty: none, guard pages alone, quicker
 #     FOCALGHM_TEST_SEED   of the runs, which are the same each time otherwise
-#     FOCALGHM_TEST_SECONDS  of each target on each processor, in place of a number of runs
+#     FOCALGHM_TEST_SECONDS  of each target on every processor, in place of a number of runs; inputs
+#                          that reach something new are kept in BUILD for the next time
 #     FOCALGHM_COVERAGE    1: ends with the lines and branches of src/ that the runs reached
 set -eu
 cd "$(dirname "$0")/.."
@@ -50,33 +51,53 @@ link() {
 link seeds "-fsanitize=${sanitizers}fuzzer-no-link"
 "$build/seeds" "$build"
 
+# Not by libFuzzer's own -fork: that ends all processes when one has found something, and does not
+# say how many inputs it has run.  These take each other's finds from the folder.
+processes=1
+length="-runs=$runs"
 if test -n "${FOCALGHM_TEST_SECONDS:-}"; then
-    length="-max_total_time=$FOCALGHM_TEST_SECONDS -fork=$(nproc)"
-else
-    length="-runs=$runs -seed=${FOCALGHM_TEST_SEED:-20170807}"
+    processes=$(nproc)
+    length="-max_total_time=$FOCALGHM_TEST_SECONDS"
 fi
-# Not entropic: to weigh each input of the corpus by how rare its features are took half of the time.
+seed=${FOCALGHM_TEST_SEED:-20170807}
+# fuzz TARGET PROCESS.  Not entropic: to weigh each input of the corpus by how rare its features are
+# took half of the time.
 fuzz() {
-    # shellcheck disable=SC2086 # a list of options
-    LLVM_PROFILE_FILE="$build/$1.profraw" "$build/fuzz_$1" $length -max_len=256 -entropic=0 \
-        -print_final_stats=1 -verbosity=0 -artifact_prefix="$build/$1-" -timeout=20 \
-        -rss_limit_mb=2048 "$build/$1" >"$build/fuzz_$1.log" 2>&1
+    most=256
+    test "$1" != state || most=1024
+    LLVM_PROFILE_FILE="$build/$1.$2.profraw" "$build/fuzz_$1" "$length" -seed=$((seed + $2)) \
+        -max_len=$most -entropic=0 -print_final_stats=1 -verbosity=0 -artifact_prefix="$build/$1-" \
+        -timeout=20 -rss_limit_mb=2048 "$build/$1" >"$build/fuzz_$1.$2.log" 2>&1
 }
 
 for target in calls plain state; do
     link "fuzz_$target" "-fsanitize=${sanitizers}fuzzer"
 done
 failed=0
+rm -f "$build"/fuzz_*.log "$build"/*.profraw
 for target in calls plain state; do
     echo "[ RUN      ] fuzz_$target"
-    if fuzz $target; then
-        grep -E 'number_of_executed_units' "$build/fuzz_$target.log" || true
-        echo "[       OK ] fuzz_$target"
-    else
-        tail -n 60 "$build/fuzz_$target.log"
-        echo "[  FAILED  ] fuzz_$target"
-        failed=1
-    fi
+    pids=
+    for process in $(seq "$processes"); do
+        fuzz $target "$process" &
+        pids="$pids $!"
+    done
+    result=OK
+    process=1
+    for pid in $pids; do
+        if ! wait "$pid"; then
+            tail -n 60 "$build/fuzz_$target.$process.log"
+            result=FAILED
+            failed=1
+        fi
+        process=$((process + 1))
+    done
+    awk -v target=$target '/number_of_executed_units/ { executed += $2 }
+        END { printf "fuzz_%s: %d executed\n", target, executed }' "$build"/fuzz_$target.*.log
+    case $result in
+    OK) echo "[       OK ] fuzz_$target" ;;
+    *) echo "[  FAILED  ] fuzz_$target" ;;
+    esac
 done
 if test -n "$coverage"; then
     cmake/packages.sh llvm-14

@@ -391,7 +391,7 @@ static fghm_status every_batch(struct world *w, batch_call *run) {
     fghm_ghm_kind kind = FGHM_GHM_CLASSIFICATION;
     const bool focal = run == focal_batch;
     fghm_result result = FGHM_RESULT_INIT;
-    fghm_batch batches[11];
+    fghm_batch batches[12];
     size_t count = 0;
     if (!focal && fghm_ghm_get_kind(w->ghm, &kind) != FGHM_OK) {
         return FGHM_ERROR_KIND;
@@ -411,6 +411,10 @@ static fghm_status every_batch(struct world *w, batch_call *run) {
         batches[count++].label_smoothing = 0.25;
         batches[count] = label_batch(w, true);
         batches[count++].class_weights = class_factors;
+        batches[count] = label_batch(w, false);
+        batches[count].activation = FGHM_PROBABILITY;
+        batches[count].logits.data = w->probability32;
+        batches[count++].label_smoothing = 0.25;
     }
     /* Sums of several logits that are as large as numbers can be are too large. */
     if (focal && w->data != EXTREME) {

@@ -669,7 +669,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    g p_c^g (g (-log p_c) + 2), and in V as in j_c the magnitudes of what is added.
  *  - Probabilities, for every gamma in [0, 10]: 16 ulp, 48 ulp for a target between 0 and 1; of the
  *    terms' magnitudes for derivatives, and half as many again for Hessians.
- *  - FGHM_FOCAL_RULE_STAR: gamma x is rounded, which adds up to 2 gamma |x| ulp.
+ *  - FGHM_FOCAL_RULE_STAR: gamma x is rounded, and at most FLT_MAX (DBL_MAX), which adds up to
+ *    2 gamma |x| ulp.
  *  - A margin m: 10 + 6 gamma ulp for target 0, with the gamma of negatives, and for targets
  * between 0 and 1 as much more; half as many again for Hessians, of the sum of the magnitudes of
  *

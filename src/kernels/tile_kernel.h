@@ -10,8 +10,8 @@
 #include "kernels/span_walk.h"
 #include "vec/real.h"
 
-/* 1 is a logit and a probability. */
-#define IGNORED_LOGIT ((real)1)
+/* A logit, and a probability that is no end: those may be too large for their derivatives. */
+#define IGNORED_LOGIT ((real)0.5)
 
 static void blank(const uint8_t *ignored, const struct fghm_span *span, void *logits_to,
                   void *targets_to, void *weights_to) {

@@ -38,17 +38,26 @@ struct call {
     size_t slots[ARRAYS];  /* where the array's memory is */
     size_t origin[ARRAYS]; /* the byte in it of the element with index 0 */
     double factor;         /* the largest of the batch's own */
+    bool fitting;          /* constants, types and layouts are such that go together */
     bool ordinary, finite; /* what inputs are */
+    bool ends;             /* probabilities of 0 and 1 are among them */
 };
+
+static bool has_labels(const fghm_batch *batch) {
+    return batch->target_form != FGHM_TARGET_DENSE;
+}
 
 /* Numbers -------------------------------------------------------------------------- */
 
-/* An ordinary number for this array. */
-static double ordinary(const fghm_batch *batch, int array, uint64_t *state) {
+/* An ordinary number for this array; `ends`: targets are 0 and 1, and probabilities may be. */
+static double ordinary(const struct call *call, int array, bool ends, uint64_t *state) {
+    const fghm_batch *const batch = &call->batch;
     const uint64_t draw = number_next(state) >> 20;
-    const bool labels = batch->target_form != FGHM_TARGET_DENSE;
-    if (array == TARGETS && labels) {
-        return (double)(draw % 3);
+    if (array == TARGETS && has_labels(batch)) {
+        return (double)(draw % (call->fitting ? (uint64_t)batch->shape[batch->class_axis] : 3));
+    }
+    if (array == TARGETS && ends) {
+        return (double)(draw % 2);
     }
     if (array == TARGETS || array == SCORES) {
         return (double)(draw % 5) / 4;
@@ -56,8 +65,9 @@ static double ordinary(const fghm_batch *batch, int array, uint64_t *state) {
     if (array == WEIGHTS) {
         return (double)(draw % 4);
     }
-    return batch->activation == FGHM_PROBABILITY ? (double)(1 + draw % 3) / 4
-                                                 : (double)(draw % 64) / 4 - 8;
+    return batch->activation != FGHM_PROBABILITY ? (double)(draw % 64) / 4 - 8
+           : ends                                ? (double)(draw % 5) / 4
+                                                 : (double)(1 + draw % 3) / 4;
 }
 
 /* Kinds from 5 on are other bits: finite logits, numbers of any size, none with a small magnitude.
@@ -67,13 +77,16 @@ static void fill(struct input *in, struct call *call, int array, fghm_dtype dtyp
     const size_t step = number_size(dtype);
     size_t kind = input_below(in, 8);
     kind = kind == 5 && (array != LOGITS || call->batch.activation == FGHM_PROBABILITY) ? 0 : kind;
+    const bool ends = array == TARGETS ? kind >= 2
+                                       : kind == 4 && array == LOGITS &&
+                                             call->batch.activation == FGHM_PROBABILITY;
     uint64_t state = input_bits(in, 2) * 2 + 1;
     for (size_t at = 0; at + step <= memory->size; at += step) {
         unsigned char *const to = memory->bytes + at;
         const uint64_t bits = number_next(&state) * (kind == 7 ? UINT64_C(0x8000000080008080) : 1);
         memcpy(to, &bits, step);
         if (kind < 5 || (kind == 5 && !number_is_finite(dtype, to))) {
-            number_put(dtype, to, ordinary(&call->batch, array, &state));
+            number_put(dtype, to, ordinary(call, array, ends, &state));
         }
     }
     if (array == WEIGHTS && call->factor < 3) {
@@ -81,9 +94,22 @@ static void fill(struct input *in, struct call *call, int array, fghm_dtype dtyp
     }
     call->ordinary = call->ordinary && (kind < 5 || array >= INPUTS);
     call->finite = call->finite && (kind < 6 || array >= INPUTS);
+    call->ends = call->ends || (ends && array == LOGITS);
 }
 
 /* Batches --------------------------------------------------------------------------- */
+
+static void draw_fitting_shape(struct input *in, fghm_batch *batch) {
+    static const int32_t axes[] = {1, 2, 2, 2, 3, 4};
+    static const int64_t extents[] = {1, 2, 3, 4, 5, 7, 16, 17, 33, 40, 2, 3, 100, 300};
+    batch->ndim = axes[input_below(in, sizeof axes / sizeof axes[0])];
+    for (int axis = 0; axis < batch->ndim; axis++) {
+        batch->shape[axis] = extents[input_below(in, sizeof extents / sizeof extents[0])];
+    }
+    if (input_below(in, 4) > 0) {
+        batch->class_axis = (int32_t)input_below(in, (size_t)batch->ndim);
+    }
+}
 
 static void draw_shape(struct input *in, fghm_batch *batch) {
     static const int32_t axes[] = {1, 2, 3, 2, 4, 1, 8, 2, 0, 9, -1, 5};
@@ -99,13 +125,26 @@ static void draw_shape(struct input *in, fghm_batch *batch) {
     }
 }
 
+/* An array with one number for each sample. */
+static bool is_of_samples(const fghm_batch *batch, int array) {
+    return array == TARGETS  ? has_labels(batch)
+           : array == SCORES ? true
+           : array != LOGITS && array != GRADIENT && array != HESSIAN
+               ? batch->activation == FGHM_SOFTMAX
+               : false;
+}
+
 /* Row-major strides, in another order, twice as far, or backwards; or any. */
-static void draw_strides(struct input *in, const fghm_batch *batch, int64_t *strides) {
-    const size_t kind = input_below(in, 8);
+static void draw_strides(struct input *in, const struct call *call, int array, int64_t *strides) {
+    const fghm_batch *const batch = &call->batch;
+    const size_t kind = input_below(in, call->fitting ? 7 : 8);
     int64_t stride = 1 + (int64_t)(kind == 1);
     for (int k = FGHM_AXES_MAX - 1; k >= 0; k--) {
         const int axis = kind == 2 ? FGHM_AXES_MAX - 1 - k : k;
         if (axis >= batch->ndim) {
+            continue;
+        }
+        if (call->fitting && axis == batch->class_axis && is_of_samples(batch, array)) {
             continue;
         }
         const int64_t extent = batch->shape[axis];
@@ -151,19 +190,26 @@ static bool reach(const fghm_batch *batch, int array, size_t step, size_t *befor
     return true;
 }
 
+static fghm_dtype draw_dtype(struct input *in, const struct call *call, bool labels) {
+    const size_t choice = input_below(in, 16);
+    if (call->fitting) {
+        return labels ? FGHM_U8 + (fghm_dtype)(choice % 3) : FGHM_F32 + (fghm_dtype)(choice % 4);
+    }
+    return choice < 8    ? (labels ? FGHM_I64 : FGHM_F32)
+           : choice < 11 ? (labels ? FGHM_U8 : FGHM_F64)
+                         : (fghm_dtype)(choice - 11 + 2 * (choice == 11));
+}
+
 /* Type, layout and strides; then as much memory as those reach over. */
 static bool draw_array(struct input *in, struct call *call, int array) {
     fghm_batch *const batch = &call->batch;
-    const bool labels = array == TARGETS && batch->target_form != FGHM_TARGET_DENSE;
-    const size_t choice = input_below(in, 16);
-    const fghm_dtype dtype = choice < 8    ? (labels ? FGHM_I64 : FGHM_F32)
-                             : choice < 11 ? (labels ? FGHM_U8 : FGHM_F64)
-                                           : (fghm_dtype)(choice - 11 + 2 * (choice == 11));
+    const fghm_dtype dtype = draw_dtype(in, call, array == TARGETS && has_labels(batch));
     const size_t form = input_below(in, 16);
-    const fghm_layout layout = form < 8 ? FGHM_LAYOUT_CONTIGUOUS : (fghm_layout)(form % 4);
+    const fghm_layout layout =
+        form < 8 ? FGHM_LAYOUT_CONTIGUOUS : (fghm_layout)(form % (call->fitting ? 2 : 4));
     int64_t strides[FGHM_AXES_MAX] = {0};
-    if (layout == FGHM_LAYOUT_STRIDED || input_below(in, 64) == 1) {
-        draw_strides(in, batch, strides);
+    if (layout == FGHM_LAYOUT_STRIDED || (!call->fitting && input_below(in, 64) == 1)) {
+        draw_strides(in, call, array, strides);
     }
     if (array < INPUTS) {
         fghm_input *const to = input_of(batch, array);
@@ -287,13 +333,63 @@ static int32_t draw_constant(struct input *in, int32_t usual, size_t others) {
     return input_below(in, 4) != 1 ? usual : (int32_t)input_below(in, others);
 }
 
-static bool draw_call(struct input *in, struct call *call) {
+/* Constants that most calls with this activation take; `kind`: of GHM, or FGHM_GHM_INVALID. */
+static void fit(struct input *in, fghm_batch *batch, fghm_ghm_kind kind) {
+    const bool is_focal = kind == FGHM_GHM_INVALID;
+    batch->activation = kind == FGHM_GHM_REGRESSION ? FGHM_SIGMOID
+                        : is_focal                  ? (fghm_activation)input_below(in, 3)
+                                                    : (fghm_activation)input_below(in, 2);
+    const bool softmax = batch->activation == FGHM_SOFTMAX;
+    batch->target_form = kind == FGHM_GHM_REGRESSION ? FGHM_TARGET_DENSE
+                         : softmax
+                             ? (is_focal ? (fghm_target_form)input_below(in, 2) : FGHM_TARGET_LABEL)
+                             : (fghm_target_form)input_below(in, 3);
+    const bool labels = has_labels(batch);
+    if ((softmax || labels) && batch->class_axis == FGHM_AXIS_NONE) {
+        batch->class_axis = batch->ndim - 1;
+    }
+    const fghm_background background = (fghm_background)input_below(in, softmax ? 3 : 4);
+    batch->background = labels && input_below(in, 4) == 1 ? background : FGHM_BACKGROUND_NONE;
+    batch->flags = (labels ? 0 : (int32_t)input_below(in, 2)) |
+                   (softmax && is_focal && input_below(in, 4) == 1 ? 2 : 0);
+    batch->ignore_index = labels && input_below(in, 4) == 1 ? 1 : FGHM_IGNORE_NONE;
+    batch->label_smoothing = is_focal && input_below(in, 4) == 1 ? 0.125 : 0;
+}
+
+/* The same of settings, where it is not the sigmoid's. */
+static void fit_focal(const fghm_batch *batch, fghm_focal *focal) {
+    const bool softmax = batch->activation == FGHM_SOFTMAX;
+    const bool soft = batch->label_smoothing > 0 || !has_labels(batch);
+    fghm_focal_rule rule = 0;
+    if (batch->activation == FGHM_SIGMOID) {
+        return;
+    }
+    REQUIRE(fghm_focal_get_rule(focal, &rule) == FGHM_OK);
+    const fghm_focal_rule most = softmax && !soft ? FGHM_FOCAL_RULE_STAR : FGHM_FOCAL_RULE_SPLIT;
+    fghm_focal_set_rule(focal, rule > most ? rule % (most + 1) : rule);
+    fghm_focal_set_margin(focal, 0);
+    if (softmax) {
+        fghm_focal_clear_positive_weight(focal);
+        fghm_focal_clear_alpha(focal);
+        fghm_focal_clear_negative_gamma(focal);
+        fghm_focal_set_hessian_factor(focal, 1);
+        fghm_focal_set_hessian_mode(focal, rule % 4);
+        fghm_focal_set_detached(focal, 0);
+    }
+}
+
+static bool draw_call(struct input *in, struct call *call, fghm_ghm_kind kind) {
     memset(call, 0, sizeof *call);
     call->ordinary = call->finite = true;
     call->factor = 1;
     fghm_batch *const batch = &call->batch;
     REQUIRE(fghm_batch_init(batch, sizeof *batch) == FGHM_OK);
-    draw_shape(in, batch);
+    call->fitting = input_below(in, 2) == 1;
+    if (call->fitting) {
+        draw_fitting_shape(in, batch);
+    } else {
+        draw_shape(in, batch);
+    }
     if (takes_long(batch)) {
         return false;
     }
@@ -307,10 +403,16 @@ static bool draw_call(struct input *in, struct call *call) {
     batch->flags = draw_constant(in, 0, 5);
     batch->ignore_index = input_below(in, 4) != 1 ? FGHM_IGNORE_NONE : input_integer(in);
     batch->label_smoothing = input_below(in, 4) == 1 ? input_number(in) : 0;
+    if (call->fitting) {
+        fit(in, batch, kind);
+    }
     const size_t absent = input_bits(in, 1);
     bool fits = true;
     for (int array = 0; array < ARRAYS && fits; array++) {
-        const bool wanted = array == SCORES && (absent & 1) == 0
+        if (call->fitting && kind == FGHM_GHM_INVALID && array == HARMONIZING) {
+            continue;
+        }
+        const bool wanted = array == SCORES && ((absent & 1) == 0 || call->fitting)
                                 ? batch->target_form == FGHM_TARGET_LABEL_SCORE
                             : array == HARMONIZING || array == WEIGHTS ? (absent >> array & 1) != 0
                                                                        : (absent >> array & 1) == 0;
@@ -321,7 +423,9 @@ static bool draw_call(struct input *in, struct call *call) {
     if (!fits) {
         return false;
     }
-    const size_t factors = input_bits(in, 1);
+    const size_t drawn = input_bits(in, 1);
+    const bool takes_factors = !call->fitting || kind == FGHM_GHM_INVALID;
+    const size_t factors = takes_factors ? drawn : 0;
     if ((factors & 3) == 1) {
         batch->class_alpha = draw_class_numbers(in, call, CLASS_ALPHA);
     }
@@ -331,7 +435,7 @@ static bool draw_call(struct input *in, struct call *call) {
     if ((factors >> 4 & 3) == 1) {
         batch->class_weights = draw_class_numbers(in, call, CLASS_WEIGHTS);
     }
-    if ((factors >> 6 & 3) == 1) {
+    if ((factors >> 6 & 3) == 1 && (!call->fitting || batch->activation != FGHM_PROBABILITY)) {
         batch->class_offsets = draw_class_numbers(in, call, CLASS_OFFSETS);
     }
     switch (input_below(in, 8)) {
@@ -439,7 +543,8 @@ static void each_output(const struct call *call, void *data,
 
 /* As initialized, but for what no error may write. */
 static fghm_result fresh_result(void) {
-    fghm_result result = FGHM_RESULT_INIT;
+    fghm_result result;
+    REQUIRE(fghm_result_init(&result, sizeof result) == FGHM_OK);
     memset((unsigned char *)&result + offsetof(fghm_result, loss), UNTOUCHED,
            sizeof result - offsetof(fghm_result, loss));
     return result;
@@ -464,6 +569,7 @@ static void check_result(fghm_status status, const fghm_result *result, bool com
     REQUIRE(result->size == sizeof *result && result->status == status);
     REQUIRE(result->filled > 0 && result->filled <= sizeof *result);
     REQUIRE(status == FGHM_OK ? result->offender == -1 : fghm_field_name(result->field) != NULL);
+    REQUIRE(fghm_field_name(result->other_field) != NULL && fghm_place_name(result->place) != NULL);
     const unsigned char *const bytes = (const unsigned char *)result;
     REQUIRE(computed || result->filled <= offsetof(fghm_result, loss));
     for (size_t at = offsetof(fghm_result, loss); !computed && at < sizeof *result; at++) {
@@ -497,7 +603,7 @@ static void check_call(struct call *call, fghm_status status, bool computed, dou
     const bool small = factor * call->factor <= 1, mild = factor * call->factor < 0x1p100;
     enum expected expected = ANYTHING;
     if (status == FGHM_OK && call->ordinary) {
-        expected = mild ? FINITE : NUMBERS;
+        expected = mild && !call->ends ? FINITE : NUMBERS;
     } else if (status == FGHM_OK && call->finite && small &&
                call->batch.activation != FGHM_SOFTMAX) {
         expected = call->batch.logits.dtype == FGHM_F64 ? FINITE_IN_F64 : FINITE_IN_F32;
@@ -507,8 +613,8 @@ static void check_call(struct call *call, fghm_status status, bool computed, dou
     memory_require_gaps();
     if (expected != ANYTHING && call->ordinary) {
         REQUIRE((raised & (FE_INVALID | FE_DIVBYZERO)) == 0);
-        /* Results may be too large: for half precision, and near probabilities of 0 and 1. */
-        bool large = call->batch.activation == FGHM_PROBABILITY;
+        /* Results may be too large: for half precision, and where the probability is 0 or 1. */
+        bool large = call->ends;
         for (int array = INPUTS; array < ARRAYS; array++) {
             large = large || output_of(&call->batch, array)->dtype == FGHM_F16;
         }
@@ -548,7 +654,10 @@ static void use_another_row(void) {
 static void call_focal(struct input *in, fghm_pool *pool) {
     struct call call;
     fghm_focal *const focal = settings_focal(in);
-    if (draw_call(in, &call)) {
+    if (draw_call(in, &call, FGHM_GHM_INVALID)) {
+        if (call.fitting) {
+            fit_focal(&call.batch, focal);
+        }
         const struct focal_settings settings = settings_read(focal);
         fghm_result result = fresh_result(), again = fresh_result();
         memory_remember();
@@ -687,7 +796,7 @@ static void call_ghm(struct input *in, fghm_pool *pool, fghm_ghm_kind kind) {
     for (size_t steps = 1 + input_below(in, 3); steps > 0; steps--) {
         struct call call;
         const size_t what = input_below(in, 8);
-        if (draw_call(in, &call)) {
+        if (draw_call(in, &call, kind)) {
             if (what == 1) {
                 apply(ghm, pool, &call);
             } else {
@@ -703,14 +812,10 @@ static void call_ghm(struct input *in, fghm_pool *pool, fghm_ghm_kind kind) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
-    static fghm_pool *pool;
     struct input in = {bytes, size};
-    if (pool == NULL) {
-        REQUIRE(fghm_pool_create(&pool, 3) == FGHM_OK);
-    }
     const size_t what = input_below(&in, 8);
     rows_use(input_below(&in, 2) == 0 ? 0 : input_below(&in, rows_count()));
-    fghm_pool *const some = input_below(&in, 8) == 1 ? pool : NULL;
+    fghm_pool *const some = settings_pool(&in);
     if (what == 1 || what == 2) {
         call_ghm(&in, some, FGHM_GHM_CLASSIFICATION);
     } else if (what == 3) {

@@ -17,10 +17,12 @@
 #include "rows.h"
 #include "settings.h"
 
-enum { LOGITS, TARGETS, WEIGHTS, ELEMENT_LOSS, GRADIENT, HESSIAN, ARRAYS, COUNTS = ARRAYS };
+enum { LOGITS, TARGETS, WEIGHTS, ELEMENT_LOSS, GRADIENT, HESSIAN, ARRAYS };
+enum { CLASS_GAMMA = ARRAYS, CLASS_WEIGHTS, FREQUENCIES, ALL_ARRAYS, COUNTS = ALL_ARRAYS };
 #define INPUTS ELEMENT_LOSS
-enum operation { FOCAL, SOFTMAX, CALIBRATE, STEP, APPLY, DENSITY, OPERATIONS };
-#define ELEMENTS_MOST ((size_t)600)
+enum operation { FOCAL, SOFTMAX, CALIBRATE, CALIBRATE_SOFTMAX, STEP, APPLY, DENSITY, OPERATIONS };
+
+#define CLASSES_MOST ((size_t)3) /* of best constants */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -28,8 +30,8 @@ struct call {
     enum operation operation;
     bool is_double;
     size_t n, classes; /* elements; of a sample */
-    void *arrays[ARRAYS];
-    size_t slots[ARRAYS], origins[ARRAYS];
+    void *arrays[ALL_ARRAYS];
+    size_t slots[ALL_ARRAYS], origins[ALL_ARRAYS];
     int64_t ignore_index;
     bool wants_loss;
     double loss;
@@ -52,11 +54,11 @@ static size_t step_of(const struct call *call, int array) {
 
 /* Drawing ------------------------------------------------------------------------------ */
 
-static double ordinary(const struct call *call, int array, uint64_t draw) {
+static double ordinary(const struct call *call, int array, bool hard, uint64_t draw) {
     if (array == TARGETS && call->operation == SOFTMAX) {
         return (double)(draw % call->classes);
     }
-    return array == TARGETS   ? (double)(draw % 5) / 4
+    return array == TARGETS   ? (hard ? (double)(draw % 2) : (double)(draw % 5) / 4)
            : array == WEIGHTS ? (double)(draw % 4) / 4
                               : (double)(draw % 64) / 4 - 8;
 }
@@ -75,11 +77,32 @@ static void fill(struct input *in, struct call *call, int array) {
         const uint64_t bits = number_next(&state) * (kind == 7 ? UINT64_C(0x8000000080008080) : 1);
         memcpy(to, &bits, step);
         if (kind < 5 || (kind == 5 && !number_is_finite(dtype, to))) {
-            number_put(dtype, to, ordinary(call, array, number_next(&state) >> 20));
+            number_put(dtype, to, ordinary(call, array, kind >= 2, number_next(&state) >> 20));
         }
     }
     call->ordinary = call->ordinary && (kind < 5 || array >= INPUTS);
     call->finite = call->finite && (kind < 6 || array >= INPUTS);
+}
+
+/* Numbers of the classes, some of them in their range; the last bytes in front of the page, since
+ * there are few. */
+static void draw_class_numbers(struct input *in, struct call *call, int array) {
+    struct memory *const memory = memory_take((size_t)array, call->classes * sizeof(double), true);
+    const bool any = input_below(in, 4) == 1;
+    double *const numbers = (double *)(void *)memory->bytes;
+    call->arrays[array] = numbers;
+    for (size_t c = 0; c < call->classes; c++) {
+        const double usual = (double)(1 + input_below(in, 16)) / 4;
+        numbers[c] = any ? input_number(in) : usual;
+    }
+}
+
+/* More than 4096 are cut into tasks, which takes long. */
+static size_t draw_elements(struct input *in) {
+    const size_t choice = input_below(in, 256);
+    return choice == 255   ? 4096 + input_below(in, 4000)
+           : choice >= 224 ? input_below(in, 600)
+                           : input_below(in, 40);
 }
 
 static void draw_call(struct input *in, struct call *call) {
@@ -87,8 +110,10 @@ static void draw_call(struct input *in, struct call *call) {
     call->operation = (enum operation)input_below(in, OPERATIONS);
     call->is_double = input_below(in, 2) == 1;
     call->ordinary = call->finite = true;
-    call->classes = call->operation == SOFTMAX ? 1 + input_below(in, 20) : 1;
-    const size_t n = input_below(in, 4) == 1 ? input_below(in, ELEMENTS_MOST) : input_below(in, 40);
+    const bool has_classes = call->operation == SOFTMAX || call->operation == CALIBRATE_SOFTMAX;
+    const bool many = has_classes && input_below(in, 8) == 1;
+    call->classes = many ? 33 + input_below(in, 600) : has_classes ? 1 + input_below(in, 20) : 1;
+    const size_t n = many ? call->classes * (1 + input_below(in, 10)) : draw_elements(in);
     call->n = n - n % call->classes;
     call->ignore_index = input_below(in, 4) == 1 ? input_integer(in) : FGHM_IGNORE_NONE;
     call->wants_loss = input_below(in, 4) != 1;
@@ -105,8 +130,14 @@ static void draw_call(struct input *in, struct call *call) {
         fill(in, call, array);
         call->arrays[array] = memory_slot((size_t)array)->bytes;
     }
+    for (int array = CLASS_GAMMA; array <= CLASS_WEIGHTS; array++) {
+        call->slots[array] = (size_t)array;
+        if (call->operation == CALIBRATE_SOFTMAX && input_below(in, 2) == 1) {
+            draw_class_numbers(in, call, array);
+        }
+    }
     const int output = INPUTS + (int)input_below(in, ARRAYS - INPUTS);
-    const int other = (int)input_below(in, ARRAYS);
+    const int other = (int)input_below(in, ALL_ARRAYS);
     if (input_below(in, 4) == 1 && call->arrays[output] != NULL && call->arrays[other] != NULL) {
         const struct memory *const memory = memory_slot((size_t)other);
         const size_t step = step_of(call, output);
@@ -140,6 +171,10 @@ static void draw_call(struct input *in, struct call *call) {
                                                weights, loss, element_loss, gradient, hessian);    \
         case CALIBRATE:                                                                            \
             return fghm_focal_calibrate_##suffix(focal, pool, call->n, logits, gradient);          \
+        case CALIBRATE_SOFTMAX:                                                                    \
+            return fghm_focal_calibrate_softmax_##suffix(                                          \
+                focal, pool, call->n / call->classes, call->classes, logits,                       \
+                call->arrays[CLASS_GAMMA], call->arrays[CLASS_WEIGHTS], gradient);                 \
         case STEP:                                                                                 \
             return fghm_ghm_step_##suffix(ghm, pool, call->n, logits, targets, weights, loss,      \
                                           element_loss, gradient, hessian);                        \
@@ -161,13 +196,28 @@ static fghm_status run(const fghm_focal *focal, fghm_ghm *ghm, fghm_pool *pool, 
     return call->is_double ? run_f64(focal, ghm, pool, call) : run_f32(focal, ghm, pool, call);
 }
 
+static bool calibrates(const struct call *call) {
+    return call->operation == CALIBRATE || call->operation == CALIBRATE_SOFTMAX;
+}
+
+/* The calls that have one output, and take no handle's factors. */
+static bool is_map(const struct call *call) {
+    return calibrates(call) || call->operation == DENSITY;
+}
+
 static bool is_written(const struct call *call, int array) {
-    const bool one = call->operation == CALIBRATE || call->operation == DENSITY;
-    return array >= INPUTS && call->arrays[array] != NULL && (!one || array == GRADIENT);
+    return array >= INPUTS && call->arrays[array] != NULL && (!is_map(call) || array == GRADIENT);
 }
 
 static bool replaces_input(const struct call *call, int array) {
-    return call->slots[array] < INPUTS;
+    return call->slots[array] < INPUTS || call->slots[array] >= ARRAYS;
+}
+
+static bool is_probability(fghm_dtype dtype, const void *from) {
+    float f32 = 0;
+    double f64 = 0;
+    memcpy(dtype == FGHM_F32 ? (void *)&f32 : (void *)&f64, from, number_size(dtype));
+    return dtype == FGHM_F32 ? f32 >= 0 && f32 <= 1 : f64 >= 0 && f64 <= 1;
 }
 
 static void check_call(const struct call *call, fghm_status status, bool computed, double factor) {
@@ -192,6 +242,8 @@ static void check_call(const struct call *call, fghm_status status, bool compute
             memset(memory->is_element + at, 1, number_size(dtype));
             memory_require_written(memory, at, number_size(dtype));
             REQUIRE(!finite || number_is_finite(dtype, memory->bytes + at));
+            REQUIRE(!calibrates(call) || number_is_nan(dtype, memory->bytes + at) ||
+                    is_probability(dtype, memory->bytes + at));
         }
     }
     memory_require_gaps();
@@ -270,7 +322,7 @@ static void call_plain(struct input *in, const fghm_focal *focal, fghm_ghm *ghm,
     draw_call(in, &call);
     fghm_ghm *copy = NULL, *another = NULL;
     REQUIRE(fghm_ghm_clone(ghm, &copy) == FGHM_OK && fghm_ghm_clone(ghm, &another) == FGHM_OK);
-    const double factor = call.operation == CALIBRATE || call.operation == DENSITY ? 1
+    const double factor = is_map(&call)               ? 1
                           : call.operation <= SOFTMAX ? settings_focal_factor(focal)
                                                       : settings_ghm_factor(ghm);
     memory_remember();
@@ -291,8 +343,7 @@ static void call_plain(struct input *in, const fghm_focal *focal, fghm_ghm *ghm,
     check_again(&call, computed);
     REQUIRE(number_equal(FGHM_F64, &loss, &call.loss));
     ghm_require_equal(ghm, copy);
-    if (call.operation != CALIBRATE && call.operation != DENSITY && call.n > 0 &&
-        status != FGHM_ERROR_SIZE) {
+    if (!is_map(&call) && call.n > 0 && status != FGHM_ERROR_SIZE) {
         prepare_again(&call, false);
         const fghm_status of_batch = run_batch(focal, another, pool, &call);
         /* Of two errors each may find another one first. */
@@ -353,6 +404,84 @@ static void call_best_constant(struct input *in, const fghm_focal *focal) {
     REQUIRE(status == FGHM_OK ? isfinite(logit) : logit == 5);
 }
 
+/* What the logits are calibrated to is the frequencies. */
+static void check_best_constants(const fghm_focal *focal, const struct call *call) {
+    const double *const frequencies = call->arrays[FREQUENCIES];
+    double probabilities[CLASSES_MOST], largest = 0, sum = 0;
+    REQUIRE(fghm_focal_calibrate_softmax_f64(focal, NULL, 1, call->classes, call->arrays[GRADIENT],
+                                             call->arrays[CLASS_GAMMA], call->arrays[CLASS_WEIGHTS],
+                                             probabilities) == FGHM_OK);
+    for (size_t c = 0; c < call->classes; c++) {
+        largest = fmax(largest, frequencies[c]);
+    }
+    for (size_t c = 0; c < call->classes; c++) {
+        sum += frequencies[c] / largest;
+    }
+    for (size_t c = 0; c < call->classes; c++) {
+        REQUIRE(fabs(probabilities[c] - frequencies[c] / largest / sum) < 0x1p-30);
+    }
+}
+
+/* Milliseconds for each class. */
+static void call_best_constant_softmax(struct input *in, const fghm_focal *focal) {
+    struct call call;
+    memset(&call, 0, sizeof call);
+    call.classes = input_below(in, CLASSES_MOST + 1);
+    for (int array = CLASS_GAMMA; array <= FREQUENCIES; array++) {
+        if (array == FREQUENCIES || input_below(in, 2) == 1) {
+            draw_class_numbers(in, &call, array);
+        }
+    }
+    const size_t other = CLASS_GAMMA + input_below(in, 32);
+    const bool shared = other <= FREQUENCIES && call.arrays[other] != NULL;
+    const size_t slot = shared ? other : GRADIENT;
+    if (!shared) {
+        memory_take(GRADIENT, call.classes * sizeof(double), input_below(in, 2) == 0);
+    }
+    call.arrays[GRADIENT] = memory_slot(slot)->bytes;
+    memory_remember();
+    errno = 17;
+    feclearexcept(FE_ALL_EXCEPT);
+    const fghm_status status = fghm_focal_best_constant_softmax(
+        focal, call.classes, call.arrays[FREQUENCIES], call.arrays[CLASS_GAMMA],
+        call.arrays[CLASS_WEIGHTS], call.arrays[GRADIENT]);
+    REQUIRE(errno == 17);
+    memory_require_surroundings();
+    if (status != FGHM_OK) {
+        memory_require_untouched();
+    } else {
+        REQUIRE(!shared && fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW) == 0);
+        memset(memory_slot(slot)->is_element, 1, memory_slot(slot)->size);
+        memory_require_written(memory_slot(slot), 0, memory_slot(slot)->size);
+        memory_require_gaps();
+        check_best_constants(focal, &call);
+    }
+    memory_release();
+}
+
+/* Texts and structs of any number. */
+static void call_small(struct input *in) {
+    const int32_t number = (int32_t)input_integer(in);
+    REQUIRE(fghm_status_string(number) != NULL && fghm_status_name(number) != NULL);
+    REQUIRE(fghm_field_name(number) != NULL && fghm_place_name(number) != NULL);
+    REQUIRE(fghm_isa_name() != NULL && fghm_version() != NULL);
+    REQUIRE(fghm_version_number() == FGHM_VERSION);
+    const size_t claimed =
+        input_below(in, 4) == 1 ? (size_t)input_integer(in) : 8 * input_below(in, 4096 / 8 + 1);
+    const size_t size = claimed < 4096 ? claimed : 4096;
+    const bool is_batch = input_below(in, 2) == 1;
+    struct memory *const memory = memory_take(0, size, true);
+    memset(memory->bytes, 0x77, size);
+    memory_remember();
+    const fghm_status status = is_batch ? fghm_batch_init((void *)memory->bytes, claimed)
+                                        : fghm_result_init((void *)memory->bytes, claimed);
+    memory_require_surroundings();
+    if (status != FGHM_OK) {
+        memory_require_untouched();
+    }
+    memory_release();
+}
+
 static void call_count(struct input *in, const fghm_ghm *ghm, fghm_pool *pool) {
     struct call call;
     size_t size = 0;
@@ -388,19 +517,22 @@ static void call_count(struct input *in, const fghm_ghm *ghm, fghm_pool *pool) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
-    static fghm_pool *pool;
     struct input in = {bytes, size};
-    if (pool == NULL) {
-        REQUIRE(fghm_pool_create(&pool, 3) == FGHM_OK);
-    }
     const size_t what = input_below(&in, 8);
     rows_use(input_below(&in, 2) == 0 ? 0 : input_below(&in, rows_count()));
-    fghm_pool *const some = input_below(&in, 8) == 1 ? pool : NULL;
+    fghm_pool *const some = settings_pool(&in);
     fghm_focal *const focal = settings_focal(&in);
     fghm_ghm *const ghm =
         settings_ghm(&in, input_below(&in, 2) == 0 ? FGHM_GHM_CLASSIFICATION : FGHM_GHM_REGRESSION);
     if (what == 1) {
-        call_best_constant(&in, focal);
+        const size_t which = input_below(&in, 4);
+        if (which == 0) {
+            call_small(&in);
+        } else if (which == 1) {
+            call_best_constant_softmax(&in, focal);
+        } else {
+            call_best_constant(&in, focal);
+        }
     } else if (what == 2) {
         call_count(&in, ghm, some);
     } else if (what == 3) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Saved states out of any bytes: what is refused changes nothing, what is taken goes on, and saved
- * again is itself. */
+/* Saved states out of any bytes, as they are and with a checksum that is right: what is refused
+ * changes nothing, what is taken goes on, and saved again is itself. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <focalghm/focalghm.h>
 
 #include "input.h"
+#include "memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -56,7 +57,7 @@ static void load_into(fghm_ghm_kind kind, const uint8_t *bytes, size_t size) {
     fghm_ghm_destroy(ghm);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+static void try_state(const uint8_t *bytes, size_t size) {
     fghm_ghm *ghm = NULL, *again = NULL;
     errno = 17;
     const fghm_status status = fghm_ghm_create_from_state(&ghm, size, bytes);
@@ -82,5 +83,39 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     }
     load_into(FGHM_GHM_CLASSIFICATION, bytes, size);
     load_into(FGHM_GHM_REGRESSION, bytes, size);
+}
+
+static void put(unsigned char *to, uint64_t number) {
+    for (int i = 0; i < 8; i++) {
+        to[i] = (unsigned char)(number >> (8 * i));
+    }
+}
+
+/* Puts in the magic number, and in the last 8 bytes the FNV-1a hash of those before: no mutation of
+ * a state would get past these. */
+static void repair(unsigned char *state, size_t size) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    put(state, UINT64_C(0x0a4d48474c41434f));
+    for (size_t i = 0; i < size - 8; i++) {
+        hash = (hash ^ state[i]) * UINT64_C(0x100000001b3);
+    }
+    put(state + size - 8, hash);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    if (size > MEMORY_BYTES) {
+        return 0;
+    }
+    unsigned char *const state = memory_take(0, size, true)->bytes;
+    memcpy(state, bytes, size);
+    try_state(state, size);
+    if (size >= 16) {
+        repair(state, size);
+        memory_remember();
+        try_state(state, size);
+        memory_require_untouched();
+    }
+    memory_require_surroundings();
+    memory_release();
     return 0;
 }

@@ -22,6 +22,7 @@ struct focal_settings settings_read(const fghm_focal *focal) {
     REQUIRE(fghm_focal_get_hessian_factor(focal, &s.hessian_factor) == FGHM_OK);
     REQUIRE(fghm_focal_get_detached(focal, &s.detached) == FGHM_OK);
     REQUIRE(fghm_focal_get_beta(focal, &s.beta) == FGHM_OK);
+    REQUIRE(fghm_focal_get_margin(focal, &s.margin) == FGHM_OK);
     REQUIRE(fghm_focal_get_positive_weight(focal, &s.positive_weight, &s.positive_weight_set) ==
             FGHM_OK);
     return s;
@@ -32,7 +33,7 @@ void settings_require_equal(const struct focal_settings *a, const struct focal_s
 }
 
 static fghm_status set_focal(struct input *in, fghm_focal *focal) {
-    switch (input_below(in, 16)) {
+    switch (input_below(in, 17)) {
     case 0:
         return fghm_focal_set_gamma(focal, input_number(in));
     case 1:
@@ -62,6 +63,8 @@ static fghm_status set_focal(struct input *in, fghm_focal *focal) {
         return fghm_focal_set_beta(focal, input_number(in));
     case 14:
         return fghm_focal_set_positive_weight(focal, input_number(in));
+    case 15:
+        return fghm_focal_set_margin(focal, input_number(in));
     default:
         fghm_focal_clear_negative_gamma(focal);
         return fghm_focal_clear_positive_weight(focal);
@@ -92,6 +95,39 @@ fghm_focal *settings_focal(struct input *in) {
     return focal;
 }
 
+static void run_backwards(void *user, size_t tasks, fghm_task task, void *context) {
+    (void)user;
+    while (tasks > 0) {
+        task(context, --tasks);
+    }
+}
+
+fghm_pool *settings_pool(struct input *in) {
+    static fghm_pool *of_threads, *backwards;
+    size_t threads = 0;
+    if (of_threads == NULL) {
+        REQUIRE(fghm_pool_create(&of_threads, 3) == FGHM_OK);
+        REQUIRE(fghm_pool_create_from(&backwards, 5, run_backwards, NULL) == FGHM_OK);
+    }
+    switch (input_below(in, 8)) {
+    case 1:
+        REQUIRE(fghm_pool_get_threads(of_threads, &threads) == FGHM_OK && threads == 3);
+        return of_threads;
+    case 2:
+        REQUIRE(fghm_pool_get_threads(backwards, &threads) == FGHM_OK && threads == 5);
+        return backwards;
+    case 3:
+        if (input_below(in, 64) == 1) {
+            fghm_pool_destroy(of_threads);
+            fghm_pool_destroy(backwards);
+            of_threads = NULL;
+        }
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
 static double at_least_1(double number) {
     return number > 1 ? number : 1;
 }
@@ -120,7 +156,34 @@ void state_free(struct state *state) {
     free(state->bytes);
 }
 
+struct ghm_settings {
+    double momentum, weight_cap, loss_weight, normalizer, mu;
+    uint64_t steps;
+    size_t bins, histograms;
+    int32_t kind, momentum_rule, divisor, reduction, mu_status;
+};
+
+static struct ghm_settings ghm_settings_read(const fghm_ghm *ghm) {
+    struct ghm_settings s;
+    memset(&s, 0, sizeof s);
+    REQUIRE(fghm_ghm_get_kind(ghm, &s.kind) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_momentum(ghm, &s.momentum) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_momentum_rule(ghm, &s.momentum_rule) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_divisor(ghm, &s.divisor) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_weight_cap(ghm, &s.weight_cap) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_loss_weight(ghm, &s.loss_weight) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_reduction(ghm, &s.reduction) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_normalizer(ghm, &s.normalizer) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_bins(ghm, &s.bins) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_histograms(ghm, &s.histograms) == FGHM_OK);
+    REQUIRE(fghm_ghm_get_steps(ghm, &s.steps) == FGHM_OK);
+    s.mu_status = fghm_ghm_get_mu(ghm, &s.mu);
+    return s;
+}
+
 void ghm_require_equal(const fghm_ghm *a, const fghm_ghm *b) {
+    const struct ghm_settings read_a = ghm_settings_read(a), read_b = ghm_settings_read(b);
+    REQUIRE(memcmp(&read_a, &read_b, sizeof read_a) == 0);
     struct state of_a = state_of(a), of_b = state_of(b);
     state_require_equal(&of_a, &of_b);
     state_free(&of_a);

@@ -21,7 +21,7 @@ double settings_ghm_factor(const fghm_ghm *ghm);
 /* What the getters read. */
 struct focal_settings {
     double gamma, negative_gamma, alpha, normalizer, loss_weight, hessian_floor, hessian_factor,
-        beta, positive_weight;
+        beta, margin, positive_weight;
     int32_t negative_gamma_set, alpha_enabled, reduction, rule, hessian_mode, detached,
         positive_weight_set;
 };
@@ -36,7 +36,10 @@ struct state {
 struct state state_of(const fghm_ghm *ghm);
 void state_require_equal(const struct state *a, const struct state *b);
 void state_free(struct state *state);
-/* That two handles have one state. */
+/* That two handles have one state, and getters the same numbers. */
 void ghm_require_equal(const fghm_ghm *a, const fghm_ghm *b);
+
+/* Mostly NULL, or one of threads, or one that runs tasks last to first. */
+fghm_pool *settings_pool(struct input *in);
 
 #endif
