@@ -17,10 +17,18 @@ check_c_source_compiles("
 #error
 #endif
 int main(void) { return 0; }" FOCALGHM_ARCH_AARCH64)
+# A module of WebAssembly has SIMD or not: no program can ask, so the builder says (-msimd128).
+check_c_source_compiles("
+#ifndef __wasm_simd128__
+#error
+#endif
+int main(void) { return 0; }" FOCALGHM_ARCH_WASM_SIMD)
 if(FOCALGHM_ARCH_X86)
   set(focalghm_arch x86)
 elseif(FOCALGHM_ARCH_AARCH64)
   set(focalghm_arch aarch64)
+elseif(FOCALGHM_ARCH_WASM_SIMD)
+  set(focalghm_arch wasm_simd)
 else()
   set(focalghm_arch other)
 endif()

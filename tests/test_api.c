@@ -273,6 +273,8 @@ static void rows_of_the_architecture_are_here(void **state) {
         "sse2",
 #elif defined(__aarch64__)
         "neon",
+#elif defined(__wasm_simd128__)
+        "simd128",
 #endif
         "scalar"
     };

@@ -5,7 +5,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <mpfr.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "fused.h"
 #include "support/dtype.h"
 #include "support/suite.h"
+#include "support/wide.h"
 
 #ifdef TEST_EMULATED
 enum { ROUNDS = 100000 };
@@ -49,36 +49,8 @@ static bool same(double a, double b) {
     return isnan(a) ? isnan(b) : memcmp(&a, &b, sizeof a) == 0;
 }
 
-/* A format as MPFR has it: digits, exponents of the smallest and the largest number. */
-struct format {
-    mpfr_prec_t digits;
-    mpfr_exp_t least, most;
-};
-
-static const struct format binary32 = {24, -148, 128};
-static const struct format binary64 = {53, -1073, 1024};
-
-static double reference(const struct format *format, double a, double b, double c) {
-    mpfr_t x, y, z, sum;
-    mpfr_inits2(53, x, y, z, (mpfr_ptr)NULL);
-    mpfr_init2(sum, format->digits);
-    mpfr_set_d(x, a, MPFR_RNDN);
-    mpfr_set_d(y, b, MPFR_RNDN);
-    mpfr_set_d(z, c, MPFR_RNDN);
-    const mpfr_exp_t least = mpfr_get_emin(), most = mpfr_get_emax();
-    mpfr_set_emin(format->least);
-    mpfr_set_emax(format->most);
-    const int inexact = mpfr_fma(sum, x, y, z, MPFR_RNDN);
-    mpfr_subnormalize(sum, inexact, MPFR_RNDN);
-    mpfr_set_emin(least);
-    mpfr_set_emax(most);
-    const double result = mpfr_get_d(sum, MPFR_RNDN);
-    mpfr_clears(x, y, z, sum, (mpfr_ptr)NULL);
-    return result;
-}
-
 static void check(double a, double b, double c) {
-    const double want = reference(&binary64, a, b, c);
+    const double want = wide_fused(&wide_f64, a, b, c);
     const double doubles = fghm_fused_by_doubles(a, b, c);
     const double integers = fghm_fused_by_integers(a, b, c);
     const double chosen = fghm_fused(a, b, c);
@@ -88,7 +60,7 @@ static void check(double a, double b, double c) {
 }
 
 static void check_f32(float a, float b, float c) {
-    const double want = reference(&binary32, (double)a, (double)b, (double)c);
+    const double want = wide_fused(&wide_f32, (double)a, (double)b, (double)c);
     const float got = fghm_fused_f32_by_double(a, b, c), chosen = fghm_fused_f32(a, b, c);
     if (!same((double)got, want) || !same((double)chosen, want)) {
         fail_msg("%a %a + %a in float: %a and %a, want %a", (double)a, (double)b, (double)c,

@@ -6,6 +6,7 @@
  * made of whole numbers alone.  It needs the library and the C library, nothing else, so that it
  * can be built wherever they can.  Where something is wrong it ends the program. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The lines of digest.txt: first the numerics revision that has these bits, then digest, function,
@@ -20,8 +21,9 @@ size_t digest_lines(char lines[DIGEST_LINES_MAX][DIGEST_LINE_MAX]);
  * another one if, and only if, the revision is another one. */
 const char *digest_refusal(char old[DIGEST_LINES_MAX][DIGEST_LINE_MAX], size_t count);
 
-/* Writes the file anew, unless it must not; returns what main returns. */
-int digest_write(const char *path);
+/* Writes the file anew; returns what main returns.  With fused multiply-add, of whose bits the
+ * revision is, not where it must not. */
+int digest_write(const char *path, bool has_fma);
 
 /* Compares them with those of a file, of one type or, with NULL, all, and prints what differs;
  * returns how many do. */

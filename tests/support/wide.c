@@ -23,6 +23,26 @@ void wide_focal_clear(struct wide_focal *w) {
                 (mpfr_ptr)0);
 }
 
+double wide_fused(const struct wide_format *format, double a, double b, double c) {
+    const mpfr_exp_t least = mpfr_get_emin(), most = mpfr_get_emax();
+    mpfr_t x, y, z, sum;
+    mpfr_inits2(DBL_MANT_DIG, x, y, z, (mpfr_ptr)0);
+    mpfr_init2(sum, format->digits);
+    mpfr_set_d(x, a, MPFR_RNDN);
+    mpfr_set_d(y, b, MPFR_RNDN);
+    mpfr_set_d(z, c, MPFR_RNDN);
+    /* MPFR's fractions are below 1. */
+    mpfr_set_emin(format->lowest + 1);
+    mpfr_set_emax(ilogb(format->max) + 1);
+    const int inexact = mpfr_fma(sum, x, y, z, MPFR_RNDN);
+    mpfr_subnormalize(sum, inexact, MPFR_RNDN);
+    mpfr_set_emin(least);
+    mpfr_set_emax(most);
+    const double result = mpfr_get_d(sum, MPFR_RNDN);
+    mpfr_clears(x, y, z, sum, (mpfr_ptr)0);
+    return result;
+}
+
 /* 1 / (1 + exp(-x)); exp may go to infinity, and the quotient then to 0. */
 void wide_sigmoid(mpfr_t p, mpfr_srcptr x) {
     mpfr_neg(p, x, MPFR_RNDN);

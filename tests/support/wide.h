@@ -51,6 +51,9 @@ struct wide_format {
 extern const struct wide_format wide_f32;
 extern const struct wide_format wide_f64;
 
+/* a b + c with one rounding, to the nearest number of the format. */
+double wide_fused(const struct wide_format *format, double a, double b, double c);
+
 /* |got - exact| in units of the last place that the format has at `scale`;
  * among the subnormal numbers that is the smallest subnormal number.  NaN gives
  * infinity, and so does an infinite `got`, unless `exact` lies beyond the

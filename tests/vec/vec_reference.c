@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What the operations are to do, in the words of the C library, one lane wide.
+/* What the operations are to do, in the words of the C library, one lane wide; but for fused
+ * multiply-add, which some C libraries round twice.
  * Compiled for each type: REFERENCE_BITS 32 or 64, VEC_TABLE its name. */
 
 #include <float.h>
@@ -8,17 +9,18 @@
 #include <string.h>
 
 #include "vec_ops.h"
+#include "wide.h"
 
 #if REFERENCE_BITS == 32
 typedef float real;
 typedef uint32_t bits;
-#define FMA fmaf
+#define FORMAT wide_f32
 #define SQRT sqrtf
 #define ABS fabsf
 #else
 typedef double real;
 typedef uint64_t bits;
-#define FMA fma
+#define FORMAT wide_f64
 #define SQRT sqrt
 #define ABS fabs
 #endif
@@ -41,6 +43,10 @@ static real of_bits(bits b) {
     real x;
     memcpy(&x, &b, sizeof x);
     return x;
+}
+
+static real fused(real a, real b, real c) {
+    return (real)wide_fused(&FORMAT, (double)a, (double)b, (double)c);
 }
 
 static real negated(real x) {
@@ -95,11 +101,11 @@ static real result(enum vec_op op, real a, real b, real c) {
         return SQRT(a);
     case VEC_PRODUCT_MINUS:
     case VEC_MULSUB:
-        return FMA(a, b, -c);
+        return fused(a, b, -c);
     case VEC_MULADD:
-        return FMA(a, b, c);
+        return fused(a, b, c);
     case VEC_NMULADD:
-        return FMA(-a, b, c);
+        return fused(-a, b, c);
     case VEC_MULADD_TWICE:
         return a * b + c;
     case VEC_MULSUB_TWICE:

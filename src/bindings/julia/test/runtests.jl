@@ -73,7 +73,7 @@ Random.seed!(1)
 @testset "library" begin
     @test FocalGHM.version() >= v"0.2.0"
     @test FocalGHM.numerics_revision() >= 1
-    @test FocalGHM.isa_name() in ("avx512", "avx2", "sse2", "neon", "scalar", "unfused")
+    @test FocalGHM.isa_name() in ("avx512", "avx2", "sse2", "neon", "simd128", "scalar", "unfused")
     project = Pkg.TOML.parsefile(joinpath(@__DIR__, "..", "Project.toml"))
     @test VersionNumber(project["version"]) == FocalGHM.version()
     tree = joinpath(@__DIR__, "..", "..", "..", "..")

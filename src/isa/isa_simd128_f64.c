@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+#define FGHM_REAL_BITS 64
+#define FGHM_KERNELS fghm_kernels_simd128_f64
+#include "vec/vec_simd128.h"
+#include "kernels/row.h"
