@@ -15,9 +15,9 @@
 
 /* Marsaglia's xorshift; from 0 to 1. */
 static double random_unit(uint64_t *state) {
-    *state ^= *state << 13;
+    *state ^= (*state & UINT64_MAX >> 13) << 13;
     *state ^= *state >> 7;
-    *state ^= *state << 17;
+    *state ^= (*state & UINT64_MAX >> 17) << 17;
     return (double)(*state >> 11) * 0x1p-53;
 }
 

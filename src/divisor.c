@@ -31,8 +31,8 @@ static double targets(const struct fghm_plan *plan, const struct fghm_part *coun
 /* Those that are not here have a number that is known without looking at the data. */
 static const struct row {
     double (*number)(const struct fghm_plan *plan, const struct fghm_part *counts);
+    fghm_field sum_of;     /* what it is a sum of */
     bool is_sum;           /* not a count, of which there is at least 1 */
-    fghm_field sum_of;     /* what that is a sum of */
     bool targets, weights; /* what has to be counted */
     bool only_if_ignoring; /* and where it does not otherwise */
 } rows[] = {

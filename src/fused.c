@@ -78,13 +78,18 @@ struct wide {
     uint64_t high, low;
 };
 
+/* x 2^places modulo 2^64, 0 <= places < 64. */
+static uint64_t up(uint64_t x, int places) {
+    return (x & UINT64_MAX >> places) << places;
+}
+
 static struct wide wide_product(uint64_t a, uint64_t b) {
     const uint64_t a_low = (uint32_t)a, a_high = a >> 32, b_low = (uint32_t)b, b_high = b >> 32;
     const uint64_t low = a_low * b_low;
     const uint64_t middle = a_high * b_low + (low >> 32);
     const uint64_t other = a_low * b_high + (uint32_t)middle;
     return (struct wide){a_high * b_high + (middle >> 32) + (other >> 32),
-                         other << 32 | (uint32_t)low};
+                         up(other, 32) | (uint32_t)low};
 }
 
 static bool wide_less(struct wide a, struct wide b) {
@@ -103,10 +108,11 @@ static struct wide wide_difference(struct wide a, struct wide b) {
 /* x 2^places, 0 <= places < 128. */
 static struct wide wide_up(struct wide x, int places) {
     if (places >= 64) {
-        return (struct wide){x.low << (places - 64), 0};
+        return (struct wide){up(x.low, places - 64), 0};
     }
-    return places == 0 ? x
-                       : (struct wide){x.high << places | x.low >> (64 - places), x.low << places};
+    return places == 0
+               ? x
+               : (struct wide){up(x.high, places) | x.low >> (64 - places), up(x.low, places)};
 }
 
 /* x 2^-places, places >= 0; the last bit is set if any bit that fell off was. */
@@ -118,8 +124,8 @@ static struct wide wide_down(struct wide x, int places) {
     if (places == 0) {
         return x;
     }
-    const bool lost = x.low << (64 - places) != 0;
-    return (struct wide){x.high >> places, x.high << (64 - places) | x.low >> places | lost};
+    const bool lost = up(x.low, 64 - places) != 0;
+    return (struct wide){x.high >> places, up(x.high, 64 - places) | x.low >> places | lost};
 }
 
 static int wide_top_bit(struct wide x) {

@@ -17,11 +17,11 @@ struct fghm_setting {
     fghm_field field;
     uint32_t number; /* in saved states, if the handle has any; never given to another setting */
     enum fghm_setting_type type;
+    bool or_zero;         /* 0 is allowed though it is below `least` */
+    bool refuses_history; /* does not change while there is a history */
     size_t offset;        /* in the handle's struct of settings */
     double least, most;   /* of constants, too: they have no gaps */
-    bool or_zero;         /* 0 is allowed though it is below `least` */
     double initial;       /* in a new handle, and where a state does not say */
-    bool refuses_history; /* does not change while there is a history */
 };
 
 struct fghm_settings {

@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build-fuzz}
 runs=${2:-18000}
-sanitizers=${FOCALGHM_SANITIZE-address,undefined,float-cast-overflow}
+sanitizers=${FOCALGHM_SANITIZE-address,undefined,float-cast-overflow,unsigned-shift-base}
 sanitizers=${sanitizers:+$sanitizers,}
 compiler=clang-14
 

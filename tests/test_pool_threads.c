@@ -577,7 +577,11 @@ static int create_without_processes(rlim_t processes, size_t threads) {
     if (status == FGHM_OK) {
         return CANNOT_TRY; /* the limit does not hold for us */
     }
-    return status != FGHM_ERROR_THREADS || pool != NULL || fghm_pool_create(&pool, 1) != FGHM_OK;
+    if (status != FGHM_ERROR_THREADS || pool != NULL || fghm_pool_create(&pool, 1) != FGHM_OK) {
+        return 1;
+    }
+    fghm_pool_destroy(pool);
+    return 0;
 }
 
 static void a_limit_on_processes(void **state) {

@@ -219,6 +219,12 @@ static inline vreal v_fraction(vreal a, vreal *exponent) {
     return real_of(bits_of(a) - (biased << REAL_EXPONENT_SHIFT) + one);
 }
 
+/* n of `rounded` = REAL_ROUND + n where an exponent stands; the bits of REAL_ROUND fall off. */
+static inline scalar_bits exponent_of_rounded(vreal rounded) {
+    const scalar_bits low = bits_of(rounded) & (scalar_bits)-1 >> REAL_EXPONENT_SHIFT;
+    return low << REAL_EXPONENT_SHIFT;
+}
+
 /* 2^n for `rounded` = REAL_ROUND + n; -(bias + mantissa bits) <= n <=
  * REAL_LIFT_EXPONENT. */
 static inline vreal v_exponent(vreal rounded) {
@@ -226,13 +232,13 @@ static inline vreal v_exponent(vreal rounded) {
                             << REAL_EXPONENT_SHIFT;
     const scalar_bits down = (scalar_bits)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET)
                              << REAL_EXPONENT_SHIFT;
-    return real_of((bits_of(rounded) << REAL_EXPONENT_SHIFT) + one) * real_of(down);
+    return real_of(exponent_of_rounded(rounded) + one) * real_of(down);
 }
 
 /* 2^(n - REAL_EXPONENT_BIAS) for `rounded` = REAL_ROUND + n, 0 < n <= 2 REAL_EXPONENT_BIAS; 0
  * for n = 0. */
 static inline vreal v_power(vreal rounded) {
-    return real_of(bits_of(rounded) << REAL_EXPONENT_SHIFT);
+    return real_of(exponent_of_rounded(rounded));
 }
 
 /* Whole numbers in lanes as wide as a real.  v_index cuts off the fraction; NaN

@@ -147,9 +147,11 @@ static void class_sums_start(union class_sums *sums, const struct column_walk *w
 
 /* After each part. */
 OUT_OF_LINE void class_sums_next(union class_sums *sums, const struct column_walk *walk) {
+    if (FGHM_REAL_BITS == 32 || walk->arrays->classes <= CHUNK) {
+        return;
+    }
     const size_t end = walk->part.start + walk->part.classes;
-    const bool ends = end % CHUNK == 0 || end == walk->arrays->classes;
-    if (FGHM_REAL_BITS == 32 || walk->arrays->classes <= CHUNK || !ends) {
+    if (end % CHUNK != 0 && end != walk->arrays->classes) {
         return;
     }
     for (size_t k = 0; k < SUM_LANES * SUM_LANES; k++) {

@@ -10,9 +10,9 @@ size_t number_size(fghm_dtype dtype) {
 }
 
 uint64_t number_next(uint64_t *state) {
-    *state ^= *state << 13;
+    *state ^= (*state & UINT64_MAX >> 13) << 13;
     *state ^= *state >> 7;
-    *state ^= *state << 17;
+    *state ^= (*state & UINT64_MAX >> 17) << 17;
     return *state;
 }
 

@@ -39,9 +39,9 @@ static void draw(const char *folder, const char *target) {
     for (int number = 0; number < 128; number++) {
         unsigned char bytes[256];
         for (size_t k = 0; k < sizeof bytes; k++) {
-            state ^= state << 13;
+            state ^= (state & UINT64_MAX >> 13) << 13;
             state ^= state >> 7;
-            state ^= state << 17;
+            state ^= (state & UINT64_MAX >> 17) << 17;
             bytes[k] = (unsigned char)(state >> 33 & (state >> 60 & 1 ? 15 : 255));
         }
         write_bytes(folder, target, number, 16 + (size_t)number * 15 / 8, bytes);

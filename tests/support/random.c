@@ -28,14 +28,19 @@ struct random random_for(uint64_t test) {
     return r;
 }
 
+/* Modulo 2^64. */
+static uint64_t shift_up(uint64_t x, int k) {
+    return (x & UINT64_MAX >> k) << k;
+}
+
 static uint64_t rotate(uint64_t x, int k) {
-    return (x << k) | (x >> (64 - k));
+    return shift_up(x, k) | (x >> (64 - k));
 }
 
 uint64_t random_bits(struct random *r) {
     uint64_t *s = r->state;
     uint64_t result = rotate(s[1] * 5, 7) * 9;
-    uint64_t t = s[1] << 17;
+    uint64_t t = shift_up(s[1], 17);
     s[2] ^= s[0];
     s[3] ^= s[1];
     s[1] ^= s[2];
