@@ -678,8 +678,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *
  *    with q = 1 - p, r = q / (1 - p_m), s = p q / p_m and L = -log(1 - p_m), also near p = m; for a
  *    margin of which m / (1 - m) has a relative error of up to 2^-42 (f32) or 2^-51 (f64), and
- *    where p_m^gamma is a normal number.  Subnormal results: 8 (1 + gamma) / m times the smallest
- *    subnormal number.
+ *    where p_m is 0 or at least 2^-75 (double: 2^-940) and p_m^gamma a normal number.  Subnormal
+ *    results: 8 (1 + gamma) / m times the smallest subnormal number.
  *  - Label smoothing: the smoothed target is rounded to the type; the bounds hold for that rounded
  *    target.  So is t^gamma of FGHM_FOCAL_RULE_MATCHABILITY, with an error of up to 4 ulp.
  *

@@ -454,13 +454,6 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     return values;
 }
 
-/* Results of a chunk as those of target 0 with a margin, as hard_values has them. */
-struct negative_values {
-    real loss[CHUNK];
-    real gradient[CHUNK];
-    real hessian[CHUNK];
-};
-
 /* The working memory of a chunk: its exponentials, in halves, then its losses in
  * the place of the first. */
 struct chunk_exponentials {
@@ -493,26 +486,27 @@ OUT_OF_LINE void margin_sweep(int want, const struct fghm_focal_constants *const
 OUT_OF_LINE void margin_values(int want, bool products,
                                const struct fghm_focal_constants *constants, double scale,
                                const struct fghm_span *span, const struct chunk_exponentials *chunk,
-                               struct negative_values *to) {
+                               union margin_memory *memory) {
     const struct focal_factors factors = focal_factors(constants, scale);
     const bool lifted = want >= WANT_HESSIAN;
     const bool own_gammas = span->own != NULL && span->own->gamma != NULL;
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
-    struct margin_chunk margin;
-    margin_sweep(want, constants, span, chunk, &margin);
+    const struct margin_chunk *const margin = &memory->parts;
+    struct negative_values *const to = &memory->values;
+    margin_sweep(want, constants, span, chunk, &memory->parts);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal x = v_load((const real *)span->logits + i);
         const struct exponential own = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
         const struct exponential e = exponential_times(own, lifted ? REAL_DROP : 1);
-        const struct logistic of = logistic_of(x, e, v_load(margin.y + i));
+        const struct logistic of = logistic_of(x, e, v_load(margin->y + i));
         const vreal p = of.q, q = of.p;
-        const vreal b = v_load(margin.b + i);
-        const vreal b_slope = v_load(margin.b_slope + i);
-        const vreal per_rest = v_load(margin.per_rest + i);
-        const struct exponential argument = {v_load(margin.argument + i), zero};
+        const vreal b = v_load(margin->b + i);
+        const vreal b_slope = v_load(margin->b_slope + i);
+        const vreal per_rest = v_load(margin->per_rest + i);
+        const struct exponential argument = {v_load(margin->argument + i), zero};
         const vreal log = v_add(argument.power, log1p_tail_of(argument));
-        const vreal loss = margin_loss(&margin, i, log);
+        const vreal loss = margin_loss(margin, i, log);
         vreal gamma = factors.negative_gamma.high;
         vreal factor;
         if (products) {
@@ -918,16 +912,15 @@ KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_fac
 static __attribute__((noinline)) vreal
 irregular_results(struct focal_kind kind, const struct fghm_focal_constants *constants,
                   double scale, const struct fghm_span *span, struct chunk_exponentials *chunk,
-                  int *bad_target) {
+                  union margin_memory *margin, int *bad_target) {
     const struct focal_factors factors = focal_factors(constants, scale);
     kind.regular = false;
-    struct negative_values negatives;
     const bool has_margin = has_exponents(kind) && constants->margin > 0;
     if (has_margin) {
         margin_values(kind.want, kind.gamma == FGHM_GAMMA_POWERS, constants, scale, span, chunk,
-                      &negatives);
+                      margin);
     }
-    return focal_results(kind, &factors, span, NULL, has_margin ? &negatives : NULL, chunk,
+    return focal_results(kind, &factors, span, NULL, has_margin ? &margin->values : NULL, chunk,
                          bad_target);
 }
 
@@ -941,15 +934,17 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_c
     vreal largest_weight;
     const bool common = nature.regular && !factors->careful;
     const bool has_margin = has_exponents(kind) && constants->margin > 0;
+    union margin_memory margin;
     if (__builtin_expect(common && !has_margin, 1)) {
         largest_weight = focal_results(kind, factors, span, NULL, NULL, &chunk, bad_target);
     } else if (common && has_margin_loop(kind)) {
-        struct margin_chunk margin;
-        margin_sweep(kind.want, constants, span, &chunk, &margin);
+        margin_sweep(kind.want, constants, span, &chunk, &margin.parts);
         kind.margin = true;
-        largest_weight = focal_results(kind, factors, span, &margin, NULL, &chunk, bad_target);
+        largest_weight =
+            focal_results(kind, factors, span, &margin.parts, NULL, &chunk, bad_target);
     } else {
-        largest_weight = irregular_results(kind, constants, scale, span, &chunk, bad_target);
+        largest_weight = irregular_results(kind, constants, scale, span, &chunk,
+                                           has_margin ? &margin : NULL, bad_target);
     }
     const bool light = m_all(v_le(largest_weight, v_set(REAL_MODERATE_WEIGHT)));
     lane_sum_add_chunk(total, span->n, chunk.power, nature.moderate && light);

@@ -46,6 +46,23 @@ struct margin_chunk {
     real base[CHUNK];
 };
 
+/* Results of a chunk as those of target 0 with a margin, as hard_values has them. */
+struct negative_values {
+    real loss[CHUNK];
+    real gradient[CHUNK];
+    real hessian[CHUNK];
+};
+
+/* Results take the place of what they are made of, for the sake of small stacks. */
+union margin_memory {
+    struct margin_chunk parts;
+    struct negative_values values;
+};
+
+/* b / p counts as no less in derivatives, whose terms stay finite so: the largest are 64 times 65
+ * times p / b, times REAL_LIFT. */
+#define LEAST_SHARE (REAL_MIN * REAL_LIFT * (real)0x1p16)
+
 /* Of x and of what logistic_of() makes of it. */
 KERNEL_INLINE void margin_parts(const struct negative_margin *margin, vreal x, vreal p, vreal q,
                                 struct margin_chunk *to, size_t i) {
@@ -64,7 +81,7 @@ KERNEL_INLINE void margin_parts(const struct negative_margin *margin, vreal x, v
     const vreal argument = v_select(is_large, v_sub(fraction, one), v_mul(b, per_rest));
     const vreal base = v_mul(exponent, v_set(-LN2_HIGH - LN2_LOW));
     v_store(to->b + i, v_select(none, v_set((real)0.5), b));
-    v_store(to->b_slope + i, v_div(one, share));
+    v_store(to->b_slope + i, v_div(one, v_max(v_set(LEAST_SHARE), share)));
     v_store(to->per_rest + i, v_drop(none, per_rest));
     v_store(to->argument + i, v_drop(none, argument));
     v_store(to->base + i, v_keep(is_large, base));

@@ -65,11 +65,16 @@ AS_READ = {
 
 # What is read no further than that it is there.
 STATEMENTS = {
-    "hard_values": ("vreal y = reciprocal_1p(x);", "vreal tail = log1p_tail_of(x);",
-                    "vreal power = v_select(easy, x.power, one);",
-                    "vreal remainder = v_keep(easy, x.remainder);",
-                    "vreal q = v_muladd(remainder, y, v_mul(power, y));",
-                    "vreal loss = v_add(v_add(x.power, tail), v_max(minus_z, v_set(0)));",
+    "logistic_of": ("of.y = y;", "of.power = v_select(of.easy, x.power, v_set(1));",
+                    "of.remainder = v_keep(of.easy, x.remainder);",
+                    "of.q = v_muladd(of.remainder, of.y, v_mul(of.power, of.y));"),
+    # Of kinds without a margin.
+    "hard_values": ("vreal y = kind.margin ? v_load(margin->y + i) : reciprocal_1p(x);",
+                    "struct logistic of = logistic_of(minus_z, x, y);", "vreal q = of.q, p = of.p;",
+                    "struct exponential argument = x; if (kind.margin) {",
+                    "vreal tail = log1p_tail_of(argument);",
+                    "vreal log = v_add(argument.power, tail);",
+                    "vreal loss = v_add(log, v_max(minus_z, v_set(0)));",
                     "return (struct focal_values){loss, q, lift ? v_mul(lifted_p, q) : one};"),
     "sigmoid_of": ("double e = exp_minus(x < 0 ? -x : x);",
                    "int64_t smaller = (int64_t)(e / (1 + e) * NORM_ONE + 0.5);",
@@ -621,7 +626,7 @@ def main():
     proofs = Proofs()
     for (bits, fused), links in LINKS.items():
         source = Source(KERNELS, bits)
-        check_text(source, [*AS_READ, "hard_values"])
+        check_text(source, [*AS_READ, "logistic_of", "hard_values"])
         prove_exponential(proofs, source, bits, fused, links)
         prove_exponential_of_softmax(proofs, source, bits, fused, links)
         prove_logarithm(proofs, source, bits, fused, links)
