@@ -773,6 +773,36 @@ static void finite_logits_give_finite_results(void **state) {
     }
 }
 
+/* The logit of the margin 1/2 is 0, so that p - m can be as small as any number. */
+static void next_to_a_margin_results_are_finite(void **state) {
+    enum { N = 1100 };
+    const struct dtype *d = *state;
+    const double gammas[] = {0.0, 0x1p-10, 0.5, 1.0, 1.7, 3.0, 7.5, 64.0};
+    for (size_t g = 0; g < SUITE_COUNT(gammas); g++) {
+        for (fghm_hessian_mode mode = 0; mode < 4; mode++) {
+            fghm_focal *focal = focal_handle(gammas[g], 0.25, FGHM_REDUCTION_SUM);
+            struct batch b = batch_new(d, N);
+            for (size_t i = 0; i < N; i++) {
+                batch_put(&b, i, ldexp(1.0, -(int)i), mode & 1 && i % 3 == 0 ? 0.5 : 0.0);
+            }
+            assert_int_equal(fghm_focal_set_margin(focal, 0.5), FGHM_OK);
+            assert_int_equal(fghm_focal_set_hessian_mode(focal, mode), FGHM_OK);
+            const fghm_batch descriptor = shaped(&b, N, 1, 1);
+            run(focal, &descriptor, NULL);
+            for (size_t i = 0; i < OUTPUTS * N; i++) {
+                const double got = d->get(b.out[i / N], i % N);
+                if (!isfinite(got)) {
+                    fail_msg("%s gamma %g mode %d %s %g: x %a t %g", d->name, gammas[g], mode,
+                             output_names[i / N], got, d->get(b.logits, i % N),
+                             d->get(b.targets, i % N));
+                }
+            }
+            batch_free(&b);
+            fghm_focal_destroy(focal);
+        }
+    }
+}
+
 /* -------------------------------------------------------------------------
  * Probabilities at the ends. */
 
@@ -1550,6 +1580,7 @@ int main(int argument_count, char **arguments) {
         {"extremes_of_softmax", extremes_of_softmax, 1},
         {"nan_stays_in_its_sample", nan_stays_in_its_sample, 1},
         {"finite_logits_give_finite_results", finite_logits_give_finite_results, 1},
+        {"next_to_a_margin_results_are_finite", next_to_a_margin_results_are_finite, 1},
         {"probabilities_of_0_and_1", probabilities_of_0_and_1, 1},
         {"all_ignored", all_ignored, 1},
         {"derivatives_of_the_reference", derivatives_of_the_reference, 0},

@@ -69,11 +69,12 @@ KERNEL_INLINE void margin_parts(const struct negative_margin *margin, vreal x, v
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
     const vreal distance = v_sub(v_sub(x, margin->logit.high), margin->logit.low);
-    const vmask none = v_le(distance, zero);
-    const struct exponential e = exp_minus(v_select(none, one, distance));
+    const vmask below = v_le(distance, zero);
+    const struct exponential e = exp_minus(v_select(below, one, distance));
     const vreal share = v_mul(margin->rest, v_sub(v_sub(one, e.power), e.remainder));
     const vreal rest = v_add(q, margin->margin);
     const vreal b = v_mul(p, share);
+    const vmask none = m_or(below, v_eq(b, zero));
     const vreal per_rest = v_div(one, rest);
     vreal exponent;
     const vreal fraction = v_fraction(rest, &exponent);
