@@ -358,7 +358,7 @@ def prove_minus_log_pair(proofs, source, bits, fused, links):
     evaluation = Evaluation(source, arithmetic, {
         "minus_log_pair.subnormal": ("m_not(v_gt(m.high, v_set(REAL_MIN)))", m_high),
         "minus_log_pair.lifted": (
-            "v_select(subnormal, v_mul(m.high, v_set(REAL_LIFT)), m.high)", m_high),
+            "v_mul(m.high, v_select(subnormal, v_set(REAL_LIFT), v_set(1)))", m_high),
         "minus_log_pair.fraction": ("v_fraction(lifted, &exponent)", fraction),
         "minus_log_pair.k": (
             "v_sub(v_keep(subnormal, v_set(REAL_LIFT_EXPONENT)), exponent)", Value("k", "k"))})
