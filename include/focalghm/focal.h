@@ -776,7 +776,8 @@ FGHM_API fghm_status fghm_focal_best_constant(const fghm_focal *focal, double po
  *
  * Accuracy, for every logit and gamma: 1 ulp (f32); 8 ulp (f64); where the gammas of positives
  * and negatives differ by d, 8 + d ulp (f64).  With a margin m, 16 + gamma + g (2 + 4 p / |p - m|)
- * ulp (f64), with the gamma g of negatives and p = sigmoid(x), and half a microsecond per element.
+ * ulp (f64), with the gamma g of negatives and p = sigmoid(x); an element then takes up to half a
+ * microsecond.
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
