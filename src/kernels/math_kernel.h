@@ -222,7 +222,7 @@ static inline struct pair exponential_pair(struct exponential x) {
  * units. */
 static inline struct pair minus_log_pair(struct pair m) {
     const vmask subnormal = m_not(v_gt(m.high, v_set(REAL_MIN)));
-    const vreal lifted = v_select(subnormal, v_mul(m.high, v_set(REAL_LIFT)), m.high);
+    const vreal lifted = v_mul(m.high, v_select(subnormal, v_set(REAL_LIFT), v_set(1)));
     vreal exponent;
     const vreal fraction = v_fraction(lifted, &exponent);
     const vreal k = v_sub(v_keep(subnormal, v_set(REAL_LIFT_EXPONENT)), exponent);

@@ -399,9 +399,11 @@ static void read_back(struct input *in, const fghm_ghm *ghm) {
 static void call_best_constant(struct input *in, const fghm_focal *focal) {
     double logit = 5;
     errno = 17;
+    feclearexcept(FE_ALL_EXCEPT);
     const fghm_status status =
         fghm_focal_best_constant(focal, input_number(in), input_number(in), &logit);
     REQUIRE(errno == 17);
+    REQUIRE(status != FGHM_OK || fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW) == 0);
     REQUIRE(status == FGHM_OK ? isfinite(logit) : logit == 5);
 }
 
