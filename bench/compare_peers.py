@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Compares the speed of libfocalghm with that of its peers: loss and gradient, float32.
 
@@ -425,7 +424,7 @@ def measure(arguments, threads):
                        f"{statistics.median(our_times) / elements * 1e9:.3g}"]
                       + [cells.get(peer, "") for peer in PEERS])
             torch.compiler.reset()
-    print(f"{threads} threads: the largest relative difference was {largest:.1g}",
+    print(f"Threads: {threads}; largest relative difference: {largest:.1g}",
           file=sys.stderr)
 
 
