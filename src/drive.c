@@ -10,16 +10,18 @@
 /* Below this, a segment is not worth handing to a thread. */
 #define SEGMENT_MIN ((size_t)4096)
 
-/* Segments are whole blocks of the kernels' sums; of wider things, whole tiles. */
-#define SEGMENT_STEP ((size_t)256)
-#define SEGMENT_STEP_WIDE ((size_t)64)
+/* Segments are whole blocks of the kernels' sums; of wider things, whole tiles, or as many as
+ * registers have lanes, or single ones where each is worth a thread. */
+static size_t segment_step(size_t width) {
+    return width == 1 ? 256 : width <= 64 ? 64 : width < SEGMENT_MIN ? 16 : 1;
+}
 
 /* SEGMENT_MIN elements, or what cuts all into FGHM_SEGMENTS_MAX. */
 static size_t segment_length(size_t n, size_t width) {
     const size_t least = (SEGMENT_MIN - 1) / width + 1;
     const size_t equal = (n - 1) / FGHM_SEGMENTS_MAX + 1;
     const size_t length = equal < least ? least : equal;
-    const size_t step = width == 1 ? SEGMENT_STEP : SEGMENT_STEP_WIDE;
+    const size_t step = segment_step(width);
     return (length + step - 1) / step * step;
 }
 
