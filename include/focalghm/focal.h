@@ -680,8 +680,10 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    margin of which m / (1 - m) has a relative error of up to 2^-42 (f32) or 2^-51 (f64), and
  *    where p_m is 0 or at least 2^-75 (double: 2^-940) and p_m^gamma a normal number.  Subnormal
  *    results: 8 (1 + gamma) / m times the smallest subnormal number.
- *  - Label smoothing: the smoothed target is rounded to the type; the bounds hold for that rounded
- *    target.  So is t^gamma of FGHM_FOCAL_RULE_MATCHABILITY, with an error of up to 4 ulp.
+ *  - Label smoothing: the smoothed target is computed in the type, with 1 - s, t (1 - s), s / 2 (of
+ *    softmax s / C) and the sum rounded, that of softmax labels in double and rounded once; the
+ *    bounds hold for the target that this gives.  So is t^gamma of FGHM_FOCAL_RULE_MATCHABILITY,
+ *    with an error of up to 4 ulp.
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
@@ -745,7 +747,8 @@ FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
  * 27 positives for each negative), and no constant is best for more: FGHM_ERROR_RANGE.
  *
  * Accuracy: 2^-48 (1 + |x|); where the gammas of positives and negatives differ by d, (1 + d / 8)
- * times that.  With a margin it is that of the odds: see fghm_focal_calibrate_f32.
+ * times that.  With a margin it is that of the odds (see fghm_focal_calibrate_f32), and an ulp of
+ * the logit.
  *
  * @param focal the configuration; not changed
  * @param positives sum of weights (or number) of positives, finite and above 0
