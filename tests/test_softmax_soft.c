@@ -177,6 +177,7 @@ static void row_check(const struct row *row, size_t step) {
     }
     soft_smooth(row->d, form->smoothing, form->labels, row->classes, targets);
     const double gamma = fmax(form->gamma, form->negative_gamma);
+    const bool is_double = row->d->size == sizeof(double);
     const bool of_terms = row->factors != NULL && (form->of_terms || !form->labels);
     const bool two_gammas = form->negative_gamma >= 0.0;
     const struct soft_sample sample = {
@@ -204,10 +205,11 @@ static void row_check(const struct row *row, size_t step) {
         }
         apply_mode(form, factor, &r);
         const double ahead = row->classes == 1 ? 0.0 : largest - second;
-        const double bound = promised_soft(gamma, row->classes, ahead, largest - logits[k]);
+        const double bound =
+            promised_soft(gamma, row->classes, ahead, largest - logits[k], is_double);
         if (k == 0) {
             check(row, k, ELEMENT_LOSS, row->d->get(row->out[ELEMENT_LOSS], 0), r.loss, r.loss,
-                  promised_soft(gamma, row->classes, ahead, 0.0));
+                  promised_soft(gamma, row->classes, ahead, 0.0, is_double));
         }
         check(row, k, GRADIENT, row->d->get(row->out[GRADIENT], k), r.gradient, r.gradient_scale,
               bound);

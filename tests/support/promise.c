@@ -55,8 +55,9 @@ double promised_of_other(double below, size_t classes) {
     return 2.0 * below + log((double)classes) + 4.0;
 }
 
-double promised_soft(double gamma, size_t classes, double ahead, double below) {
-    return 12.0 + below + (gamma + 1.0) * (4.0 + log((double)classes) + ahead + below);
+double promised_soft(double gamma, size_t classes, double ahead, double below, bool is_double) {
+    const double m = is_double ? 4.0 / 3.0 * ahead : ahead;
+    return 12.0 + below + (gamma + 1.0) * (4.0 + log((double)classes) + m + below);
 }
 
 double promised_calibrated(const struct reference_loss *loss, bool is_double, double logit) {
@@ -71,5 +72,5 @@ double promised_calibrated(const struct reference_loss *loss, bool is_double, do
 }
 
 double promised_calibrated_row(double gamma, bool is_double) {
-    return is_double ? 8.0 + gamma : 1.0;
+    return is_double ? 8.0 + 2.0 * gamma : 1.0;
 }

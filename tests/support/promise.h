@@ -31,7 +31,7 @@ double promised_of_other(double below, size_t classes);
 
 /* Softmax with soft targets: with the larger gamma, how far the largest logit is above the second
  * and above that of the class (0 for losses).  Twice as much for Hessians. */
-double promised_soft(double gamma, size_t classes, double ahead, double below);
+double promised_soft(double gamma, size_t classes, double ahead, double below, bool is_double);
 
 /* Calibrated probabilities; those of softmax, with the largest gamma. */
 double promised_calibrated(const struct reference_loss *loss, bool is_double, double logit);

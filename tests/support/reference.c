@@ -290,6 +290,7 @@ static void one_product(struct reference *r, const struct reference_loss *loss,
         mpfr_set(m.h, above ? s->p.h : s->q.h, MPFR_RNDN);
         mpfr_ui_sub(not_m, 1, m.v, MPFR_RNDN);
         r->condition = (p < q ? p + target : q + (1.0 - target)) / mpfr_get_d(m.v, MPFR_RNDN);
+        r->power = pow(mpfr_get_d(m.v, MPFR_RNDN), loss->gamma);
     }
     const struct term term = {loss->gamma,
                               &m,

@@ -21,7 +21,8 @@ struct reference_loss {
 };
 
 /* Of target 0 with a margin, `condition` is by how much a relative error of m / (1 - m) grows in
- * p_m, and 0 where p_m is; `power` is p_m^gamma, else 1.
+ * p_m, and 0 where p_m is; `power` is p_m^gamma.  Of a soft target of quality focal loss `power` is
+ * |p - t|^gamma, of all else 1.
  *
  * One element before weights and 1 / D.  The scales are the sums of the magnitudes of
  * the terms that make up the derivatives: where these cancel, an error is measured
