@@ -118,7 +118,8 @@ static void compare(struct slope *slope, const struct elements *e) {
                 promised(&slope->of, output, logit, target, r.condition) + of_margin;
             if (r.power < 0x1p8 * slope->d->min_normal ||
                 of_margin * (is_double ? 0x1p-53 : 0x1p-24) > 0x1p-6) {
-                continue; /* no promise; so near the margin that this is no factor */
+                continue; /* a promise of their own, or none; so near the margin that this is no
+                             factor */
             }
             climb_keep(slope, output, ulps, promise, e->points[i]);
         }

@@ -181,6 +181,7 @@ static void compare_targets(const struct slope *slope, struct worst *worst, cons
     const size_t classes = slope->classes;
     const bool two_gammas = loss->gamma != loss->negative_gamma;
     const double gamma = fmax(loss->gamma, loss->negative_gamma);
+    const bool is_double = slope->d->size == sizeof(double);
     double *const logits = calloc(2 * classes, sizeof *logits);
     double largest = -(double)INFINITY, second = largest;
     struct reference r;
@@ -209,9 +210,10 @@ static void compare_targets(const struct slope *slope, struct worst *worst, cons
     struct soft_wide *const wide = soft_wide_new(&sample);
     reference_init(&r);
     for (size_t c = 0; c < climb_row_numbers(classes); c++) {
-        const double bound = promised_soft(gamma, classes, largest - second, largest - logits[c]);
-        const double promise[OUTPUTS] = {promised_soft(gamma, classes, largest - second, 0.0),
-                                         bound, 2.0 * bound};
+        const double bound =
+            promised_soft(gamma, classes, largest - second, largest - logits[c], is_double);
+        const double promise[OUTPUTS] = {
+            promised_soft(gamma, classes, largest - second, 0.0, is_double), bound, 2.0 * bound};
         soft_reference(&r, wide, c);
         note_class(slope, worst, rows, row, c, &r, promise);
     }
@@ -220,11 +222,24 @@ static void compare_targets(const struct slope *slope, struct worst *worst, cons
     free(logits);
 }
 
+/* Whether the digits of the references do for differences from 1. */
+static bool is_in_reach(const struct slope *slope, const double *logits) {
+    double least = logits[0], most = logits[0];
+    for (size_t k = 1; k < climb_row_numbers(slope->classes); k++) {
+        least = fmin(least, logits[k]);
+        most = fmax(most, logits[k]);
+    }
+    return most - least < 170.0;
+}
+
 static bool measure(struct slope *slope, size_t n, double (*points)[NUMBERS_MAX]) {
     struct rows rows = rows_new(slope, n, points);
     const bool good = compute(slope, &rows);
     for (size_t row = 0; good && row < n; row++) {
         struct worst worst = {{0.0, 0.0, 0.0}, {1.0, 1.0, 1.0}};
+        if (!is_in_reach(slope, points[row])) {
+            continue;
+        }
         if (slope->form == OF_LABELS) {
             compare_labels(slope, &worst, &rows, row, points[row]);
         } else {
@@ -266,7 +281,7 @@ static const struct {
 
 static const struct {
     double own, negative;
-} gammas[] = {{0, 0}, {0.5, 0.5}, {2, 2}, {5, 5}, {1.7, 1.7}, {0, 4}, {3, 1}};
+} gammas[] = {{0, 0}, {0.5, 0.5}, {2, 2}, {5, 5}, {1.7, 1.7}, {10, 10}, {0, 4}, {3, 1}};
 
 static const size_t class_counts[] = {2, 3, 10, 3000};
 
