@@ -655,7 +655,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    sample add up to at most 2^-21 (double: 2^-50) of the sum of their magnitudes, with any C.
  *  - Softmax with soft targets: 12 + d + (gamma + 1) (4 + log C + m + d) ulp, the larger gamma,
  *    where m is by how much the largest logit is above the second largest (double: 4/3 of that),
- *    and d by how much it is above that of the class (0 for losses).  Gradients in ulp of
+ *    and d by how much it is above that of the class (0 for losses); in the parentheses 7/3 of both
+ *    where there is no fused multiply-add.  Gradients in ulp of
  *
  *        Q^gamma (s + gamma S r)                       FGHM_FOCAL_RULE_LINEAR
  *        p_k (V - v_k) + (1 - p_k) v_k                 FGHM_FOCAL_RULE_SPLIT

@@ -98,10 +98,12 @@ void climb_draw_row(const struct slope *slope, struct random *r, double *logits)
     }
     /* One class apart, most often that of the label or the one behind it. */
     if (random_below(r, 2) == 0) {
-        const double most = slope->d->size == sizeof(float) ? 6.4 : 7.4;
+        const double far =
+            exp2(random_uniform(r, 0.0, slope->d->size == sizeof(float) ? 6.4 : 7.4));
         const size_t at = random_below(r, random_below(r, 3) > 0 && n > 2 ? 2 : n);
-        logits[at] = shift + (random_below(r, 2) == 0 ? random_uniform(r, -10.0, 40.0)
-                                                      : exp2(random_uniform(r, 0.0, most)));
+        logits[at] = shift + (random_below(r, 2) == 0   ? random_uniform(r, -10.0, 40.0)
+                              : random_below(r, 3) == 0 ? -far
+                                                        : far);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "dispatch.h"
 #include "suite.h"
 
 static bool is_short(double gamma) {
@@ -56,8 +57,10 @@ double promised_of_other(double below, size_t classes) {
 }
 
 double promised_soft(double gamma, size_t classes, double ahead, double below, bool is_double) {
-    const double m = is_double ? 4.0 / 3.0 * ahead : ahead;
-    return 12.0 + below + (gamma + 1.0) * (4.0 + log((double)classes) + m + below);
+    const bool fused = fghm_row()->has_fma;
+    const double m = ahead * (!fused ? 7.0 / 3.0 : is_double ? 4.0 / 3.0 : 1.0);
+    const double d = below * (!fused ? 7.0 / 3.0 : 1.0);
+    return 12.0 + below + (gamma + 1.0) * (4.0 + log((double)classes) + m + d);
 }
 
 double promised_calibrated(const struct reference_loss *loss, bool is_double, double logit) {
