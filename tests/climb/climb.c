@@ -253,7 +253,7 @@ static bool write_file(const char *path) {
     for (size_t k = 0; k < slope_count; k++) {
         const struct slope *const slope = &slopes[k];
         for (int o = 0; o < output_count(slope); o++) {
-            if (slope->outputs[o].error[0] > 0.0) {
+            if (slope->outputs[o].error[0] > slope->kind->worth) {
                 fprintf(file, "%s %s", slope->name, slope->kind->outputs[o]);
                 for (size_t i = 0; i < slope->numbers; i++) {
                     fprintf(file, " %a", slope->outputs[o].numbers[0][i]);

@@ -46,6 +46,7 @@ struct kind {
     const char *name;
     const char *outputs[OUTPUTS]; /* NULL: there is none */
     size_t points;                /* of a call */
+    double worth;                 /* the part of the promise that a line of the file has at least */
     void (*draw)(const struct slope *slope, struct random *r, double *numbers);
     /* Computes the results of the points, and gives each error to climb_keep; false if a call has
      * failed. */

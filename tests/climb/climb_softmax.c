@@ -301,6 +301,7 @@ void climb_list_softmax(void) {
         .name = "softmax",
         .outputs = {"loss", "gradient", "hessian"},
         .points = ROWS,
+        .worth = 0.5, /* their lines are long */
         .draw = draw,
         .measure = measure,
     };
