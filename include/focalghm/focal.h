@@ -684,8 +684,8 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    results: 8 (1 + gamma) / m times the smallest subnormal number.
  *  - Label smoothing: the smoothed target is computed in the type, with 1 - s, t (1 - s), s / 2 (of
  *    softmax s / C) and the sum rounded, that of softmax labels in double and rounded once; the
- *    bounds hold for the target that this gives.  So is t^gamma of FGHM_FOCAL_RULE_MATCHABILITY,
- *    with an error of up to 4 ulp.
+ *    bounds hold for the target that this gives.  So they do for t^gamma of
+ *    FGHM_FOCAL_RULE_MATCHABILITY, which has an error of up to 4 ulp.
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
