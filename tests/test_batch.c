@@ -409,7 +409,7 @@ static void check_softmax(const struct combination *c, const struct drawn_arrays
     }
     reference_softmax(r, &loss, x, c->base.classes, label, at.c);
     if (c->base.classes > 1) {
-        reference_margin(z, x, c->base.classes, label);
+        reference_margin(z, x, NULL, c->base.classes, label);
         const double below = largest - mpfr_get_d(x[at.c], MPFR_RNDN);
         const double log_classes = log((double)c->base.classes);
         more += (c->loss.gamma + 1.0) * (fabs(mpfr_get_d(z, MPFR_RNDN)) + log_classes);

@@ -14,8 +14,10 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/calibrated.h"
 #include "support/combinations.h"
 #include "support/descriptor.h"
+#include "support/promise.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/suite.h"
@@ -984,22 +986,12 @@ static void derivatives_of_the_reference(void **state) {
 /* The sign of positives dFL/dx(x, 1) + negatives dFL/dx(x, 0). */
 static int slope_sign(const struct reference_loss *loss, double x, double positives,
                       double negatives) {
-    struct reference r;
-    mpfr_t logit, t, sum;
-    int sign;
-    reference_init(&r);
-    mpfr_inits2(WIDE_BITS, logit, t, sum, (mpfr_ptr)0);
+    mpfr_t logit, gap;
+    mpfr_inits2(WIDE_BITS, logit, gap, (mpfr_ptr)0);
     mpfr_set_d(logit, x, MPFR_RNDN);
-    mpfr_set_ui(t, 1, MPFR_RNDN);
-    reference_sigmoid(&r, loss, logit, t);
-    mpfr_mul_d(sum, r.gradient, positives, MPFR_RNDN);
-    mpfr_set_ui(t, 0, MPFR_RNDN);
-    reference_sigmoid(&r, loss, logit, t);
-    mpfr_mul_d(r.gradient, r.gradient, negatives, MPFR_RNDN);
-    mpfr_add(sum, sum, r.gradient, MPFR_RNDN);
-    sign = mpfr_sgn(sum);
-    mpfr_clears(logit, t, sum, (mpfr_ptr)0);
-    reference_clear(&r);
+    constant_gap(gap, loss, logit, positives, negatives);
+    const int sign = mpfr_sgn(gap);
+    mpfr_clears(logit, gap, (mpfr_ptr)0);
     return sign;
 }
 
@@ -1123,30 +1115,21 @@ static double calibrate_one(const struct dtype *d, const fghm_focal *focal, doub
     return x_f64;
 }
 
-/* eta = dFL/dx(x, 0) / (dFL/dx(x, 0) - dFL/dx(x, 1)) */
-static void exact_probability(mpfr_t eta, struct reference *r, const struct reference_loss *loss,
-                              double x) {
-    mpfr_t logit, t, down;
-    mpfr_inits2(WIDE_BITS, logit, t, down, (mpfr_ptr)0);
+static void exact_probability(mpfr_t eta, const struct reference_loss *loss, double x) {
+    mpfr_t logit;
+    mpfr_init2(logit, WIDE_BITS);
     mpfr_set_d(logit, x, MPFR_RNDN);
-    mpfr_set_ui(t, 0, MPFR_RNDN);
-    reference_sigmoid(r, loss, logit, t);
-    mpfr_set(down, r->gradient, MPFR_RNDN);
-    mpfr_set_ui(t, 1, MPFR_RNDN);
-    reference_sigmoid(r, loss, logit, t);
-    mpfr_sub(t, down, r->gradient, MPFR_RNDN);
-    mpfr_div(eta, down, t, MPFR_RNDN);
-    mpfr_clears(logit, t, down, (mpfr_ptr)0);
+    calibrated(eta, loss, logit);
+    mpfr_clear(logit);
 }
 
-static double check_calibrated(const struct dtype *d, const fghm_focal *focal, struct reference *r,
+static double check_calibrated(const struct dtype *d, const fghm_focal *focal,
                                const struct reference_loss *loss, double x) {
-    const double apart = fabs(loss->gamma - loss->negative_gamma);
-    const double bound = d->size == sizeof(float) ? 1.0 : 8.0 + apart;
+    const double bound = promised_calibrated(loss, d->size == sizeof(double), x);
     const double got = calibrate_one(d, focal, x);
     mpfr_t eta;
     mpfr_init2(eta, WIDE_BITS);
-    exact_probability(eta, r, loss, x);
+    exact_probability(eta, loss, x);
     const double ulps = wide_ulps_scaled(d->format, got, eta, eta);
     mpfr_clear(eta);
     if (!(ulps <= bound)) {
@@ -1161,9 +1144,7 @@ static void calibration_follows_its_formula(void **state) {
     const struct dtype *d = *state;
     const double gammas[] = {0.0, 0.5, 2.0, 5.0, 64.0}, alphas[] = {WIDE_ALPHA_OFF, 0.25, 0.999};
     struct random random = random_for(233);
-    struct reference r;
     double worst = 0.0;
-    reference_init(&r);
     for (size_t g = 0; g < SUITE_COUNT(gammas) * SUITE_COUNT(gammas) * SUITE_COUNT(alphas); g++) {
         struct reference_loss loss = {
             .gamma = gammas[g % 5], .negative_gamma = gammas[g / 5 % 5], .alpha = alphas[g / 25]};
@@ -1174,23 +1155,22 @@ static void calibration_follows_its_formula(void **state) {
             const double got = calibrate_one(d, focal, x);
             assert_true(got >= before);
             before = got;
-            worst = fmax(worst, check_calibrated(d, focal, &r, &loss, x));
+            worst = fmax(worst, check_calibrated(d, focal, &loss, x));
         }
         for (int k = 0; k < 20; k++) {
             const double x = dtype_round(d, random_log_uniform(&random, 1e-20, 300.0));
-            worst = fmax(worst, check_calibrated(d, focal, &r, &loss, x));
+            worst = fmax(worst, check_calibrated(d, focal, &loss, x));
         }
         if (loss.gamma == loss.negative_gamma && loss.gamma > 0.0) {
             loss.rule = FGHM_FOCAL_RULE_STAR;
             assert_int_equal(fghm_focal_set_rule(focal, loss.rule), FGHM_OK);
             for (double x = -4.0; x <= 4.0; x += 0.375) {
-                worst = fmax(worst, check_calibrated(d, focal, &r, &loss, x));
+                worst = fmax(worst, check_calibrated(d, focal, &loss, x));
             }
         }
         fghm_focal_destroy(focal);
     }
     printf("  %s calibration, largest error %.2f ulp\n", d->name, worst);
-    reference_clear(&r);
 }
 
 /* Up to p = m the probability is 0; near it the digits of p - m count. */
@@ -1198,11 +1178,9 @@ static void calibration_with_a_margin(void **state) {
     const struct dtype *d = *state;
     const double gammas[] = {0.0, 1.0, 4.0, 64.0}, margins[] = {0x1p-40, 0.05, 0.5, 0.999};
     struct random random = random_for(237);
-    struct reference r;
     double worst = 0.0;
     mpfr_t eta;
     mpfr_init2(eta, WIDE_BITS);
-    reference_init(&r);
     for (size_t g = 0; g < 4 * 4 * 4 * 2; g++) {
         const struct reference_loss loss = {.gamma = gammas[g % 4],
                                             .negative_gamma = gammas[g / 4 % 4],
@@ -1220,11 +1198,8 @@ static void calibration_with_a_margin(void **state) {
                 k < 60 ? 0.25 * (k - 8) + 0.0625 : random_log_uniform(&random, 1e-6, 1e3);
             const double x = dtype_round(d, edge + apart);
             const double got = calibrate_one(d, focal, x);
-            const double p = 1.0 / (1.0 + exp(-x)), near = p / fabs(p - loss.margin);
-            const double bound = d->size == sizeof(float)
-                                     ? 1.0
-                                     : 16.0 + loss.gamma + loss.negative_gamma * (2.0 + 4.0 * near);
-            exact_probability(eta, &r, &loss, x);
+            const double bound = promised_calibrated(&loss, d->size == sizeof(double), x);
+            exact_probability(eta, &loss, x);
             const double ulps = wide_ulps_scaled(d->format, got, eta, eta);
             worst = fmax(worst, ulps / bound);
             if (!(ulps <= bound) || (k < 60 && got < before) ||
@@ -1242,7 +1217,6 @@ static void calibration_with_a_margin(void **state) {
     }
     printf("  %s calibration with a margin, largest error %.2f of the bound\n", d->name, worst);
     mpfr_clear(eta);
-    reference_clear(&r);
 }
 
 /* With a margin there is none beyond what an infinite logit stands for. */
@@ -1281,9 +1255,7 @@ static void best_constants_with_a_margin(void **state) {
 static void calibration_of_any_settings(void **state) {
     const struct dtype *d = *state;
     struct combinations all = combinations(236);
-    struct reference r;
     double worst = 0.0;
-    reference_init(&r);
     for (int k = 0; k < 3000; k++) {
         if (!combinations_next(&all)) {
             continue;
@@ -1296,12 +1268,11 @@ static void calibration_of_any_settings(void **state) {
         const double x = dtype_round(d, random_uniform(&all.random, -3.0, 3.0));
         fghm_focal *focal = focal_handle(gamma, alpha, FGHM_REDUCTION_SUM);
         assert_int_equal(fghm_focal_set_negative_gamma(focal, other), FGHM_OK);
-        worst = fmax(worst, check_calibrated(d, focal, &r, &loss, x));
+        worst = fmax(worst, check_calibrated(d, focal, &loss, x));
         fghm_focal_destroy(focal);
     }
     combinations_end(&all);
     printf("  %s calibration, largest error %.2f ulp\n", d->name, worst);
-    reference_clear(&r);
 }
 
 /* The pool changes no bit, and nor does the place; errno and other numbers stay. */

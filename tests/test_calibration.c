@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/calibrated.h"
 #include "support/dtype.h"
+#include "support/promise.h"
 #include "support/random.h"
 #include "support/reference.h"
 #include "support/suite.h"
@@ -22,22 +24,15 @@
 
 enum { CLASSES_MAX = 300 };
 
-/* What softmax calibration depends on. */
-struct setting {
-    double gamma;
-    bool detached;
-    const double *gammas, *weights;
-};
-
-static fghm_focal *handle_of(const struct setting *s) {
+static fghm_focal *handle_of(const struct calibrated_setting *s) {
     fghm_focal *const focal = focal_handle(s->gamma, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
     assert_int_equal(fghm_focal_set_detached(focal, s->detached), FGHM_OK);
     return focal;
 }
 
 static fghm_status calibrate(const struct dtype *d, const fghm_focal *focal, fghm_pool *pool,
-                             size_t samples, size_t classes, const void *x, const struct setting *s,
-                             void *to) {
+                             size_t samples, size_t classes, const void *x,
+                             const struct calibrated_setting *s, void *to) {
     return d->size == sizeof(float)
                ? fghm_focal_calibrate_softmax_f32(focal, pool, samples, classes, x, s->gammas,
                                                   s->weights, to)
@@ -48,58 +43,11 @@ static fghm_status calibrate(const struct dtype *d, const fghm_focal *focal, fgh
 /* -------------------------------------------------------------------------
  * The formula. */
 
-/* eta of a row: with the gradient of the loss of label c with respect to its own logit, which is
- * -(1 - p_c) v_c, eta_c is in proportion to p_c (1 - p_c) / (-gradient), p_c / v_c. */
-static void exact_row(mpfr_t *eta, const struct setting *s, const mpfr_t *x, size_t classes) {
-    struct reference r;
-    mpfr_t total, e, share;
-    reference_init(&r);
-    mpfr_inits2(WIDE_BITS, total, e, share, (mpfr_ptr)0);
-    mpfr_set_ui(total, 0, MPFR_RNDN);
-    for (size_t c = 0; c < classes; c++) {
-        const struct reference_loss loss = {.rule = FGHM_FOCAL_RULE_LINEAR,
-                                            .gamma = s->gammas == NULL ? s->gamma : s->gammas[c],
-                                            .negative_gamma =
-                                                s->gammas == NULL ? s->gamma : s->gammas[c],
-                                            .alpha = WIDE_ALPHA_OFF,
-                                            .detached = s->detached};
-        mpfr_t one;
-        mpfr_init2(one, WIDE_BITS);
-        mpfr_set_ui(one, 1, MPFR_RNDN);
-        reference_margin(e, x, classes, c);
-        wide_sigmoid(share, e); /* p */
-        mpfr_neg(e, e, MPFR_RNDN);
-        wide_sigmoid(eta[c], e); /* 1 - p */
-        mpfr_mul(eta[c], eta[c], share, MPFR_RNDN);
-        mpfr_neg(e, e, MPFR_RNDN);
-        reference_sigmoid(&r, &loss, e, one);
-        mpfr_neg(r.gradient, r.gradient, MPFR_RNDN);
-        mpfr_div(eta[c], eta[c], r.gradient, MPFR_RNDN);
-        if (s->weights != NULL) {
-            mpfr_div_d(eta[c], eta[c], s->weights[c], MPFR_RNDN);
-        }
-        mpfr_add(total, total, eta[c], MPFR_RNDN);
-        mpfr_clear(one);
-    }
-    for (size_t c = 0; c < classes; c++) {
-        mpfr_div(eta[c], eta[c], total, MPFR_RNDN);
-    }
-    mpfr_clears(total, e, share, (mpfr_ptr)0);
-    reference_clear(&r);
-}
-
-static double most_of(const struct setting *s, size_t classes) {
-    double most = s->gammas == NULL ? s->gamma : 0.0;
-    for (size_t c = 0; s->gammas != NULL && c < classes; c++) {
-        most = fmax(most, s->gammas[c]);
-    }
-    return most;
-}
-
-static double check_row(const struct dtype *d, const struct setting *s, void *x, size_t classes) {
+static double check_row(const struct dtype *d, const struct calibrated_setting *s, void *x,
+                        size_t classes) {
     static mpfr_t eta[CLASSES_MAX], wide[CLASSES_MAX];
-    const double gamma = most_of(s, classes);
-    const double bound = d->size == sizeof(float) ? 1.0 : 8.0 + gamma;
+    const double gamma = calibrated_gamma(s, classes);
+    const double bound = promised_calibrated_row(gamma, d->size == sizeof(double));
     fghm_focal *const focal = handle_of(s);
     void *const got = dtype_array(d, classes);
     double worst = 0.0;
@@ -107,7 +55,7 @@ static double check_row(const struct dtype *d, const struct setting *s, void *x,
         mpfr_inits2(WIDE_BITS, eta[c], wide[c], (mpfr_ptr)0);
         mpfr_set_d(wide[c], d->get(x, c), MPFR_RNDN);
     }
-    exact_row(eta, s, (const mpfr_t *)wide, classes);
+    calibrated_row(eta, s, (const mpfr_t *)wide, NULL, classes);
     assert_int_equal(calibrate(d, focal, NULL, 1, classes, x, s, got), FGHM_OK);
     for (size_t c = 0; c < classes; c++) {
         const double ulps = wide_ulps_scaled(d->format, d->get(got, c), eta[c], eta[c]);
@@ -144,10 +92,10 @@ static void softmax_follows_its_formula(void **state) {
             own_weights[c] = k % 16 == 0 ? ldexp(1.0, (int)random_below(&r, 121) - 80)
                                          : fabs(random_log_uniform(&r, 1e-3, 1e3));
         }
-        const struct setting s = {.gamma = gammas[random_below(&r, 6)],
-                                  .detached = random_below(&r, 4) == 0,
-                                  .gammas = random_below(&r, 2) ? own_gammas : NULL,
-                                  .weights = random_below(&r, 2) ? own_weights : NULL};
+        const struct calibrated_setting s = {.gamma = gammas[random_below(&r, 6)],
+                                             .detached = random_below(&r, 4) == 0,
+                                             .gammas = random_below(&r, 2) ? own_gammas : NULL,
+                                             .weights = random_below(&r, 2) ? own_weights : NULL};
         worst = fmax(worst, check_row(d, &s, x, classes));
         free(x);
     }
@@ -381,10 +329,11 @@ static void best_constants_give_the_frequencies(void **state) {
             total += frequencies[c];
             mpfr_inits2(WIDE_BITS, eta[c], wide[c], (mpfr_ptr)0);
         }
-        const struct setting s = {.gamma = gammas[random_below(&r, 4)],
-                                  .detached = k % 5 == 0,
-                                  .gammas = k % 2 ? own_gammas : NULL,
-                                  .weights = k % 4 < 2 || k % 10 == 8 ? own_weights : NULL};
+        const struct calibrated_setting s = {.gamma = gammas[random_below(&r, 4)],
+                                             .detached = k % 5 == 0,
+                                             .gammas = k % 2 ? own_gammas : NULL,
+                                             .weights =
+                                                 k % 4 < 2 || k % 10 == 8 ? own_weights : NULL};
         fghm_focal *const focal = handle_of(&s);
         assert_int_equal(fghm_focal_best_constant_softmax(focal, classes, frequencies, s.gammas,
                                                           s.weights, best),
@@ -395,13 +344,13 @@ static void best_constants_give_the_frequencies(void **state) {
             farthest = fmax(farthest, fabs(best[c]));
         }
         if (classes > 1) {
-            exact_row(eta, &s, (const mpfr_t *)wide, classes);
+            calibrated_row(eta, &s, (const mpfr_t *)wide, NULL, classes);
         }
         for (size_t c = 0; c < classes; c++) {
             const double want = frequencies[c] / total;
             const double gap =
                 classes == 1 ? fabs(best[c]) : fabs(mpfr_get_d(eta[c], MPFR_RNDN) / want - 1.0);
-            const double bound = 0x1p-48 * (1.0 + farthest) * (1.0 + most_of(&s, classes));
+            const double bound = 0x1p-48 * (1.0 + farthest) * (1.0 + calibrated_gamma(&s, classes));
             worst = fmax(worst, gap / bound);
             if (!(gap <= bound)) {
                 fail_msg("gamma %g, %zu classes, class %zu: %.17g, off by %g of %g", s.gamma,
@@ -422,7 +371,7 @@ static void best_constants_of_extremes(void **state) {
     for (size_t k = 0; k < 64; k++) {
         const double frequencies[] = {ends[k % 4], ends[k / 4 % 4], 1.0};
         const double weights[] = {0x1p-80, 1.0, 0x1p40};
-        const struct setting s = {.gamma = gammas[k / 16]};
+        const struct calibrated_setting s = {.gamma = gammas[k / 16]};
         fghm_focal *const focal = handle_of(&s);
         double best[3];
         errno = 4711;
@@ -453,7 +402,7 @@ static void softmax_ends(void **state) {
         {{-inf, -inf, -inf}, {NAN, NAN, NAN}},  {{NAN, inf, 0.0}, {NAN, NAN, NAN}},
         {{1.0, 2.0, NAN}, {NAN, NAN, NAN}},     {{0.0, inf, -inf}, {0.0, 1.0, 0.0}},
     };
-    const struct setting settings[] = {
+    const struct calibrated_setting settings[] = {
         {.gamma = 2.0}, {.gamma = 64.0, .detached = true}, {.gamma = 0.0}};
     for (size_t k = 0; k < SUITE_COUNT(settings) * SUITE_COUNT(rows); k++) {
         const size_t row = k % SUITE_COUNT(rows);
@@ -482,7 +431,7 @@ static void softmax_of_two_is_the_sigmoid(void **state) {
     const double gammas[] = {0.0, 0.5, 2.0, 20.0};
     (void)state;
     for (size_t k = 0; k < SUITE_COUNT(gammas); k++) {
-        const struct setting s = {.gamma = gammas[k]};
+        const struct calibrated_setting s = {.gamma = gammas[k]};
         fghm_focal *const focal = handle_of(&s);
         for (double x = -30.0; x <= 30.0; x += 0.375) {
             const double row[] = {x + 2.0, 2.0};
@@ -501,7 +450,7 @@ static void softmax_of_two_is_the_sigmoid(void **state) {
 static void softmax_of_many(void **state) {
     const size_t shapes[][2] = {{3001, 7}, {301, 256}, {57, 600}};
     const struct dtype *d = *state;
-    const struct setting s = {.gamma = 1.7};
+    const struct calibrated_setting s = {.gamma = 1.7};
     struct random r = random_for(262);
     fghm_focal *const focal = handle_of(&s);
     fghm_pool *const pool = pool_of(3);

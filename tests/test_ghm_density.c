@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "support/batch.h"
+#include "support/density.h"
 #include "support/random.h"
 #include "support/suite.h"
 
@@ -35,44 +36,21 @@ static bool is_valid(const struct batch *b, size_t i) {
     return b->weights == NULL || b->d->get(b->weights, i) > 0.0;
 }
 
-/* |p - t|; NaN for NaN. */
-static long double norm_of(const struct batch *b, size_t i) {
-    const long double x = (long double)b->d->get(b->logits, i);
-    const long double t = (long double)b->d->get(b->targets, i);
-    return t == 1.0L ? 1.0L / (1.0L + expl(x)) : fabsl(1.0L / (1.0L + expl(-x)) - t);
-}
-
-/* The bounds of w: elements within 2^-51 of an end of the window may be inside it or not. */
-static void model_weight(const long double *norms, size_t n, size_t total, size_t i, size_t bins,
-                         double cap, long double bounds[2]) {
-    const long double half = 0.5L / (long double)bins, doubt = 0x1p-51L;
-    const long double low = norms[i] - half, high = norms[i] + half;
-    const long double length = fminl(high, 1.0L) - fmaxl(low, 0.0L);
-    size_t least = 0, most = 0;
-    for (size_t k = 0; k < n; k++) {
-        /* Comparisons with NaN are false. */
-        least += norms[k] >= low + doubt && norms[k] < high - doubt;
-        most += norms[k] >= low - doubt && norms[k] < high + doubt;
-    }
-    bounds[0] = fminl((long double)total * length / (long double)most, (long double)cap);
-    bounds[1] = fminl((long double)total * length / (long double)least, (long double)cap);
-}
-
 static void check_weights(const struct batch *b, size_t bins, double cap, const void *weights) {
-    const long double error =
-        (8.0L + (long double)bins) * 0x1p-52L + (b->d->size == sizeof(float) ? 0x1p-24L : 0.0L);
+    const long double error = density_promised(bins, b->d->size == sizeof(double));
     long double *const norms = calloc(b->n + 1, sizeof *norms);
     size_t total = 0;
     assert_non_null(norms);
     for (size_t i = 0; i < b->n; i++) {
         total += is_valid(b, i);
-        norms[i] = is_valid(b, i) ? norm_of(b, i) : (long double)NAN;
+        norms[i] = is_valid(b, i) ? density_norm(b->d->get(b->logits, i), b->d->get(b->targets, i))
+                                  : (long double)NAN;
     }
     for (size_t i = 0; i < b->n; i++) {
         const long double got = (long double)b->d->get(weights, i);
         long double bounds[2] = {0.0L, 0.0L};
         if (!isnan(norms[i])) {
-            model_weight(norms, b->n, total, i, bins, cap, bounds);
+            density_weight(norms, b->n, total, i, bins, cap, bounds);
         }
         if (!(got >= bounds[0] * (1.0L - error) && got <= bounds[1] * (1.0L + error))) {
             fail_msg("%s n %zu bins %zu cap %g: w[%zu] of norm %.17Lg is %.17Lg, want %.17Lg to "

@@ -13,6 +13,7 @@
 #include "support/descriptor.h"
 #include "support/dtype.h"
 #include "support/guarded.h"
+#include "support/promise.h"
 #include "support/reference.h"
 #include "support/report.h"
 #include "support/strided.h"
@@ -116,25 +117,6 @@ static void shares_clear(struct shares *s) {
     mpfr_clear(s->margin);
 }
 
-/* Derivatives of another class with the share r from those of the margin: -G r, and
- * H r^2 - G r (1 - r). */
-static void other_class(struct reference *to, const struct reference *margin, mpfr_srcptr r) {
-    mpfr_t first, second, rest;
-    mpfr_inits2(PRECISE, first, second, rest, (mpfr_ptr)0);
-    mpfr_mul(to->gradient, margin->gradient, r, MPFR_RNDN);
-    mpfr_neg(to->gradient, to->gradient, MPFR_RNDN);
-    mpfr_mul(to->gradient_scale, margin->gradient_scale, r, MPFR_RNDN);
-    mpfr_ui_sub(rest, 1, r, MPFR_RNDN);
-    mpfr_mul(second, to->gradient, rest, MPFR_RNDN);
-    mpfr_sqr(rest, r, MPFR_RNDN);
-    mpfr_mul(first, margin->hessian, rest, MPFR_RNDN);
-    mpfr_add(to->hessian, first, second, MPFR_RNDN);
-    mpfr_mul(first, margin->hessian_scale, rest, MPFR_RNDN);
-    mpfr_abs(second, second, MPFR_RNDN);
-    mpfr_add(to->hessian_scale, first, second, MPFR_RNDN);
-    mpfr_clears(first, second, rest, (mpfr_ptr)0);
-}
-
 /* The largest errors, as parts of their bounds. */
 struct fractions {
     double own[OUTPUTS], other[OUTPUTS];
@@ -142,15 +124,6 @@ struct fractions {
 
 static void note(double *most, double ulps, double bound) {
     *most = fmax(*most, ulps / bound);
-}
-
-/* The bounds of focal.h. */
-static double own_bound(double gamma, double margin, size_t classes) {
-    return 8.0 + (gamma + 1.0) * (fabs(margin) + log((double)classes));
-}
-
-static double other_bound(double own, double below, size_t classes) {
-    return own + 2.0 * below + log((double)classes) + 4.0;
 }
 
 static void row_check(const struct row *row, double gamma, struct fractions *worst) {
@@ -166,7 +139,8 @@ static void row_check(const struct row *row, double gamma, struct fractions *wor
     reference_init(&other);
     shares_init(&s, row);
     reference_sigmoid(&margin, &loss, s.margin, one);
-    const double bound = own_bound(gamma, mpfr_get_d(s.margin, MPFR_RNDN), row->classes);
+    const double bound =
+        8.0 + promised_of_label(gamma, mpfr_get_d(s.margin, MPFR_RNDN), row->classes);
     place.logit = row_logit(row, row->label);
     place.output = "loss";
     note(&worst->own[ELEMENT_LOSS],
@@ -176,13 +150,13 @@ static void row_check(const struct row *row, double gamma, struct fractions *wor
     for (size_t c = 0; c < row->classes; c++) {
         const int is_own = c == row->label;
         if (!is_own) {
-            other_class(&other, &margin, s.share[row->which[c]]);
+            reference_other_class(&other, &margin, s.share[row->which[c]]);
         }
         const struct reference *const want = is_own ? &margin : &other;
         double *const most = is_own ? worst->own : worst->other;
         place.logit = row_logit(row, c);
         const double limit =
-            is_own ? bound : other_bound(bound, s.largest - place.logit, row->classes);
+            is_own ? bound : bound + promised_of_other(s.largest - place.logit, row->classes);
         place.output = is_own ? "gradient" : "gradient of another class";
         note(&most[GRADIENT],
              report_check(&place, row->d->get(row->out[GRADIENT], c), want->gradient,

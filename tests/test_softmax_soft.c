@@ -13,6 +13,7 @@
 #include "support/combinations.h"
 #include "support/descriptor.h"
 #include "support/dtype.h"
+#include "support/promise.h"
 #include "support/report.h"
 #include "support/soft_reference.h"
 #include "support/strided.h"
@@ -109,33 +110,8 @@ static void row_run(const struct row *row) {
     fghm_focal_destroy(focal);
 }
 
-/* The targets that are computed with: smoothed ones are rounded to the type. */
-static void smoothed_targets(const struct row *row, double *targets) {
-    const struct form *const form = &row->form;
-    const double share = form->smoothing / (double)row->classes;
-    const double other = dtype_round(row->d, share);
-    for (size_t c = 0; c < row->classes; c++) {
-        if (form->labels) {
-            const bool is_own = c == (size_t)row->label;
-            targets[c] = is_own ? dtype_round(row->d, 1.0 - form->smoothing + share) : other;
-        } else if (form->smoothing > 0.0) {
-            const double keep = dtype_round(row->d, 1.0 - form->smoothing);
-            const double kept = dtype_round(row->d, row->d->get(row->targets, c) * keep);
-            targets[c] = dtype_round(row->d, kept + other);
-        } else {
-            targets[c] = row->d->get(row->targets, c);
-        }
-    }
-}
-
 /* The largest errors, as parts of their bounds. */
 static double worst[OUTPUTS];
-
-/* The bounds of focal.h. */
-static double bound_of(const struct row *row, double ahead, double below) {
-    const double gamma = fmax(row->form.gamma, row->form.negative_gamma);
-    return 12.0 + below + (gamma + 1.0) * (4.0 + log((double)row->classes) + ahead + below);
-}
 
 static void print_row(const struct row *row, size_t k) {
     const struct form *const form = &row->form;
@@ -190,14 +166,18 @@ static void row_check(const struct row *row, size_t step) {
     double *const logits = calloc(3 * row->classes, sizeof *logits);
     double *const targets = logits + row->classes, *const factors = targets + row->classes;
     assert_non_null(logits);
-    smoothed_targets(row, targets);
     double largest = -(double)INFINITY, second = largest;
     for (size_t c = 0; c < row->classes; c++) {
         logits[c] = row->d->get(row->logits, c);
+        targets[c] =
+            form->labels ? (double)(c == (size_t)row->label) : row->d->get(row->targets, c);
         second = fmax(second, fmin(largest, logits[c]));
         largest = fmax(largest, logits[c]);
         factors[c] = row->factors == NULL ? 1.0 : row->factors[c];
     }
+    soft_smooth(row->d, form->smoothing, form->labels, row->classes, targets);
+    const double gamma = fmax(form->gamma, form->negative_gamma);
+    const bool is_double = row->d->size == sizeof(double);
     const bool of_terms = row->factors != NULL && (form->of_terms || !form->labels);
     const bool two_gammas = form->negative_gamma >= 0.0;
     const struct soft_sample sample = {
@@ -225,10 +205,11 @@ static void row_check(const struct row *row, size_t step) {
         }
         apply_mode(form, factor, &r);
         const double ahead = row->classes == 1 ? 0.0 : largest - second;
-        const double bound = bound_of(row, ahead, largest - logits[k]);
+        const double bound =
+            promised_soft(gamma, row->classes, ahead, largest - logits[k], is_double);
         if (k == 0) {
             check(row, k, ELEMENT_LOSS, row->d->get(row->out[ELEMENT_LOSS], 0), r.loss, r.loss,
-                  bound_of(row, ahead, 0.0));
+                  promised_soft(gamma, row->classes, ahead, 0.0, is_double));
         }
         check(row, k, GRADIENT, row->d->get(row->out[GRADIENT], k), r.gradient, r.gradient_scale,
               bound);

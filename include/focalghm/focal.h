@@ -508,7 +508,8 @@ FGHM_API fghm_status fghm_focal_get_positive_weight(const fghm_focal *focal, dou
  * way to their product: it is enough that loss weight, a_t, class factor and weight together are
  * a normal number of the type, and for derivatives also when divided by D.  A sum that is too
  * large for double has the right mean.  The element_loss of a soft target whose
- * m^gamma is subnormal has an error of up to 16 times the smallest subnormal number, times BCE.
+ * m^gamma is subnormal has an error of up to 16 times the smallest subnormal number, times BCE; the
+ * Hessian of FGHM_FOCAL_RULE_QUALITY, where m = |p - t|, of gamma^2 (p (1 - p) / m)^2 times that.
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
@@ -653,8 +654,9 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    others; Hessians twice that, in ulp of the sum of their terms' magnitudes.  The gradients of a
  *    sample add up to at most 2^-21 (double: 2^-50) of the sum of their magnitudes, with any C.
  *  - Softmax with soft targets: 12 + d + (gamma + 1) (4 + log C + m + d) ulp, the larger gamma,
- *    where m is by how much the largest logit is above the second largest, and d by how much it is
- *    above that of the class (0 for losses).  Gradients in ulp of
+ *    where m is by how much the largest logit is above the second largest (double: 4/3 of that),
+ *    and d by how much it is above that of the class (0 for losses); in the parentheses 7/3 of both
+ *    where there is no fused multiply-add.  Gradients in ulp of
  *
  *        Q^gamma (s + gamma S r)                       FGHM_FOCAL_RULE_LINEAR
  *        p_k (V - v_k) + (1 - p_k) v_k                 FGHM_FOCAL_RULE_SPLIT
@@ -680,8 +682,10 @@ FGHM_API fghm_status fghm_focal_softmax_f64(const fghm_focal *focal, fghm_pool *
  *    margin of which m / (1 - m) has a relative error of up to 2^-42 (f32) or 2^-51 (f64), and
  *    where p_m is 0 or at least 2^-75 (double: 2^-940) and p_m^gamma a normal number.  Subnormal
  *    results: 8 (1 + gamma) / m times the smallest subnormal number.
- *  - Label smoothing: the smoothed target is rounded to the type; the bounds hold for that rounded
- *    target.  So is t^gamma of FGHM_FOCAL_RULE_MATCHABILITY, with an error of up to 4 ulp.
+ *  - Label smoothing: the smoothed target is computed in the type, with 1 - s, t (1 - s), s / 2 (of
+ *    softmax s / C) and the sum rounded, that of softmax labels in double and rounded once; the
+ *    bounds hold for the target that this gives.  So they do for t^gamma of
+ *    FGHM_FOCAL_RULE_MATCHABILITY, which has an error of up to 4 ulp.
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it
@@ -745,7 +749,8 @@ FGHM_API fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool,
  * 27 positives for each negative), and no constant is best for more: FGHM_ERROR_RANGE.
  *
  * Accuracy: 2^-48 (1 + |x|); where the gammas of positives and negatives differ by d, (1 + d / 8)
- * times that.  With a margin it is that of the odds: see fghm_focal_calibrate_f32.
+ * times that.  With a margin it is that of the odds (see fghm_focal_calibrate_f32), and an ulp of
+ * the logit.
  *
  * @param focal the configuration; not changed
  * @param positives sum of weights (or number) of positives, finite and above 0
@@ -822,7 +827,7 @@ FGHM_API fghm_status fghm_focal_calibrate_f64(const fghm_focal *focal, fghm_pool
  * has its class_alpha and class_gamma; class_weights are factors of positives and negatives, and do
  * not matter.
  *
- * Accuracy: 1 ulp (f32); 8 + gamma ulp, with the largest gamma (f64).
+ * Accuracy: 1 ulp (f32); 8 + 2 gamma ulp, with the largest gamma (f64).
  *
  * @param focal the configuration; not changed
  * @param pool threads to use; NULL: the calling thread alone.  Results do not depend on it

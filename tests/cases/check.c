@@ -8,6 +8,7 @@
 
 #include <mpfr.h>
 
+#include "support/calibrated.h"
 #include "support/reference.h"
 #include "support/soft_reference.h"
 #include "support/strided.h"
@@ -383,7 +384,7 @@ static double reference_element(struct reference *r, const struct seen *s,
             largest = n == label ? largest : fmax(largest, mpfr_get_d(x[n], MPFR_RNDN));
         }
         reference_softmax(r, loss, (const mpfr_t *)x, count, label, at);
-        reference_margin(target, (const mpfr_t *)x, count, label);
+        reference_margin(target, (const mpfr_t *)x, NULL, count, label);
         more = 2.0 * (loss->gamma + 1.0) * fabs(mpfr_get_d(target, MPFR_RNDN));
         more += at != label ? 2.0 * (largest - mpfr_get_d(x[at], MPFR_RNDN)) : 0.0;
     } else {
@@ -451,55 +452,32 @@ static void check_focal(struct check *c, struct seen *s) {
 }
 
 /* The best constant and calibrated probabilities have a root and a quotient of gradients. */
-static void slopes(struct reference *r, const struct reference_loss *loss, double x,
-                   mpfr_t positive, mpfr_t negative) {
-    mpfr_t logit, target;
-    mpfr_inits2(WIDE_BITS, logit, target, (mpfr_ptr)0);
-    mpfr_set_d(logit, x, MPFR_RNDN);
-    mpfr_set_ui(target, 1, MPFR_RNDN);
-    reference_sigmoid(r, loss, logit, target);
-    mpfr_set(positive, r->gradient, MPFR_RNDN);
-    mpfr_set_zero(target, 1);
-    reference_sigmoid(r, loss, logit, target);
-    mpfr_set(negative, r->gradient, MPFR_RNDN);
-    mpfr_clears(logit, target, (mpfr_ptr)0);
-}
-
 static void check_calibrated(struct check *c, struct seen *s) {
     const struct reference_loss loss = focal_settings(c, s->reader->focal);
-    struct reference r;
-    mpfr_t positive, eta;
-    reference_init(&r);
-    mpfr_inits2(WIDE_BITS, positive, eta, (mpfr_ptr)0);
+    mpfr_t x, eta;
+    mpfr_inits2(WIDE_BITS, x, eta, (mpfr_ptr)0);
     for (size_t k = 0; k < s->elements; k++) {
-        slopes(&r, &loss, input_of(s, "logits", k, false, 0), positive, eta);
-        mpfr_sub(positive, eta, positive, MPFR_RNDN);
-        mpfr_div(eta, eta, positive, MPFR_RNDN);
+        mpfr_set_d(x, input_of(s, "logits", k, false, 0), MPFR_RNDN);
+        calibrated(eta, &loss, x);
         check_value(c, s, "gradient", k, false, eta, eta, s->real == FGHM_F64 ? 8.0 : 0.5);
     }
-    mpfr_clears(positive, eta, (mpfr_ptr)0);
-    reference_clear(&r);
+    mpfr_clears(x, eta, (mpfr_ptr)0);
 }
 
 static void check_best_constant(struct check *c, const struct cases_reader *r, double positives,
                                 double negatives) {
     const struct reference_loss loss = focal_settings(c, r->focal);
     const double gap = 0x1p-48 * (1.0 + fabs(r->number));
-    struct reference reference;
-    mpfr_t positive, negative;
-    reference_init(&reference);
-    mpfr_inits2(WIDE_BITS, positive, negative, (mpfr_ptr)0);
+    mpfr_t x, above;
+    mpfr_inits2(WIDE_BITS, x, above, (mpfr_ptr)0);
     for (int side = -1; side <= 1; side += 2) {
-        slopes(&reference, &loss, r->number + side * gap, positive, negative);
-        mpfr_mul_d(positive, positive, positives, MPFR_RNDN);
-        mpfr_mul_d(negative, negative, negatives, MPFR_RNDN);
-        mpfr_add(positive, positive, negative, MPFR_RNDN);
-        if (mpfr_sgn(positive) != side) {
+        mpfr_set_d(x, r->number + side * gap, MPFR_RNDN);
+        constant_gap(above, &loss, x, positives, negatives);
+        if (mpfr_sgn(above) != side) {
             fail(c, "best constant", 0, r->number, 0.0);
         }
     }
-    mpfr_clears(positive, negative, (mpfr_ptr)0);
-    reference_clear(&reference);
+    mpfr_clears(x, above, (mpfr_ptr)0);
 }
 
 /* GHM -------------------------------------------------------------------------- */

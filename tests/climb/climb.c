@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks for the elements with the largest errors, and holds them against what the headers promise.
+/* Looks for the points with the largest errors, and holds them against what the headers promise.
  *
- * Sampling finds errors that are frequent.  This climbs: from the worst elements that are known it
+ * Sampling finds errors that are frequent.  This climbs: from the worst points that are known it
  * goes on to their neighbours, near and far, for every rule, activation, type, gamma, alpha and
- * output.  What it has found is kept in a file, a line each, and looked at again by the quick
- * suite.
+ * output; for rows of softmax, calibrated probabilities, best constants and exact densities.  What
+ * it has found is kept in a file, a line each, and looked at again by the quick suite.
  *
- *     climb check FILE                 the elements of the file once more
+ *     climb check FILE                 the points of the file once more
  *     climb seek FILE CALLS [NAME]     from those of the file, so many calls for each line whose
  *                                      name has NAME in it
  *     climb write FILE CALLS [NAME]    the same, and writes the file anew
@@ -14,42 +14,34 @@
  * It counts calls, not seconds: what it finds is the same on every machine with fused multiply-add.
  *
  * The exit status is 1 if an error is larger than what is promised. */
-#include <focalghm/focalghm.h>
+#include "climb.h"
+
 #include <math.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dtype.h"
-#include "promise.h"
-#include "reference.h"
 #include "suite.h"
 
-/* Elements of a call. */
-#define BATCH 256
-
-/* The best of a line and output, from which others are made. */
-#define KEPT 4
-
-struct climber {
-    double error[KEPT]; /* in units of the promise; falling */
-    double logit[KEPT], target[KEPT];
-};
-
-/* What is climbed: one handle. */
-struct slope {
-    struct promise_of of;
-    const struct dtype *d;
-    struct climber outputs[OUTPUTS];
-};
-
-#define MOST_SLOPES 1024
+#define MOST_SLOPES 4096
+#define MOST_POINTS 256
 static struct slope slopes[MOST_SLOPES];
 static size_t slope_count;
 
-static fghm_focal *handle_of(const struct slope *slope) {
+void climb_add(const struct slope *slope, const char *name, ...) {
+    struct slope *const to = &slopes[slope_count++];
+    va_list arguments;
+    if (slope_count > MOST_SLOPES) {
+        abort();
+    }
+    *to = *slope;
+    va_start(arguments, name);
+    vsnprintf(to->name, sizeof to->name, name, arguments);
+    va_end(arguments);
+}
+
+fghm_focal *climb_handle(const struct slope *slope) {
     fghm_focal *focal;
     if (fghm_focal_create(&focal) != FGHM_OK) {
         return NULL;
@@ -74,38 +66,52 @@ static fghm_focal *handle_of(const struct slope *slope) {
     return focal;
 }
 
-/* Elements ------------------------------------------------------------------------ */
+bool climb_is_normal(const struct slope *slope, mpfr_srcptr scale) {
+    return mpfr_cmp_d(scale, 0x1p8 * slope->d->min_normal) >= 0 &&
+           mpfr_cmp_d(scale, slope->d->format->max) <= 0;
+}
 
-static double any_target(const struct slope *slope, struct random *r) {
-    if (slope->of.loss.rule == FGHM_FOCAL_RULE_STAR) {
-        return (double)(random_bits(r) & 1);
-    }
-    const double near_0 = exp2(random_uniform(r, -30.0, 0.0));
-    switch (random_below(r, 4)) {
-    case 0:
-        return random_uniform(r, 0.0, 1.0);
-    case 1:
-        return near_0;
-    case 2:
-        return 1.0 - near_0;
-    default:
-        return (double)(random_bits(r) & 1);
+/* Rows ----------------------------------------------------------------------------- */
+
+size_t climb_row_numbers(size_t classes) {
+    return classes < ROW_NUMBERS ? classes : ROW_NUMBERS;
+}
+
+size_t climb_row_number(size_t classes, size_t c) {
+    return classes < ROW_NUMBERS || c < 2 ? c : 2 + (c - 2) % (ROW_NUMBERS - 2);
+}
+
+void climb_row_counts(size_t classes, size_t counts[ROW_NUMBERS]) {
+    memset(counts, 0, ROW_NUMBERS * sizeof *counts);
+    for (size_t c = 0; c < classes; c++) {
+        counts[climb_row_number(classes, c)]++;
     }
 }
 
-static double any_logit(const struct slope *slope, struct random *r) {
-    if (slope->of.activation == FGHM_PROBABILITY) {
-        const double near_0 = exp2(random_uniform(r, -30.0, 0.0));
-        return random_below(r, 3) == 0   ? random_uniform(r, 0.0, 1.0)
-               : random_below(r, 2) == 0 ? near_0
-                                         : 1.0 - near_0;
+void climb_draw_row(const struct slope *slope, struct random *r, double *logits) {
+    static const double widths[] = {0.0, 1e-3, 1.0, 8.0};
+    const double width = widths[random_below(r, SUITE_COUNT(widths))];
+    const double shift = random_below(r, 2) == 0 ? 0.0 : 8.0 * random_normal(r);
+    const size_t n = climb_row_numbers(slope->classes);
+    for (size_t k = 0; k < n; k++) {
+        logits[k] = shift + width * random_normal(r);
     }
-    return random_log_uniform(r, 0x1p-30, 80.0);
+    /* One class apart, most often that of the label or the one behind it. */
+    if (random_below(r, 2) == 0) {
+        const double far =
+            exp2(random_uniform(r, 0.0, slope->d->size == sizeof(float) ? 6.4 : 7.4));
+        const size_t at = random_below(r, random_below(r, 3) > 0 && n > 2 ? 2 : n);
+        logits[at] = shift + (random_below(r, 2) == 0   ? random_uniform(r, -10.0, 40.0)
+                              : random_below(r, 3) == 0 ? -far
+                                                        : far);
+    }
 }
+
+/* Points --------------------------------------------------------------------------- */
 
 /* A number some places away, or far. */
 static double neighbour(const struct dtype *d, struct random *r, double x) {
-    const double unit = fabs(d->next(x, INFINITY) - x);
+    const double unit = fabs(d->next(x, (double)INFINITY) - x);
     const double places = exp2(random_uniform(r, 0.0, d->size == sizeof(float) ? 22.0 : 50.0));
     return dtype_round(d, x + (random_bits(r) & 1 ? unit : -unit) * floor(places));
 }
@@ -114,257 +120,106 @@ static double in_unit(double x) {
     return x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x;
 }
 
-static void next_element(const struct slope *slope, struct random *r, double *logit,
-                         double *target) {
-    const struct climber *const climber = &slope->outputs[random_below(r, OUTPUTS)];
+/* Moves one number, or any of them; targets that are hard stay hard. */
+static void move(const struct slope *slope, struct random *r, double *numbers) {
+    const size_t alone = random_below(r, 2 * slope->numbers);
+    for (size_t k = 0; k < slope->numbers; k++) {
+        const bool hard = k >= slope->unbounded && (numbers[k] == 0.0 || numbers[k] == 1.0);
+        const bool moves = alone < slope->numbers ? k == alone : random_bits(r) & 1;
+        if (moves && !hard) {
+            numbers[k] = neighbour(slope->d, r, numbers[k]);
+        }
+    }
+}
+
+static int output_count(const struct slope *slope) {
+    int count = 0;
+    while (count < OUTPUTS && slope->kind->outputs[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static void next_point(const struct slope *slope, struct random *r, double *numbers) {
+    const size_t outputs = (size_t)output_count(slope);
+    const struct climber *const climber = &slope->outputs[random_below(r, outputs)];
     const size_t from = random_below(r, KEPT);
-    *logit = any_logit(slope, r);
-    *target = any_target(slope, r);
     if (climber->error[from] > 0.0 && random_below(r, 4) > 0) {
-        const size_t which = random_below(r, 4);
-        *logit = which == 1 ? climber->logit[from] : neighbour(slope->d, r, climber->logit[from]);
-        *target = climber->target[from];
-        if (which > 0 && *target > 0.0 && *target < 1.0) {
-            *target = neighbour(slope->d, r, *target);
-        }
+        memcpy(numbers, climber->numbers[from], sizeof climber->numbers[from]);
+        move(slope, r, numbers);
+    } else {
+        memset(numbers, 0, NUMBERS_MAX * sizeof *numbers);
+        slope->kind->draw(slope, r, numbers);
     }
-    *target = in_unit(dtype_round(slope->d, *target));
-    *logit = dtype_round(slope->d, *logit);
-    if (slope->of.activation == FGHM_PROBABILITY) {
-        *logit = in_unit(*logit);
+    for (size_t k = 0; k < slope->numbers; k++) {
+        numbers[k] = dtype_round(slope->d, numbers[k]);
+        numbers[k] = k < slope->unbounded ? numbers[k] : in_unit(numbers[k]);
     }
 }
 
-/* Errors -------------------------------------------------------------------------- */
-
-struct elements {
-    double logit[BATCH], target[BATCH];
-    double got[OUTPUTS][BATCH];
-};
-
-static bool compute(const struct slope *slope, const fghm_focal *focal, struct elements *e,
-                    size_t n) {
-    const struct dtype *const d = slope->d;
-    void *const arrays[] = {dtype_array(d, n), dtype_array(d, n), dtype_array(d, n),
-                            dtype_array(d, n), dtype_array(d, n)};
-    fghm_batch batch = FGHM_BATCH_INIT;
-    const fghm_dtype dtype = dtype_of(d);
-    batch.ndim = 1;
-    batch.shape[0] = (int64_t)n;
-    batch.activation = slope->of.activation;
-    batch.logits = (fghm_input){.data = arrays[0], .dtype = dtype};
-    batch.targets = (fghm_input){.data = arrays[1], .dtype = dtype};
-    batch.element_loss = (fghm_output){.data = arrays[2], .dtype = dtype};
-    batch.gradient = (fghm_output){.data = arrays[3], .dtype = dtype};
-    batch.hessian = (fghm_output){.data = arrays[4], .dtype = dtype};
-    for (size_t i = 0; i < n; i++) {
-        d->put(arrays[0], i, e->logit[i]);
-        d->put(arrays[1], i, e->target[i]);
-    }
-    const fghm_status status = fghm_focal_batch(focal, NULL, &batch, NULL);
-    for (size_t i = 0; i < n; i++) {
-        for (int output = 0; output < OUTPUTS; output++) {
-            e->got[output][i] = d->get(arrays[2 + output], i);
-        }
-    }
-    for (size_t k = 0; k < SUITE_COUNT(arrays); k++) {
-        free(arrays[k]);
-    }
-    return status == FGHM_OK;
-}
-
-static void keep(struct climber *climber, double error, double logit, double target) {
+void climb_keep(struct slope *slope, int output, double error, double promise,
+                const double *numbers) {
+    struct climber *const climber = &slope->outputs[output];
+    const double part = error / promise;
     size_t at = KEPT;
     for (size_t k = 0; k < KEPT; k++) {
-        if (climber->logit[k] == logit && climber->target[k] == target) {
+        if (memcmp(climber->numbers[k], numbers, sizeof climber->numbers[k]) == 0) {
             return;
         }
     }
-    while (at > 0 && error > climber->error[at - 1]) {
+    while (at > 0 && part > climber->error[at - 1]) {
         at--;
     }
     for (size_t k = KEPT; k-- > at + 1;) {
         climber->error[k] = climber->error[k - 1];
-        climber->logit[k] = climber->logit[k - 1];
-        climber->target[k] = climber->target[k - 1];
+        climber->promise[k] = climber->promise[k - 1];
+        memcpy(climber->numbers[k], climber->numbers[k - 1], sizeof climber->numbers[k]);
     }
     if (at < KEPT) {
-        climber->error[at] = error;
-        climber->logit[at] = logit;
-        climber->target[at] = target;
+        climber->error[at] = part;
+        climber->promise[at] = promise;
+        memcpy(climber->numbers[at], numbers, sizeof climber->numbers[at]);
     }
-}
-
-static void measure(struct slope *slope, const struct elements *e, size_t n) {
-    struct reference r;
-    mpfr_t x, t;
-    reference_init(&r);
-    mpfr_inits2(WIDE_BITS, x, t, (mpfr_ptr)0);
-    for (size_t i = 0; i < n; i++) {
-        mpfr_set_d(x, e->logit[i], MPFR_RNDN);
-        mpfr_set_d(t, e->target[i], MPFR_RNDN);
-        if (slope->of.activation == FGHM_PROBABILITY) {
-            if (e->logit[i] < slope->d->min_normal || e->logit[i] == 1.0) {
-                continue; /* limits, which have a rule of their own */
-            }
-            reference_probability(&r, &slope->of.loss, x, t);
-        } else {
-            reference_sigmoid(&r, &slope->of.loss, x, t);
-        }
-        mpfr_srcptr exact[] = {r.loss, r.gradient, r.hessian};
-        mpfr_srcptr scale[] = {r.loss, r.gradient_scale, r.hessian_scale};
-        for (int output = 0; output < OUTPUTS; output++) {
-            if (mpfr_cmp_d(scale[output], 0x1p8 * slope->d->min_normal) < 0 ||
-                mpfr_cmp_d(scale[output], slope->d->format->max) > 0) {
-                continue; /* subnormal numbers have a promise of their own */
-            }
-            const double ulps =
-                wide_ulps_scaled(slope->d->format, e->got[output][i], exact[output], scale[output]);
-            const bool is_double = slope->d->size == sizeof(double);
-            const double of_margin = promised_of_margin(&slope->of, is_double, r.condition);
-            const double promise =
-                promised(&slope->of, output, e->logit[i], e->target[i], r.condition) + of_margin;
-            if (r.power < 0x1p8 * slope->d->min_normal ||
-                of_margin * (is_double ? 0x1p-53 : 0x1p-24) > 0x1p-6) {
-                continue; /* no promise; so near the margin that this is no factor */
-            }
-            keep(&slope->outputs[output], ulps / promise, e->logit[i], e->target[i]);
-        }
-    }
-    mpfr_clears(x, t, (mpfr_ptr)0);
-    reference_clear(&r);
-}
-
-/* Slopes --------------------------------------------------------------------------- */
-
-/* Not the matchability-aware rule, whose t^gamma is rounded: where that comes near 1, it is another
- * target. */
-static const struct {
-    fghm_focal_rule rule;
-    const char *name;
-    double margin;
-} rules[] = {
-    {FGHM_FOCAL_RULE_LINEAR, "linear", 0.0},       {FGHM_FOCAL_RULE_SPLIT, "split", 0.0},
-    {FGHM_FOCAL_RULE_QUALITY, "quality", 0.0},     {FGHM_FOCAL_RULE_STAR, "star", 0.0},
-    {FGHM_FOCAL_RULE_VARIFOCAL, "varifocal", 0.0}, {FGHM_FOCAL_RULE_HEATMAP, "heatmap", 0.0},
-    {FGHM_FOCAL_RULE_LINEAR, "margin", 0.05},      {FGHM_FOCAL_RULE_SPLIT, "margin_0.7", 0.7},
-};
-
-static const struct {
-    fghm_activation activation;
-    const char *name;
-} activations[] = {
-    {FGHM_SIGMOID, "sigmoid"},
-    {FGHM_PROBABILITY, "probability"},
-};
-
-static const struct {
-    fghm_hessian_mode mode;
-    const char *name;
-    bool detached;
-} modes[] = {
-    {FGHM_HESSIAN_EXACT, "exact", false},
-    {FGHM_HESSIAN_GAUSS_NEWTON, "gauss_newton", false},
-    {FGHM_HESSIAN_EXACT, "detached", true},
-};
-
-static const char *const output_words[OUTPUTS] = {"loss", "gradient", "hessian"};
-
-/* Settings that go together. */
-static bool are_combined(const struct promise_of *of) {
-    const struct reference_loss *const loss = &of->loss;
-    const bool plain = loss->rule == FGHM_FOCAL_RULE_LINEAR || loss->rule == FGHM_FOCAL_RULE_SPLIT;
-    const bool heatmap = loss->rule == FGHM_FOCAL_RULE_HEATMAP;
-    const bool star = loss->rule == FGHM_FOCAL_RULE_STAR;
-    const bool two = loss->gamma != loss->negative_gamma;
-    return (plain || heatmap || (!two && of->activation == FGHM_SIGMOID)) &&
-           !(star && (loss->gamma == 0.0 || loss->detached)) &&
-           !(heatmap && loss->alpha != WIDE_ALPHA_OFF) &&
-           !(loss->margin > 0.0 && of->activation == FGHM_PROBABILITY);
-}
-
-static void list_slopes(void) {
-    static const struct {
-        double positive, negative;
-    } gammas[] = {{0, 0}, {0.5, 0.5}, {1, 1}, {2, 2}, {3, 3}, {5, 5}, {1.7, 1.7}, {10, 10}, {1, 4}};
-    static const double alphas[] = {WIDE_ALPHA_OFF, 0.868};
-    const size_t counts[] = {SUITE_COUNT(rules), SUITE_COUNT(activations), SUITE_COUNT(modes),
-                             DTYPE_COUNT,        SUITE_COUNT(gammas),      SUITE_COUNT(alphas)};
-    size_t all = 1;
-    for (size_t k = 0; k < SUITE_COUNT(counts); k++) {
-        all *= counts[k];
-    }
-    for (size_t number = 0; number < all; number++) {
-        size_t at[SUITE_COUNT(counts)], rest = number;
-        for (size_t k = SUITE_COUNT(counts); k-- > 0;) {
-            at[k] = rest % counts[k];
-            rest /= counts[k];
-        }
-        const struct promise_of of = {
-            .loss = {.rule = rules[at[0]].rule,
-                     .gamma = gammas[at[4]].positive,
-                     .negative_gamma = gammas[at[4]].negative,
-                     .alpha = alphas[at[5]],
-                     .mode = modes[at[2]].mode,
-                     .detached = modes[at[2]].detached,
-                     .beta = 4.0,
-                     .margin = rules[at[0]].margin},
-            .activation = activations[at[1]].activation,
-        };
-        if (are_combined(&of)) {
-            slopes[slope_count++] = (struct slope){.of = of, .d = &dtypes[at[3]]};
-        }
-    }
-}
-
-static void name_slope(const struct slope *slope, char *name, size_t size) {
-    const char *rule = "", *activation = "", *mode = "";
-    for (size_t k = 0; k < SUITE_COUNT(rules); k++) {
-        const bool same =
-            rules[k].rule == slope->of.loss.rule && rules[k].margin == slope->of.loss.margin;
-        rule = same ? rules[k].name : rule;
-    }
-    for (size_t k = 0; k < SUITE_COUNT(activations); k++) {
-        activation =
-            activations[k].activation == slope->of.activation ? activations[k].name : activation;
-    }
-    for (size_t k = 0; k < SUITE_COUNT(modes); k++) {
-        const bool same =
-            modes[k].mode == slope->of.loss.mode && modes[k].detached == slope->of.loss.detached;
-        mode = same ? modes[k].name : mode;
-    }
-    char alpha[16] = "off";
-    if (slope->of.loss.alpha != WIDE_ALPHA_OFF) {
-        snprintf(alpha, sizeof alpha, "%g", slope->of.loss.alpha);
-    }
-    snprintf(name, size, "%s %s %s %s %g %g %s", rule, activation, mode, slope->d->name,
-             slope->of.loss.gamma, slope->of.loss.negative_gamma, alpha);
 }
 
 /* The file -------------------------------------------------------------------------- */
 
-/* "RULE ACTIVATION MODE TYPE GAMMA NEGATIVE_GAMMA ALPHA OUTPUT LOGIT TARGET" */
-static bool read_line(const char *line) {
-    char name[128], words[7][20], output[20];
-    double logit, target;
-    if (sscanf(line, "%19s %19s %19s %19s %19s %19s %19s %19s %lf %lf", words[0], words[1],
-               words[2], words[3], words[4], words[5], words[6], output, &logit, &target) != 10) {
-        return false;
+/* "NAME OUTPUT NUMBER ..." of this slope.  Returns 0 if it is of another one, -1 if it is wrong. */
+static int read_line_of(struct slope *slope, const char *line) {
+    double points[1][NUMBERS_MAX] = {{0}};
+    const size_t length = strlen(slope->name);
+    char output[20];
+    int used = 0;
+    if (strncmp(line, slope->name, length) != 0 ||
+        sscanf(line + length, " %19s%n", output, &used) != 1) {
+        return 0;
     }
-    char wanted[160];
-    snprintf(wanted, sizeof wanted, "%s %s %s %s %s %s %s", words[0], words[1], words[2], words[3],
-             words[4], words[5], words[6]);
-    for (size_t k = 0; k < slope_count; k++) {
-        name_slope(&slopes[k], name, sizeof name);
-        for (int o = 0; strcmp(name, wanted) == 0 && o < OUTPUTS; o++) {
-            if (strcmp(output_words[o], output) == 0) {
-                struct elements e = {.logit = {logit}, .target = {target}};
-                fghm_focal *const focal = handle_of(&slopes[k]);
-                const bool good = focal != NULL && compute(&slopes[k], focal, &e, 1);
-                measure(&slopes[k], &e, good ? 1 : 0);
-                fghm_focal_destroy(focal);
-                return good;
+    const char *at = line + length + used;
+    for (int o = 0; o < output_count(slope); o++) {
+        if (strcmp(slope->kind->outputs[o], output) == 0) {
+            for (size_t k = 0; k < slope->numbers; k++) {
+                char *end;
+                points[0][k] = strtod(at, &end);
+                if (end == at) {
+                    return -1;
+                }
+                at = end;
             }
+            return slope->kind->measure(slope, 1, points) ? 1 : -1;
+        }
+    }
+    return 0;
+}
+
+/* Lines are in the order of the slopes, or nearly so. */
+static bool read_line(const char *line) {
+    static size_t near;
+    for (size_t k = 0; k < slope_count; k++) {
+        const size_t at = (near + k) % slope_count;
+        const int found = read_line_of(&slopes[at], line);
+        if (found != 0) {
+            near = at;
+            return found > 0;
         }
     }
     return false;
@@ -372,7 +227,7 @@ static bool read_line(const char *line) {
 
 static bool read_file(const char *path) {
     FILE *const file = fopen(path, "r");
-    char line[256];
+    char line[1024];
     bool good = file != NULL;
     while (good && fgets(line, sizeof line, file) != NULL) {
         if (line[0] != '#' && !read_line(line)) {
@@ -391,18 +246,19 @@ static bool write_file(const char *path) {
     if (file == NULL) {
         return false;
     }
-    fprintf(file,
-            "# SPDX-License-Identifier: MIT\n"
-            "# Elements with large errors, found by climbing (climb.c): rule, activation, mode "
-            "of the Hessian,\n"
-            "# type, gamma, gamma of negatives, alpha, output, logit or probability, target\n");
+    fprintf(file, "# SPDX-License-Identifier: MIT\n"
+                  "# Points with large errors, found by climbing (climb.c): the settings, as the "
+                  "files of that folder\n"
+                  "# list them, the output, and the numbers, e.g. logit and target\n");
     for (size_t k = 0; k < slope_count; k++) {
-        char name[128];
-        name_slope(&slopes[k], name, sizeof name);
-        for (int o = 0; o < OUTPUTS; o++) {
-            if (slopes[k].outputs[o].error[0] > 0.0) {
-                fprintf(file, "%s %s %a %a\n", name, output_words[o], slopes[k].outputs[o].logit[0],
-                        slopes[k].outputs[o].target[0]);
+        const struct slope *const slope = &slopes[k];
+        for (int o = 0; o < output_count(slope); o++) {
+            if (slope->outputs[o].error[0] > slope->kind->worth) {
+                fprintf(file, "%s %s", slope->name, slope->kind->outputs[o]);
+                for (size_t i = 0; i < slope->numbers; i++) {
+                    fprintf(file, " %a", slope->outputs[o].numbers[0][i]);
+                }
+                fprintf(file, "\n");
             }
         }
     }
@@ -412,33 +268,52 @@ static bool write_file(const char *path) {
 /* ------------------------------------------------------------------------------------ */
 
 static bool climb(struct slope *slope, struct random *r, long calls) {
-    fghm_focal *const focal = handle_of(slope);
-    bool good = focal != NULL;
+    static double points[MOST_POINTS][NUMBERS_MAX];
+    bool good = true;
     for (long call = 0; good && call < calls; call++) {
-        static struct elements e;
-        for (size_t i = 0; i < BATCH; i++) {
-            next_element(slope, r, &e.logit[i], &e.target[i]);
+        for (size_t i = 0; i < slope->kind->points; i++) {
+            next_point(slope, r, points[i]);
         }
-        good = compute(slope, focal, &e, BATCH);
-        measure(slope, &e, good ? BATCH : 0);
+        good = slope->kind->measure(slope, slope->kind->points, points);
     }
-    fghm_focal_destroy(focal);
     return good;
 }
 
 /* What has been found; false if it is more than the promise. */
-static bool report(const struct slope *slope, const char *name) {
+static bool report(const struct slope *slope) {
     bool good = true;
-    printf("%-52s", name);
-    for (int o = 0; o < OUTPUTS; o++) {
+    printf("%-52s", slope->name);
+    for (int o = 0; o < output_count(slope); o++) {
         const struct climber *const c = &slope->outputs[o];
-        const double at_best = promised(&slope->of, o, c->logit[0], c->target[0], 0.0);
-        printf("  %s %.2f of %g%s", output_words[o], c->error[0] * at_best, at_best,
-               c->error[0] > 1.0 ? " TOO MUCH" : "");
+        printf("  %s %.2f of %.3g%s", slope->kind->outputs[o], c->error[0] * c->promise[0],
+               c->promise[0], c->error[0] > 1.0 ? " TOO MUCH" : "");
         good = good && c->error[0] <= 1.0;
     }
     printf("\n");
     return good;
+}
+
+/* The largest of each kind, as a part of the promise; those of a kind are in one piece. */
+static void sum_up(const char *part) {
+    const struct slope *worst = NULL;
+    double most[OUTPUTS] = {0.0};
+    for (size_t k = 0; k < slope_count; k++) {
+        const struct slope *const slope = &slopes[k];
+        for (int o = 0; o < output_count(slope) && strstr(slope->name, part) != NULL; o++) {
+            const double error = slope->outputs[o].error[0];
+            worst = worst == NULL || error > fmax(most[0], fmax(most[1], most[2])) ? slope : worst;
+            most[o] = fmax(most[o], error);
+        }
+        if (worst != NULL && (k + 1 == slope_count || slopes[k + 1].kind != slope->kind)) {
+            printf("%s: of the promise", slope->kind->name);
+            for (int o = 0; o < output_count(slope); o++) {
+                printf(" %s %.2f", slope->kind->outputs[o], most[o]);
+                most[o] = 0.0;
+            }
+            printf(": %s\n", worst->name);
+            worst = NULL;
+        }
+    }
 }
 
 int main(int count, char **arguments) {
@@ -454,20 +329,23 @@ int main(int count, char **arguments) {
     if (isa != 0) {
         return isa;
     }
-    list_slopes();
+    climb_list_elements();
+    climb_list_softmax();
+    climb_list_calibration();
+    climb_list_constants();
+    climb_list_density();
     bool good = read_file(arguments[2]) || writes;
     struct random r = random_for(1);
-    printf("climb: %s, ulp\n", fghm_isa_name());
+    printf("climb: %s\n", fghm_isa_name());
     for (size_t k = 0; k < slope_count; k++) {
-        char name[128];
-        name_slope(&slopes[k], name, sizeof name);
-        const bool wanted = strstr(name, part) != NULL;
+        const bool wanted = strstr(slopes[k].name, part) != NULL;
         if (!checks && wanted && !climb(&slopes[k], &r, atol(arguments[3]))) {
-            fprintf(stderr, "climb: a call has failed: %s\n", name);
+            fprintf(stderr, "climb: a call has failed: %s\n", slopes[k].name);
             return 1;
         }
-        good = (!wanted || report(&slopes[k], name)) && good;
+        good = (!wanted || report(&slopes[k])) && good;
     }
+    sum_up(part);
     if (writes && !write_file(arguments[2])) {
         perror(arguments[2]);
         return 1;

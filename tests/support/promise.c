@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "dispatch.h"
 #include "suite.h"
 
 static bool is_short(double gamma) {
@@ -45,4 +46,34 @@ double promised(const struct promise_of *of, int output, double logit, double ta
 double promised_of_margin(const struct promise_of *of, bool is_double, double condition) {
     const double error = is_double ? 0x1p-51 * 0x1p53 : 0x1p-42 * 0x1p24;
     return of->loss.margin > 0.0 ? (of->loss.negative_gamma + 2.0) * error * condition : 0.0;
+}
+
+double promised_of_label(double gamma, double margin, size_t classes) {
+    return (gamma + 1.0) * (fabs(margin) + log((double)classes));
+}
+
+double promised_of_other(double below, size_t classes) {
+    return 2.0 * below + log((double)classes) + 4.0;
+}
+
+double promised_soft(double gamma, size_t classes, double ahead, double below, bool is_double) {
+    const bool fused = fghm_row()->has_fma;
+    const double m = ahead * (!fused ? 7.0 / 3.0 : is_double ? 4.0 / 3.0 : 1.0);
+    const double d = below * (!fused ? 7.0 / 3.0 : 1.0);
+    return 12.0 + below + (gamma + 1.0) * (4.0 + log((double)classes) + m + d);
+}
+
+double promised_calibrated(const struct reference_loss *loss, bool is_double, double logit) {
+    if (!is_double) {
+        return 1.0;
+    }
+    if (loss->margin > 0.0) {
+        const double p = 1.0 / (1.0 + exp(-logit)), near = p / fabs(p - loss->margin);
+        return 16.0 + loss->gamma + loss->negative_gamma * (2.0 + 4.0 * near);
+    }
+    return 8.0 + fabs(loss->gamma - loss->negative_gamma);
+}
+
+double promised_calibrated_row(double gamma, bool is_double) {
+    return is_double ? 8.0 + 2.0 * gamma : 1.0;
 }

@@ -290,6 +290,7 @@ static void one_product(struct reference *r, const struct reference_loss *loss,
         mpfr_set(m.h, above ? s->p.h : s->q.h, MPFR_RNDN);
         mpfr_ui_sub(not_m, 1, m.v, MPFR_RNDN);
         r->condition = (p < q ? p + target : q + (1.0 - target)) / mpfr_get_d(m.v, MPFR_RNDN);
+        r->power = pow(mpfr_get_d(m.v, MPFR_RNDN), loss->gamma);
     }
     const struct term term = {loss->gamma,
                               &m,
@@ -509,44 +510,57 @@ void reference_probability(struct reference *r, const struct reference_loss *los
     chances_clear(&s);
 }
 
-/* exp(x_c - x_label), summed over the others; and of one class. */
-static void others_of(mpfr_t sum, const mpfr_t *x, size_t classes, size_t label) {
+void reference_both(struct reference r[2], const struct reference_loss *loss, mpfr_srcptr x) {
+    mpfr_t t;
+    mpfr_init2(t, WIDE_BITS);
+    for (unsigned long target = 0; target < 2; target++) {
+        mpfr_set_ui(t, target, MPFR_RNDN);
+        reference_sigmoid(&r[target], loss, x, t);
+    }
+    mpfr_clear(t);
+}
+
+/* exp(x_c - x_label), summed over the others; counts as for reference_margin. */
+static void others_of(mpfr_t sum, const mpfr_t *x, const size_t *counts, size_t classes,
+                      size_t label) {
     mpfr_t e;
     mpfr_init2(e, WIDE_BITS);
     mpfr_set_zero(sum, 1);
     for (size_t c = 0; c < classes; c++) {
-        if (c != label) {
+        const size_t others = (counts == NULL ? 1 : counts[c]) - (c == label ? 1 : 0);
+        if (others > 0) {
             mpfr_sub(e, x[c], x[label], MPFR_RNDN);
             mpfr_exp(e, e, MPFR_RNDN);
+            mpfr_mul_ui(e, e, (unsigned long)others, MPFR_RNDN);
             mpfr_add(sum, sum, e, MPFR_RNDN);
         }
     }
     mpfr_clear(e);
 }
 
-void reference_margin(mpfr_t z, const mpfr_t *x, size_t classes, size_t label) {
-    others_of(z, x, classes, label);
+void reference_margin(mpfr_t z, const mpfr_t *x, const size_t *counts, size_t classes,
+                      size_t label) {
+    others_of(z, x, counts, classes, label);
     mpfr_log(z, z, MPFR_RNDN);
     mpfr_neg(z, z, MPFR_RNDN);
 }
 
-/* Moves the derivatives from the margin to the logit of another class with this share:
- * dz/dx_c = -share, d2z/dx_c2 = -share (1 - share). */
-static void carry_over(struct reference *r, mpfr_srcptr share) {
-    mpfr_t square, bend, magnitude;
-    mpfr_inits2(WIDE_BITS, square, bend, magnitude, (mpfr_ptr)0);
+void reference_other_class(struct reference *to, const struct reference *margin,
+                           mpfr_srcptr share) {
+    mpfr_t square, bend, hessian;
+    mpfr_inits2(WIDE_BITS, square, bend, hessian, (mpfr_ptr)0);
     mpfr_sqr(square, share, MPFR_RNDN);
     mpfr_sub(bend, square, share, MPFR_RNDN);
-    mpfr_mul(r->hessian, r->hessian, square, MPFR_RNDN);
-    add_product(r->hessian, r->gradient, bend);
-    mpfr_mul(r->hessian_scale, r->hessian_scale, square, MPFR_RNDN);
-    mpfr_mul(magnitude, r->gradient, bend, MPFR_RNDN);
-    mpfr_abs(magnitude, magnitude, MPFR_RNDN);
-    mpfr_add(r->hessian_scale, r->hessian_scale, magnitude, MPFR_RNDN);
-    mpfr_mul(r->gradient, r->gradient, share, MPFR_RNDN);
-    mpfr_neg(r->gradient, r->gradient, MPFR_RNDN);
-    mpfr_abs(r->gradient_scale, r->gradient, MPFR_RNDN);
-    mpfr_clears(square, bend, magnitude, (mpfr_ptr)0);
+    mpfr_mul(bend, bend, margin->gradient, MPFR_RNDN);
+    mpfr_mul(hessian, margin->hessian, square, MPFR_RNDN);
+    mpfr_add(to->hessian, hessian, bend, MPFR_RNDN);
+    mpfr_mul(hessian, margin->hessian_scale, square, MPFR_RNDN);
+    mpfr_abs(bend, bend, MPFR_RNDN);
+    mpfr_add(to->hessian_scale, hessian, bend, MPFR_RNDN);
+    mpfr_mul(to->gradient, margin->gradient, share, MPFR_RNDN);
+    mpfr_neg(to->gradient, to->gradient, MPFR_RNDN);
+    mpfr_abs(to->gradient_scale, to->gradient, MPFR_RNDN);
+    mpfr_clears(square, bend, hessian, (mpfr_ptr)0);
 }
 
 /* (1 - p_y)^gamma (-log p_y) as a series in x_c; p' = p (delta - p_c). */
@@ -558,7 +572,7 @@ static void softmax_loss(struct reference *r, double gamma, bool detached, const
     jet_init(&log_p);
     jet_init(&m);
     jet_init(&p);
-    others_of(sum, x, classes, label);
+    others_of(sum, x, NULL, classes, label);
     mpfr_add_ui(all, sum, 1, MPFR_RNDN);
     mpfr_ui_div(p.v, 1, all, MPFR_RNDN);
     mpfr_div(m.v, sum, all, MPFR_RNDN);
@@ -600,8 +614,8 @@ void reference_softmax(struct reference *r, const struct reference_loss *loss, c
     set_zero(r);
     if (classes > 1) {
         mpfr_set_ui(one, 1, MPFR_RNDN);
-        reference_margin(z, x, classes, label);
-        others_of(share, x, classes, label);
+        reference_margin(z, x, NULL, classes, label);
+        others_of(share, x, NULL, classes, label);
         mpfr_sub(unused, x[c], x[label], MPFR_RNDN);
         mpfr_exp(unused, unused, MPFR_RNDN);
         mpfr_div(share, unused, share, MPFR_RNDN);
@@ -614,7 +628,7 @@ void reference_softmax(struct reference *r, const struct reference_loss *loss, c
             reference_sigmoid(r, &plain, z, one);
         }
         if (c != label) {
-            carry_over(r, share);
+            reference_other_class(r, r, share);
         }
         if (loss->rule != FGHM_FOCAL_RULE_STAR && loss->mode != FGHM_HESSIAN_GAUSS_NEWTON) {
             /* the definition itself; only the scales are those of the margin */

@@ -18,6 +18,20 @@ struct soft_wide {
     mpfr_t cross, weight;       /* sums of u (-log p) and of u */
 };
 
+void soft_smooth(const struct dtype *d, double smoothing, bool labels, size_t classes,
+                 double *targets) {
+    const double share = smoothing / (double)classes, other = dtype_round(d, share);
+    const double keep = dtype_round(d, 1.0 - smoothing);
+    const double own = dtype_round(d, 1.0 - smoothing + share);
+    for (size_t c = 0; smoothing > 0.0 && c < classes; c++) {
+        if (labels) {
+            targets[c] = targets[c] > 0.0 ? own : other;
+        } else {
+            targets[c] = dtype_round(d, dtype_round(d, targets[c] * keep) + other);
+        }
+    }
+}
+
 /* A number with its first and second derivative by one logit. */
 struct jet {
     mpfr_t v, d, h;

@@ -4,10 +4,15 @@
 
 #include <stdbool.h>
 
+#include "dtype.h"
 #include "reference.h"
 
 /* Softmax with soft targets, with 320 bits: the losses as focal.h has them, with the derivatives
  * of p_c = softmax and -log p_c, the product rule and the chain rule. */
+
+/* Smooths targets, of labels 0 and 1, as they are computed with: rounded to the type. */
+void soft_smooth(const struct dtype *d, double smoothing, bool labels, size_t classes,
+                 double *targets);
 
 /* A sample: its logits, its targets and the factors of its classes. */
 struct soft_sample {
