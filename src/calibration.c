@@ -594,9 +594,11 @@ KERNEL_RARE bool find_other(const struct constants *constants, size_t c, struct 
     return true;
 }
 
-/* Margins of the others for a place of the own one, which goes on; whether it is there. */
-KERNEL_RARE bool try_place(const struct constants *constants, struct place *place) {
-    const struct point own = point_of(&constants->map, constants->own, pair_of(place->at));
+/* Margins of the others for a place of the own one and what is left to go from there, which go on;
+ * whether it is there. */
+KERNEL_RARE bool try_place(const struct constants *constants, struct place *place, double *rest) {
+    const struct pair at = {place->at, *rest};
+    const struct point own = point_of(&constants->map, constants->own, at);
     const struct pair common = common_of(constants, constants->own, &own);
     /* p is then 7 times what the own class leaves, or near 7/8. */
     const double most = place->at > 0 ? 2 - place->at : 2;
@@ -617,7 +619,8 @@ KERNEL_RARE bool try_place(const struct constants *constants, struct place *plac
         return step(place, true, (double)INFINITY);
     }
     const double minus_log = minus_log_of(pair_of(sum)).high;
-    return step(place, minus_log > 0, minus_log / (slope / sum * own.slope + own.p));
+    *rest = minus_log / (slope / sum * own.slope + own.p);
+    return step(place, minus_log > 0, *rest);
 }
 
 fghm_status fghm_focal_best_constant_softmax(const fghm_focal *focal, size_t classes,
@@ -642,13 +645,20 @@ fghm_status fghm_focal_best_constant_softmax(const fghm_focal *focal, size_t cla
     struct place place = {0, -CALIBRATION_LOGIT_MAX, CALIBRATION_LOGIT_MAX};
     bool is_there = false;
     for (int i = 0; i < STEPS_MOST && !is_there; i++) {
-        is_there = try_place(&constants, &place);
+        double rest = 0;
+        is_there = try_place(&constants, &place, &rest);
     }
+    /* The margins of others are up to 1 + gamma times as steep: they are those of the place before
+     * it is rounded. */
     const struct place found = place;
-    try_place(&constants, &place); /* margins of the others */
-    logits[constants.own] = found.at;
+    struct pair own = {found.at, 0};
+    try_place(&constants, &place, &own.low);
+    double rest = own.low;
+    place = found;
+    try_place(&constants, &place, &rest);
     for (size_t c = 0; c < classes; c++) {
-        logits[c] = -point_of(&constants.map, c, pair_of(logits[c])).minus_log_p.high;
+        const struct pair margin = c == constants.own ? own : pair_of(logits[c]);
+        logits[c] = -point_of(&constants.map, c, margin).minus_log_p.high;
     }
     return FGHM_OK;
 }
