@@ -11,9 +11,11 @@
 OUT_OF_LINE struct fghm_columns columns_at(const struct fghm_array *array, size_t first,
                                            size_t samples) {
     struct fghm_columns columns = {NULL, 0};
-    if (array->data != NULL && array->dtype == REAL_DTYPE && samples % SUM_LANES == 0) {
-        const struct cursor cursor = cursor_at(array, first);
-        if (cursor_stride(&cursor) == 1 && cursor_run(&cursor, samples) == samples) {
+    if (array->data != NULL && array->dtype == REAL_DTYPE && samples % SUM_LANES == 0 &&
+        array->strides[array->axes - 1] == 1) {
+        struct cursor cursor;
+        cursor_start(&cursor, array, first);
+        if (cursor_run(&cursor, samples) == samples) {
             columns.first = (real *)array->data + cursor.offset;
             columns.step = array->class_stride;
         }
@@ -29,7 +31,8 @@ static struct fghm_columns columns_from(const struct fghm_columns *all, size_t s
 OUT_OF_LINE void move_columns(const struct fghm_kernels *kernels, const struct fghm_array *array,
                               size_t first, size_t samples, size_t start, size_t classes,
                               bool writes, const struct fghm_columns *columns) {
-    struct cursor cursor = cursor_at(array, first);
+    struct cursor cursor;
+    cursor_start(&cursor, array, first);
     size_t length;
     for (size_t lane = 0; lane < samples; lane += length) {
         length = cursor_run(&cursor, samples - lane);
@@ -61,31 +64,32 @@ struct column_walk {
     size_t start;               /* SIZE_MAX: nothing */
 };
 
-OUT_OF_LINE struct column_walk column_walk_of(const struct fghm_kernels *kernels,
-                                              const struct class_arrays *arrays, size_t first,
-                                              size_t at, size_t n, struct softmax_samples *of) {
+/* From sample `at` of a tile of n on. */
+OUT_OF_LINE void column_walk_start(struct column_walk *walk, const struct fghm_kernels *kernels,
+                                   const struct class_arrays *arrays, size_t first, size_t at,
+                                   size_t n, struct softmax_samples *of) {
+    const struct fghm_columns none = {NULL, 0};
     const size_t samples = n - at < SUM_LANES || arrays->classes <= FOURS ? n - at : SUM_LANES;
-    struct column_walk walk = {
-        .kernels = kernels,
-        .arrays = arrays,
-        .first = first + at,
-        .samples = samples,
-        .part = {.first = at, .lanes = (samples + SUM_LANES - 1) / SUM_LANES * SUM_LANES},
-        .start = SIZE_MAX,
-    };
-    if (arrays->offsets == NULL) {
-        walk.logits = columns_at(arrays->logits, first + at, samples);
-    }
-    walk.block = (struct fghm_columns){of->block, (ptrdiff_t)walk.part.lanes};
-    if (arrays->classes <= FOURS) {
-        walk.kept = walk.block;
-    } else if (of->kept) {
-        walk.kept = columns_at(arrays->gradient, first + at, samples);
-        if (walk.kept.first == NULL) {
-            walk.kept = columns_at(arrays->hessian, first + at, samples);
+    walk->kernels = kernels;
+    walk->arrays = arrays;
+    walk->first = first + at;
+    walk->samples = samples;
+    walk->part.first = at;
+    walk->part.lanes = (samples + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
+    walk->part.start = 0;
+    walk->part.classes = 0;
+    walk->start = SIZE_MAX;
+    walk->logits =
+        arrays->offsets == NULL ? columns_at(arrays->logits, first + at, samples) : none;
+    walk->block.first = of->block;
+    walk->block.step = (ptrdiff_t)walk->part.lanes;
+    walk->kept = arrays->classes <= FOURS ? walk->block : none;
+    if (arrays->classes > FOURS && of->kept) {
+        walk->kept = columns_at(arrays->gradient, first + at, samples);
+        if (walk->kept.first == NULL) {
+            walk->kept = columns_at(arrays->hessian, first + at, samples);
         }
     }
-    return walk;
 }
 
 /* The next classes; false if there are none. */
