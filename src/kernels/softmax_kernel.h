@@ -633,8 +633,11 @@ KERNEL_INLINE vreal margin_of(vreal own, vreal largest, struct pair sum) {
     above.high = v_max(least, v_min(most, above.high));
     /* 0 has no logarithm, and is looked for below. */
     const struct pair safe = {v_max(v_set(REAL_MIN), sum.high), sum.low};
-    const struct pair margin = pair_sum(above, minus_log_pair(safe));
-    const vreal finite = v_max(least, v_min(most, margin.high));
+    /* The other one of two classes is its own sum, 1: no logarithm. */
+    const vmask is_one = m_and(v_eq(sum.high, v_set(1)), v_eq(sum.low, v_set(0)));
+    const vreal margin =
+        m_all(is_one) ? v_add(above.high, above.low) : pair_sum(above, minus_log_pair(safe)).high;
+    const vreal finite = v_max(least, v_min(most, margin));
     const vmask is_finite = v_le(v_abs(own), most);
     const vmask alone = m_and(v_eq(sum.high, v_set(0)), v_eq(own, own));
     return v_select(alone, most, v_select(is_finite, finite, v_add(own, sum.high)));

@@ -48,7 +48,9 @@ OUT_OF_LINE void move_columns(const struct fghm_kernels *kernels, const struct f
             offset += array->class_stride;
             at += columns->step;
         }
-        cursor_next(&cursor, length);
+        if (lane + length < samples) {
+            cursor_next(&cursor, length);
+        }
     }
 }
 
@@ -70,20 +72,20 @@ OUT_OF_LINE void column_walk_start(struct column_walk *walk, const struct fghm_k
                                    size_t n, struct softmax_samples *of) {
     const struct fghm_columns none = {NULL, 0};
     const size_t samples = n - at < SUM_LANES || arrays->classes <= FOURS ? n - at : SUM_LANES;
+    const size_t lanes = (samples + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
+    const struct fghm_columns block = {of->block, (ptrdiff_t)lanes};
     walk->kernels = kernels;
     walk->arrays = arrays;
     walk->first = first + at;
     walk->samples = samples;
     walk->part.first = at;
-    walk->part.lanes = (samples + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
+    walk->part.lanes = lanes;
     walk->part.start = 0;
     walk->part.classes = 0;
     walk->start = SIZE_MAX;
-    walk->logits =
-        arrays->offsets == NULL ? columns_at(arrays->logits, first + at, samples) : none;
-    walk->block.first = of->block;
-    walk->block.step = (ptrdiff_t)walk->part.lanes;
-    walk->kept = arrays->classes <= FOURS ? walk->block : none;
+    walk->logits = arrays->offsets == NULL ? columns_at(arrays->logits, first + at, samples) : none;
+    walk->block = block;
+    walk->kept = arrays->classes <= FOURS ? block : none;
     if (arrays->classes > FOURS && of->kept) {
         walk->kept = columns_at(arrays->gradient, first + at, samples);
         if (walk->kept.first == NULL) {
