@@ -5,6 +5,7 @@
 /* Softmax where the samples of a class are neighbours, or classes are few: class after class of a
  * whole tile, or of SUM_LANES samples where there are more than FOURS classes. */
 
+#include "vec/transpose.h"
 #include "walk/softmax_rows.h"
 
 /* The samples of each class in the caller's memory, if they are neighbours. */
@@ -27,6 +28,48 @@ static struct fghm_columns columns_from(const struct fghm_columns *all, size_t s
     return (struct fghm_columns){(real *)all->first + (ptrdiff_t)start * all->step, all->step};
 }
 
+/* Two classes of samples, or BLOCK, whose rows are `stride` apart: to columns that are `step`
+ * apart, or from them.  The last blocks may overlap. */
+KERNEL_INLINE void transpose(bool writes, int classes, size_t samples, real *rows, ptrdiff_t stride,
+                             real *columns, ptrdiff_t step) {
+    for (size_t k = 0; k < samples; k += BLOCK) {
+        const size_t at = k + BLOCK <= samples ? k : samples - BLOCK;
+        real *const row = rows + (ptrdiff_t)at * stride;
+        if (writes) {
+            transpose_block(classes, BLOCK, columns + at, step, row, stride);
+        } else {
+            transpose_block(BLOCK, classes, row, stride, columns + at, step);
+        }
+    }
+}
+
+/* Returns how many classes, from the first on, it has read or written. */
+OUT_OF_LINE size_t transpose_classes(bool writes, size_t classes, size_t samples, real *rows,
+                                     ptrdiff_t stride, real *columns, ptrdiff_t step) {
+    size_t c = 0;
+    if (samples < BLOCK) {
+        return 0;
+    }
+    for (; c + BLOCK <= classes; c += BLOCK) {
+        real *const at = columns + (ptrdiff_t)c * step;
+        if (writes) {
+            transpose(true, BLOCK, samples, rows + c, stride, at, step);
+        } else {
+            transpose(false, BLOCK, samples, rows + c, stride, at, step);
+        }
+    }
+    if (BLOCK > 2 && c + 2 <= classes) {
+        real *const at = columns + (ptrdiff_t)c * step;
+        if (writes) {
+            transpose(true, 2, samples, rows + c, stride, at, step);
+        } else {
+            transpose(false, 2, samples, rows + c, stride, at, step);
+        }
+        c += 2;
+    }
+    return c;
+}
+
 /* Reads, or writes, `classes` classes from `start` on of samples of an array. */
 OUT_OF_LINE void move_columns(const struct fghm_kernels *kernels, const struct fghm_array *array,
                               size_t first, size_t samples, size_t start, size_t classes,
@@ -39,7 +82,14 @@ OUT_OF_LINE void move_columns(const struct fghm_kernels *kernels, const struct f
         const ptrdiff_t stride = cursor_stride(&cursor);
         ptrdiff_t offset = cursor.offset + (ptrdiff_t)start * array->class_stride;
         real *at = (real *)columns->first + lane;
-        for (size_t c = 0; c < classes; c++) {
+        size_t c = 0;
+        if (array->dtype == REAL_DTYPE && array->class_stride == 1) {
+            c = transpose_classes(writes, classes, length, (real *)array->data + offset, stride, at,
+                                  columns->step);
+            offset += (ptrdiff_t)c;
+            at += (ptrdiff_t)c * columns->step;
+        }
+        for (; c < classes; c++) {
             if (writes) {
                 kernels->write(array->dtype, array->data, offset, stride, length, at);
             } else {
