@@ -528,13 +528,13 @@ static void columns_largest(const struct fghm_columns_part *part, const struct f
     }
 }
 
-/* Adds the exponentials of up to FOURS classes, class c to the sums c mod SUM_LANES. */
+/* Adds the exponentials of up to FOURS classes. */
 KERNEL_LOOP void columns_add(enum summand summand, const struct fghm_columns_part *part,
                              const struct fghm_columns *exponentials, double *to) {
     const size_t used = part->classes < SUM_LANES ? part->classes : SUM_LANES;
     const bool starts = part->start == 0;
     for (size_t at = 0; at < part->lanes; at += SUM_LANES) {
-        for (size_t c = 0; c < used; c++) {
+        for (size_t c = 0; c < part->sums && c < used; c++) {
             double *const total = to + (at + c) * SUM_LANES;
             vsum sum;
             if (starts) {
@@ -542,14 +542,21 @@ KERNEL_LOOP void columns_add(enum summand summand, const struct fghm_columns_par
             } else {
                 v_sum_load(&sum, total);
             }
-            for (size_t lane = 0; lane < SUM_LANES; lane += V_LANES) {
-                vreal two[2] = {v_set(0), v_set(0)};
-                for (size_t k = c; k < part->classes; k += SUM_LANES) {
-                    const vreal e = v_load(column_of(exponentials, k, at + lane));
-                    const size_t half = k / (2 * SUM_LANES);
-                    two[half] = v_add(two[half], summand_of(summand, e));
+            for (size_t first = c; first < used; first += part->sums) {
+                for (size_t lane = 0; lane < SUM_LANES; lane += V_LANES) {
+                    vreal two[2];
+                    KERNEL_UNROLL
+                    for (size_t half = 0; half < 2; half++) {
+                        const size_t start = first + 2 * half * SUM_LANES;
+                        two[half] = v_set(0);
+                        for (size_t k = start; k < part->classes && k <= start + SUM_LANES;
+                             k += SUM_LANES) {
+                            const vreal e = v_load(column_of(exponentials, k, at + lane));
+                            two[half] = v_add(two[half], summand_of(summand, e));
+                        }
+                    }
+                    v_sum_add(&sum, (int)lane / V_LANES, v_add(two[0], two[1]));
                 }
-                v_sum_add(&sum, (int)lane / V_LANES, v_add(two[0], two[1]));
             }
             v_sum_store(total, &sum);
         }

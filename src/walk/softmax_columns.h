@@ -116,6 +116,16 @@ struct column_walk {
     size_t start;               /* SIZE_MAX: nothing */
 };
 
+/* Sums of exponentials of each SUM_LANES samples.  Where all are added at once, so are the first
+ * halves of those that sum_of_sixteen has. */
+static size_t class_sums_of(size_t classes) {
+    size_t sums = classes <= FOURS ? SUM_LANES / 2 : SUM_LANES;
+    while (sums > 1 && sums >= classes) {
+        sums /= 2;
+    }
+    return sums;
+}
+
 /* From sample `at` of a tile of n on. */
 OUT_OF_LINE void column_walk_start(struct column_walk *walk, const struct fghm_kernels *kernels,
                                    const struct class_arrays *arrays, size_t first, size_t at,
@@ -132,6 +142,7 @@ OUT_OF_LINE void column_walk_start(struct column_walk *walk, const struct fghm_k
     walk->part.lanes = lanes;
     walk->part.start = 0;
     walk->part.classes = 0;
+    walk->part.sums = class_sums_of(arrays->classes);
     walk->start = SIZE_MAX;
     walk->logits = arrays->offsets == NULL ? columns_at(arrays->logits, first + at, samples) : none;
     walk->block = block;
@@ -230,11 +241,9 @@ OUT_OF_LINE void add_sixteen(double *restrict to, const double *restrict from) {
 
 /* The sums of SUM_LANES samples, in the order of sum_of_sixteen. */
 static double *class_sums_end(union class_sums *sums, const struct column_walk *walk, size_t at) {
-    const size_t classes = walk->arrays->classes;
-    const size_t used = classes < SUM_LANES ? classes : SUM_LANES;
     double *const total = sums->chunk + at * SUM_LANES;
-    for (size_t width = SUM_LANES / 2; width > 0; width /= 2) {
-        for (size_t c = width; c < 2 * width && c < used; c++) {
+    for (size_t width = walk->part.sums / 2; width > 0; width /= 2) {
+        for (size_t c = width; c < 2 * width; c++) {
             add_sixteen(total + (c - width) * SUM_LANES, total + c * SUM_LANES);
         }
     }
