@@ -443,18 +443,19 @@ static void row_rest(size_t n, const void *row_exponentials, struct fghm_sum *to
     row_sum_end(&sum, total);
 }
 
-KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct spread *spread,
+KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct spread *of,
                                  size_t n, const real *exponentials, real *gradient,
                                  real *hessian) {
+    const struct spread spread = *of; /* which no output is seen to change */
     for (size_t i = 0; hessian == NULL && i < n; i += V_LANES) {
-        v_store(gradient + i, spread_gradient(spread, v_load(exponentials + i)));
+        v_store(gradient + i, spread_gradient(&spread, v_load(exponentials + i)));
     }
     for (size_t i = 0; hessian != NULL && i < n; i += V_LANES) {
         const vreal e = v_load(exponentials + i);
         if (gradient != NULL) {
-            v_store(gradient + i, spread_gradient(spread, e));
+            v_store(gradient + i, spread_gradient(&spread, e));
         }
-        v_store(hessian + i, spread_hessian(modes, spread, e));
+        v_store(hessian + i, spread_hessian(modes, &spread, e));
     }
 }
 
