@@ -2,8 +2,8 @@
 #ifndef FGHM_VEC_TRANSPOSE_H
 #define FGHM_VEC_TRANSPOSE_H
 
-/* Rows of numbers to columns.  A few numbers at a time are enough, so every row of the dispatch
- * table has what all processors of its kind have. */
+/* Rows of numbers to columns, in blocks of 128-bit registers, which all processors of a kind have:
+ * wider ones would gain little. */
 
 #include "vec/real.h"
 
@@ -18,8 +18,8 @@
 #define BLOCK 2
 #endif
 
-/* Brings a block of rows that are `from_step` apart to columns that are `to_step` apart.  Not both
- * of 4 are 2. */
+/* Brings `rows` rows, `from_step` apart, of `columns` numbers to columns that are `to_step` apart.
+ * Of a block of 4, one of the two may be 2. */
 #if defined(__SSE2__) && FGHM_REAL_BITS == 32
 
 KERNEL_INLINE void transpose_block(int rows, int columns, const real *from, ptrdiff_t from_step,
@@ -28,7 +28,7 @@ KERNEL_INLINE void transpose_block(int rows, int columns, const real *from, ptrd
     KERNEL_UNROLL
     for (int i = 0; i < rows; i++, from += from_step) {
         row[i] = columns == BLOCK ? _mm_loadu_ps(from)
-                                  : _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)from));
+                                  : _mm_castsi128_ps(_mm_loadl_epi64((const void *)from));
     }
     const __m128 low[2] = {_mm_unpacklo_ps(row[0], row[1]), _mm_unpacklo_ps(row[2], row[3])};
     const __m128 high[2] = {_mm_unpackhi_ps(row[0], row[1]), _mm_unpackhi_ps(row[2], row[3])};
@@ -39,7 +39,7 @@ KERNEL_INLINE void transpose_block(int rows, int columns, const real *from, ptrd
         if (rows == BLOCK) {
             _mm_storeu_ps(to, column[i]);
         } else {
-            _mm_storel_epi64((__m128i *)to, _mm_castps_si128(column[i]));
+            _mm_storel_epi64((void *)to, _mm_castps_si128(column[i]));
         }
     }
 }

@@ -14,7 +14,7 @@ struct cursor {
     ptrdiff_t offset; /* in elements */
 };
 
-/* Where it is, not as a value: tiles feel what copying it costs. */
+/* Through a pointer: tiles feel what copying a value of this size costs. */
 static __attribute__((noinline)) void cursor_start(struct cursor *cursor,
                                                    const struct fghm_array *array, size_t index) {
     cursor->array = array;
