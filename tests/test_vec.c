@@ -436,6 +436,37 @@ static void sums_and_tallies(void **state) {
     operands_free(&o);
 }
 
+/* Of two zeros, that of the lower lane, which halves that are compared in turn leave. */
+static void largest_lanes(void **state) {
+    const struct row_case *c = *state;
+    const struct vec_ops *const ops = ops_of(c);
+    struct random r = random_for(39);
+    double special[SPECIALS], lanes[LANES_MAX], got = 0;
+    const size_t specials_count = specials(c->d, special);
+    void *const numbers = dtype_array(c->d, ops->lanes);
+    for (size_t round = 0; round < 4000; round++) {
+        for (size_t lane = 0; lane < ops->lanes; lane++) {
+            const double x = special[random_below(&r, specials_count)];
+            const bool is_large = round % 2 == 0 && fabs(x) > 1;
+            lanes[lane] = isnan(x) || is_large ? -0.0 : x;
+            c->d->put(numbers, lane, lanes[lane]);
+        }
+        if (!ops->largest(numbers, &got)) {
+            free(numbers);
+            print_message("skipped: %s finds no largest lane\n", c->row->name);
+            skip();
+        }
+        for (size_t width = ops->lanes / 2; width > 0; width /= 2) {
+            for (size_t lane = 0; lane < width; lane++) {
+                const double other = lanes[lane + width];
+                lanes[lane] = other > lanes[lane] ? other : lanes[lane];
+            }
+        }
+        assert_memory_equal(&got, &lanes[0], sizeof got);
+    }
+    free(numbers);
+}
+
 /* A chunk of 256 may have all its elements in one bin. */
 static void packed_counters(void **state) {
     enum { CHUNK = 256 };
@@ -477,6 +508,7 @@ int main(int argument_count, char **arguments) {
         {"masks_of_all", masks_of_all, 1},
         {"numbers_in_every_lane", numbers_in_every_lane, 1},
         {"sums_and_tallies", sums_and_tallies, 1},
+        {"largest_lanes", largest_lanes, 1},
         {"packed_counters", packed_counters, 1},
     };
     return rows_run(argument_count, arguments, "test_vec", true, tests, SUITE_COUNT(tests));

@@ -258,8 +258,9 @@ typedef void fghm_rows_spread_kernel(const struct fghm_spread *spread, size_t fi
 
 /* The same of columns: class c of neighbouring samples at `first + c step`; `first` NULL if they
  * are not wanted.  A part is `classes` classes from `start` on, of samples from `first` of a tile
- * on, a multiple of 16 of them.  Sums are 16 of each 16 samples: class c adds to those that are
- * c mod 16; classes from 0 on begin them. */
+ * on, a multiple of 16 of them.  Sums of each 16 samples are 16, or a power of two below that, if
+ * the part has all classes: class c adds to those that are c mod 16, and those to the ones that are
+ * that modulo `sums`; classes from 0 on begin them. */
 struct fghm_columns {
     void *first;
     ptrdiff_t step;
@@ -267,6 +268,7 @@ struct fghm_columns {
 struct fghm_columns_part {
     size_t first, lanes;
     size_t start, classes;
+    size_t sums;
 };
 typedef void fghm_columns_largest_kernel(const struct fghm_columns_part *part,
                                          const struct fghm_columns *logits, void *samples);

@@ -247,6 +247,25 @@ KERNEL_INLINE const real *row_group(const struct row *row, size_t i) {
     return i == row->own_group ? row->own : row->logits + i;
 }
 
+/* The largest lane, none of which is NaN. */
+KERNEL_INLINE real largest_lane(vreal a) {
+#ifdef V_HAS_LARGEST
+    return v_largest(a);
+#else
+    real lanes[V_LANES];
+    v_store(lanes, a);
+    KERNEL_UNROLL
+    for (size_t width = V_LANES / 2; width > 0; width /= 2) {
+        KERNEL_UNROLL
+        for (size_t lane = 0; lane < width; lane++) {
+            const real other = lanes[lane + width];
+            lanes[lane] = other > lanes[lane] ? other : lanes[lane];
+        }
+    }
+    return lanes[0];
+#endif
+}
+
 KERNEL_LOOP real row_find_largest(const struct row *row, real largest) {
     vreal most[4];
     KERNEL_UNROLL
@@ -263,19 +282,8 @@ KERNEL_LOOP real row_find_largest(const struct row *row, real largest) {
     for (size_t i = 0; i < row->filled; i += V_LANES) {
         most[0] = v_max(v_load(row->last + i), most[0]);
     }
-    real lanes[V_LANES];
-    v_store(lanes, v_max(v_max(most[0], most[1]), v_max(most[2], most[3])));
-    KERNEL_UNROLL
-    for (size_t width = V_LANES / 2; width > 0; width /= 2) {
-        KERNEL_UNROLL
-        for (size_t lane = 0; lane < width; lane++) {
-            const real other = lanes[lane + width];
-            lanes[lane] = other > lanes[lane] ? other : lanes[lane];
-        }
-    }
-    return lanes[0];
+    return largest_lane(v_max(v_max(most[0], most[1]), v_max(most[2], most[3])));
 }
-
 KERNEL_LOOP void row_sum_start(struct lane_sum *sum, const struct fghm_sum *total) {
     lane_sum_start(sum, total);
 }
@@ -295,9 +303,14 @@ KERNEL_LOOP void row_sum_end(struct lane_sum *sum, struct fghm_sum *total) {
 /* Adds up to FOURS exponentials, whole registers, as add_fours adds FOURS of them and 0. */
 KERNEL_LOOP void row_add_some(struct lane_sum *sum, size_t n, const real *from) {
     for (size_t part = 0; part < SUM_LANES; part += V_LANES) {
-        vreal two[2] = {v_set(0), v_set(0)};
-        for (size_t k = 0, at = part; at < n; k++, at += SUM_LANES) {
-            two[k / 2] = v_add(two[k / 2], v_load(from + at));
+        vreal two[2];
+        KERNEL_UNROLL
+        for (size_t half = 0; half < 2; half++) {
+            const size_t start = part + 2 * half * SUM_LANES;
+            two[half] = v_set(0);
+            for (size_t at = start; at < n && at <= start + SUM_LANES; at += SUM_LANES) {
+                two[half] = v_add(two[half], v_load(from + at));
+            }
         }
         v_sum_add(&sum->sum, (int)(part / V_LANES), v_add(two[0], two[1]));
     }
@@ -372,21 +385,40 @@ KERNEL_INLINE real *row_of(const struct fghm_rows *rows, size_t k) {
     return rows->first == NULL ? NULL : (real *)rows->first + (ptrdiff_t)k * rows->step;
 }
 
+/* Rows that are worked on at a time, step by step: what is done with one of them is a chain, and
+ * out-of-order execution overlaps those of several where a step is short. */
+#define ROWS ((size_t)4)
+
+KERNEL_LOOP void row_set_sum(const struct fghm_sum *sum, size_t sample,
+                             struct softmax_samples *samples) {
+    set_sum(sum_of_lanes(sum, sizeof(real)), &samples->sum[sample], &samples->sum_low[sample]);
+}
+
 /* Both, of whole rows, and what else is to be known of them. */
 static void rows_reduce(size_t first, size_t n, size_t classes, const struct fghm_rows *logits,
                         const struct fghm_rows *exponentials, void *tile_samples) {
     struct softmax_samples *const samples = tile_samples;
-    for (size_t k = 0; k < n; k++) {
-        const real *const of = row_of(logits, k);
-        const size_t sample = first + k, own = (size_t)samples->columns[sample];
-        struct row row;
-        struct fghm_sum sum;
-        sum_start(&sum);
-        row_copy(&row, of, classes, own);
-        samples->own[sample] = of[own];
-        samples->largest[sample] = row_find_largest(&row, -REAL_MAX);
-        row_exponentials(&row, classes, samples->largest[sample], row_of(exponentials, k), &sum);
-        set_sum(sum_of_lanes(&sum, sizeof(real)), &samples->sum[sample], &samples->sum_low[sample]);
+    for (size_t start = 0; start < n; start += ROWS) {
+        const size_t end = n - start < ROWS ? n : start + ROWS;
+        struct row rows[ROWS];
+        struct fghm_sum sums[ROWS];
+        for (size_t k = start; k < end; k++) {
+            const real *const of = row_of(logits, k);
+            const size_t sample = first + k, own = (size_t)samples->columns[sample];
+            row_copy(&rows[k - start], of, classes, own);
+            samples->own[sample] = of[own];
+        }
+        for (size_t k = start; k < end; k++) {
+            samples->largest[first + k] = row_find_largest(&rows[k - start], -REAL_MAX);
+        }
+        for (size_t k = start; k < end; k++) {
+            sum_start(&sums[k - start]);
+            row_exponentials(&rows[k - start], classes, samples->largest[first + k],
+                             row_of(exponentials, k), &sums[k - start]);
+        }
+        for (size_t k = start; k < end; k++) {
+            row_set_sum(&sums[k - start], first + k, samples);
+        }
     }
 }
 
@@ -411,18 +443,19 @@ static void row_rest(size_t n, const void *row_exponentials, struct fghm_sum *to
     row_sum_end(&sum, total);
 }
 
-KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct spread *spread,
+KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct spread *of,
                                  size_t n, const real *exponentials, real *gradient,
                                  real *hessian) {
+    const struct spread spread = *of; /* which no output is seen to change */
     for (size_t i = 0; hessian == NULL && i < n; i += V_LANES) {
-        v_store(gradient + i, spread_gradient(spread, v_load(exponentials + i)));
+        v_store(gradient + i, spread_gradient(&spread, v_load(exponentials + i)));
     }
     for (size_t i = 0; hessian != NULL && i < n; i += V_LANES) {
         const vreal e = v_load(exponentials + i);
         if (gradient != NULL) {
-            v_store(gradient + i, spread_gradient(spread, e));
+            v_store(gradient + i, spread_gradient(&spread, e));
         }
-        v_store(hessian + i, spread_hessian(modes, spread, e));
+        v_store(hessian + i, spread_hessian(modes, &spread, e));
     }
 }
 
@@ -528,13 +561,13 @@ static void columns_largest(const struct fghm_columns_part *part, const struct f
     }
 }
 
-/* Adds the exponentials of up to FOURS classes, class c to the sums c mod SUM_LANES. */
+/* Adds the exponentials of up to FOURS classes. */
 KERNEL_LOOP void columns_add(enum summand summand, const struct fghm_columns_part *part,
                              const struct fghm_columns *exponentials, double *to) {
     const size_t used = part->classes < SUM_LANES ? part->classes : SUM_LANES;
     const bool starts = part->start == 0;
     for (size_t at = 0; at < part->lanes; at += SUM_LANES) {
-        for (size_t c = 0; c < used; c++) {
+        for (size_t c = 0; c < part->sums && c < used; c++) {
             double *const total = to + (at + c) * SUM_LANES;
             vsum sum;
             if (starts) {
@@ -542,14 +575,21 @@ KERNEL_LOOP void columns_add(enum summand summand, const struct fghm_columns_par
             } else {
                 v_sum_load(&sum, total);
             }
-            for (size_t lane = 0; lane < SUM_LANES; lane += V_LANES) {
-                vreal two[2] = {v_set(0), v_set(0)};
-                for (size_t k = c; k < part->classes; k += SUM_LANES) {
-                    const vreal e = v_load(column_of(exponentials, k, at + lane));
-                    const size_t half = k / (2 * SUM_LANES);
-                    two[half] = v_add(two[half], summand_of(summand, e));
+            for (size_t first = c; first < used; first += part->sums) {
+                for (size_t lane = 0; lane < SUM_LANES; lane += V_LANES) {
+                    vreal two[2];
+                    KERNEL_UNROLL
+                    for (size_t half = 0; half < 2; half++) {
+                        const size_t start = first + 2 * half * SUM_LANES;
+                        two[half] = v_set(0);
+                        for (size_t k = start; k < part->classes && k <= start + SUM_LANES;
+                             k += SUM_LANES) {
+                            const vreal e = v_load(column_of(exponentials, k, at + lane));
+                            two[half] = v_add(two[half], summand_of(summand, e));
+                        }
+                    }
+                    v_sum_add(&sum, (int)lane / V_LANES, v_add(two[0], two[1]));
                 }
-                v_sum_add(&sum, (int)lane / V_LANES, v_add(two[0], two[1]));
             }
             v_sum_store(total, &sum);
         }
@@ -633,8 +673,11 @@ KERNEL_INLINE vreal margin_of(vreal own, vreal largest, struct pair sum) {
     above.high = v_max(least, v_min(most, above.high));
     /* 0 has no logarithm, and is looked for below. */
     const struct pair safe = {v_max(v_set(REAL_MIN), sum.high), sum.low};
-    const struct pair margin = pair_sum(above, minus_log_pair(safe));
-    const vreal finite = v_max(least, v_min(most, margin.high));
+    /* The other one of two classes is its own sum, 1: no logarithm. */
+    const vmask is_one = m_and(v_eq(sum.high, v_set(1)), v_eq(sum.low, v_set(0)));
+    const vreal margin =
+        m_all(is_one) ? v_add(above.high, above.low) : pair_sum(above, minus_log_pair(safe)).high;
+    const vreal finite = v_max(least, v_min(most, margin));
     const vmask is_finite = v_le(v_abs(own), most);
     const vmask alone = m_and(v_eq(sum.high, v_set(0)), v_eq(own, own));
     return v_select(alone, most, v_select(is_finite, finite, v_add(own, sum.high)));

@@ -12,6 +12,7 @@
 #include <immintrin.h>
 #include <stdbool.h>
 
+#include "vec/largest.h"
 #include "vec/real.h"
 
 #if FGHM_REAL_BITS == 32
@@ -282,6 +283,12 @@ static inline void v_store_index(int32_t *to, vindex index) {
 
 static inline vreal v_lookup128(const real *table, vindex index) {
     return v_lookup(table, index);
+}
+
+/* Optional: the largest lane of numbers without NaN. */
+#define V_HAS_LARGEST 1
+static inline real v_largest(vreal a) {
+    return largest_of_256(a);
 }
 
 typedef struct {

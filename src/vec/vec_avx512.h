@@ -11,6 +11,7 @@
 #include <immintrin.h>
 #include <stdbool.h>
 
+#include "vec/largest.h"
 #include "vec/real.h"
 
 /* Without optimization gcc's intrinsics are macros, and it warns of their conversions of
@@ -291,6 +292,18 @@ static inline void v_store_index(int32_t *to, vindex index) {
 }
 
 #endif
+
+/* Optional: the largest lane of numbers without NaN. */
+#define V_HAS_LARGEST 1
+static inline real v_largest(vreal a) {
+#if FGHM_REAL_BITS == 32
+    const __m256 upper = _mm512_extractf32x8_ps(a, 1), lower = _mm512_castps512_ps256(a);
+    return largest_of_256(_mm256_max_ps(upper, lower));
+#else
+    const __m256d upper = _mm512_extractf64x4_pd(a, 1), lower = _mm512_castpd512_pd256(a);
+    return largest_of_256(_mm256_max_pd(upper, lower));
+#endif
+}
 
 typedef struct {
     __m512d low, high;

@@ -14,15 +14,18 @@ struct cursor {
     ptrdiff_t offset; /* in elements */
 };
 
-static __attribute__((noinline)) struct cursor cursor_at(const struct fghm_array *array,
-                                                         size_t index) {
-    struct cursor cursor = {.array = array};
-    for (int axis = array->axes - 1; axis >= 0; axis--) {
-        cursor.at[axis] = index % array->extents[axis];
+/* Through a pointer: tiles feel what copying a value of this size costs. */
+static __attribute__((noinline)) void cursor_start(struct cursor *cursor,
+                                                   const struct fghm_array *array, size_t index) {
+    cursor->array = array;
+    ptrdiff_t offset = 0;
+    for (int axis = array->axes - 1; axis > 0; axis--) {
+        cursor->at[axis] = index % array->extents[axis];
+        offset += (ptrdiff_t)cursor->at[axis] * array->strides[axis];
         index /= array->extents[axis];
-        cursor.offset += (ptrdiff_t)cursor.at[axis] * array->strides[axis];
     }
-    return cursor;
+    cursor->at[0] = index;
+    cursor->offset = offset + (ptrdiff_t)index * array->strides[0];
 }
 
 /* How many elements from here on, of at most n, are one stride apart; and which. */
@@ -63,7 +66,7 @@ struct array_run {
 static __attribute__((noinline)) void
 array_run_start(struct array_run *run, const struct fghm_array *array, size_t first, size_t n) {
     run->index = 0;
-    run->cursor = cursor_at(array, first);
+    cursor_start(&run->cursor, array, first);
     run->offset = run->cursor.offset;
     run->stride = cursor_stride(&run->cursor);
     run->n = n == 0 ? 0 : cursor_run(&run->cursor, n);

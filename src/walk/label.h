@@ -37,23 +37,42 @@ static inline int32_t column_of(const struct labelling *labelling, int64_t label
     return labelling->has_background && label == labelling->background ? BACKGROUND : NO_LABEL;
 }
 
-/* The columns of a run of labels of one type, and their sign bits.  Most runs have classes alone,
- * which the largest difference tells; the others are gone through once more. */
-#define LOAD_COLUMNS(type)                                                                         \
-    do {                                                                                           \
-        const type *from = (const type *)labels->data + run.offset;                                \
-        uint64_t most = plain ? 0 : UINT64_MAX;                                                    \
-        for (size_t k = 0; plain && k < run.n; k++) {                                              \
-            const uint64_t column =                                                                \
-                (uint64_t)(int64_t)from[(ptrdiff_t)k * run.stride] - labelling.first_label;        \
-            columns[k] = (int32_t)column;                                                          \
-            most = column > most ? column : most;                                                  \
+/* The columns of neighbouring labels of one type, LABELS at a time, and whether all are classes: a
+ * difference to the first label is one if neither it nor what it leaves to the last is negative.
+ * Out of line, since compilers see only then that the two arrays are apart, and take several at a
+ * time. */
+#define LABELS 16
+#define SUBTRACT_FIRST(name, type)                                                                 \
+    OUT_OF_LINE bool name(const struct labelling *labelling, size_t n, const type *restrict from,  \
+                          int32_t *restrict columns) {                                             \
+        const uint64_t first = labelling->first_label, last = labelling->classes - 1;              \
+        uint64_t signs = 0;                                                                        \
+        for (size_t at = 0; at < n; at += LABELS) {                                                \
+            for (size_t k = 0; k < LABELS; k++) {                                                  \
+                const uint64_t column = (uint64_t)(int64_t)from[at + k] - first;                   \
+                columns[at + k] = (int32_t)column;                                                 \
+                signs |= column | (last - column);                                                 \
+            }                                                                                      \
         }                                                                                          \
-        for (size_t k = 0; most >= labelling.classes && k < run.n; k++) {                          \
-            const int32_t column = column_of(&labelling, (int64_t)*from);                          \
+        return (int64_t)signs >= 0;                                                                \
+    }
+SUBTRACT_FIRST(subtract_first_u8, uint8_t)
+SUBTRACT_FIRST(subtract_first_i32, int32_t)
+SUBTRACT_FIRST(subtract_first_i64, int64_t)
+#undef SUBTRACT_FIRST
+
+/* The columns of a run of labels of one type, and their sign bits.  Most runs have classes alone;
+ * the others are gone through once more. */
+#define LOAD_COLUMNS(type, subtract_first)                                                         \
+    do {                                                                                           \
+        const type *const from = (const type *)labels->data + run.offset;                          \
+        const size_t whole = plain && run.stride == 1 ? run.n - run.n % LABELS : 0;                \
+        const size_t start = subtract_first(&labelling, whole, from, columns) ? whole : 0;         \
+        for (size_t k = start; k < run.n; k++) {                                                   \
+            const int32_t column =                                                                 \
+                column_of(&labelling, (int64_t)from[(ptrdiff_t)k * run.stride]);                   \
             columns[k] = column;                                                                   \
             signs |= column;                                                                       \
-            from += run.stride;                                                                    \
         }                                                                                          \
     } while (0)
 
@@ -71,18 +90,19 @@ static bool load_columns(const struct fghm_plan *plan, size_t first, size_t n, i
         int32_t *const columns = to + run.index;
         switch (labels->dtype) {
         case FGHM_U8:
-            LOAD_COLUMNS(uint8_t);
+            LOAD_COLUMNS(uint8_t, subtract_first_u8);
             break;
         case FGHM_I32:
-            LOAD_COLUMNS(int32_t);
+            LOAD_COLUMNS(int32_t, subtract_first_i32);
             break;
         default:
-            LOAD_COLUMNS(int64_t);
+            LOAD_COLUMNS(int64_t, subtract_first_i64);
         }
     }
     return signs >= 0;
 }
 
 #undef LOAD_COLUMNS
+#undef LABELS
 
 #endif

@@ -5,15 +5,18 @@
 /* Softmax where the samples of a class are neighbours, or classes are few: class after class of a
  * whole tile, or of SUM_LANES samples where there are more than FOURS classes. */
 
+#include "vec/transpose.h"
 #include "walk/softmax_rows.h"
 
 /* The samples of each class in the caller's memory, if they are neighbours. */
 OUT_OF_LINE struct fghm_columns columns_at(const struct fghm_array *array, size_t first,
                                            size_t samples) {
     struct fghm_columns columns = {NULL, 0};
-    if (array->data != NULL && array->dtype == REAL_DTYPE && samples % SUM_LANES == 0) {
-        const struct cursor cursor = cursor_at(array, first);
-        if (cursor_stride(&cursor) == 1 && cursor_run(&cursor, samples) == samples) {
+    if (array->data != NULL && array->dtype == REAL_DTYPE && samples % SUM_LANES == 0 &&
+        array->strides[array->axes - 1] == 1) {
+        struct cursor cursor;
+        cursor_start(&cursor, array, first);
+        if (cursor_run(&cursor, samples) == samples) {
             columns.first = (real *)array->data + cursor.offset;
             columns.step = array->class_stride;
         }
@@ -25,18 +28,68 @@ static struct fghm_columns columns_from(const struct fghm_columns *all, size_t s
     return (struct fghm_columns){(real *)all->first + (ptrdiff_t)start * all->step, all->step};
 }
 
+/* Two classes of samples, or BLOCK, whose rows are `stride` apart: to columns that are `step`
+ * apart, or from them.  The last blocks may overlap. */
+KERNEL_INLINE void transpose(bool writes, int classes, size_t samples, real *rows, ptrdiff_t stride,
+                             real *columns, ptrdiff_t step) {
+    for (size_t k = 0; k < samples; k += BLOCK) {
+        const size_t at = k + BLOCK <= samples ? k : samples - BLOCK;
+        real *const row = rows + (ptrdiff_t)at * stride;
+        if (writes) {
+            transpose_block(classes, BLOCK, columns + at, step, row, stride);
+        } else {
+            transpose_block(BLOCK, classes, row, stride, columns + at, step);
+        }
+    }
+}
+
+/* Returns how many classes, from the first on, it has read or written. */
+OUT_OF_LINE size_t transpose_classes(bool writes, size_t classes, size_t samples, real *rows,
+                                     ptrdiff_t stride, real *columns, ptrdiff_t step) {
+    size_t c = 0;
+    if (samples < BLOCK) {
+        return 0;
+    }
+    for (; c + BLOCK <= classes; c += BLOCK) {
+        real *const at = columns + (ptrdiff_t)c * step;
+        if (writes) {
+            transpose(true, BLOCK, samples, rows + c, stride, at, step);
+        } else {
+            transpose(false, BLOCK, samples, rows + c, stride, at, step);
+        }
+    }
+    if (BLOCK > 2 && c + 2 <= classes) {
+        real *const at = columns + (ptrdiff_t)c * step;
+        if (writes) {
+            transpose(true, 2, samples, rows + c, stride, at, step);
+        } else {
+            transpose(false, 2, samples, rows + c, stride, at, step);
+        }
+        c += 2;
+    }
+    return c;
+}
+
 /* Reads, or writes, `classes` classes from `start` on of samples of an array. */
 OUT_OF_LINE void move_columns(const struct fghm_kernels *kernels, const struct fghm_array *array,
                               size_t first, size_t samples, size_t start, size_t classes,
                               bool writes, const struct fghm_columns *columns) {
-    struct cursor cursor = cursor_at(array, first);
+    struct cursor cursor;
+    cursor_start(&cursor, array, first);
     size_t length;
     for (size_t lane = 0; lane < samples; lane += length) {
         length = cursor_run(&cursor, samples - lane);
         const ptrdiff_t stride = cursor_stride(&cursor);
         ptrdiff_t offset = cursor.offset + (ptrdiff_t)start * array->class_stride;
         real *at = (real *)columns->first + lane;
-        for (size_t c = 0; c < classes; c++) {
+        size_t c = 0;
+        if (array->dtype == REAL_DTYPE && array->class_stride == 1) {
+            c = transpose_classes(writes, classes, length, (real *)array->data + offset, stride, at,
+                                  columns->step);
+            offset += (ptrdiff_t)c;
+            at += (ptrdiff_t)c * columns->step;
+        }
+        for (; c < classes; c++) {
             if (writes) {
                 kernels->write(array->dtype, array->data, offset, stride, length, at);
             } else {
@@ -45,7 +98,9 @@ OUT_OF_LINE void move_columns(const struct fghm_kernels *kernels, const struct f
             offset += array->class_stride;
             at += columns->step;
         }
-        cursor_next(&cursor, length);
+        if (lane + length < samples) {
+            cursor_next(&cursor, length);
+        }
     }
 }
 
@@ -61,31 +116,43 @@ struct column_walk {
     size_t start;               /* SIZE_MAX: nothing */
 };
 
-OUT_OF_LINE struct column_walk column_walk_of(const struct fghm_kernels *kernels,
-                                              const struct class_arrays *arrays, size_t first,
-                                              size_t at, size_t n, struct softmax_samples *of) {
-    const size_t samples = n - at < SUM_LANES || arrays->classes <= FOURS ? n - at : SUM_LANES;
-    struct column_walk walk = {
-        .kernels = kernels,
-        .arrays = arrays,
-        .first = first + at,
-        .samples = samples,
-        .part = {.first = at, .lanes = (samples + SUM_LANES - 1) / SUM_LANES * SUM_LANES},
-        .start = SIZE_MAX,
-    };
-    if (arrays->offsets == NULL) {
-        walk.logits = columns_at(arrays->logits, first + at, samples);
+/* Sums of exponentials of each SUM_LANES samples.  Where all are added at once, so are the first
+ * halves of those that sum_of_sixteen has. */
+static size_t class_sums_of(size_t classes) {
+    size_t sums = classes <= FOURS ? SUM_LANES / 2 : SUM_LANES;
+    while (sums > 1 && sums >= classes) {
+        sums /= 2;
     }
-    walk.block = (struct fghm_columns){of->block, (ptrdiff_t)walk.part.lanes};
-    if (arrays->classes <= FOURS) {
-        walk.kept = walk.block;
-    } else if (of->kept) {
-        walk.kept = columns_at(arrays->gradient, first + at, samples);
-        if (walk.kept.first == NULL) {
-            walk.kept = columns_at(arrays->hessian, first + at, samples);
+    return sums;
+}
+
+/* From sample `at` of a tile of n on. */
+OUT_OF_LINE void column_walk_start(struct column_walk *walk, const struct fghm_kernels *kernels,
+                                   const struct class_arrays *arrays, size_t first, size_t at,
+                                   size_t n, struct softmax_samples *of) {
+    const struct fghm_columns none = {NULL, 0};
+    const size_t samples = n - at < SUM_LANES || arrays->classes <= FOURS ? n - at : SUM_LANES;
+    const size_t lanes = (samples + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
+    const struct fghm_columns block = {of->block, (ptrdiff_t)lanes};
+    walk->kernels = kernels;
+    walk->arrays = arrays;
+    walk->first = first + at;
+    walk->samples = samples;
+    walk->part.first = at;
+    walk->part.lanes = lanes;
+    walk->part.start = 0;
+    walk->part.classes = 0;
+    walk->part.sums = class_sums_of(arrays->classes);
+    walk->start = SIZE_MAX;
+    walk->logits = arrays->offsets == NULL ? columns_at(arrays->logits, first + at, samples) : none;
+    walk->block = block;
+    walk->kept = arrays->classes <= FOURS ? block : none;
+    if (arrays->classes > FOURS && of->kept) {
+        walk->kept = columns_at(arrays->gradient, first + at, samples);
+        if (walk->kept.first == NULL) {
+            walk->kept = columns_at(arrays->hessian, first + at, samples);
         }
     }
-    return walk;
 }
 
 /* The next classes; false if there are none. */
@@ -174,11 +241,9 @@ OUT_OF_LINE void add_sixteen(double *restrict to, const double *restrict from) {
 
 /* The sums of SUM_LANES samples, in the order of sum_of_sixteen. */
 static double *class_sums_end(union class_sums *sums, const struct column_walk *walk, size_t at) {
-    const size_t classes = walk->arrays->classes;
-    const size_t used = classes < SUM_LANES ? classes : SUM_LANES;
     double *const total = sums->chunk + at * SUM_LANES;
-    for (size_t width = SUM_LANES / 2; width > 0; width /= 2) {
-        for (size_t c = width; c < 2 * width && c < used; c++) {
+    for (size_t width = walk->part.sums / 2; width > 0; width /= 2) {
+        for (size_t c = width; c < 2 * width; c++) {
             add_sixteen(total + (c - width) * SUM_LANES, total + c * SUM_LANES);
         }
     }

@@ -32,7 +32,7 @@ OUT_OF_LINE void row_start(struct row *row, const struct fghm_array *array, cons
     row->offsets = offsets;
     row->base = dense ? array->data : NULL;
     if (array->data != NULL) {
-        row->cursor = cursor_at(array, first);
+        cursor_start(&row->cursor, array, first);
     }
 }
 

@@ -52,20 +52,26 @@ OUT_OF_LINE void soft_move(const struct fghm_kernels *kernels, const struct fghm
         return;
     }
     const bool dense = array->dtype == REAL_DTYPE && array->class_stride == 1;
-    struct cursor cursor = cursor_at(array, first);
+    struct cursor cursor;
+    cursor_start(&cursor, array, first);
     for (size_t at = 0, run; at < n; at += run) {
         run = cursor_run(&cursor, n - at);
         ptrdiff_t offset = cursor.offset + (ptrdiff_t)start * array->class_stride;
-        for (size_t lane = at; lane < at + run; lane++) {
+        const size_t done =
+            dense ? transpose_classes(writes, classes, run, (real *)array->data + offset,
+                                      cursor_stride(&cursor), block + at, SUM_LANES)
+                  : 0;
+        for (size_t lane = at; done < classes && lane < at + run; lane++) {
             real other[SOFT_CLASSES];
-            real *const row = dense ? (real *)array->data + offset : other;
+            real *const row = dense ? (real *)array->data + offset + done : other;
+            real *const column = block + done * SUM_LANES + lane;
             if (writes) {
-                soft_gather(classes, block + lane, row);
+                soft_gather(classes - done, column, row);
             } else if (!dense) {
                 kernels->read(array->dtype, array->data, offset, array->class_stride, classes, row);
             }
             if (!writes) {
-                soft_scatter(classes, row, block + lane);
+                soft_scatter(classes - done, row, column);
             } else if (!dense) {
                 kernels->write(array->dtype, array->data, offset, array->class_stride, classes,
                                row);
@@ -79,7 +85,8 @@ OUT_OF_LINE void soft_move(const struct fghm_kernels *kernels, const struct fghm
 /* Doubles that are compared with 0 and 1 before they are floats. */
 KERNEL_RARE void soft_read_compared(const struct fghm_array *array, size_t first, size_t n,
                                     size_t start, size_t classes, real *block) {
-    struct cursor cursor = cursor_at(array, first);
+    struct cursor cursor;
+    cursor_start(&cursor, array, first);
     for (size_t lane = 0; lane < n; lane++) {
         const double *const from = (const double *)array->data + cursor.offset;
         for (size_t c = 0; c < classes; c++) {

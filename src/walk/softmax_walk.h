@@ -59,7 +59,7 @@ OUT_OF_LINE void load_margins(const struct fghm_kernels *kernels, const struct c
         }
         struct column_walk walk;
         for (size_t at = 0; at < n; at += walk.samples) {
-            walk = column_walk_of(kernels, arrays, first, at, n, samples);
+            column_walk_start(&walk, kernels, arrays, first, at, n, samples);
             columns_reduce(&walk, samples);
         }
     }
@@ -77,7 +77,7 @@ OUT_OF_LINE void store_derivatives(const struct fghm_kernels *kernels,
     }
     struct column_walk walk;
     for (size_t at = 0; at < n; at += walk.samples) {
-        walk = column_walk_of(kernels, arrays, first, at, n, samples);
+        column_walk_start(&walk, kernels, arrays, first, at, n, samples);
         if (arrays->hessian->data != NULL) {
             columns_rest(&walk, samples);
             columns_spread_both(&walk, spread, samples);

@@ -210,6 +210,17 @@ static bool packed(bool few, size_t n, const void *a, uint32_t counts[VEC_PACKED
 #endif
 }
 
+static bool largest(const void *a, double *out) {
+#ifdef V_HAS_LARGEST
+    *out = (double)v_largest(v_load(a));
+    return true;
+#else
+    (void)a;
+    (void)out;
+    return false;
+#endif
+}
+
 const struct vec_ops VEC_TABLE = {
     .lanes = V_LANES,
     .apply = apply,
@@ -218,6 +229,7 @@ const struct vec_ops VEC_TABLE = {
     .all = all,
     .lookup = lookup,
     .sum = sum,
+    .largest = largest,
     .tally = tally,
     .packed = packed,
     .round = (double)REAL_ROUND,

@@ -74,6 +74,9 @@ struct vec_ops {
      * are no packed counters.  The number of bins that `few` counts is returned. */
     bool (*packed)(bool few, size_t n, const void *a, uint32_t counts[VEC_PACKED_BINS],
                    size_t *bins);
+    /* The largest of as many numbers as there are lanes, none of them NaN; false where there is no
+     * operation for that. */
+    bool (*largest)(const void *a, double *out);
     /* REAL_ROUND, the exponents that v_exponent takes, and REAL_EXPONENT_BIAS. */
     double round;
     int least_exponent, most_exponent, bias;
