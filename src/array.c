@@ -31,23 +31,10 @@ static uint64_t magnitude(int64_t stride) {
     return stride < 0 ? 0 - (uint64_t)stride : (uint64_t)stride;
 }
 
-/* Row-major over the axes that the view has, but for one that repeats; -1: none does. */
-static void set_row_major(struct fghm_view *view, int repeated) {
-    int64_t stride = 1;
-    for (int axis = view->ndim - 1; axis >= 0; axis--) {
-        const bool moves = axis != repeated && view->extents[axis] > 1;
-        view->strides[axis] = moves ? stride : 0;
-        stride *= moves ? view->extents[axis] : 1;
-    }
-}
-
-static bool has_strides(const int64_t *strides) {
-    for (int axis = 0; axis < FGHM_AXES_MAX; axis++) {
-        if (strides[axis] != 0) {
-            return true;
-        }
-    }
-    return false;
+/* How far the array goes along an axis. */
+static inline int64_t extent_of(const struct fghm_axes *axes, enum fghm_array_kind kind, int axis) {
+    const bool absent = kind == FGHM_ARRAY_OF_SAMPLES && axis == axes->class_axis;
+    return absent ? 1 : axes->extents[axis];
 }
 
 /* Finds the bytes that an array reaches over; false if it does not fit into memory. */
@@ -105,23 +92,43 @@ bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_arra
            class_axis >= 0 && axes->extents[class_axis] > 1 && array->strides[class_axis] != 0;
 }
 
-/* The strides of one of the layouts; or FGHM_ERROR_LAYOUT. */
-static fghm_status set_strides(const struct fghm_axes *axes, enum fghm_array_kind kind,
-                               const struct fghm_owned *array, bool written,
-                               struct fghm_view *view) {
+/* Row-major over the axes that the array has, but for classes that repeat. */
+static fghm_status place_row_major(const struct fghm_axes *axes, enum fghm_array_kind kind,
+                                   const struct fghm_owned *array, bool written,
+                                   struct fghm_view *view) {
     const int class_axis = axes->class_axis;
-    const bool classes_repeat =
+    const bool has_classes =
         kind == FGHM_ARRAY_OF_ELEMENTS && class_axis >= 0 && axes->extents[class_axis] > 1;
-    if (array->layout != FGHM_LAYOUT_STRIDED) {
-        FGHM_REQUIRE(!has_strides(array->strides), FGHM_ERROR_LAYOUT);
-        const bool per_sample = array->layout == FGHM_LAYOUT_PER_SAMPLE;
-        FGHM_REQUIRE(!(per_sample && written && classes_repeat), FGHM_ERROR_LAYOUT);
-        set_row_major(view, per_sample ? class_axis : -1);
-        return FGHM_OK;
+    const bool repeats = has_classes && array->layout == FGHM_LAYOUT_PER_SAMPLE;
+    FGHM_REQUIRE(!fghm_has_strides(array->strides), FGHM_ERROR_LAYOUT);
+    FGHM_REQUIRE(!(repeats && written), FGHM_ERROR_LAYOUT);
+    const int repeated = repeats ? class_axis : -1;
+    int64_t count = 1;
+    for (int axis = axes->ndim - 1; axis >= 0; axis--) {
+        const int64_t extent = extent_of(axes, kind, axis);
+        const bool moves = axis != repeated && extent > 1;
+        view->extents[axis] = extent;
+        view->strides[axis] = moves ? count : 0;
+        count *= moves ? extent : 1;
     }
-    for (int axis = 0; axis < view->ndim; axis++) {
+    /* No more numbers than the batch has elements, so their size does not overflow. */
+    const size_t bytes = (size_t)count * fghm_dtype_size(array->dtype);
+    view->range = (struct fghm_range){(uintptr_t)array->data, bytes};
+    view->packed = repeats ? 0 : (size_t)count;
+    FGHM_REQUIRE(bytes - 1 <= UINTPTR_MAX - (uintptr_t)array->data, FGHM_ERROR_STRIDE);
+    return FGHM_OK;
+}
+
+static fghm_status place_strided(const struct fghm_axes *axes, enum fghm_array_kind kind,
+                                 const struct fghm_owned *array, bool written,
+                                 struct fghm_view *view) {
+    for (int axis = 0; axis < axes->ndim; axis++) {
+        view->extents[axis] = extent_of(axes, kind, axis);
         view->strides[axis] = view->extents[axis] > 1 ? array->strides[axis] : 0;
     }
+    view->packed = 0;
+    FGHM_REQUIRE(set_range(view), FGHM_ERROR_STRIDE);
+    FGHM_REQUIRE(!written || is_injective(view), FGHM_ERROR_STRIDE);
     return FGHM_OK;
 }
 
@@ -133,21 +140,24 @@ fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind ki
     view->dtype = array->dtype;
     view->ndim = axes->ndim;
     view->class_axis = axes->class_axis;
-    for (int axis = 0; axis < axes->ndim; axis++) {
-        const bool absent = kind == FGHM_ARRAY_OF_SAMPLES && axis == axes->class_axis;
-        view->extents[axis] = absent ? 1 : axes->extents[axis];
-    }
-    FGHM_TRY(set_strides(axes, kind, array, written, view));
-    FGHM_REQUIRE(set_range(view), FGHM_ERROR_STRIDE);
-    FGHM_REQUIRE(!written || is_injective(view), FGHM_ERROR_STRIDE);
-    return FGHM_OK;
+    return array->layout == FGHM_LAYOUT_STRIDED ? place_strided(axes, kind, array, written, view)
+                                                : place_row_major(axes, kind, array, written, view);
 }
 
 void fghm_view_fold(const struct fghm_view *view, bool by_sample, struct fghm_array *array) {
+    const bool by_class = by_sample && view->class_axis >= 0 && view->extents[view->class_axis] > 1;
     array->data = view->data;
     array->dtype = view->dtype;
     array->axes = 0;
     array->class_stride = 0;
+    array->direct = false;
+    if (view->packed > 0 && !by_class) {
+        array->axes = 1;
+        array->extents[0] = view->packed;
+        array->strides[0] = 1;
+        array->contiguous = true;
+        return;
+    }
     for (int axis = 0; axis < view->ndim; axis++) {
         const ptrdiff_t stride = (ptrdiff_t)view->strides[axis];
         const size_t extent = (size_t)view->extents[axis];
@@ -174,7 +184,6 @@ void fghm_view_fold(const struct fghm_view *view, bool by_sample, struct fghm_ar
         array->strides[0] = 1;
     }
     array->contiguous = array->axes == 1 && array->strides[0] == 1;
-    array->direct = false;
 }
 
 /* Overlaps ---------------------------------------------------------------------- */

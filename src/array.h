@@ -30,9 +30,10 @@ struct fghm_view {
     int64_t extents[FGHM_AXES_MAX];
     int64_t strides[FGHM_AXES_MAX];
     struct fghm_range range; /* what it reaches over */
+    size_t packed; /* how many numbers there are, if each follows the one before; else 0 */
 };
 
-/* What its owner says of an array: the fields of fghm_input and fghm_output. */
+/* What its owner says of an array: the fields of fghm_input and fghm_output, in their order. */
 struct fghm_owned {
     void *data; /* inputs are only read */
     fghm_dtype dtype;
@@ -47,6 +48,15 @@ size_t fghm_dtype_size(fghm_dtype dtype);
 bool fghm_dtype_is_floating(fghm_dtype dtype);
 bool fghm_dtype_is_integer(fghm_dtype dtype);
 
+static inline bool fghm_has_strides(const int64_t strides[FGHM_AXES_MAX]) {
+    int64_t any = 0;
+#pragma GCC unroll 8
+    for (int axis = 0; axis < FGHM_AXES_MAX; axis++) {
+        any |= strides[axis];
+    }
+    return any != 0;
+}
+
 /* Whether an array of samples has a stride for the classes, which it does not have. */
 bool fghm_array_steps_along_classes(const struct fghm_axes *axes, enum fghm_array_kind kind,
                                     const struct fghm_owned *array);
@@ -58,6 +68,18 @@ fghm_status fghm_view_make(const struct fghm_axes *axes, enum fghm_array_kind ki
 
 /* Folds a view for a walk over elements, or (by_sample) over samples. */
 void fghm_view_fold(const struct fghm_view *view, bool by_sample, struct fghm_array *array);
+
+/* The array of n numbers, one after the other, that kernels work on themselves. */
+static inline void fghm_array_direct(void *data, int32_t dtype, size_t n,
+                                     struct fghm_array *array) {
+    array->data = data;
+    array->dtype = dtype;
+    array->contiguous = array->direct = true;
+    array->axes = 1;
+    array->extents[0] = n;
+    array->strides[0] = 1;
+    array->class_stride = 0;
+}
 
 /* Whether both are there, and are the same elements of the same type in the same order. */
 bool fghm_views_are_same(const struct fghm_view *a, const struct fghm_view *b);

@@ -4,11 +4,6 @@
 
 #include <float.h>
 
-static double losses(const struct fghm_plan *plan, const struct fghm_part *counts) {
-    (void)counts;
-    return (double)fghm_plan_losses(plan);
-}
-
 static double samples(const struct fghm_plan *plan, const struct fghm_part *counts) {
     (void)counts;
     return (double)fghm_plan_samples(plan);
@@ -28,7 +23,7 @@ static double targets(const struct fghm_plan *plan, const struct fghm_part *coun
     return fghm_plan_sum_targets(counts);
 }
 
-/* Those that are not here have a number that is known without looking at the data. */
+/* Those that are not here are of a count. */
 static const struct row {
     double (*number)(const struct fghm_plan *plan, const struct fghm_part *counts);
     fghm_field sum_of;     /* what it is a sum of */
@@ -36,7 +31,6 @@ static const struct row {
     bool targets, weights; /* what has to be counted */
     bool only_if_ignoring; /* and where it does not otherwise */
 } rows[] = {
-    [FGHM_REDUCTION_MEAN] = {.number = losses},
     [FGHM_REDUCTION_MEAN_SAMPLES] = {.number = samples},
     [FGHM_REDUCTION_MEAN_POSITIVES] = {.number = positives, .targets = true},
     [FGHM_REDUCTION_MEAN_VALID] = {.number = valid, .targets = true, .only_if_ignoring = true},
@@ -70,12 +64,13 @@ fghm_status fghm_reduction_divisor(fghm_reduction reduction, double normalizer,
                                    const struct fghm_plan *plan, const struct fghm_part *counts,
                                    double *divisor, struct fghm_report *report) {
     const struct row *const row = &rows[reduction];
-    if (row->number == NULL) {
-        *divisor = reduction == FGHM_REDUCTION_NORMALIZER ? normalizer : 1;
+    const size_t losses = fghm_plan_losses(plan);
+    if (fghm_reduction_is_of_count(reduction)) {
+        *divisor = fghm_reduction_divisor_of_count(reduction, normalizer, losses);
         return FGHM_OK;
     }
     const double number = row->number(plan, counts);
-    if (!row->is_sum || fghm_plan_losses(plan) == 0) {
+    if (!row->is_sum || losses == 0) {
         *divisor = number > 1 ? number : 1;
         return FGHM_OK;
     }
@@ -84,12 +79,4 @@ fghm_status fghm_reduction_divisor(fghm_reduction reduction, double normalizer,
     }
     *divisor = number;
     return FGHM_OK;
-}
-
-double fghm_reduction_divisor_of_count(fghm_reduction reduction, double normalizer,
-                                       uint64_t count) {
-    if (reduction == FGHM_REDUCTION_MEAN) {
-        return count > 0 ? (double)count : 1;
-    }
-    return reduction == FGHM_REDUCTION_NORMALIZER ? normalizer : 1;
 }

@@ -10,6 +10,21 @@
 /* The last one. */
 #define FGHM_REDUCTION_LAST FGHM_REDUCTION_MEAN_TARGETS
 
+/* Whether the number of losses is all that D can depend on. */
+static inline bool fghm_reduction_is_of_count(fghm_reduction reduction) {
+    return reduction == FGHM_REDUCTION_SUM || reduction == FGHM_REDUCTION_MEAN ||
+           reduction == FGHM_REDUCTION_NORMALIZER;
+}
+
+/* D of these, for a mean over `count` elements.  GHM has no other. */
+static inline double fghm_reduction_divisor_of_count(fghm_reduction reduction, double normalizer,
+                                                     uint64_t count) {
+    if (reduction == FGHM_REDUCTION_MEAN) {
+        return count > 0 ? (double)count : 1;
+    }
+    return reduction == FGHM_REDUCTION_NORMALIZER ? normalizer : 1;
+}
+
 /* What has to be counted before anything is computed. */
 struct fghm_reduction_needs {
     bool targets, weights;
@@ -22,8 +37,5 @@ struct fghm_reduction_needs fghm_reduction_needs(fghm_reduction reduction,
 fghm_status fghm_reduction_divisor(fghm_reduction reduction, double normalizer,
                                    const struct fghm_plan *plan, const struct fghm_part *counts,
                                    double *divisor, struct fghm_report *report);
-
-/* D of GHM, which has three of the reductions, for a mean over `count` elements. */
-double fghm_reduction_divisor_of_count(fghm_reduction reduction, double normalizer, uint64_t count);
 
 #endif

@@ -7,18 +7,15 @@
 
 #include "pool_run.h"
 
-/* Below this, a segment is not worth handing to a thread. */
-#define SEGMENT_MIN ((size_t)4096)
-
 /* Segments are whole blocks of the kernels' sums; of wider things, whole tiles, or as many as
  * registers have lanes, or single ones where each is worth a thread. */
 static size_t segment_step(size_t width) {
-    return width == 1 ? 256 : width <= 64 ? 64 : width < SEGMENT_MIN ? 16 : 1;
+    return width == 1 ? 256 : width <= 64 ? 64 : width < FGHM_SEGMENT_MIN ? 16 : 1;
 }
 
-/* SEGMENT_MIN elements, or what cuts all into FGHM_SEGMENTS_MAX. */
+/* FGHM_SEGMENT_MIN elements, or what cuts all into FGHM_SEGMENTS_MAX. */
 static size_t segment_length(size_t n, size_t width) {
-    const size_t least = (SEGMENT_MIN - 1) / width + 1;
+    const size_t least = (FGHM_SEGMENT_MIN - 1) / width + 1;
     const size_t equal = (n - 1) / FGHM_SEGMENTS_MAX + 1;
     const size_t length = equal < least ? least : equal;
     const size_t step = segment_step(width);
@@ -45,7 +42,7 @@ size_t fghm_drive_range(fghm_pool *pool, size_t n, size_t width, fghm_range_work
     if (n == 0) {
         return 0;
     }
-    if (n <= SEGMENT_MIN / width) {
+    if (n <= FGHM_SEGMENT_MIN / width) {
         work(context, 0, 0, n); /* what a small call costs counts */
         return 1;
     }

@@ -13,6 +13,9 @@
  * live on the stack. */
 #define FGHM_SEGMENTS_MAX 128
 
+/* Below this, a segment is not worth handing to a thread. */
+#define FGHM_SEGMENT_MIN ((size_t)4096)
+
 /* Calls work(context, segment, first, n) for each segment of n things that are `width` elements
  * each, on the threads of the pool.  The cut depends on n and width alone.  Returns the number of
  * segments. */

@@ -207,6 +207,11 @@ void fghm_focal_prepare(fghm_focal *focal) {
     }
 }
 
+/* The losses of logits of a type, dense targets and settings that go together. */
+static const struct fghm_focal_losses *prepared_of(const fghm_focal *focal, bool is_double) {
+    return is_double ? &focal->prepared_f64 : &focal->prepared_f32;
+}
+
 /* One call, and what its segments bring back. */
 struct focal_call {
     const struct fghm_walk *walk;
@@ -217,8 +222,22 @@ struct focal_call {
 
 static void segment_work(void *context, size_t segment, size_t first, size_t n) {
     struct focal_call *const call = context;
-    call->parts[segment] = (struct fghm_part){0};
+    fghm_part_start(&call->parts[segment]);
     call->walk->focal(&call->plan, first, n, &call->parts[segment]);
+}
+
+/* Counts what has to be counted before; *counted says whether targets are among it. */
+static __attribute__((noinline)) fghm_status count_before(const fghm_focal *focal, fghm_pool *pool,
+                                                          struct focal_call *call,
+                                                          struct fghm_part *counts, bool *counted,
+                                                          struct fghm_report *report) {
+    const struct fghm_plan *const plan = &call->plan.batch;
+    const struct fghm_reduction_needs needs = fghm_reduction_needs(focal->reduction, plan);
+    *counted = needs.targets || fghm_have_labels(plan->arrays);
+    FGHM_TRY(fghm_plan_survey(pool, call->plan.losses->kernels, plan, needs.targets, needs.weights,
+                              counts, report));
+    return fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, counts, &call->divisor,
+                                  report);
 }
 
 /* Computes a plan that has been made, but for the divisor; *all is what has been counted, added up
@@ -226,39 +245,49 @@ static void segment_work(void *context, size_t segment, size_t first, size_t n) 
 static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, struct focal_call *call,
                            const struct fghm_part **all, struct fghm_report *report) {
     struct fghm_plan *const plan = &call->plan.batch;
-    const struct fghm_kernels *const kernels = call->plan.losses->kernels;
-    call->walk = fghm_walk_of(kernels->real_size);
+    call->walk = fghm_walk_of(call->plan.losses->kernels->real_size);
     plan->positive = positive_of(focal);
 
-    const struct fghm_reduction_needs needs = fghm_reduction_needs(focal->reduction, plan);
-    const bool counted = needs.targets || fghm_have_labels(plan->arrays);
-    static const struct fghm_part nothing;
-    struct fghm_part surveyed;
-    const struct fghm_part *counts = &nothing;
-    if (counted || needs.weights) {
-        FGHM_TRY(
-            fghm_plan_survey(pool, kernels, plan, needs.targets, needs.weights, &surveyed, report));
-        counts = &surveyed;
+    struct fghm_part counts;
+    bool counted = false;
+    counts.bad = FGHM_BAD_NOTHING;
+    if (fghm_reduction_is_of_count(focal->reduction) && !fghm_have_labels(plan->arrays)) {
+        call->divisor = fghm_reduction_divisor_of_count(focal->reduction, focal->normalizer,
+                                                        fghm_plan_losses(plan));
+    } else {
+        FGHM_TRY(count_before(focal, pool, call, &counts, &counted, report));
     }
-    FGHM_TRY(fghm_reduction_divisor(focal->reduction, focal->normalizer, plan, counts,
-                                    &call->divisor, report));
     call->plan.scale = call->plan.losses->scale * (1 / call->divisor);
     const size_t segments = fghm_plan_drive(pool, plan, segment_work, call);
     struct fghm_part *const computed = fghm_merge_parts(call->parts, segments);
     if (counted) {
-        computed->targets = counts->targets;
-        computed->ignored = counts->ignored;
+        computed->targets = counts.targets;
+        computed->ignored = counts.ignored;
     }
-    if (counts->bad == FGHM_BAD_SCORE) {
+    if (counts.bad == FGHM_BAD_SCORE) {
         /* On the walk it is the target of an element. */
-        computed->bad = counts->bad;
-        computed->offender = counts->offender;
+        computed->bad = counts.bad;
+        computed->offender = counts.offender;
     }
     *all = computed;
     return FGHM_OK;
 }
 
 /* Batches --------------------------------------------------------------------- */
+
+static void set_batch_losses(const fghm_focal *focal, const fghm_batch *batch,
+                             const struct fghm_plan *plan, struct fghm_arrays *arrays,
+                             struct fghm_focal_losses *losses) {
+    if (fghm_have_class_factors(arrays)) {
+        arrays->factors.common = focal->loss_weight;
+    }
+    losses->of_terms = fghm_have_class_factors(arrays) &&
+                       (!arrays->labels || (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0);
+    arrays->zero_scores =
+        fghm_focal_is_varifocal(focal) && batch->target_form == FGHM_TARGET_LABEL_SCORE;
+    set_losses(focal, plan->is_double, batch->activation == FGHM_PROBABILITY, plan->softmax, arrays,
+               losses);
+}
 
 static bool has_array(const fghm_batch *batch) {
     return batch->element_loss.data != NULL || batch->gradient.data != NULL ||
@@ -277,26 +306,23 @@ fghm_status fghm_focal_compute_batch(const fghm_focal *focal, fghm_pool *pool,
     FGHM_TRY(
         fghm_plan_make(batch, &limits, false, result, loss, &call.plan.batch, &arrays, report));
     FGHM_REQUIRE(result != NULL || loss != NULL || has_array(batch), FGHM_ERROR_NO_OUTPUT);
-    FGHM_TRY(check_form(focal, batch, report));
-    if (fghm_have_class_factors(&arrays)) {
-        arrays.factors.common = focal->loss_weight;
+    if (arrays.plain && focal->rule_status == FGHM_OK) {
+        call.plan.losses = prepared_of(focal, call.plan.batch.is_double);
+    } else {
+        FGHM_TRY(check_form(focal, batch, report));
+        set_batch_losses(focal, batch, &call.plan.batch, &arrays, &losses);
+        call.plan.losses = &losses;
     }
-    losses.of_terms = fghm_have_class_factors(&arrays) &&
-                      (!arrays.labels || (batch->flags & FGHM_CLASS_WEIGHTS_OF_TERMS) != 0);
-    arrays.zero_scores =
-        fghm_focal_is_varifocal(focal) && batch->target_form == FGHM_TARGET_LABEL_SCORE;
-    set_losses(focal, call.plan.batch.is_double, batch->activation == FGHM_PROBABILITY,
-               call.plan.batch.softmax, &arrays, &losses);
-    call.plan.losses = &losses;
     FGHM_TRY(compute(focal, pool, &call, &all, report));
-    *value = fghm_result_of(&call.plan.batch, all, call.divisor);
+    fghm_result_of(&call.plan.batch, all, call.divisor, value);
     return fghm_part_status(all, report);
 }
 
 fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fghm_batch *batch,
                              fghm_result *result) {
     struct fghm_report report = FGHM_REPORT_NONE;
-    fghm_result value = FGHM_RESULT_INIT;
+    fghm_result value;
+    value.filled = 0;
     const fghm_status status =
         fghm_focal_compute_batch(focal, pool, batch, result, NULL, &value, &report);
     return fghm_result_end(result, status, &report, &value);
@@ -304,22 +330,56 @@ fghm_status fghm_focal_batch(const fghm_focal *focal, fghm_pool *pool, const fgh
 
 /* Contiguous elements ---------------------------------------------------------- */
 
-static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool is_double,
-                                  const struct fghm_span *span, double *loss) {
+/* Whether a single call of a kernel is all: one segment, and D that nobody has to count. */
+static bool is_small(const fghm_focal *focal, size_t n) {
+    return n > 0 && n <= FGHM_SEGMENT_MIN && focal->rule != FGHM_FOCAL_RULE_STAR &&
+           fghm_reduction_is_of_count(focal->reduction);
+}
+
+static void compute_small(const fghm_focal *focal, const struct fghm_focal_losses *losses,
+                          const struct fghm_span *span, double *divisor, struct fghm_part *part) {
+    *divisor = fghm_reduction_divisor_of_count(focal->reduction, focal->normalizer, span->n);
+    fghm_part_start(part);
+    fghm_walk_of(losses->kernels->real_size)
+        ->focal_span(losses, losses->scale * (1 / *divisor), span, part);
+}
+
+/* Out of line for the sake of the stack, which small calls do not need. */
+static __attribute__((noinline)) fghm_status
+compute_large(const fghm_focal *focal, fghm_pool *pool, const struct fghm_focal_losses *losses,
+              bool is_double, const struct fghm_span *span, double *divisor,
+              struct fghm_part *part) {
     struct focal_call call;
     const struct fghm_part *all;
+    struct fghm_report report;
+    call.plan.losses = losses;
+    fghm_plan_of_span(span, is_double, &call.plan.batch);
+    FGHM_TRY(compute(focal, pool, &call, &all, &report));
+    *divisor = call.divisor;
+    *part = *all;
+    return FGHM_OK;
+}
+
+static fghm_status focal_elements(const fghm_focal *focal, fghm_pool *pool, bool is_double,
+                                  const struct fghm_span *span, double *loss) {
+    double divisor;
+    struct fghm_part part;
     struct fghm_report report;
     FGHM_REQUIRE(focal != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(loss != NULL || span->element_loss != NULL || span->gradient != NULL ||
                      span->hessian != NULL,
                  FGHM_ERROR_NO_OUTPUT);
-    call.plan.losses = is_double ? &focal->prepared_f64 : &focal->prepared_f32;
-    FGHM_TRY(fghm_plan_of_span(span, is_double, loss, &call.plan.batch));
+    FGHM_TRY(fghm_check_span(span, is_double, loss));
     FGHM_TRY(focal->rule_status);
-    FGHM_TRY(compute(focal, pool, &call, &all, &report));
-    FGHM_TRY(fghm_part_status(all, &report));
+    const struct fghm_focal_losses *const losses = prepared_of(focal, is_double);
+    if (is_small(focal, span->n)) {
+        compute_small(focal, losses, span, &divisor, &part);
+    } else {
+        FGHM_TRY(compute_large(focal, pool, losses, is_double, span, &divisor, &part));
+    }
+    FGHM_TRY(fghm_part_status(&part, &report));
     if (loss != NULL) {
-        *loss = quotient_of(all->sum + all->sum_error, all->sum_huge, call.divisor);
+        *loss = quotient_of(part.sum + part.sum_error, part.sum_huge, divisor);
     }
     return FGHM_OK;
 }

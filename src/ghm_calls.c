@@ -60,7 +60,8 @@ static fghm_status prepare_elements(const fghm_ghm *ghm, fghm_pool *pool, bool i
                                     struct ghm_call *call) {
     struct fghm_report report;
     FGHM_REQUIRE(ghm->histograms == 1, FGHM_ERROR_HISTOGRAMS);
-    FGHM_TRY(fghm_plan_of_span(span, is_double, loss, &call->plan));
+    FGHM_TRY(fghm_check_span(span, is_double, loss));
+    fghm_plan_of_span(span, is_double, &call->plan);
     return prepare(ghm, pool, call, &report);
 }
 
@@ -169,7 +170,7 @@ static void share_counts(struct count_call *call, const uint64_t *counts, uint64
 static void count_into(struct count_call *call, size_t segment, size_t first, size_t n,
                        uint64_t *counts) {
     uint64_t valid = 0;
-    call->parts[segment] = (struct fghm_part){0};
+    fghm_part_start(&call->parts[segment]);
     call->walk->ghm_count(&call->plan, first, n, counts, &valid, &call->parts[segment]);
     share_counts(call, counts, valid);
 }
@@ -295,7 +296,7 @@ struct apply_call {
 
 static void apply_segment(void *context, size_t segment, size_t first, size_t n) {
     struct apply_call *const call = context;
-    call->parts[segment] = (struct fghm_part){0};
+    fghm_part_start(&call->parts[segment]);
     call->walk->ghm_apply(&call->plan, first, n, &call->parts[segment]);
 }
 
@@ -447,7 +448,8 @@ fghm_status fghm_ghm_step_f64(fghm_ghm *ghm, fghm_pool *pool, size_t n, const do
 /* Weights were a mask, so their sum is the number of valid elements. */
 static fghm_result result_of(const struct ghm_call *call, const struct found *found,
                              double divisor) {
-    fghm_result value = fghm_result_of(&call->plan, &found->all, divisor);
+    fghm_result value;
+    fghm_result_of(&call->plan, &found->all, divisor, &value);
     value.sum_weights = (double)value.valid;
     return value;
 }

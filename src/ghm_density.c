@@ -324,8 +324,7 @@ static fghm_status check(const struct density *call) {
     FGHM_REQUIRE(call->ghm != NULL, FGHM_ERROR_NULL_HANDLE);
     FGHM_REQUIRE(call->ghm->kind == FGHM_GHM_CLASSIFICATION, FGHM_ERROR_KIND);
     FGHM_REQUIRE(call->n == 0 || call->weights != NULL, FGHM_ERROR_NULL_POINTER);
-    struct fghm_plan plan;
-    FGHM_TRY(fghm_plan_of_span(&span, !call->single, NULL, &plan));
+    FGHM_TRY(fghm_check_span(&span, !call->single, NULL));
     /* Weights are cleared while inputs are still needed. */
     FGHM_REQUIRE(call->n == 0 || (call->weights != call->inputs && call->weights != call->targets &&
                                   call->weights != call->mask),

@@ -48,10 +48,11 @@ fghm_status fghm_result_init(fghm_result *result, size_t size) {
     return FGHM_OK;
 }
 
-/* The caller's descriptor with the fields that it has; those that it does not have are neutral
- * at 0.  What it has beyond the known ones must be 0. */
-static fghm_status read_descriptor(const fghm_batch *batch, fghm_batch *known,
-                                   struct fghm_report *report) {
+/* Once there are more fields, those that a descriptor does not have have to become 0 in a copy. */
+_Static_assert(FGHM_BATCH_SIZE_0_2 == sizeof(fghm_batch), "every descriptor has all fields");
+
+/* Whether it is a descriptor; what it has beyond the known fields must be 0. */
+static fghm_status check_descriptor(const fghm_batch *batch, struct fghm_report *report) {
     const unsigned char *const bytes = (const unsigned char *)batch;
     const size_t size = batch->size;
     /* First, since without the tag the size is no size either. */
@@ -61,13 +62,11 @@ static fghm_status read_descriptor(const fghm_batch *batch, fghm_batch *known,
     if (!is_size(size, FGHM_BATCH_SIZE_0_2)) {
         return fghm_fail(report, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE);
     }
-    for (size_t i = sizeof *known; i < size; i++) {
+    for (size_t i = sizeof *batch; i < size; i++) {
         if (bytes[i] != 0) {
             return fghm_fail(report, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE);
         }
     }
-    memset(known, 0, sizeof *known);
-    memcpy(known, batch, size < sizeof *known ? size : sizeof *known);
     return FGHM_OK;
 }
 
@@ -87,15 +86,11 @@ static fghm_status read_class_axis(const fghm_batch *batch, struct fghm_axes *ax
     return FGHM_OK;
 }
 
-static fghm_status check_extent(const struct fghm_axes *axes, int axis, int64_t extent,
-                                struct fghm_report *report) {
-    const bool beyond = axis >= axes->ndim;
-    if (beyond ? extent == FGHM_UNSET : extent >= (axis == axes->class_axis)) {
-        return FGHM_OK;
-    }
+static fghm_status bad_extent(const struct fghm_axes *axes, int axis, int64_t extent,
+                              struct fghm_report *report) {
     const fghm_status status = extent == FGHM_UNSET ? FGHM_ERROR_UNSET : FGHM_ERROR_RANGE;
     fghm_fail_at(report, status, FGHM_FIELD_SHAPE, FGHM_PLACE_AXIS, axis);
-    report->other_field = beyond ? FGHM_FIELD_NDIM : FGHM_FIELD_NONE;
+    report->other_field = axis >= axes->ndim ? FGHM_FIELD_NDIM : FGHM_FIELD_NONE;
     return status;
 }
 
@@ -110,18 +105,24 @@ static fghm_status read_shape(const fghm_batch *batch, struct fghm_axes *axes, s
     }
     axes->ndim = batch->ndim;
     FGHM_TRY(read_class_axis(batch, axes, report));
-    bool empty = false;
-    for (int axis = 0; axis < FGHM_AXES_MAX; axis++) {
-        FGHM_TRY(check_extent(axes, axis, batch->shape[axis], report));
-        axes->extents[axis] = axis < axes->ndim ? batch->shape[axis] : 1;
-        empty = empty || axes->extents[axis] == 0;
-    }
     size_t product = 1;
     bool overflows = false;
-    for (int axis = 0; axis < axes->ndim && !empty; axis++) {
-        overflows = __builtin_mul_overflow(product, axes->extents[axis], &product) || overflows;
+    bool empty = false;
+    for (int axis = 0; axis < axes->ndim; axis++) {
+        const int64_t extent = batch->shape[axis];
+        if (extent < (axis == axes->class_axis)) {
+            return bad_extent(axes, axis, extent, report);
+        }
+        axes->extents[axis] = extent;
+        empty = empty || extent == 0;
+        overflows = __builtin_mul_overflow(product, extent, &product) || overflows;
     }
-    if (overflows || product > PTRDIFF_MAX / sizeof(double)) {
+    for (int axis = axes->ndim; axis < FGHM_AXES_MAX; axis++) {
+        if (batch->shape[axis] != FGHM_UNSET) {
+            return bad_extent(axes, axis, batch->shape[axis], report);
+        }
+    }
+    if (!empty && (overflows || product > PTRDIFF_MAX / sizeof(double))) {
         return fghm_fail(report, FGHM_ERROR_SIZE, FGHM_FIELD_SHAPE);
     }
     *elements = empty ? 0 : product;
@@ -183,6 +184,17 @@ fghm_status fghm_check_conflicts(const struct fghm_conflict *conflicts, size_t c
         }
     }
     return FGHM_OK;
+}
+
+/* Whether the descriptor has nothing but arrays of logits, dense targets, weights and outputs: what
+ * every loss can compute, and nothing that would not go together with something else. */
+static bool is_plain(const fghm_batch *batch) {
+    return batch->activation == FGHM_SIGMOID && batch->target_form == FGHM_TARGET_DENSE &&
+           batch->background == FGHM_BACKGROUND_NONE && batch->flags == 0 &&
+           batch->ignore_index == FGHM_IGNORE_NONE && batch->label_smoothing == 0 &&
+           batch->class_alpha == NULL && batch->class_gamma == NULL &&
+           batch->class_weights == NULL && batch->class_offsets == NULL &&
+           batch->scores.data == NULL && batch->harmonizing_weight.data == NULL;
 }
 
 /* What the descriptor says, held against itself. */
@@ -274,6 +286,7 @@ static void set_labels(const fghm_batch *batch, bool softmax, int64_t classes,
                        struct fghm_arrays *arrays) {
     arrays->labels = batch->target_form != FGHM_TARGET_DENSE;
     arrays->has_background = batch->background != FGHM_BACKGROUND_NONE;
+    arrays->first_label = 0;
     switch (batch->background) {
     case FGHM_BACKGROUND_LAST:
         arrays->background = softmax ? classes - 1 : classes;
@@ -290,9 +303,45 @@ static void set_labels(const fghm_batch *batch, bool softmax, int64_t classes,
 
 /* Arrays ------------------------------------------------------------------------ */
 
+/* No arrays yet, and what is said of their elements.  One field after the other, since small calls
+ * feel the clearing of all that is said of an array. */
+static void set_arrays(const fghm_batch *batch, bool plain, struct fghm_arrays *arrays) {
+    arrays->logits.data = arrays->targets.data = arrays->scores.data = arrays->weights.data = NULL;
+    arrays->element_loss.data = arrays->gradient.data = arrays->hessian.data = NULL;
+    arrays->harmonizing_weight.data = NULL;
+    arrays->plain = plain;
+    arrays->ignoring = batch->ignore_index != FGHM_IGNORE_NONE;
+    arrays->ignore_index = batch->ignore_index;
+    arrays->nan_ignored = (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0;
+    arrays->label_smoothing = batch->label_smoothing;
+    arrays->factors = (struct fghm_class_factors){batch->class_alpha, batch->class_weights, 1};
+    arrays->offsets = batch->class_offsets;
+    arrays->gammas = batch->class_gamma;
+    arrays->zero_scores = false;
+}
+
 /* The arrays of a descriptor, inputs first. */
 enum { LOGITS, TARGETS, SCORES, WEIGHTS, ELEMENT_LOSS, GRADIENT, HESSIAN, HARMONIZING, ARRAYS };
 #define INPUTS ELEMENT_LOSS
+
+/* Inputs and outputs differ in a const alone, and one is where its index says. */
+_Static_assert(sizeof(fghm_input) == sizeof(fghm_output) &&
+                   offsetof(fghm_input, strides) == offsetof(fghm_output, strides) &&
+                   offsetof(fghm_batch, harmonizing_weight) ==
+                       offsetof(fghm_batch, logits) + HARMONIZING * sizeof(fghm_input),
+               "arrays of a descriptor lie like those of an array");
+_Static_assert(offsetof(fghm_input, dtype) == offsetof(struct fghm_owned, dtype) &&
+                   offsetof(fghm_input, layout) == offsetof(struct fghm_owned, layout),
+               "struct fghm_owned begins as they do");
+
+static struct fghm_owned array_of(const fghm_batch *batch, int index) {
+    const char *const at =
+        (const char *)batch + offsetof(fghm_batch, logits) + (size_t)index * sizeof(fghm_input);
+    struct fghm_owned array;
+    memcpy(&array, at, offsetof(struct fghm_owned, strides));
+    array.strides = (const int64_t *)(const void *)(at + offsetof(fghm_input, strides));
+    return array;
+}
 
 /* One of them: what there is to know of it. */
 struct slot {
@@ -300,59 +349,34 @@ struct slot {
     bool written;
     struct fghm_owned array;
     enum fghm_array_kind kind;
-    bool needed, floating, integer;
+    bool floating, integer;
+    /* Whether an output takes the place of this input, or this output of an input: kernels then
+     * work on copies, since they may look at an input once more after they have written. */
+    bool shared;
     struct fghm_array *to;
     struct fghm_view view;
 };
 
-/* Inputs and outputs differ in a const alone. */
-static struct fghm_owned array_of(const fghm_batch *batch, int index) {
-    const fghm_input *const inputs[] = {&batch->logits, &batch->targets, &batch->scores,
-                                        &batch->weights};
-    const fghm_output *const outputs[] = {&batch->element_loss, &batch->gradient, &batch->hessian,
-                                          &batch->harmonizing_weight};
-    if (index < INPUTS) {
-        const fghm_input *const input = inputs[index];
-        return (struct fghm_owned){(void *)(uintptr_t)input->data, input->dtype, input->layout,
-                                   input->strides};
-    }
-    const fghm_output *const output = outputs[index - INPUTS];
-    return (struct fghm_owned){output->data, output->dtype, output->layout, output->strides};
+static bool is_needed(const fghm_batch *batch, int index) {
+    return index == LOGITS || index == TARGETS ||
+           (index == SCORES && batch->target_form == FGHM_TARGET_LABEL_SCORE);
 }
 
 static void set_slot(const fghm_batch *batch, int index, struct slot *slot) {
     const bool labels = batch->target_form != FGHM_TARGET_DENSE;
-    const bool scores = batch->target_form == FGHM_TARGET_LABEL_SCORE;
     const bool of_loss = index == WEIGHTS || index == ELEMENT_LOSS || index == HARMONIZING;
     const bool of_samples = index == SCORES || (index == TARGETS && labels) ||
                             (of_loss && batch->activation == FGHM_SOFTMAX);
     slot->field = FGHM_FIELD_LOGITS + index;
     slot->written = index >= INPUTS;
-    slot->array = array_of(batch, index);
     slot->kind = of_samples ? FGHM_ARRAY_OF_SAMPLES : FGHM_ARRAY_OF_ELEMENTS;
-    slot->needed = index == LOGITS || index == TARGETS || (index == SCORES && scores);
     slot->floating = index != TARGETS || !labels;
     slot->integer = index == TARGETS;
-    slot->view.data = NULL;
-}
-
-static void list_slots(const fghm_batch *batch, struct fghm_arrays *arrays,
-                       struct slot slots[ARRAYS]) {
-    struct fghm_array *const to[ARRAYS] = {
-        &arrays->logits,       &arrays->targets,  &arrays->scores,  &arrays->weights,
-        &arrays->element_loss, &arrays->gradient, &arrays->hessian, &arrays->harmonizing_weight};
-    for (int i = 0; i < ARRAYS; i++) {
-        set_slot(batch, i, &slots[i]);
-        slots[i].to = to[i];
-        to[i]->data = NULL;
-    }
+    slot->shared = false;
 }
 
 static fghm_status read_slot(const struct fghm_axes *axes, struct slot *slot,
                              struct fghm_report *report) {
-    if (slot->array.data == NULL) {
-        return slot->needed ? fghm_fail(report, FGHM_ERROR_NULL_POINTER, slot->field) : FGHM_OK;
-    }
     const fghm_dtype dtype = slot->array.dtype;
     if (dtype == FGHM_DTYPE_UNSET) {
         return fghm_fail(report, FGHM_ERROR_UNSET, slot->field);
@@ -375,7 +399,7 @@ static fghm_status read_slot(const struct fghm_axes *axes, struct slot *slot,
 
 /* Those of them that are there. */
 struct present {
-    struct slot *slots[ARRAYS];
+    struct slot slots[ARRAYS];
     int count;
 };
 
@@ -384,76 +408,135 @@ static bool may_meet(const struct slot *a, const struct slot *b) {
     return a->written != b->written && fghm_views_are_same(&a->view, &b->view);
 }
 
-static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *result,
-                                  const double *loss, const struct present *present, size_t classes,
-                                  struct fghm_report *report) {
-    const size_t doubles = classes * sizeof(double);
-    const struct fghm_range of_result = fghm_range_of(result, result == NULL ? 0 : result->size);
-    const struct {
+/* What else is there: factors of classes, which are read, and results. */
+struct others {
+    struct {
         struct fghm_range range;
         fghm_field field;
-    } plain[] = {{fghm_range_of(batch->class_alpha, doubles), FGHM_FIELD_CLASS_ALPHA},
-                 {fghm_range_of(batch->class_gamma, doubles), FGHM_FIELD_CLASS_GAMMA},
-                 {fghm_range_of(batch->class_weights, doubles), FGHM_FIELD_CLASS_WEIGHTS},
-                 {fghm_range_of(batch->class_offsets, doubles), FGHM_FIELD_CLASS_OFFSETS},
-                 {of_result, FGHM_FIELD_RESULT},
-                 {fghm_range_of(loss, sizeof *loss), FGHM_FIELD_RESULT}};
+    } ranges[6];
+    int count;
+};
+
+static inline void add_other(struct others *others, const void *array, size_t bytes,
+                             fghm_field field) {
+    if (array != NULL) {
+        others->ranges[others->count].range = fghm_range_of(array, bytes);
+        others->ranges[others->count].field = field;
+        others->count++;
+    }
+}
+
+/* Finds which slots are shared, too. */
+static fghm_status check_overlaps(const fghm_batch *batch, const fghm_result *result,
+                                  const double *loss, struct present *present, size_t classes,
+                                  struct fghm_report *report) {
+    const size_t doubles = classes * sizeof(double);
+    struct others others;
+    others.count = 0;
+    add_other(&others, batch->class_alpha, doubles, FGHM_FIELD_CLASS_ALPHA);
+    add_other(&others, batch->class_gamma, doubles, FGHM_FIELD_CLASS_GAMMA);
+    add_other(&others, batch->class_weights, doubles, FGHM_FIELD_CLASS_WEIGHTS);
+    add_other(&others, batch->class_offsets, doubles, FGHM_FIELD_CLASS_OFFSETS);
+    const int factors = others.count;
+    add_other(&others, result, result == NULL ? 0 : result->size, FGHM_FIELD_RESULT);
+    add_other(&others, loss, sizeof *loss, FGHM_FIELD_RESULT);
     for (int i = 0; i < present->count; i++) {
-        const struct slot *const slot = present->slots[i];
+        struct slot *const slot = &present->slots[i];
         for (int k = i + 1; k < present->count; k++) {
-            const struct slot *const output = present->slots[k];
-            if (output->written && !fghm_views_are_apart(&output->view, &slot->view) &&
-                !may_meet(slot, output)) {
+            struct slot *const output = &present->slots[k];
+            if (!output->written || fghm_views_are_apart(&output->view, &slot->view)) {
+                continue;
+            }
+            if (!may_meet(slot, output)) {
                 return fghm_fail_both(report, FGHM_ERROR_ALIASING, output->field, slot->field);
             }
+            slot->shared = output->shared = true;
         }
-        for (size_t k = 0; k < sizeof plain / sizeof plain[0]; k++) {
-            const bool written = slot->written || plain[k].field == FGHM_FIELD_RESULT;
-            if (written && fghm_ranges_meet(slot->view.range, plain[k].range)) {
-                return fghm_fail_both(report, FGHM_ERROR_ALIASING, slot->field, plain[k].field);
+        for (int k = slot->written ? 0 : factors; k < others.count; k++) {
+            if (fghm_ranges_meet(slot->view.range, others.ranges[k].range)) {
+                return fghm_fail_both(report, FGHM_ERROR_ALIASING, slot->field,
+                                      others.ranges[k].field);
             }
         }
     }
-    for (size_t k = 0; plain[k].field != FGHM_FIELD_RESULT; k++) {
-        if (fghm_ranges_meet(plain[k].range, of_result)) {
-            return fghm_fail_both(report, FGHM_ERROR_ALIASING, plain[k].field, FGHM_FIELD_RESULT);
+    for (int k = 0; k < factors && result != NULL; k++) {
+        if (fghm_ranges_meet(others.ranges[k].range, others.ranges[factors].range)) {
+            return fghm_fail_both(report, FGHM_ERROR_ALIASING, others.ranges[k].field,
+                                  FGHM_FIELD_RESULT);
         }
     }
     return FGHM_OK;
 }
 
-/* Whether an output takes the place of this input, or this output of an input: kernels then work
- * on copies, since they may look at an input once more after they have written. */
-static bool is_shared(const struct present *present, const struct slot *slot) {
-    for (int i = 0; i < present->count; i++) {
-        if (may_meet(present->slots[i], slot)) {
-            return true;
+/* What most small calls have: a plain batch whose arrays are contiguous, of the type that is
+ * computed in, and apart from each other.  Of any other, false: they go the long way, where errors
+ * are found. */
+static bool make_direct_arrays(const fghm_batch *batch, const fghm_result *result,
+                               const double *loss, size_t elements, const struct fghm_plan *plan,
+                               struct fghm_arrays *arrays) {
+    static const int indices[] = {LOGITS, TARGETS, WEIGHTS, ELEMENT_LOSS, GRADIENT, HESSIAN};
+    struct fghm_array *const to[] = {&arrays->logits,       &arrays->targets,  &arrays->weights,
+                                     &arrays->element_loss, &arrays->gradient, &arrays->hessian};
+    const int32_t real = plan->is_double ? FGHM_F64 : FGHM_F32;
+    const size_t bytes = elements * fghm_dtype_size(real);
+    struct fghm_range taken[2 + sizeof indices / sizeof indices[0]] = {
+        fghm_range_of(result, result == NULL ? 0 : result->size),
+        fghm_range_of(loss, sizeof *loss)};
+    int count = 2;
+    for (size_t i = 0; i < sizeof indices / sizeof indices[0]; i++) {
+        const struct fghm_owned array = array_of(batch, indices[i]);
+        if (array.data == NULL && !is_needed(batch, indices[i])) {
+            continue;
         }
+        const struct fghm_range range = {(uintptr_t)array.data, bytes};
+        if (array.data == NULL || array.dtype != real || array.layout != FGHM_LAYOUT_CONTIGUOUS ||
+            fghm_has_strides(array.strides) || bytes - 1 > UINTPTR_MAX - range.first) {
+            return false;
+        }
+        /* Inputs may meet each other. */
+        for (int k = 0; k < (indices[i] < INPUTS ? 2 : count); k++) {
+            if (fghm_ranges_meet(range, taken[k])) {
+                return false;
+            }
+        }
+        taken[count++] = range;
+        fghm_array_direct(array.data, real, elements, to[i]);
     }
-    return false;
+    arrays->direct = true;
+    return true;
 }
 
 static fghm_status make_arrays(const fghm_batch *batch, const fghm_result *result,
                                const double *loss, const struct fghm_axes *axes,
                                const struct fghm_plan *plan, struct fghm_arrays *arrays,
                                struct fghm_report *report) {
-    struct slot slots[ARRAYS];
-    struct present present = {.count = 0};
-    list_slots(batch, arrays, slots);
+    struct fghm_array *const to[ARRAYS] = {
+        &arrays->logits,       &arrays->targets,  &arrays->scores,  &arrays->weights,
+        &arrays->element_loss, &arrays->gradient, &arrays->hessian, &arrays->harmonizing_weight};
+    struct present present;
+    present.count = 0;
     for (int i = 0; i < ARRAYS; i++) {
-        FGHM_TRY(read_slot(axes, &slots[i], report));
-        if (slots[i].view.data != NULL) {
-            present.slots[present.count++] = &slots[i];
+        struct slot *const slot = &present.slots[present.count];
+        slot->array = array_of(batch, i);
+        if (slot->array.data != NULL) {
+            set_slot(batch, i, slot);
+            FGHM_TRY(read_slot(axes, slot, report));
+            slot->to = to[i];
+            present.count++;
+        } else if (is_needed(batch, i)) {
+            return fghm_fail(report, FGHM_ERROR_NULL_POINTER, FGHM_FIELD_LOGITS + i);
         }
     }
     FGHM_TRY(check_overlaps(batch, result, loss, &present, plan->shape.classes, report));
+    arrays->direct = arrays->plain;
     const int32_t real = plan->is_double ? FGHM_F64 : FGHM_F32;
     for (int i = 0; i < present.count; i++) {
-        const struct slot *const slot = present.slots[i];
+        const struct slot *const slot = &present.slots[i];
         struct fghm_array *const array = slot->to;
         const bool by_sample = plan->by_sample || slot->kind == FGHM_ARRAY_OF_SAMPLES;
         fghm_view_fold(&slot->view, by_sample, array);
-        array->direct = array->contiguous && array->dtype == real && !is_shared(&present, slot);
+        array->direct = array->contiguous && array->dtype == real && !slot->shared;
+        arrays->direct = arrays->direct && array->direct;
     }
     return FGHM_OK;
 }
@@ -468,18 +551,17 @@ static void reach_of(const struct fghm_view *view, size_t *before, size_t *after
     }
 }
 
-fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, size_t *before,
+fghm_status fghm_batch_reach(const fghm_batch *batch, fghm_field field, size_t *before,
                              size_t *after) {
     struct fghm_report report = {0};
     struct fghm_axes axes;
-    fghm_batch batch;
     size_t elements;
-    FGHM_REQUIRE(caller_batch != NULL && before != NULL && after != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(batch != NULL && before != NULL && after != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(field >= FGHM_FIELD_CLASS_ALPHA && field <= FGHM_FIELD_HARMONIZING_WEIGHT,
                  FGHM_ERROR_CONSTANT);
-    FGHM_TRY(read_descriptor(caller_batch, &batch, &report));
-    FGHM_TRY(read_shape(&batch, &axes, &elements, &report));
-    FGHM_TRY(check_constants(&batch, &report));
+    FGHM_TRY(check_descriptor(batch, &report));
+    FGHM_TRY(read_shape(batch, &axes, &elements, &report));
+    FGHM_TRY(check_constants(batch, &report));
     size_t low = 0;
     size_t high = 0;
     if (field < FGHM_FIELD_LOGITS) {
@@ -487,8 +569,9 @@ fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, s
     } else {
         const int index = field - FGHM_FIELD_LOGITS;
         struct slot slot;
-        set_slot(&batch, index, &slot);
         if (elements > 0) {
+            set_slot(batch, index, &slot);
+            slot.array = array_of(batch, index);
             /* Wherever it lies: here neither end leaves the address space. */
             slot.array.data = (void *)(UINTPTR_MAX / 2);
             FGHM_TRY(read_slot(&axes, &slot, &report));
@@ -502,13 +585,11 @@ fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, s
 
 /* The plan ----------------------------------------------------------------------- */
 
-fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_batch_limits *limits,
+fghm_status fghm_plan_make(const fghm_batch *batch, const struct fghm_batch_limits *limits,
                            bool by_class, const fghm_result *result, const double *loss,
                            struct fghm_plan *plan, struct fghm_arrays *arrays,
                            struct fghm_report *report) {
-    fghm_batch known;
-    const fghm_batch *const batch = &known;
-    if (caller_batch == NULL) {
+    if (batch == NULL) {
         return fghm_fail(report, FGHM_ERROR_NULL_POINTER, FGHM_FIELD_BATCH);
     }
     if (result != NULL && !is_size(result->size, FGHM_RESULT_SIZE_0_2)) {
@@ -516,28 +597,22 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         return fghm_fail(report, result->size == 0 ? FGHM_ERROR_UNINITIALIZED : FGHM_ERROR_STRUCT,
                          FGHM_FIELD_RESULT);
     }
-    FGHM_TRY(read_descriptor(caller_batch, &known, report));
+    FGHM_TRY(check_descriptor(batch, report));
     struct fghm_axes axes;
     size_t elements;
     FGHM_TRY(read_shape(batch, &axes, &elements, report));
-    FGHM_TRY(check_constants(batch, report));
-    FGHM_TRY(check_combinations(batch, report));
-    FGHM_TRY(check_limits(batch, limits, report));
+    const bool plain = is_plain(batch);
+    if (!plain) {
+        FGHM_TRY(check_constants(batch, report));
+        FGHM_TRY(check_combinations(batch, report));
+        FGHM_TRY(check_limits(batch, limits, report));
+    }
     const int64_t classes = axes.class_axis < 0 ? 1 : axes.extents[axes.class_axis];
     const bool softmax = batch->activation == FGHM_SOFTMAX;
     if (classes > (softmax ? SOFTMAX_CLASSES_MAX : INT32_MAX)) {
         return fghm_fail_at(report, FGHM_ERROR_SIZE, FGHM_FIELD_SHAPE, FGHM_PLACE_AXIS,
                             axes.class_axis);
     }
-    *arrays = (struct fghm_arrays){
-        .ignoring = batch->ignore_index != FGHM_IGNORE_NONE,
-        .ignore_index = batch->ignore_index,
-        .nan_ignored = (batch->flags & FGHM_NAN_TARGETS_IGNORED) != 0,
-        .label_smoothing = batch->label_smoothing,
-        .factors = {batch->class_alpha, batch->class_weights, 1},
-        .offsets = batch->class_offsets,
-        .gammas = batch->class_gamma,
-    };
     *plan = (struct fghm_plan){
         .shape = {0, (size_t)classes, 0},
         .is_double = batch->logits.dtype == FGHM_F64,
@@ -546,11 +621,15 @@ fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_bat
         .counting = result != NULL,
         .arrays = arrays,
     };
+    set_arrays(batch, plain, arrays);
     set_labels(batch, softmax, classes, arrays);
     if (elements == 0) {
         return FGHM_OK;
     }
     plan->shape = folded_shape(&axes);
+    if (plain && !by_class && make_direct_arrays(batch, result, loss, elements, plan, arrays)) {
+        return FGHM_OK;
+    }
     FGHM_TRY(check_class_numbers(batch, plan->shape.classes, report));
     return make_arrays(batch, result, loss, &axes, plan, arrays, report);
 }
@@ -562,10 +641,13 @@ static inline bool meets(const void *array, size_t bytes, const void *other, siz
 
 /* Whether an output meets an input that it does not replace.  No loops: what a small call costs
  * counts. */
+static inline bool meets_input(const void *output, size_t bytes, const void *input) {
+    return fghm_bytes_meet((uintptr_t)output, bytes, (uintptr_t)input, bytes) && output != input;
+}
+
 static inline bool meets_inputs(const struct fghm_span *span, size_t bytes, const void *output) {
-    return (output != span->logits && meets(output, bytes, span->logits, bytes)) ||
-           (output != span->targets && meets(output, bytes, span->targets, bytes)) ||
-           (output != span->weights && meets(output, bytes, span->weights, bytes));
+    return meets_input(output, bytes, span->logits) || meets_input(output, bytes, span->targets) ||
+           (span->weights != NULL && meets_input(output, bytes, span->weights));
 }
 
 /* Whether contiguous arrays, `bytes` each, can be where they are, and the loss (or NULL) too. */
@@ -589,16 +671,13 @@ static bool are_apart(const struct fghm_span *span, size_t bytes, const double *
         return false;
     }
     return loss == NULL ||
-           !(meets(loss, one, span->logits, bytes) || meets(loss, one, span->targets, bytes) ||
+           !(meets(span->logits, bytes, loss, one) || meets(span->targets, bytes, loss, one) ||
              meets(loss, one, span->weights, bytes));
 }
 
-fghm_status fghm_plan_of_span(const struct fghm_span *span, bool is_double, const double *loss,
-                              struct fghm_plan *plan) {
+fghm_status fghm_check_span(const struct fghm_span *span, bool is_double, const double *loss) {
     const size_t most = is_double ? PTRDIFF_MAX / sizeof(double) : PTRDIFF_MAX / sizeof(float);
     const size_t bytes = span->n * (is_double ? sizeof(double) : sizeof(float));
-    *plan = (struct fghm_plan){
-        .shape = {1, 1, span->n}, .is_double = is_double, .span = span, .arrays = NULL};
     if (span->n == 0) {
         return FGHM_OK;
     }
@@ -606,6 +685,11 @@ fghm_status fghm_plan_of_span(const struct fghm_span *span, bool is_double, cons
     FGHM_REQUIRE(span->n <= most, FGHM_ERROR_SIZE);
     FGHM_REQUIRE(are_apart(span, bytes, loss), FGHM_ERROR_ALIASING);
     return FGHM_OK;
+}
+
+void fghm_plan_of_span(const struct fghm_span *span, bool is_double, struct fghm_plan *plan) {
+    *plan = (struct fghm_plan){
+        .shape = {1, 1, span->n}, .is_double = is_double, .span = span, .arrays = NULL};
 }
 
 void fghm_plan_take_class(size_t class_index, struct fghm_plan *plan, struct fghm_arrays *arrays) {
@@ -699,13 +783,13 @@ struct survey {
 
 static void survey_segment(void *context, size_t segment, size_t first, size_t n) {
     struct survey *const survey = context;
-    survey->parts[segment] = (struct fghm_part){0};
+    fghm_part_start(&survey->parts[segment]);
     survey->walk->survey(survey->kernels, &survey->plan, first, n, &survey->parts[segment]);
 }
 
 static void survey_weights_segment(void *context, size_t segment, size_t first, size_t n) {
     struct survey *const survey = context;
-    survey->parts[segment] = (struct fghm_part){0};
+    fghm_part_start(&survey->parts[segment]);
     survey->walk->survey_weights(survey->kernels, &survey->plan, first, n, &survey->parts[segment]);
 }
 
@@ -766,38 +850,41 @@ double fghm_plan_sum_targets(const struct fghm_part *part) {
     return part->targets.sum + part->targets.sum_error;
 }
 
-fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *all,
-                           double divisor) {
+void fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *all, double divisor,
+                    fghm_result *value) {
     const double sum = all->sum + all->sum_error;
-    return (fghm_result){
-        .filled = sizeof(fghm_result), /* it has been computed */
-        .loss = quotient_of(sum, all->sum_huge, divisor),
-        .sum = quotient_of(sum, all->sum_huge, 1),
-        .divisor = divisor,
-        .sum_weights = fghm_plan_sum_weights(plan, all),
-        .sum_targets = fghm_plan_sum_targets(all),
-        .elements = fghm_plan_losses(plan),
-        .valid = fghm_plan_losses(plan) - all->ignored,
-        .positives = all->targets.positives,
-    };
+    const size_t losses = fghm_plan_losses(plan);
+    value->filled = sizeof(fghm_result); /* it has been computed */
+    value->loss = quotient_of(sum, all->sum_huge, divisor);
+    value->sum = quotient_of(sum, all->sum_huge, 1);
+    value->divisor = divisor;
+    value->sum_weights = fghm_plan_sum_weights(plan, all);
+    value->sum_targets = fghm_plan_sum_targets(all);
+    value->elements = losses;
+    value->valid = losses - all->ignored;
+    value->positives = all->targets.positives;
 }
 
+/* Once there are more fields, a result that does not have them is handed less. */
+_Static_assert(FGHM_RESULT_SIZE_0_2 == sizeof(fghm_result), "every result has all fields");
+
 fghm_status fghm_result_end(fghm_result *result, fghm_status status,
-                            const struct fghm_report *report, const fghm_result *value) {
+                            const struct fghm_report *report, fghm_result *value) {
     if (result == NULL || !is_size(result->size, FGHM_RESULT_SIZE_0_2)) {
         return status;
     }
-    const size_t size = result->size;
     const bool whole = status == FGHM_OK || value->filled > 0;
-    const size_t known = whole ? sizeof *result : offsetof(fghm_result, loss);
-    fghm_result all = *value;
-    all.size = (uint32_t)size;
-    all.filled = (uint32_t)(known < size ? known : size);
-    all.status = status;
-    all.field = report->field;
-    all.other_field = report->other_field;
-    all.place = report->place;
-    all.offender = report->offender;
-    memcpy(result, &all, all.filled);
+    value->size = result->size;
+    value->filled = whole ? sizeof *result : offsetof(fghm_result, loss);
+    value->status = status;
+    value->field = report->field;
+    value->other_field = report->other_field;
+    value->place = report->place;
+    value->offender = report->offender;
+    if (whole) {
+        *result = *value;
+    } else {
+        memcpy(result, value, offsetof(fghm_result, loss));
+    }
     return status;
 }

@@ -40,11 +40,12 @@ fghm_status fghm_plan_make(const fghm_batch *batch, const struct fghm_batch_limi
                            struct fghm_plan *plan, struct fghm_arrays *arrays,
                            struct fghm_report *report);
 
-/* Checks contiguous arrays of elements and makes the plan of them: that what is needed is there,
- * that it fits in memory, and that outputs overlap nothing but, exactly, an input.  loss may be
- * NULL.  The plan keeps the pointer. */
-fghm_status fghm_plan_of_span(const struct fghm_span *span, bool is_double, const double *loss,
-                              struct fghm_plan *plan);
+/* Checks contiguous arrays of elements: that what is needed is there, that it fits in memory, and
+ * that outputs overlap nothing but, exactly, an input.  loss may be NULL. */
+fghm_status fghm_check_span(const struct fghm_span *span, bool is_double, const double *loss);
+
+/* The plan of them, which keeps the pointer. */
+void fghm_plan_of_span(const struct fghm_span *span, bool is_double, struct fghm_plan *plan);
 
 /* How many losses the batch has: elements, or samples with softmax; and samples. */
 static inline size_t fghm_plan_samples(const struct fghm_plan *plan) {
@@ -87,13 +88,13 @@ double fghm_plan_sum_weights(const struct fghm_plan *plan, const struct fghm_par
 double fghm_plan_sum_targets(const struct fghm_part *part);
 
 /* The numbers of a result, from all that a call has counted and added up. */
-fghm_result fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *all,
-                           double divisor);
+void fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *all, double divisor,
+                    fghm_result *value);
 
-/* Hands the result of a call to the caller, as much of it as both know; after an error that left
- * nothing computed (value->filled is 0), the head alone.  A result that is no struct of this
+/* Hands the result of a call to the caller, with the head that it gets here; after an error that
+ * left nothing computed (value->filled is 0), the head alone.  A result that is no struct of this
  * library is left as it is, and NULL is fine.  Returns the status. */
 fghm_status fghm_result_end(fghm_result *result, fghm_status status,
-                            const struct fghm_report *report, const fghm_result *value);
+                            const struct fghm_report *report, fghm_result *value);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/guarded.h"
 #include "support/random.h"
 #include "support/rows.h"
 #include "vec/vec_ops.h"
@@ -407,6 +408,32 @@ static void numbers_in_every_lane(void **state) {
     free(lanes);
 }
 
+/* Behind the numbers, there is nothing that could be read. */
+static void first_lanes(void **state) {
+    const struct row_case *c = *state;
+    const struct vec_ops *const ops = ops_of(c);
+    const size_t size = c->d->size;
+    double special[SPECIALS];
+    unsigned char filling[sizeof(double)];
+    struct guarded block = guarded_new(VEC_SUM_LANES * size);
+    void *const lanes = dtype_array(c->d, LANES_MAX);
+    assert_int_equal(specials(c->d, special), SPECIALS);
+    c->d->put(filling, 0, 7.0);
+    for (size_t n = 1; n <= VEC_SUM_LANES; n++) {
+        unsigned char *const numbers = guarded_high(&block, n * size, 0);
+        for (size_t i = 0; i < n; i++) {
+            c->d->put(numbers, i, special[i]);
+        }
+        ops->load_first(n, numbers, filling, lanes);
+        for (size_t lane = 0; lane < ops->lanes; lane++) {
+            assert_memory_equal(dtype_at(c->d, lanes, lane),
+                                lane < n ? numbers + lane * size : filling, size);
+        }
+    }
+    free(lanes);
+    guarded_free(&block);
+}
+
 static void sums_and_tallies(void **state) {
     const struct row_case *c = *state;
     const struct vec_ops *const ops = ops_of(c), *const reference = reference_of(c);
@@ -507,6 +534,7 @@ int main(int argument_count, char **arguments) {
         {"lookups", lookups, 1},
         {"masks_of_all", masks_of_all, 1},
         {"numbers_in_every_lane", numbers_in_every_lane, 1},
+        {"first_lanes", first_lanes, 1},
         {"sums_and_tallies", sums_and_tallies, 1},
         {"largest_lanes", largest_lanes, 1},
         {"packed_counters", packed_counters, 1},

@@ -27,55 +27,58 @@ struct span_walk {
     real filling;                 /* the logit of an element with target 1 whose results are 0 */
     const struct fghm_span *part; /* the span itself, if it is one part, else what is behind */
     struct fghm_span of_part;
-    real logits[SUM_LANES], targets[SUM_LANES], weights[SUM_LANES];
+    /* Registers as they are stored and loaded cross no line of the cache. */
+    _Alignas(V_LANES * sizeof(real)) real logits[SUM_LANES];
+    real targets[SUM_LANES], weights[SUM_LANES];
     real element_loss[SUM_LANES], gradient[SUM_LANES], hessian[SUM_LANES];
     real own_numbers[4][SUM_LANES];
     struct fghm_own own;
 };
 
-static void walk_pad_own(struct span_walk *walk) {
-    const struct fghm_span *const rest = &walk->of_part;
-    const void *const arrays[] = {rest->own->gamma, rest->own->gamma_low, rest->own->positive_share,
-                                  rest->own->negative_share};
+/* n < SUM_LANES numbers, and `filling` behind them.  Stored register by register, as they will be
+ * loaded: loads of what is still on its way in smaller pieces would have to wait. */
+KERNEL_INLINE void pad(const real *from, size_t n, real filling, real *to) {
+    for (size_t i = 0; i < SUM_LANES; i += V_LANES) {
+        v_store(to + i, i < n ? v_load_first(from + i, n - i, filling) : v_set(filling));
+    }
+}
+
+OUT_OF_LINE void walk_pad_own(struct span_walk *walk) {
+    const struct fghm_own *const from = walk->span->own;
+    const void *const arrays[] = {from->gamma, from->gamma_low, from->positive_share,
+                                  from->negative_share};
     const void **const own[] = {&walk->own.gamma, &walk->own.gamma_low, &walk->own.positive_share,
                                 &walk->own.negative_share};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         *own[i] = NULL;
         if (arrays[i] != NULL) {
-            memset(walk->own_numbers[i], 0, sizeof walk->own_numbers[i]);
-            memcpy(walk->own_numbers[i], offset_const(arrays[i], rest->own_first),
-                   rest->n * sizeof(real));
+            pad(offset_const(arrays[i], walk->span->own_first + walk->first), walk->n, 0,
+                walk->own_numbers[i]);
             *own[i] = walk->own_numbers[i];
         }
     }
 }
 
 /* The filling is a positive of weight 0: its loss, gradient and Hessian are 0. */
-static __attribute__((noinline)) void walk_pad(struct span_walk *walk) {
-    const struct fghm_span *const rest = &walk->of_part;
-    for (size_t i = 0; i < SUM_LANES; i++) {
-        walk->logits[i] = walk->filling;
-        walk->targets[i] = 1;
-        walk->weights[i] = 0;
+static inline void walk_pad(struct span_walk *walk) {
+    const struct fghm_span *const span = walk->span;
+    pad((const real *)span->logits + walk->first, walk->n, walk->filling, walk->logits);
+    pad((const real *)span->targets + walk->first, walk->n, 1, walk->targets);
+    if (span->weights != NULL) {
+        pad((const real *)span->weights + walk->first, walk->n, 0, walk->weights);
     }
-    const size_t bytes = rest->n * sizeof(real);
-    memcpy(walk->logits, rest->logits, bytes);
-    memcpy(walk->targets, rest->targets, bytes);
-    if (rest->weights != NULL) {
-        memcpy(walk->weights, rest->weights, bytes);
-    }
-    if (rest->own != NULL) {
+    if (span->own != NULL) {
         walk_pad_own(walk);
     }
     walk->of_part = (struct fghm_span){
         .n = SUM_LANES,
         .logits = walk->logits,
         .targets = walk->targets,
-        .weights = rest->weights == NULL ? NULL : walk->weights,
-        .element_loss = rest->element_loss == NULL ? NULL : walk->element_loss,
-        .gradient = rest->gradient == NULL ? NULL : walk->gradient,
-        .hessian = rest->hessian == NULL ? NULL : walk->hessian,
-        .own = rest->own == NULL ? NULL : &walk->own,
+        .weights = span->weights == NULL ? NULL : walk->weights,
+        .element_loss = span->element_loss == NULL ? NULL : walk->element_loss,
+        .gradient = span->gradient == NULL ? NULL : walk->gradient,
+        .hessian = span->hessian == NULL ? NULL : walk->hessian,
+        .own = span->own == NULL ? NULL : &walk->own,
     };
 }
 
@@ -91,9 +94,10 @@ static __attribute__((noinline)) void walk_part(struct span_walk *walk, size_t l
     walk->padded = whole == 0;
     walk->n = walk->padded ? left : whole < CHUNK ? whole : CHUNK;
     walk->part = &walk->of_part;
-    walk->of_part = sub_span(walk->span, walk->first, walk->n);
     if (walk->padded) {
         walk_pad(walk);
+    } else {
+        walk->of_part = sub_span(walk->span, walk->first, walk->n);
     }
 }
 
@@ -116,16 +120,16 @@ KERNEL_INLINE bool walk_next(struct span_walk *walk) {
 }
 
 static __attribute__((noinline)) void walk_unpad(const struct span_walk *walk) {
+    const struct fghm_span *const span = walk->span;
     const size_t bytes = walk->n * sizeof(real);
-    const struct fghm_span to = sub_span(walk->span, walk->first, walk->n);
-    if (to.element_loss != NULL) {
-        memcpy(to.element_loss, walk->element_loss, bytes);
+    if (span->element_loss != NULL) {
+        memcpy(offset(span->element_loss, walk->first), walk->element_loss, bytes);
     }
-    if (to.gradient != NULL) {
-        memcpy(to.gradient, walk->gradient, bytes);
+    if (span->gradient != NULL) {
+        memcpy(offset(span->gradient, walk->first), walk->gradient, bytes);
     }
-    if (to.hessian != NULL) {
-        memcpy(to.hessian, walk->hessian, bytes);
+    if (span->hessian != NULL) {
+        memcpy(offset(span->hessian, walk->first), walk->hessian, bytes);
     }
 }
 

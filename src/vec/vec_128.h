@@ -30,6 +30,14 @@
 #define UPPER_HALF ((int64_t)0xfffffffff8000000)
 #endif
 
+static inline vreal v_load_first(const real *from, size_t n, real filling) {
+    real lanes[V_LANES];
+    for (size_t lane = 0; lane < V_LANES; lane++) {
+        lanes[lane] = lane < n ? from[lane] : filling;
+    }
+    return v_load(lanes);
+}
+
 #if FGHM_REAL_BITS == 32
 
 static inline vreal v_load_f16(const uint16_t *from) {

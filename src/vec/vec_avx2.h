@@ -22,6 +22,7 @@
 #define V_AS_INT _mm256_castps_si256
 #define V_AS_REAL _mm256_castsi256_ps
 #define V_SET_INT(x) _mm256_set1_epi32((int32_t)(x))
+#define FIRST_LANES -1, -1, -1, -1, -1, -1, -1, -1
 typedef __m256 vreal;
 typedef __m256 vmask;
 typedef __m256i vindex;
@@ -32,6 +33,7 @@ typedef __m256i vindex;
 #define V_AS_INT _mm256_castpd_si256
 #define V_AS_REAL _mm256_castsi256_pd
 #define V_SET_INT(x) _mm256_set1_epi64x((int64_t)(x))
+#define FIRST_LANES -1, -1, -1, -1
 typedef __m256d vreal;
 typedef __m256d vmask;
 typedef __m256i vindex;
@@ -43,6 +45,14 @@ static inline vreal v_set(real x) {
 
 static inline vreal v_load(const real *from) {
     return V_OP(loadu)(from);
+}
+
+static inline vreal v_load_first(const real *from, size_t n, real filling) {
+    static const real_integer in_front[2 * V_LANES] = {FIRST_LANES};
+    const size_t lanes = n < V_LANES ? n : V_LANES;
+    const __m256i first =
+        _mm256_loadu_si256((const __m256i *)(const void *)(in_front + V_LANES - lanes));
+    return V_OP(blendv)(v_set(filling), V_OP(maskload)(from, first), V_AS_REAL(first));
 }
 
 static inline void v_store(real *to, vreal a) {

@@ -44,6 +44,10 @@ static inline vreal v_load(const real *from) {
     return V_OP(loadu)(from);
 }
 
+static inline vreal v_load_first(const real *from, size_t n, real filling) {
+    return V_OP(mask_loadu)(v_set(filling), (vmask)((1u << n) - 1), from);
+}
+
 static inline void v_store(real *to, vreal a) {
     V_OP(storeu)(to, a);
 }

@@ -51,6 +51,14 @@ static inline vreal v_load(const real *from) {
     return V_OP(vld1)(from);
 }
 
+static inline vreal v_load_first(const real *from, size_t n, real filling) {
+    real lanes[V_LANES];
+    for (size_t lane = 0; lane < V_LANES; lane++) {
+        lanes[lane] = lane < n ? from[lane] : filling;
+    }
+    return v_load(lanes);
+}
+
 static inline void v_store(real *to, vreal a) {
     V_OP(vst1)(to, a);
 }

@@ -196,29 +196,66 @@ static __attribute__((noinline)) void focal_tiles(const struct fghm_focal_plan *
     part_add(part, &sum);
 }
 
-static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
-                  struct fghm_part *part) {
-    if (plan->batch.softmax && has_soft_samples(&plan->batch)) {
-        focal_soft_samples(plan, first, n, part);
-        return;
-    }
-    if (plan->batch.arrays != NULL || plan->losses->star > 0) {
-        focal_tiles(plan, first, n, part);
-        return;
-    }
-    const struct fghm_span *span = plan->batch.span;
-    struct fghm_span part_of_it;
-    if (n < span->n) {
-        part_of_it = sub_span(span, first, n);
-        span = &part_of_it;
-    }
+/* Arrays that kernels work on as they are.  Returns whether nothing is wrong in them. */
+static bool focal_direct(const struct fghm_focal_plan *plan, size_t first, size_t n,
+                         struct fghm_part *part) {
+    const struct fghm_arrays *const arrays = plan->batch.arrays;
+    const struct fghm_kernels *const kernels = plan->losses->kernels;
     int bad = 0;
     struct fghm_sum sum;
     sum_start(&sum);
-    plan->losses->kernel(&plan->losses->constants, plan->scale, span, &sum, &bad);
+    for (size_t at = 0; at < n; at += DIRECT_TILE) {
+        const size_t from = first + at;
+        const struct fghm_span span = {
+            .n = n - at < DIRECT_TILE ? n - at : DIRECT_TILE,
+            .logits = offset_const(arrays->logits.data, from),
+            .targets = offset_const(arrays->targets.data, from),
+            .weights = offset_const(arrays->weights.data, from),
+            .element_loss = offset(arrays->element_loss.data, from),
+            .gradient = offset(arrays->gradient.data, from),
+            .hessian = offset(arrays->hessian.data, from),
+        };
+        count_dense(&plan->batch, kernels, span.n, span.targets, NULL, part);
+        if (plan->batch.counting && span.weights != NULL) {
+            add_weights(kernels, span.n, span.weights, part);
+        }
+        plan->losses->kernel(&plan->losses->constants, plan->scale, &span, &sum, &bad);
+    }
+    part_add(part, &sum);
+    return bad == 0;
+}
+
+static void focal_span(const struct fghm_focal_losses *losses, double scale,
+                       const struct fghm_span *span, struct fghm_part *part) {
+    int bad = 0;
+    struct fghm_sum sum;
+    sum_start(&sum);
+    losses->kernel(&losses->constants, scale, span, &sum, &bad);
     part->sum = sum_of_lanes(&sum, sizeof(real));
     part->sum_huge = huge_of(&sum, sizeof(real));
     part->bad = bad == 0 ? FGHM_BAD_NOTHING : FGHM_BAD_DENSE;
+}
+
+static void focal(const struct fghm_focal_plan *plan, size_t first, size_t n,
+                  struct fghm_part *part) {
+    const struct fghm_arrays *const arrays = plan->batch.arrays;
+    const bool star = plan->losses->star > 0;
+    if (arrays == NULL && !star) {
+        const struct fghm_span span = sub_span(plan->batch.span, first, n);
+        focal_span(plan->losses, plan->scale, &span, part);
+        return;
+    }
+    if (arrays != NULL && arrays->direct && !star) {
+        if (focal_direct(plan, first, n, part)) {
+            return;
+        }
+        fghm_part_start(part);
+    }
+    if (has_soft_samples(&plan->batch)) {
+        focal_soft_samples(plan, first, n, part);
+    } else {
+        focal_tiles(plan, first, n, part);
+    }
 }
 
 #endif

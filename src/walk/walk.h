@@ -27,6 +27,8 @@ struct fghm_shape {
 struct fghm_arrays {
     struct fghm_array logits, targets, scores, weights;
     struct fghm_array element_loss, gradient, hessian, harmonizing_weight;
+    bool plain;          /* nothing of what follows is there: targets are dense, none is ignored */
+    bool direct;         /* nor is an array that is not direct */
     bool labels;         /* targets are labels of samples */
     int64_t first_label; /* the label of class 0 */
     bool ignoring;
@@ -84,6 +86,17 @@ struct fghm_part {
     size_t offender;
 };
 
+/* Field by field: small calls feel the loop that clears a struct. */
+static inline void fghm_part_start(struct fghm_part *part) {
+    part->sum = part->sum_error = part->sum_huge = 0;
+    part->sum_weights = part->sum_weights_error = 0;
+    part->targets.positives = 0;
+    part->targets.sum = part->targets.sum_error = 0;
+    part->ignored = 0;
+    part->bad = FGHM_BAD_NOTHING;
+    part->offender = 0;
+}
+
 /* What focal losses are, whatever they are computed of. */
 struct fghm_focal_losses {
     const struct fghm_kernels *kernels;
@@ -129,6 +142,9 @@ struct fghm_walk {
     /* The sum of the weights of what is not ignored. */
     void (*survey_weights)(const struct fghm_kernels *kernels, const struct fghm_plan *plan,
                            size_t first, size_t n, struct fghm_part *part);
+    /* Contiguous elements of any rule but focal-star, by a single call of their kernel. */
+    void (*focal_span)(const struct fghm_focal_losses *losses, double scale,
+                       const struct fghm_span *span, struct fghm_part *part);
     /* Computes.  Counts too, but for labels, which have to be surveyed before. */
     void (*focal)(const struct fghm_focal_plan *plan, size_t first, size_t n,
                   struct fghm_part *part);

@@ -8,6 +8,7 @@
 const struct fghm_walk FGHM_WALK = {
     .survey = survey,
     .survey_weights = survey_weights,
+    .focal_span = focal_span,
     .focal = focal,
     .ghm_count = ghm_count,
     .ghm_apply = ghm_apply,

@@ -221,11 +221,16 @@ static bool largest(const void *a, double *out) {
 #endif
 }
 
+static void load_first(size_t n, const void *a, const void *b, void *out) {
+    v_store(out, v_load_first(a, n, *(const real *)b));
+}
+
 const struct vec_ops VEC_TABLE = {
     .lanes = V_LANES,
     .apply = apply,
     .index = index_of,
     .set = set,
+    .load_first = load_first,
     .all = all,
     .lookup = lookup,
     .sum = sum,

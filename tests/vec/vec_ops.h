@@ -65,7 +65,9 @@ struct vec_ops {
     void (*apply)(enum vec_op op, const void *a, const void *b, const void *c, void *out);
     void (*index)(enum vec_index_op op, const void *a, const void *b, int32_t *out);
     void (*set)(const void *a, void *out); /* the first of a in every lane */
-    bool (*all)(const void *a);            /* m_all of the mask of a */
+    /* The first lanes of n numbers, then the first of b; NULL in the reference. */
+    void (*load_first)(size_t n, const void *a, const void *b, void *out);
+    bool (*all)(const void *a); /* m_all of the mask of a */
     void (*lookup)(size_t entries, const void *table, const void *a, void *out); /* at v_index(a) */
     /* Sums of n numbers, a multiple of VEC_SUM_LANES, in as many lanes. */
     void (*sum)(size_t n, const void *a, double *out);
