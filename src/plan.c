@@ -48,11 +48,10 @@ fghm_status fghm_result_init(fghm_result *result, size_t size) {
     return FGHM_OK;
 }
 
-/* Once there are more fields, those that a descriptor does not have have to become 0 in a copy. */
-_Static_assert(FGHM_BATCH_SIZE_0_2 == sizeof(fghm_batch), "every descriptor has all fields");
-
-/* Whether it is a descriptor; what it has beyond the known fields must be 0. */
-static fghm_status check_descriptor(const fghm_batch *batch, struct fghm_report *report) {
+/* The caller's descriptor, if it has all fields; else a copy of it in `room`, where those that it
+ * does not have are neutral at 0.  What it has beyond the known ones must be 0. */
+static fghm_status read_descriptor(const fghm_batch *batch, fghm_batch *room,
+                                   const fghm_batch **known, struct fghm_report *report) {
     const unsigned char *const bytes = (const unsigned char *)batch;
     const size_t size = batch->size;
     /* First, since without the tag the size is no size either. */
@@ -67,6 +66,11 @@ static fghm_status check_descriptor(const fghm_batch *batch, struct fghm_report 
             return fghm_fail(report, FGHM_ERROR_STRUCT, FGHM_FIELD_SIZE);
         }
     }
+    if (size < sizeof *room) {
+        memset(room, 0, sizeof *room);
+        memcpy(room, batch, size);
+    }
+    *known = size < sizeof *room ? room : batch;
     return FGHM_OK;
 }
 
@@ -551,15 +555,17 @@ static void reach_of(const struct fghm_view *view, size_t *before, size_t *after
     }
 }
 
-fghm_status fghm_batch_reach(const fghm_batch *batch, fghm_field field, size_t *before,
+fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, size_t *before,
                              size_t *after) {
     struct fghm_report report = {0};
     struct fghm_axes axes;
+    fghm_batch room;
+    const fghm_batch *batch;
     size_t elements;
-    FGHM_REQUIRE(batch != NULL && before != NULL && after != NULL, FGHM_ERROR_NULL_POINTER);
+    FGHM_REQUIRE(caller_batch != NULL && before != NULL && after != NULL, FGHM_ERROR_NULL_POINTER);
     FGHM_REQUIRE(field >= FGHM_FIELD_CLASS_ALPHA && field <= FGHM_FIELD_HARMONIZING_WEIGHT,
                  FGHM_ERROR_CONSTANT);
-    FGHM_TRY(check_descriptor(batch, &report));
+    FGHM_TRY(read_descriptor(caller_batch, &room, &batch, &report));
     FGHM_TRY(read_shape(batch, &axes, &elements, &report));
     FGHM_TRY(check_constants(batch, &report));
     size_t low = 0;
@@ -585,11 +591,13 @@ fghm_status fghm_batch_reach(const fghm_batch *batch, fghm_field field, size_t *
 
 /* The plan ----------------------------------------------------------------------- */
 
-fghm_status fghm_plan_make(const fghm_batch *batch, const struct fghm_batch_limits *limits,
+fghm_status fghm_plan_make(const fghm_batch *caller_batch, const struct fghm_batch_limits *limits,
                            bool by_class, const fghm_result *result, const double *loss,
                            struct fghm_plan *plan, struct fghm_arrays *arrays,
                            struct fghm_report *report) {
-    if (batch == NULL) {
+    fghm_batch room;
+    const fghm_batch *batch;
+    if (caller_batch == NULL) {
         return fghm_fail(report, FGHM_ERROR_NULL_POINTER, FGHM_FIELD_BATCH);
     }
     if (result != NULL && !is_size(result->size, FGHM_RESULT_SIZE_0_2)) {
@@ -597,7 +605,7 @@ fghm_status fghm_plan_make(const fghm_batch *batch, const struct fghm_batch_limi
         return fghm_fail(report, result->size == 0 ? FGHM_ERROR_UNINITIALIZED : FGHM_ERROR_STRUCT,
                          FGHM_FIELD_RESULT);
     }
-    FGHM_TRY(check_descriptor(batch, report));
+    FGHM_TRY(read_descriptor(caller_batch, &room, &batch, report));
     struct fghm_axes axes;
     size_t elements;
     FGHM_TRY(read_shape(batch, &axes, &elements, report));
@@ -865,26 +873,25 @@ void fghm_result_of(const struct fghm_plan *plan, const struct fghm_part *all, d
     value->positives = all->targets.positives;
 }
 
-/* Once there are more fields, a result that does not have them is handed less. */
-_Static_assert(FGHM_RESULT_SIZE_0_2 == sizeof(fghm_result), "every result has all fields");
-
 fghm_status fghm_result_end(fghm_result *result, fghm_status status,
                             const struct fghm_report *report, fghm_result *value) {
     if (result == NULL || !is_size(result->size, FGHM_RESULT_SIZE_0_2)) {
         return status;
     }
+    const size_t size = result->size;
     const bool whole = status == FGHM_OK || value->filled > 0;
-    value->size = result->size;
-    value->filled = whole ? sizeof *result : offsetof(fghm_result, loss);
+    const size_t known = whole ? sizeof *result : offsetof(fghm_result, loss);
+    value->filled = (uint32_t)(known < size ? known : size);
+    value->size = (uint32_t)size;
     value->status = status;
     value->field = report->field;
     value->other_field = report->other_field;
     value->place = report->place;
     value->offender = report->offender;
-    if (whole) {
-        *result = *value;
+    if (value->filled == sizeof *result) {
+        *result = *value; /* without a call: what a small call costs counts */
     } else {
-        memcpy(result, value, offsetof(fghm_result, loss));
+        memcpy(result, value, value->filled);
     }
     return status;
 }

@@ -15,8 +15,8 @@ sed -i -e 's/^} fghm_batch;/    double new_setting;\n&/' \
     -e 's/^} fghm_result;/    double new_number;\n&/' \
     -e '/FGHM_ARRAY_NONE, FGHM_ARRAY_NONE, FGHM_ARRAY_NONE, FGHM_ARRAY_NONE }/s/ }/, 0.0 }/' \
     -e '/define FGHM_RESULT_INIT/s/0 }/0, 0.0 }/' "$work/grown/include/focalghm/batch.h"
-sed -i -e 's/^    memcpy(result, &all, all.filled);/    all.new_number = 42;\n&/' \
-    -e 's/^    memcpy(known, batch, .*/&\n    if (known->new_setting != 0) {\n        return FGHM_ERROR_RANGE;\n    }/' \
+sed -i -e 's/^    value->filled = (uint32_t)/    value->new_number = 42;\n&/' \
+    -e 's/^    \*known = size < .*/&\n    if ((*known)->new_setting != 0) {\n        return FGHM_ERROR_RANGE;\n    }/' \
     "$work/grown/src/plan.c"
 
 # The scalar row alone, unoptimized: this is not about kernels.
