@@ -263,11 +263,17 @@ struct arrays {
 };
 
 /* What margins are held between before their cells are found.  False if those two are in no
- * cell, where rounding moves them as far as edges lie close to each other and far from 0. */
+ * cell, where rounding moves them as far as edges lie close to each other and far from 0.
+ * The upper one is half a cell above the edge, so that what is held there is in the first bin in
+ * every floating-point environment. */
 static bool bound_cells(struct fghm_bins *bins, bool single) {
     if (bins->bins > 1) {
+        const double edge = get(bins->upper, 1, single);
+        const double above = edge + 0.5 / bins->cell_scale;
+        const double high = single ? (double)(float)above : above;
+        const double next = next_above(edge, single);
         bins->cell_low = get(bins->upper, bins->bins - 1, single);
-        bins->cell_high = next_above(get(bins->upper, 1, single), single);
+        bins->cell_high = high > next ? high : next;
     }
     bool fit = true;
     for (int fused = 0; fused < 2; fused++) {

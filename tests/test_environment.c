@@ -196,6 +196,47 @@ static void check_tables(struct environment e) {
     }
 }
 
+/* As many elements as it takes for one with a bin next to an edge and others that are ignored, or
+ * there for the sake of whole registers, to be looked up together: ignored ones are in no bin. With
+ * 2288 bins the end of the cells is next to the limit of one of them. */
+static void check_ignored(struct environment e) {
+    const size_t bins[] = {2, 10, 15, 25, 100, 127, 128, 2288, FGHM_BINS_MAX};
+    enum { N = 33 };
+    static const float zeros[N];
+    static const double more_zeros[N];
+    float weights[N] = {0};
+    double more_weights[N] = {0};
+    weights[0] = 1.0f;
+    more_weights[0] = 1.0;
+    static const size_t lengths[] = {1, 7, 16, N};
+    for (size_t k = 0; k < SUITE_COUNT(bins) * 2 * SUITE_COUNT(lengths); k++) {
+        const size_t n = lengths[k % SUITE_COUNT(lengths)], b = bins[k / SUITE_COUNT(lengths) / 2];
+        fghm_ghm *ghm = NULL;
+        assert_int_equal(fghm_ghm_create(&ghm, FGHM_GHM_CLASSIFICATION), FGHM_OK);
+        assert_int_equal(fghm_ghm_set_bins(ghm, b), FGHM_OK);
+        const bool is_ignoring = k / SUITE_COUNT(lengths) % 2 == 1;
+        double loss;
+        enter(e);
+        fghm_status status = fghm_ghm_step_f32(
+            ghm, NULL, n, zeros, zeros, is_ignoring ? weights : NULL, &loss, NULL, NULL, NULL);
+        const uint64_t sum = counted(ghm, b);
+        status |= fghm_ghm_step_f64(ghm, NULL, n, more_zeros, more_zeros,
+                                    is_ignoring ? more_weights : NULL, &loss, NULL, NULL, NULL);
+        const bool kept = leave(e);
+        const uint64_t wanted = is_ignoring ? 1 : n;
+        if (status != FGHM_OK || !kept || sum != wanted || counted(ghm, b) != wanted) {
+            FAIL(e, "%zu bins, %zu elements: status %d, %d and %d elements", b, n, (int)status,
+                 (int)sum, (int)counted(ghm, b));
+        }
+        fghm_ghm_destroy(ghm);
+    }
+}
+
+static void ignored_elements_are_in_no_bin(void **state) {
+    (void)state;
+    for_each_environment(check_ignored);
+}
+
 static void tables_are_made(void **state) {
     (void)state;
     for_each_environment(check_tables);
@@ -206,6 +247,7 @@ int main(int argument_count, char **arguments) {
         {"every_function_ends", every_function_ends, 0},
         {"every_loss_stays_within_its_arrays", every_loss_stays_within_its_arrays, 0},
         {"tables_are_made", tables_are_made, 0},
+        {"ignored_elements_are_in_no_bin", ignored_elements_are_in_no_bin, 0},
     };
     return suite_run(argument_count, arguments, "environment", tests, SUITE_COUNT(tests));
 }

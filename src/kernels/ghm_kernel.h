@@ -83,8 +83,8 @@ KERNEL_INLINE vreal hard_margin(vreal x, vreal t) {
     return v_negate_unless(v_eq(t, v_set(1)), x);
 }
 
-/* The margin of an element that is not valid, which is taken from its bin afterwards.  NaN would
- * raise an exception wherever it is compared. */
+/* The margin of an element that is not valid: that of the first bin, from which such elements
+ * are taken afterwards.  NaN would raise an exception wherever it is compared. */
 #define MASKED_MARGIN ((real)INFINITY)
 
 /* Margins of a chunk with soft targets: any margin that lies in the bin of
@@ -473,18 +473,6 @@ static inline void counter_collect(const struct fghm_bins *bins, const struct gh
     }
 }
 
-/* The bin of MASKED_MARGIN: the first, but among cells only where rounding is to nearest and
- * subnormal numbers are not flushed to zero. */
-static inline size_t masked_bin(const struct fghm_bins *bins) {
-    const enum counting how = how_to_count(bins);
-    if (how == COUNT_TALLIES || (how == COUNT_HISTOGRAM && (bins->uniform || bins->cells == 0))) {
-        return 0;
-    }
-    int32_t indices[V_LANES];
-    v_store_index(indices, exact_bin(bins, v_set(MASKED_MARGIN)));
-    return (size_t)indices[0];
-}
-
 /* Which margins an element has: those of GHM-C or of GHM-R. */
 enum margin_kind { CLASSIFICATION, REGRESSION };
 
@@ -495,7 +483,7 @@ static inline uint64_t count_into(enum margin_kind kind, const struct fghm_bins 
     counter.histograms = histograms;
     real margins[CHUNK];
     uint64_t valid = 0;
-    uint64_t masked = 0;
+    uint64_t masked = 0; /* and in the first bin */
     counter_zero(bins, &counter);
     struct span_walk walk;
     walk_start(&walk, span);
@@ -516,9 +504,7 @@ static inline uint64_t count_into(enum margin_kind kind, const struct fghm_bins 
         valid += counted;
     }
     counter_collect(bins, &counter, counts);
-    if (masked > 0) {
-        counts[masked_bin(bins)] -= masked;
-    }
+    counts[0] -= masked;
     return valid;
 }
 
