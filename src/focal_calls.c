@@ -250,7 +250,7 @@ static fghm_status compute(const fghm_focal *focal, fghm_pool *pool, struct foca
 
     struct fghm_part counts;
     bool counted = false;
-    counts.bad = FGHM_BAD_NOTHING;
+    fghm_part_start(&counts);
     if (fghm_reduction_is_of_count(focal->reduction) && !fghm_have_labels(plan->arrays)) {
         call->divisor = fghm_reduction_divisor_of_count(focal->reduction, focal->normalizer,
                                                         fghm_plan_losses(plan));
