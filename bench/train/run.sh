@@ -7,7 +7,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-cmake/packages.sh build-essential cmake gnuplot-nox
+cmake/packages.sh build-essential cmake
+command -v gnuplot >/dev/null || cmake/packages.sh gnuplot-nox
 
 cmake -S . -B build-local -DCMAKE_INSTALL_PREFIX="$PWD/local" \
     -DFOCALGHM_BUILD_TESTS=OFF -DFOCALGHM_BUILD_BENCH=OFF

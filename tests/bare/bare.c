@@ -59,3 +59,20 @@ double wide_fused(const struct wide_format *format, double a, double b, double c
     return format == &wide_f32 ? (double)fghm_fused_f32_by_double((float)a, (float)b, (float)c)
                                : fghm_fused_by_integers(a, b, c);
 }
+
+/* Without pages: what is read behind the block is not noticed. */
+struct guarded guarded_new(size_t size) {
+    unsigned char *const memory = malloc(size);
+    if (memory == NULL) {
+        fail_msg("no memory");
+    }
+    return (struct guarded){memory, size, memory, memory + size, size};
+}
+
+void guarded_free(struct guarded *g) {
+    free(g->map);
+}
+
+void *guarded_high(const struct guarded *g, size_t size, size_t gap) {
+    return g->end - gap - size;
+}
