@@ -574,7 +574,7 @@ fghm_status fghm_batch_reach(const fghm_batch *caller_batch, fghm_field field, s
         high = axes.class_axis < 0 ? 1 : (size_t)axes.extents[axes.class_axis];
     } else {
         const int index = field - FGHM_FIELD_LOGITS;
-        struct slot slot;
+        struct slot slot = {0};
         if (elements > 0) {
             set_slot(batch, index, &slot);
             slot.array = array_of(batch, index);
