@@ -284,6 +284,7 @@ KERNEL_LOOP real row_find_largest(const struct row *row, real largest) {
     }
     return largest_lane(v_max(v_max(most[0], most[1]), v_max(most[2], most[3])));
 }
+
 KERNEL_LOOP void row_sum_start(struct lane_sum *sum, const struct fghm_sum *total) {
     lane_sum_start(sum, total);
 }

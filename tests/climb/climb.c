@@ -29,6 +29,12 @@
 static struct slope slopes[MOST_SLOPES];
 static size_t slope_count;
 
+const struct climb_mode climb_modes[CLIMB_MODES] = {
+    {FGHM_HESSIAN_EXACT, "exact", false},
+    {FGHM_HESSIAN_GAUSS_NEWTON, "gauss_newton", false},
+    {FGHM_HESSIAN_EXACT, "detached", true},
+};
+
 void climb_add(const struct slope *slope, const char *name, ...) {
     struct slope *const to = &slopes[slope_count++];
     va_list arguments;

@@ -53,6 +53,15 @@ struct kind {
     bool (*measure)(struct slope *slope, size_t n, double (*points)[NUMBERS_MAX]);
 };
 
+/* What Hessians and factors can be. */
+#define CLIMB_MODES 3
+struct climb_mode {
+    fghm_hessian_mode mode;
+    const char *name;
+    bool detached;
+};
+extern const struct climb_mode climb_modes[CLIMB_MODES];
+
 /* A slope more, whose name is that of its settings. */
 void climb_add(const struct slope *slope, const char *name, ...)
     __attribute__((format(printf, 2, 3)));

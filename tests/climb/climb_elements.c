@@ -170,16 +170,6 @@ static const struct {
     {FGHM_SIGMOID, "smoothed", 0.1},
 };
 
-static const struct {
-    fghm_hessian_mode mode;
-    const char *name;
-    bool detached;
-} modes[] = {
-    {FGHM_HESSIAN_EXACT, "exact", false},
-    {FGHM_HESSIAN_GAUSS_NEWTON, "gauss_newton", false},
-    {FGHM_HESSIAN_EXACT, "detached", true},
-};
-
 /* Settings that go together. */
 static bool are_combined(const struct promise_of *of, bool smoothed) {
     const struct reference_loss *const loss = &of->loss;
@@ -199,7 +189,7 @@ void climb_list_elements(void) {
         double positive, negative;
     } gammas[] = {{0, 0}, {0.5, 0.5}, {1, 1}, {2, 2}, {3, 3}, {5, 5}, {1.7, 1.7}, {10, 10}, {1, 4}};
     static const double alphas[] = {WIDE_ALPHA_OFF, 0.868};
-    const size_t counts[] = {SUITE_COUNT(rules), SUITE_COUNT(activations), SUITE_COUNT(modes),
+    const size_t counts[] = {SUITE_COUNT(rules), SUITE_COUNT(activations), CLIMB_MODES,
                              DTYPE_COUNT,        SUITE_COUNT(gammas),      SUITE_COUNT(alphas)};
     size_t all = 1;
     for (size_t k = 0; k < SUITE_COUNT(counts); k++) {
@@ -216,8 +206,8 @@ void climb_list_elements(void) {
                      .gamma = gammas[at[4]].positive,
                      .negative_gamma = gammas[at[4]].negative,
                      .alpha = alphas[at[5]],
-                     .mode = modes[at[2]].mode,
-                     .detached = modes[at[2]].detached,
+                     .mode = climb_modes[at[2]].mode,
+                     .detached = climb_modes[at[2]].detached,
                      .beta = 4.0,
                      .margin = rules[at[0]].margin},
             .activation = activations[at[1]].activation,
@@ -235,7 +225,7 @@ void climb_list_elements(void) {
                                         .numbers = 2,
                                         .unbounded = of.activation == FGHM_PROBABILITY ? 0 : 1};
             climb_add(&slope, "%s %s %s %s %g %g %s", rules[at[0]].name, activations[at[1]].name,
-                      modes[at[2]].name, slope.d->name, of.loss.gamma, of.loss.negative_gamma,
+                      climb_modes[at[2]].name, slope.d->name, of.loss.gamma, of.loss.negative_gamma,
                       alpha);
         }
     }

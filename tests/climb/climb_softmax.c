@@ -270,16 +270,6 @@ static const struct {
 };
 
 static const struct {
-    fghm_hessian_mode mode;
-    const char *name;
-    bool detached;
-} modes[] = {
-    {FGHM_HESSIAN_EXACT, "exact", false},
-    {FGHM_HESSIAN_GAUSS_NEWTON, "gauss_newton", false},
-    {FGHM_HESSIAN_EXACT, "detached", true},
-};
-
-static const struct {
     double own, negative;
 } gammas[] = {{0, 0}, {0.5, 0.5}, {2, 2}, {5, 5}, {1.7, 1.7}, {10, 10}, {0, 4}, {3, 1}};
 
@@ -305,7 +295,7 @@ void climb_list_softmax(void) {
         .draw = draw,
         .measure = measure,
     };
-    const size_t all = SUITE_COUNT(forms) * SUITE_COUNT(modes) * DTYPE_COUNT * SUITE_COUNT(gammas) *
+    const size_t all = SUITE_COUNT(forms) * CLIMB_MODES * DTYPE_COUNT * SUITE_COUNT(gammas) *
                        SUITE_COUNT(class_counts);
     for (size_t k = 0; k < all; k++) {
         size_t rest = k;
@@ -315,7 +305,7 @@ void climb_list_softmax(void) {
         rest /= SUITE_COUNT(gammas);
         const struct dtype *const d = &dtypes[rest % DTYPE_COUNT];
         rest /= DTYPE_COUNT;
-        const size_t m = rest % SUITE_COUNT(modes), f = rest / SUITE_COUNT(modes);
+        const size_t m = rest % CLIMB_MODES, f = rest / CLIMB_MODES;
         const size_t numbers = climb_row_numbers(classes);
         const struct slope slope = {
             .kind = &kind,
@@ -323,8 +313,8 @@ void climb_list_softmax(void) {
                             .gamma = gammas[g].own,
                             .negative_gamma = gammas[g].negative,
                             .alpha = WIDE_ALPHA_OFF,
-                            .mode = modes[m].mode,
-                            .detached = modes[m].detached,
+                            .mode = climb_modes[m].mode,
+                            .detached = climb_modes[m].detached,
                             .beta = 4.0},
                    .activation = FGHM_SOFTMAX},
             .form = forms[f].form,
@@ -335,8 +325,8 @@ void climb_list_softmax(void) {
             .unbounded = numbers,
         };
         if (are_combined(&slope)) {
-            climb_add(&slope, "softmax %s %s %s %g %g %zu", forms[f].name, modes[m].name, d->name,
-                      gammas[g].own, gammas[g].negative, classes);
+            climb_add(&slope, "softmax %s %s %s %g %g %zu", forms[f].name, climb_modes[m].name,
+                      d->name, gammas[g].own, gammas[g].negative, classes);
         }
     }
 }
