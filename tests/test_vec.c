@@ -157,6 +157,7 @@ static const char *const op_names[VEC_OPS] = {"v_load",
                                               "v_store_f16, v_load_f16",
                                               "v_store_bf16, v_load_bf16",
                                               "v_load_u8",
+                                              "v_step",
                                               "v_fraction",
                                               "v_fraction's exponent",
                                               "v_exponent",
@@ -305,6 +306,37 @@ static void powers(void **state) {
     operands_free(&o);
 }
 
+/* 2^(n / 8) of every n that exponentials have, times 2^lift, as their tables are; and the words of
+ * the definition, for what is normal. */
+static void steps(void **state) {
+    const struct row_case *c = *state;
+    const struct dtype *d = c->d;
+    const int lift = d->size == sizeof(float) ? 64 : 512;
+    const int least = -8 * (ops_of(c)->bias + lift), most = 8;
+    struct random r = random_for(40);
+    struct operands o;
+    operands_make(&o, d, &r);
+    for (int first = least; first <= most; first += OPERANDS) {
+        for (int i = 0; i < OPERANDS; i++) {
+            const int n = first + i < most ? first + i : most;
+            const int octave = (int)floor(n / 8.0), j = n - 8 * octave;
+            const double power = exp2(j / 8.0);
+            /* Below 1, the bits of a fraction are half as much. */
+            d->put(o.a, (size_t)i, ldexp(1 + (power - 1 - j / 8.0) / 2, lift));
+            d->put(o.b, (size_t)i, ops_of(c)->round + n);
+            reference_of(c)->apply(VEC_STEP, dtype_at(d, o.a, (size_t)i),
+                                   dtype_at(d, o.b, (size_t)i), o.c, o.out);
+            const double want = ldexp(power, octave + lift);
+            if (want >= d->min_normal) {
+                const double error = fabs(d->get(o.out, 0) / want - 1);
+                assert_true(error <= ldexp(1, 1 - d->format->digits));
+            }
+        }
+        check_op(c, &o, VEC_STEP, OPERANDS);
+    }
+    operands_free(&o);
+}
+
 /* Whole numbers --------------------------------------------------------------------------- */
 
 static void check_index(const struct row_case *c, const struct operands *o, enum vec_index_op op,
@@ -348,26 +380,59 @@ static void indices(void **state) {
     operands_free(&o);
 }
 
+/* As many as tables have, RANDOM at most: no two of a small table are the same. */
+static const unsigned char *random_entries(const struct operands *o) {
+    return o->b + SPECIALS * SPECIALS * o->d->size;
+}
+
 static void lookups(void **state) {
-    const size_t sizes[] = {16, 32, 128, 5000};
+    const size_t sizes[] = {8, 16, 32, 128, 5000};
     const struct row_case *c = *state;
     const struct vec_ops *const ops = ops_of(c), *const reference = reference_of(c);
     const struct dtype *d = c->d;
     struct random r = random_for(36);
     struct operands o;
     operands_make(&o, d, &r);
+    const unsigned char *const table = random_entries(&o);
     for (size_t round = 0; round < 3000; round++) {
-        const size_t entries = sizes[round % 4];
+        const size_t entries = sizes[round % SUITE_COUNT(sizes)];
         for (size_t lane = 0; lane < ops->lanes; lane++) {
             const double at = (double)random_below(&r, entries);
             d->put(o.a, lane,
-                   entries <= 32 && round % 8 < 2 && lane % 3 == 1 ? (double)NAN : at + 0.25);
+                   entries <= 32 && round % 2 == 0 && lane % 3 == 1 ? (double)NAN : at + 0.25);
         }
-        ops->lookup(entries, o.b, o.a, o.out);
+        ops->lookup(entries, table, o.a, o.out);
         for (size_t lane = 0; lane < ops->lanes; lane++) {
             unsigned char want[sizeof(double)];
-            reference->lookup(entries, o.b, o.a + lane * d->size, want);
+            reference->lookup(entries, table, o.a + lane * d->size, want);
             assert_memory_equal(o.out + lane * d->size, want, d->size);
+        }
+    }
+    operands_free(&o);
+}
+
+/* Of the bits of an index, all but the lowest are any: of special numbers, NaN among them, and of
+ * random ones. */
+static void lookups_of_bits(void **state) {
+    const struct row_case *c = *state;
+    const struct vec_ops *const ops = ops_of(c), *const reference = reference_of(c);
+    const size_t size = c->d->size;
+    struct random r = random_for(41);
+    struct operands o;
+    operands_make(&o, c->d, &r);
+    const unsigned char *const table = random_entries(&o);
+    for (size_t i = SPECIALS * SPECIALS; i < OPERANDS; i++) {
+        const uint64_t bits = random_bits(&r);
+        memcpy(o.a + i * size, &bits, size);
+    }
+    for (size_t entries = 8; entries <= 16; entries *= 2) {
+        for (size_t i = 0; i < OPERANDS; i += ops->lanes) {
+            ops->lookup_bits(entries, table, o.a + i * size, o.out);
+            for (size_t lane = 0; lane < ops->lanes; lane++) {
+                unsigned char want[sizeof(double)];
+                reference->lookup_bits(entries, table, o.a + (i + lane) * size, want);
+                assert_memory_equal(o.out + lane * size, want, size);
+            }
         }
     }
     operands_free(&o);
@@ -530,8 +595,10 @@ int main(int argument_count, char **arguments) {
         {"exponents", exponents, 1},
         {"ties_of_halves", ties_of_halves, 1},
         {"powers", powers, 1},
+        {"steps", steps, 1},
         {"indices", indices, 1},
         {"lookups", lookups, 1},
+        {"lookups_of_bits", lookups_of_bits, 1},
         {"masks_of_all", masks_of_all, 1},
         {"numbers_in_every_lane", numbers_in_every_lane, 1},
         {"first_lanes", first_lanes, 1},

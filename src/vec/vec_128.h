@@ -176,6 +176,11 @@ static inline vreal v_power(vreal rounded) {
     return V_AS_REAL(V_SHIFT_UP(V_AS_INT(rounded), REAL_EXPONENT_SHIFT));
 }
 
+static inline vreal v_step(vreal entry, vreal rounded) {
+    const vbits steps = V_SHIFT_UP(V_AS_INT(rounded), REAL_EXPONENT_SHIFT - 3);
+    return V_AS_REAL(V_INT(add)(V_AS_INT(entry), steps));
+}
+
 static inline vindex v_index_bits(vreal a) {
     return V_AS_INT(a);
 }
@@ -192,6 +197,10 @@ static inline vreal v_lookup(const real *table, vindex index) {
         values[lane] = table[indices[lane]];
     }
     return v_load(values);
+}
+
+static inline vreal v_lookup8(const real *table, vindex index) {
+    return v_lookup(table, V_INT_LOGIC(and)(index, V_SET_INT(7)));
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {

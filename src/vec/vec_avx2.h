@@ -231,6 +231,11 @@ static inline vreal v_power(vreal rounded) {
     return V_AS_REAL(V_INT(slli)(V_AS_INT(rounded), REAL_EXPONENT_SHIFT));
 }
 
+static inline vreal v_step(vreal entry, vreal rounded) {
+    const __m256i steps = V_INT(slli)(V_AS_INT(rounded), REAL_EXPONENT_SHIFT - 3);
+    return V_AS_REAL(V_INT(add)(V_AS_INT(entry), steps));
+}
+
 static inline vindex v_index_bits(vreal a) {
     return V_AS_INT(a);
 }
@@ -241,6 +246,13 @@ static inline vindex v_index_increment(vmask m, vindex index) {
 
 #if FGHM_REAL_BITS == 32
 
+/* b where the sign is set.  gcc makes of the intrinsic a comparison with 0, and a blend. */
+static inline vreal blend_by_sign(vreal a, vreal b, __m256i sign) {
+    vreal blend;
+    __asm__("vblendvps %3, %2, %1, %0" : "=x"(blend) : "x"(a), "xm"(b), "x"(sign));
+    return blend;
+}
+
 static inline vindex v_index(vreal a) {
     return _mm256_cvttps_epi32(a);
 }
@@ -249,16 +261,19 @@ static inline vreal v_lookup(const real *table, vindex index) {
     return _mm256_i32gather_ps(table, index, 4);
 }
 
+static inline vreal v_lookup8(const real *table, vindex index) {
+    return _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index);
+}
+
 static inline vreal v_lookup16(const real *table, vindex index) {
-    const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index);
-    const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index);
-    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+    const __m256 low = v_lookup8(table, index);
+    return blend_by_sign(low, v_lookup8(table + 8, index), _mm256_slli_epi32(index, 28));
 }
 
 static inline vreal v_lookup32(const real *table, vindex index) {
     const __m256 low = v_lookup16(table, index);
     const __m256 high = v_lookup16(table + 16, index);
-    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 27)));
+    return blend_by_sign(low, high, _mm256_slli_epi32(index, 27));
 }
 
 static inline void v_store_index(int32_t *to, vindex index) {
@@ -273,6 +288,19 @@ static inline vindex v_index(vreal a) {
 
 static inline vreal v_lookup(const real *table, vindex index) {
     return _mm256_i64gather_pd(table, index, 8);
+}
+
+/* The halves of the entries are looked up on their own, each among the eight of a register. */
+static inline vreal v_lookup8(const real *table, vindex index) {
+    const __m256 first = _mm256_loadu_ps((const float *)table);
+    const __m256 second = _mm256_loadu_ps((const float *)(table + 4));
+    const __m256d low = _mm256_castps_pd(_mm256_shuffle_ps(first, second, 0x88));
+    const __m256d high = _mm256_castps_pd(_mm256_shuffle_ps(first, second, 0xdd));
+    const __m256 lows = _mm256_castpd_ps(_mm256_permute4x64_pd(low, 0xd8));
+    const __m256 highs = _mm256_castpd_ps(_mm256_permute4x64_pd(high, 0xd8));
+    const __m256i both = _mm256_shuffle_epi32(index, _MM_SHUFFLE(2, 2, 0, 0));
+    return _mm256_castps_pd(_mm256_blend_ps(_mm256_permutevar8x32_ps(lows, both),
+                                            _mm256_permutevar8x32_ps(highs, both), 0xaa));
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {

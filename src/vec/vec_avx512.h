@@ -213,6 +213,11 @@ static inline vreal v_power(vreal rounded) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(bits, REAL_EXPONENT_SHIFT));
 }
 
+static inline vreal v_step(vreal entry, vreal rounded) {
+    const __m512i steps = _mm512_slli_epi32(_mm512_castps_si512(rounded), REAL_EXPONENT_SHIFT - 3);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(entry), steps));
+}
+
 static inline vindex v_index(vreal a) {
     return _mm512_cvttps_epi32(a);
 }
@@ -227,6 +232,10 @@ static inline vindex v_index_increment(vmask m, vindex index) {
 
 static inline vreal v_lookup(const real *table, vindex index) {
     return _mm512_i32gather_ps(index, table, 4);
+}
+
+static inline vreal v_lookup8(const real *table, vindex index) {
+    return _mm512_permutexvar_ps(index, _mm512_broadcast_f32x8(_mm256_loadu_ps(table)));
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {
@@ -262,6 +271,11 @@ static inline vreal v_power(vreal rounded) {
     return _mm512_castsi512_pd(_mm512_slli_epi64(bits, REAL_EXPONENT_SHIFT));
 }
 
+static inline vreal v_step(vreal entry, vreal rounded) {
+    const __m512i steps = _mm512_slli_epi64(_mm512_castpd_si512(rounded), REAL_EXPONENT_SHIFT - 3);
+    return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(entry), steps));
+}
+
 static inline vindex v_index(vreal a) {
     return _mm512_cvttpd_epi64(a);
 }
@@ -276,6 +290,10 @@ static inline vindex v_index_increment(vmask m, vindex index) {
 
 static inline vreal v_lookup(const real *table, vindex index) {
     return _mm512_i64gather_pd(index, table, 8);
+}
+
+static inline vreal v_lookup8(const real *table, vindex index) {
+    return _mm512_permutexvar_pd(index, _mm512_loadu_pd(table));
 }
 
 static inline vreal v_lookup16(const real *table, vindex index) {

@@ -255,6 +255,15 @@ static inline vreal v_power(vreal rounded) {
     return V_AS_REAL(shift_up(V_AS_INT(rounded)));
 }
 
+static inline vreal v_step(vreal entry, vreal rounded) {
+#if FGHM_REAL_BITS == 32
+    const vbits steps = vshlq_n_u32(V_AS_INT(rounded), REAL_EXPONENT_SHIFT - 3);
+#else
+    const vbits steps = vshlq_n_u64(V_AS_INT(rounded), REAL_EXPONENT_SHIFT - 3);
+#endif
+    return V_AS_REAL(V_INT(vadd)(V_AS_INT(entry), steps));
+}
+
 /* NaN gives 0. */
 static inline vindex v_index(vreal a) {
 #if FGHM_REAL_BITS == 32
@@ -290,8 +299,45 @@ static inline vreal v_lookup(const real *table, vindex index) {
     return v_load(values);
 }
 
+/* The places of all bytes of entries, given those of their first ones. */
+static inline uint8x16_t byte_places(vindex entry) {
+#if FGHM_REAL_BITS == 32
+    const vbits first = vmulq_n_u32(entry, 0x04040404);
+    return vreinterpretq_u8_u32(vaddq_u32(first, V_SET_INT(0x03020100)));
+#else
+    const uint32x4_t entries = vreinterpretq_u32_u64(entry);
+    const uint32x4_t first = vmulq_n_u32(vtrn1q_u32(entries, entries), 0x08080808);
+    return vreinterpretq_u8_u64(
+        vaddq_u64(vreinterpretq_u64_u32(first), V_SET_INT(0x0706050403020100)));
+#endif
+}
+
+static inline uint8x16x4_t load_bytes(const uint8_t *from) {
+    return (uint8x16x4_t){
+        {vld1q_u8(from), vld1q_u8(from + 16), vld1q_u8(from + 32), vld1q_u8(from + 48)}};
+}
+
+static inline vreal v_lookup8(const real *table, vindex index) {
+    const uint8_t *const from = (const uint8_t *)table;
+    const uint8x16_t places = byte_places(V_INT(vand)(index, V_SET_INT(7)));
+#if FGHM_REAL_BITS == 32
+    const uint8x16x2_t bytes = {{vld1q_u8(from), vld1q_u8(from + 16)}};
+    return vreinterpretq_f32_u8(vqtbl2q_u8(bytes, places));
+#else
+    return vreinterpretq_f64_u8(vqtbl4q_u8(load_bytes(from), places));
+#endif
+}
+
 static inline vreal v_lookup16(const real *table, vindex index) {
-    return v_lookup(table, index);
+    const uint8_t *const from = (const uint8_t *)table;
+    const uint8x16_t places = byte_places(V_INT(vand)(index, V_SET_INT(15)));
+    const uint8x16_t low = vqtbl4q_u8(load_bytes(from), places);
+#if FGHM_REAL_BITS == 32
+    return vreinterpretq_f32_u8(low);
+#else
+    const uint8x16_t beyond = vsubq_u8(places, vdupq_n_u8(64));
+    return vreinterpretq_f64_u8(vqtbx4q_u8(low, load_bytes(from + 64), beyond));
+#endif
 }
 
 static inline vreal v_lookup32(const real *table, vindex index) {

@@ -227,10 +227,11 @@ static inline vreal v_fraction(vreal a, vreal *exponent) {
     return real_of(bits_of(a) - (biased << REAL_EXPONENT_SHIFT) + one);
 }
 
-/* n of `rounded` = REAL_ROUND + n where an exponent stands; the bits of REAL_ROUND fall off. */
-static inline scalar_bits exponent_of_rounded(vreal rounded) {
-    const scalar_bits low = bits_of(rounded) & (scalar_bits)-1 >> REAL_EXPONENT_SHIFT;
-    return low << REAL_EXPONENT_SHIFT;
+/* n of `rounded` = REAL_ROUND + n as a multiple of the bit `shift`, REAL_EXPONENT_SHIFT that of an
+ * exponent; the bits of REAL_ROUND fall off. */
+static inline scalar_bits shift_rounded(vreal rounded, int shift) {
+    const scalar_bits low = bits_of(rounded) & (scalar_bits)-1 >> shift;
+    return low << shift;
 }
 
 /* 2^n for `rounded` = REAL_ROUND + n; -(bias + mantissa bits) <= n <=
@@ -240,17 +241,23 @@ static inline vreal v_exponent(vreal rounded) {
                             << REAL_EXPONENT_SHIFT;
     const scalar_bits down = (scalar_bits)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET)
                              << REAL_EXPONENT_SHIFT;
-    return real_of(exponent_of_rounded(rounded) + one) * real_of(down);
+    return real_of(shift_rounded(rounded, REAL_EXPONENT_SHIFT) + one) * real_of(down);
 }
 
 /* 2^(n - REAL_EXPONENT_BIAS) for `rounded` = REAL_ROUND + n, 0 < n <= 2 REAL_EXPONENT_BIAS; 0
  * for n = 0. */
 static inline vreal v_power(vreal rounded) {
-    return real_of(exponent_of_rounded(rounded));
+    return real_of(shift_rounded(rounded, REAL_EXPONENT_SHIFT));
+}
+
+/* 2^(n / 8) for `rounded` = REAL_ROUND + n and an `entry` which is 2^(j / 8), j = n mod 8, less j
+ * units of the third bit of its fraction: as much as n has there beyond whole powers of two. */
+static inline vreal v_step(vreal entry, vreal rounded) {
+    return real_of(bits_of(entry) + shift_rounded(rounded, REAL_EXPONENT_SHIFT - 3));
 }
 
 /* Whole numbers in lanes as wide as a real.  v_index cuts off the fraction; NaN
- * gives what v_lookup16 and v_lookup32 take for 0. */
+ * gives what v_lookup8, v_lookup16 and v_lookup32 take for 0. */
 static inline vindex v_index(vreal a) {
     return a == a ? (vindex)a : 0;
 }
@@ -265,14 +272,18 @@ static inline vindex v_index_increment(vmask m, vindex index) {
     return index + m;
 }
 
-/* table[index], for an index within the table; and for tables of exactly 16, 32 and
- * 128. */
+/* table[index], for an index within the table; for tables of exactly 8 and 16, whatever the upper
+ * bits of the index; and for tables of exactly 32 and 128. */
 static inline vreal v_lookup(const real *table, vindex index) {
     return table[index];
 }
 
+static inline vreal v_lookup8(const real *table, vindex index) {
+    return table[index & 7];
+}
+
 static inline vreal v_lookup16(const real *table, vindex index) {
-    return table[index];
+    return table[index & 15];
 }
 
 static inline vreal v_lookup32(const real *table, vindex index) {

@@ -111,6 +111,8 @@ static vreal result(enum vec_op op, const void *a_from, const void *b_from, cons
     case VEC_BF16:
     case VEC_U8:
         return converted(op, a_from);
+    case VEC_STEP:
+        return v_step(a, b);
     case VEC_FRACTION:
         return v_fraction(a, &exponent);
     case VEC_FRACTION_EXPONENT:
@@ -153,10 +155,16 @@ static bool all(const void *a) {
 
 static void lookup(size_t entries, const void *table, const void *a, void *out) {
     const vindex index = v_index(v_load(a));
-    v_store(out, entries == 16    ? v_lookup16(table, index)
+    v_store(out, entries == 8     ? v_lookup8(table, index)
+                 : entries == 16  ? v_lookup16(table, index)
                  : entries == 32  ? v_lookup32(table, index)
                  : entries == 128 ? v_lookup128(table, index)
                                   : v_lookup(table, index));
+}
+
+static void lookup_bits(size_t entries, const void *table, const void *a, void *out) {
+    const vindex index = v_index_bits(v_load(a));
+    v_store(out, entries == 8 ? v_lookup8(table, index) : v_lookup16(table, index));
 }
 
 static void sum(size_t n, const void *a, double *out) {
@@ -233,6 +241,7 @@ const struct vec_ops VEC_TABLE = {
     .load_first = load_first,
     .all = all,
     .lookup = lookup,
+    .lookup_bits = lookup_bits,
     .sum = sum,
     .largest = largest,
     .tally = tally,

@@ -45,7 +45,8 @@ enum vec_op {
     VEC_MUL_UNLESS,
     VEC_F16, /* stored and loaded; of doubles, nothing */
     VEC_BF16,
-    VEC_U8, /* the lowest byte of a, loaded */
+    VEC_U8,   /* the lowest byte of a, loaded */
+    VEC_STEP, /* entry a, rounded b */
     VEC_FRACTION,
     VEC_FRACTION_EXPONENT,
     VEC_EXPONENT,
@@ -68,7 +69,9 @@ struct vec_ops {
     /* The first lanes of n numbers, then the first of b; NULL in the reference. */
     void (*load_first)(size_t n, const void *a, const void *b, void *out);
     bool (*all)(const void *a); /* m_all of the mask of a */
-    void (*lookup)(size_t entries, const void *table, const void *a, void *out); /* at v_index(a) */
+    /* At v_index(a); and at v_index_bits(a), which tables of 8 and of 16 take. */
+    void (*lookup)(size_t entries, const void *table, const void *a, void *out);
+    void (*lookup_bits)(size_t entries, const void *table, const void *a, void *out);
     /* Sums of n numbers, a multiple of VEC_SUM_LANES, in as many lanes. */
     void (*sum)(size_t n, const void *a, double *out);
     uint32_t (*tally)(size_t n, const void *a); /* numbers above 0 */

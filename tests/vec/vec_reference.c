@@ -15,12 +15,14 @@
 typedef float real;
 typedef uint32_t bits;
 #define FORMAT wide_f32
+#define DIGITS FLT_MANT_DIG
 #define SQRT sqrtf
 #define ABS fabsf
 #else
 typedef double real;
 typedef uint64_t bits;
 #define FORMAT wide_f64
+#define DIGITS DBL_MANT_DIG
 #define SQRT sqrt
 #define ABS fabs
 #endif
@@ -150,6 +152,8 @@ static real result(enum vec_op op, real a, real b, real c) {
     case VEC_BF16:
     case VEC_U8:
         return converted(op, a);
+    case VEC_STEP:
+        return of_bits(bits_of(a) + bits_of(b) * ((bits)1 << (DIGITS - 4)));
     case VEC_FRACTION:
         return (real)(2 * frexp((double)a, &exponent));
     case VEC_FRACTION_EXPONENT:
@@ -183,6 +187,10 @@ static void lookup(size_t entries, const void *table, const void *a, void *out) 
     memcpy(out, (const real *)table + (isnan(x) ? 0 : (size_t)x), sizeof x);
 }
 
+static void lookup_bits(size_t entries, const void *table, const void *a, void *out) {
+    memcpy(out, (const real *)table + (size_t)(bits_of(read(a)) % entries), sizeof(real));
+}
+
 static void sum(size_t n, const void *a, double *out) {
     memset(out, 0, VEC_SUM_LANES * sizeof *out);
     for (size_t i = 0; i < n; i++) {
@@ -203,6 +211,7 @@ const struct vec_ops VEC_TABLE = {
     .apply = apply,
     .index = index_of,
     .lookup = lookup,
+    .lookup_bits = lookup_bits,
     .sum = sum,
     .tally = tally,
     .round = REFERENCE_BITS == 32 ? 0x1.8p23 : 0x1.8p52,
