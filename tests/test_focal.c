@@ -941,9 +941,51 @@ static void hard_targets_do_not_feel_their_neighbours(void **state) {
     fghm_focal_destroy(focal);
 }
 
+/* Two gammas, with a margin and without: a soft target beside hard ones leads to other loops. */
+static void two_gammas_do_not_feel_their_neighbours(void **state) {
+    enum { N = 48, SOFT = 5 };
+    const struct dtype *const d = *state;
+    const double gammas[] = {0, 0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 1.7};
+    const size_t pairs = SUITE_COUNT(gammas) * SUITE_COUNT(gammas);
+    struct random r = random_for(19);
+    struct batch b[2] = {batch_new(d, N), batch_new(d, N)};
+    void *const hessians[] = {b[0].out[HESSIAN], b[1].out[HESSIAN]};
+    for (size_t k = 0; k < 2 * 2 * pairs; k++) {
+        fghm_focal *const focal =
+            focal_handle(gammas[k % SUITE_COUNT(gammas)], 0.25, FGHM_REDUCTION_SUM);
+        const double negative_gamma = gammas[k / SUITE_COUNT(gammas) % SUITE_COUNT(gammas)];
+        assert_int_equal(fghm_focal_set_negative_gamma(focal, negative_gamma), FGHM_OK);
+        assert_int_equal(fghm_focal_set_margin(focal, k / pairs >= 2 ? 0.05 : 0), FGHM_OK);
+        for (size_t i = 0; i < N; i++) {
+            const double t = random_hard_target(&r);
+            const double x = dtype_round(d, random_uniform(&r, -12, 12));
+            batch_put(&b[0], i, x, t);
+            batch_put(&b[1], i, x, i == SOFT ? 0.3 : t);
+        }
+        for (int side = 0; side < 2; side++) {
+            b[side].out[HESSIAN] = k / pairs % 2 == 1 ? hessians[side] : NULL;
+            assert_int_equal(batch_focal(&b[side], focal, NULL), FGHM_OK);
+        }
+        for (size_t at = 0; at < N * d->size; at += d->size) {
+            for (int o = 0; o < OUTPUTS && at != SOFT * d->size; o++) {
+                if (b[0].out[o] != NULL) {
+                    assert_memory_equal((const char *)b[0].out[o] + at,
+                                        (const char *)b[1].out[o] + at, d->size);
+                }
+            }
+        }
+        fghm_focal_destroy(focal);
+    }
+    for (int side = 0; side < 2; side++) {
+        b[side].out[HESSIAN] = hessians[side];
+        batch_free(&b[side]);
+    }
+}
+
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"hard_targets_do_not_feel_their_neighbours", hard_targets_do_not_feel_their_neighbours, 0},
+        {"two_gammas_do_not_feel_their_neighbours", two_gammas_do_not_feel_their_neighbours, 1},
         {"reference_derivatives_are_those_of_its_loss", reference_derivatives_are_those_of_its_loss,
          0},
         {"derivatives_match_numeric_ones", derivatives_match_numeric_ones, 1},

@@ -34,19 +34,14 @@ static inline struct pair pair_negated_where(vmask negative, struct pair a) {
     return (struct pair){v_negate_where(negative, a.high), v_negate_where(negative, a.low)};
 }
 
-/* exp(-(a.high + a.low)) 2^lift for a up to `most`. */
-KERNEL_INLINE vreal exp_minus_pair_lifted_by(real lift, real most, struct pair a) {
-    const vreal bounded = v_min(v_set(most), a.high);
-    const vreal low = v_keep(v_le(a.high, v_set(most)), a.low);
-    const vreal rounded = exp_rounded(bounded);
-    const struct exponential e =
-        scaled_exp(v_add(exp_reduced(bounded, rounded), low), v_add(rounded, v_set(lift)));
-    return v_add(e.power, e.remainder);
+/* exp(-(a.high + a.low)) `lift` times as large. */
+KERNEL_INLINE vreal exp_minus_pair_lifted_by(real lift, struct pair a) {
+    return v_mul(exponential_sum(exponential_minus_pair(a)), v_set(EXP_DROP * lift));
 }
 
 /* The same, so that it has all its digits where the result, which may be larger, has. */
 KERNEL_INLINE vreal lifted_exp_minus_pair(struct pair a) {
-    return exp_minus_pair_lifted_by(REAL_LIFT_EXPONENT, EXP_ZERO_LIFTED, a);
+    return exp_minus_pair_lifted_by(REAL_LIFT, a);
 }
 
 /* What there is to know of a logit's magnitude: T = exp(-exponent) factor, and M. */
@@ -58,15 +53,16 @@ struct magnitude_odds {
 KERNEL_INLINE struct magnitude_odds odds_of_magnitude(bool detached, bool two_gammas, vreal a,
                                                       vreal gamma, vreal other) {
     const vreal one = v_set(1);
-    const struct exponential x = exp_minus(a);
-    const vreal e = v_add(x.power, x.remainder);
-    const vreal s_over_e = v_muladd(e, log1p_tail(e, v_mul(e, e), -0.5), one);
-    const vreal s = v_mul(e, s_over_e);
+    const struct pair exact_e = exp_minus_exactly(a);
+    const vreal e = exact_e.high;
+    const vreal s = softplus_of(e).log;
+    const vreal least = v_set(REAL_MIN);
+    const vreal s_over_e = v_select(v_gt(e, least), v_div(s, v_max(least, e)), one);
     const vreal differentiated = v_set(detached ? 0 : 1);
     struct pair exponent = pair_product(exact_sum(one, gamma), pair_of(a));
     if (two_gammas) {
         const struct pair difference = exact_sum(gamma, v_sub(v_set(0), other));
-        exponent = pair_sum(exponent, pair_product(difference, log1p_pair(exponential_pair(x))));
+        exponent = pair_sum(exponent, pair_product(difference, log1p_pair(exact_e)));
     }
     return (struct magnitude_odds){
         .exponent = exponent,
@@ -129,9 +125,7 @@ static inline void calibrate(const struct fghm_calibration *map, size_t n, doubl
 /* Of shares: they are between 2^-1293 (below that, eta is 0 even with weights of 2^120, the largest
  * ratio of two) and 2^87, that ratio, 65 and 2^24 classes left out; lifted, all are normal from
  * where eta is. */
-#define SHARE_LIFT_EXPONENT 256
 #define SHARE_LIFT 0x1p256
-#define SHARE_ZERO 896.0
 
 /* d_c, bounded, since infinite logits have no exact differences. */
 KERNEL_INLINE struct pair distance_below(const struct fghm_shares *shares, vreal x) {
@@ -141,13 +135,12 @@ KERNEL_INLINE struct pair distance_below(const struct fghm_shares *shares, vreal
     return (struct pair){v_select(near, distance.high, v_set(CALIBRATION_LOGIT_MAX)), distance.low};
 }
 
-KERNEL_INLINE vreal share(const struct fghm_shares *shares, struct pair distance,
-                          struct exponential x, vreal gamma, vreal weight) {
+KERNEL_INLINE vreal share(const struct fghm_shares *shares, struct pair distance, struct pair e,
+                          vreal gamma, vreal weight) {
     const vreal one = v_set(1);
     const vreal zero = v_set(0);
     const struct pair all = {v_set(shares->all), v_set(shares->all_low)};
     const struct pair top_power = {v_set(shares->power), v_set(shares->power_low)};
-    const struct pair e = exponential_pair(x);
     const struct pair rest = pair_sum(all, (struct pair){v_sub(zero, e.high), v_sub(zero, e.low)});
     const vreal odds = v_div(e.high, rest.high);
     const vreal excess = v_muladd(odds, rest.low, v_product_minus(odds, rest.high, e.high));
@@ -157,7 +150,7 @@ KERNEL_INLINE vreal share(const struct fghm_shares *shares, struct pair distance
     const vreal minus_log_p = v_add(distance.high, v_set(shares->log_all));
     const vreal second = v_mul(v_mul(gamma, v_set(shares->detached ? 0 : 1)), odds);
     const vreal factor = v_mul(weight, v_muladd(second, minus_log_p, one));
-    return v_mul(exp_minus_pair_lifted_by(SHARE_LIFT_EXPONENT, SHARE_ZERO, exponent),
+    return v_mul(exp_minus_pair_lifted_by(SHARE_LIFT, exponent),
                  v_div(v_set(shares->factor), factor));
 }
 
@@ -165,10 +158,11 @@ static inline void softmax_shares(const struct fghm_shares *shares, size_t n, do
     const struct pair minus_gap = {v_set(-shares->gap), v_set(-shares->gap_low)};
     for (size_t i = 0; i < n; i += V_LANES) {
         const struct pair distance = distance_below(shares, v_load(numbers + i));
-        const struct exponential e = exp_minus_pair(pair_sum(distance, minus_gap));
+        const struct exponential x = exponential_minus_pair(pair_sum(distance, minus_gap));
+        const struct pair e = pair_times(exponential_pair(x), EXP_DROP);
         v_store(numbers + i, shares->final ? share(shares, distance, e, v_load(shares->gammas + i),
                                                    v_load(shares->weights + i))
-                                           : v_add(e.power, e.remainder));
+                                           : e.high);
     }
 }
 

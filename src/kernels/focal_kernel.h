@@ -16,11 +16,11 @@
  * targets take a detour through soft_values(); an element's result does not
  * depend on its neighbours.
  *
- * The work goes in sweeps over CHUNK elements: first the exponentials into an
- * array in the level 1 cache, then the results, last the sum of the losses.  With
- * the first two in one, the chain of dependent operations of an element is about
- * 120 cycles long, more than out-of-order execution overlaps: it ran 1.3 times
- * longer.  Cutting the second in two gained nothing. */
+ * The work goes in sweeps over CHUNK elements: first the exponentials into an array in the level 1
+ * cache, then the results, last the sum of the losses; of any gamma, the powers' exponents have a
+ * sweep of their own between the first two.  With fewer sweeps, the chain of dependent operations of
+ * an element is longer than what out-of-order execution overlaps: with polynomials in place of
+ * tables, one sweep less took 1.3 times as long, and so it is with any gamma now. */
 
 #include <stdbool.h>
 
@@ -140,17 +140,16 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
     };
 }
 
-/* -log q = softplus(z), as a pair. */
-KERNEL_INLINE struct pair softplus_pair(vreal magnitude, vmask easy, struct exponential x) {
-    const vreal bounded = v_min(v_set(EXP_ZERO), magnitude);
-    const struct pair positive = {v_keep(easy, bounded), v_set(0)};
-    return pair_sum(positive, log1p_pair(exponential_pair(x)));
+/* -log q = softplus(z), as a pair; log1p(exp(-|z|)) is given. */
+KERNEL_INLINE struct pair softplus_pair(vreal magnitude, vmask easy, struct pair log) {
+    const vreal positive = v_keep(easy, v_min(v_set(EXP_ZERO), magnitude));
+    const struct pair sum = exact_sum(positive, log.high);
+    return exact_sum_in_order(sum.high, v_add(sum.low, log.low));
 }
 
 /* exp(-gamma a). */
 KERNEL_INLINE vreal exp_of_scaled(struct pair gamma, struct pair a) {
-    const struct exponential f = exp_minus_pair(pair_product(gamma, a));
-    return v_add(f.power, f.remainder);
+    return exp_minus_pair(pair_product(gamma, a));
 }
 
 /* Where the Hessian is wanted, exponentials are kept 2^REAL_LIFT_EXPONENT times as
@@ -167,6 +166,17 @@ KERNEL_INLINE void finish_hessian(const struct focal_factors *factors,
     const vreal hessian = v_mul(wanted, factors->hessian_drop);
     const vreal signed_or_not = v_select(factors->absolute, v_abs(hessian), hessian);
     values->hessian = v_max(factors->hessian_floor, signed_or_not);
+}
+
+/* Whether powers are exponentials. */
+KERNEL_INLINE bool is_any(struct focal_kind kind) {
+    return kind.gamma == FGHM_GAMMA_ANY || kind.gamma == FGHM_GAMMA_LANES;
+}
+
+/* Whether more of an exponential is wanted than its rounded value: the rounding is multiplied by
+ * gamma. */
+KERNEL_INLINE bool is_exact(struct focal_kind kind) {
+    return is_any(kind) || kind.gamma == FGHM_GAMMA_POWERS;
 }
 
 /* Whether exponents differ from lane to lane. */
@@ -202,55 +212,59 @@ KERNEL_INLINE struct focal_exponents exponents_of(struct focal_kind kind,
     return exponents;
 }
 
-/* q to the power of half of `halves`, as a product: of pairs from 3 on, or else the errors of q,
- * each of them as large as that of a result, would add up to more than the results may have. */
-KERNEL_INLINE vreal power_of(unsigned halves, struct pair q) {
-    vreal product = v_set(1);
-    if (halves < 6) {
-        product = halves & 2 ? q.high : product;
-        product = halves & 4 ? v_mul(q.high, q.high) : product;
-    } else {
-        const struct pair square = pair_product(q, q);
-        struct pair large = square;
-        if (halves & 8) {
-            large = pair_product(square, square);
-            large = halves & 4 ? pair_product(large, square) : large;
-        }
-        large = halves & 2 ? pair_product(large, q) : large;
-        product = v_add(large.high, large.low);
+/* From which power of q on its error counts: errors of q, each of them as large as that of a
+ * result, would add up to more than the results may have. */
+#define CORRECTED_HALVES 6
+
+/* q to the power of half of `halves`, and, where that is to be corrected, what it is over q, else
+ * 0. */
+struct power {
+    vreal value, over_q;
+};
+
+KERNEL_INLINE struct power power_of(unsigned halves, vreal q) {
+    if (halves < 2) {
+        return (struct power){halves == 1 ? v_sqrt(q) : v_set(1), v_set(0)};
     }
-    return halves & 1 ? v_mul(product, v_sqrt(q.high)) : product;
+    const unsigned rest = halves - 2;
+    const vreal square = v_mul(q, q);
+    vreal product = rest & 2 ? q : v_set(1);
+    if (rest & 4) {
+        product = rest & 2 ? v_mul(product, square) : square;
+    }
+    if (rest & 8) {
+        const vreal fourth = v_mul(square, square);
+        product = rest & 6 ? v_mul(product, fourth) : fourth;
+    }
+    if (rest & 1) {
+        product = v_mul(product, v_sqrt(q));
+    }
+    const vreal over_q = halves >= CORRECTED_HALVES ? product : v_set(0);
+    return (struct power){v_mul(product, q), over_q};
 }
 
-/* sigmoid of -z and of z, of which x = exp(-|z|) makes y = 1 / (1 + x): q is the sum of `power` and
- * `remainder` times y, rounded. */
+/* sigmoid of -z and of z, of which e = exp(-|z|) makes y = 1 / (1 + e). */
 struct logistic {
     vmask easy; /* z is above 0 */
-    vreal y, power, remainder;
+    vreal y;
     vreal q, p;
 };
 
-KERNEL_INLINE struct logistic logistic_of(vreal minus_z, struct exponential x, vreal y) {
-    struct logistic of;
-    of.easy = v_gt(v_set(0), minus_z);
-    of.y = y;
-    of.power = v_select(of.easy, x.power, v_set(1));
-    of.remainder = v_keep(of.easy, x.remainder);
-    of.q = v_muladd(of.remainder, of.y, v_mul(of.power, of.y));
-    of.p = v_mul_unless(of.easy, of.y, v_add(x.power, x.remainder));
-    return of;
+KERNEL_INLINE struct logistic logistic_of(vreal minus_z, vreal e, vreal y) {
+    const vmask easy = v_gt(v_set(0), minus_z);
+    /* e y, with less of the rounding of y the smaller e is. */
+    const vreal smaller = v_nmuladd(e, v_mul(e, y), e);
+    return (struct logistic){
+        .easy = easy, .y = y, .q = v_select(easy, smaller, y), .p = v_select(easy, y, smaller)};
 }
 
-/* q with what its rounding took. */
-KERNEL_INLINE struct pair exact_sigmoid(const struct logistic *of, struct exponential x) {
+/* What rounding took from q, also from y, of which that is what y (1 + e) is above 1. */
+KERNEL_INLINE vreal sigmoid_low(const struct logistic *of, struct pair e) {
     const vreal one = v_set(1);
-    const vreal one_power = v_add(one, x.power);
-    const vreal d = v_add(one_power, x.remainder);
-    const vreal d_below = v_add(v_sub(one_power, d), x.remainder);
-    const vreal excess = v_muladd(d_below, of->y, v_product_minus(d, of->y, one));
-    const vreal rounded = v_muladd(of->remainder, of->y, v_sub(v_mul(of->power, of->y), of->q));
-    const vreal numerator = v_mul(v_add(of->power, of->remainder), of->y);
-    return (struct pair){of->q, v_nmuladd(numerator, excess, rounded)};
+    const vreal excess = v_muladd(of->y, e.low, v_muladd(of->y, e.high, v_sub(of->y, one)));
+    const vreal rounded =
+        v_keep(of->easy, v_muladd(e.low, of->y, v_product_minus(e.high, of->y, of->q)));
+    return v_nmuladd(of->q, excess, rounded);
 }
 
 /* q^gamma of q = b, which has not so many digits that pairs would pay. */
@@ -262,72 +276,121 @@ KERNEL_INLINE vreal margin_power_of(unsigned halves, vreal b) {
     return halves & 1 ? v_mul(product, v_sqrt(b)) : product;
 }
 
-KERNEL_INLINE vreal product_of_powers(const struct focal_factors *factors, vmask is_one,
-                                      struct pair q) {
-    return v_select(is_one, power_of(factors->halves, q), power_of(factors->negative_halves, q));
+KERNEL_INLINE bool has_correction(const struct focal_factors *factors) {
+    return factors->halves >= CORRECTED_HALVES || factors->negative_halves >= CORRECTED_HALVES;
 }
 
-/* The results for -z, minus the margins; gradient is d / dz times -1.  `margin`, where the kind has
- * one: of the chunk, from i on. */
+KERNEL_INLINE struct power product_of_powers(const struct focal_factors *factors, vmask is_one,
+                                             vreal q) {
+    const struct power one = power_of(factors->halves, q);
+    const struct power zero = power_of(factors->negative_halves, q);
+    return (struct power){v_select(is_one, one.value, zero.value),
+                          v_select(is_one, one.over_q, zero.over_q)};
+}
+
+/* What takes long of the results for -z: log1p(e), 1 / (1 + e), and of kinds that are exact,
+ * q^gamma, in `power.high`, or, of any gamma, minus its logarithm.  `margin`, where the kind has
+ * one: of the chunk, from i on; then the logarithm and the power are those of negatives with a
+ * margin where the target is 0. */
+struct powered {
+    vreal log, reciprocal;
+    struct pair power;
+};
+
+KERNEL_INLINE struct powered product_powered(struct focal_kind kind,
+                                             const struct focal_factors *factors,
+                                             const struct focal_exponents *exponents, vreal minus_z,
+                                             struct pair e, const struct margin_chunk *margin,
+                                             size_t i) {
+    /* Positives and negatives with a margin need one logarithm each: they share it. */
+    const struct softplus softplus = softplus_of(
+        kind.margin ? v_select(exponents->is_one, e.high, v_load(margin->argument + i)) : e.high);
+    struct powered of = {.log = softplus.log,
+                         .reciprocal = kind.margin ? v_load(margin->y + i) : softplus.reciprocal};
+    const struct logistic logistic = logistic_of(minus_z, e.high, of.reciprocal);
+    const struct power power = kind.margin
+                                   ? power_of(factors->halves, logistic.q)
+                                   : product_of_powers(factors, exponents->is_one, logistic.q);
+    of.power = (struct pair){power.value, v_set(0)};
+    if (kind.margin ? factors->halves >= CORRECTED_HALVES : has_correction(factors)) {
+        /* (q + low)^gamma = q^gamma + gamma q^(gamma - 1) low. */
+        const vreal low = v_mul(exponents->gamma.high, sigmoid_low(&logistic, e));
+        of.power.high = v_muladd(low, power.over_q, of.power.high);
+    }
+    if (kind.margin) {
+        const vreal other = margin_power_of(factors->negative_halves, v_load(margin->b + i));
+        of.power.high = v_select(exponents->is_one, of.power.high, other);
+    }
+    return of;
+}
+
+KERNEL_INLINE struct powered any_powered(struct focal_kind kind,
+                                         const struct focal_exponents *exponents, vreal minus_z,
+                                         struct pair e, const struct margin_chunk *margin,
+                                         size_t i) {
+    const struct exact_softplus softplus = exact_softplus_of(e);
+    struct powered of = {.log = v_add(softplus.log.high, softplus.log.low),
+                         .reciprocal = softplus.reciprocal};
+    struct pair minus_log = softplus_pair(v_abs(minus_z), v_gt(v_set(0), minus_z), softplus.log);
+    if (kind.margin) {
+        const struct pair other = minus_log_pair((struct pair){v_load(margin->b + i), v_set(0)});
+        minus_log.high = v_select(exponents->is_one, minus_log.high, other.high);
+        minus_log.low = v_select(exponents->is_one, minus_log.low, other.low);
+        const vreal other_log = softplus_of(v_load(margin->argument + i)).log;
+        of.log = v_select(exponents->is_one, of.log, other_log);
+        /* Negatives have the bits that margin_values() gives them. */
+        of.reciprocal = v_select(exponents->is_one, of.reciprocal, v_load(margin->y + i));
+    }
+    of.power = pair_product(exponents->gamma, minus_log);
+    return of;
+}
+
+KERNEL_INLINE struct powered powered_of(struct focal_kind kind, const struct focal_factors *factors,
+                                        const struct focal_exponents *exponents, vreal minus_z,
+                                        struct pair e, const struct margin_chunk *margin,
+                                        size_t i) {
+    if (kind.gamma == FGHM_GAMMA_POWERS) {
+        return product_powered(kind, factors, exponents, minus_z, e, margin, i);
+    }
+    if (is_exact(kind)) {
+        return any_powered(kind, exponents, minus_z, e, margin, i);
+    }
+    const struct softplus softplus = softplus_of(e.high);
+    return (struct powered){softplus.log, softplus.reciprocal, {v_set(1), v_set(0)}};
+}
+
+/* The results for -z, minus the margins; gradient is d / dz times -1.  `margin` as above. */
 KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
                                               const struct focal_factors *factors,
                                               const struct focal_exponents *exponents,
-                                              vreal minus_z, struct exponential lifted,
+                                              vreal minus_z, vreal lifted, struct powered powered,
                                               const struct margin_chunk *margin, size_t i) {
     const bool lift = is_lifted(kind);
-    const struct exponential x = lift ? exponential_times(lifted, REAL_DROP) : lifted;
     const vreal one = v_set(1);
-    const vreal y = kind.margin ? v_load(margin->y + i) : reciprocal_1p(x);
-    const struct logistic of = logistic_of(minus_z, x, y);
+    const vreal y = powered.reciprocal;
+    const struct logistic of =
+        logistic_of(minus_z, lift ? v_mul(lifted, v_set(REAL_DROP)) : lifted, y);
     const vmask easy = of.easy;
     const vreal q = of.q, p = of.p;
-    /* Positives and negatives with a margin need one logarithm each: they share it. */
-    struct exponential argument = x;
+    vreal loss = v_add(powered.log, v_max(minus_z, v_set(0)));
     if (kind.margin) {
-        argument.power = v_select(exponents->is_one, x.power, v_load(margin->argument + i));
-        argument.remainder = v_keep(exponents->is_one, x.remainder);
-    }
-    const vreal tail = log1p_tail_of(argument);
-    const vreal log = v_add(argument.power, tail);
-    vreal loss = v_add(log, v_max(minus_z, v_set(0)));
-    if (kind.margin) {
-        loss = v_select(exponents->is_one, loss, margin_loss(margin, i, log));
+        loss = v_select(exponents->is_one, loss, margin_loss(margin, i, powered.log));
     }
 
-    vreal factor = one;
+    vreal factor = powered.power.high;
     if (kind.gamma == FGHM_GAMMA_HALF) {
         factor = v_sqrt(q);
     } else if (kind.gamma == FGHM_GAMMA_1) {
         factor = q;
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(q, q);
-    } else if (kind.gamma == FGHM_GAMMA_POWERS) {
-        struct pair exact = {q, v_set(0)};
-        if (factors->halves >= 6 || (!kind.margin && factors->negative_halves >= 6)) {
-            exact = exact_sigmoid(&of, x);
-        }
-        if (kind.margin) {
-            const vreal b = v_load(margin->b + i);
-            factor = v_select(exponents->is_one, power_of(factors->halves, exact),
-                              margin_power_of(factors->negative_halves, b));
-        } else {
-            factor = product_of_powers(factors, exponents->is_one, exact);
-        }
-    } else if (kind.gamma != FGHM_GAMMA_0) {
-        struct pair minus_log = softplus_pair(v_abs(minus_z), easy, x);
-        if (kind.margin) {
-            const struct pair other =
-                minus_log_pair((struct pair){v_load(margin->b + i), v_set(0)});
-            minus_log.high = v_select(exponents->is_one, minus_log.high, other.high);
-            minus_log.low = v_select(exponents->is_one, minus_log.low, other.low);
-        }
-        factor = exp_of_scaled(exponents->gamma, minus_log);
+    } else if (is_any(kind)) {
+        factor = exp_minus_pair(powered.power);
     }
 
     vreal lifted_p = p;
     if (lift) {
-        const vreal lifted_e = v_add(lifted.power, lifted.remainder);
-        lifted_p = v_mul(y, v_select(easy, v_set(REAL_LIFT), lifted_e));
+        lifted_p = v_mul(y, v_select(easy, v_set(REAL_LIFT), lifted));
     }
     if (kind.gamma == FGHM_GAMMA_0) {
         return (struct focal_values){loss, q, lift ? v_mul(lifted_p, q) : one};
@@ -361,15 +424,14 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
 
 /* -log m for m = 1 - p_t = (u + v e) / (1 + e): u is t, or 1 - t for a logit above
  * 0, and v the other of the two.  As a pair. */
-KERNEL_INLINE struct pair minus_log_wrong(vreal t, vmask above, struct exponential x) {
-    const struct pair e = exponential_pair(x);
+KERNEL_INLINE struct pair minus_log_wrong(vreal t, vmask above, struct pair e) {
     const struct pair rest = exact_sum(v_set(1), v_sub(v_set(0), t));
     const vreal u = v_select(above, rest.high, t);
     const vreal v = v_select(above, t, rest.high);
     const struct pair v_e = pair_product((struct pair){v, v_drop(above, rest.low)}, e);
     struct pair sum = exact_sum(u, v_e.high);
     sum.low = v_add(sum.low, v_add(v_keep(above, rest.low), v_e.low));
-    return pair_sum(minus_log_pair(sum), log1p_pair(e));
+    return pair_sum(minus_log_pair(sum), log1p_sum(e));
 }
 
 /* The results for logits x and targets t between 0 and 1; gradient is d / dx.
@@ -384,28 +446,26 @@ KERNEL_INLINE struct pair minus_log_wrong(vreal t, vmask above, struct exponenti
 KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
                                               const struct focal_factors *factors,
                                               const struct focal_exponents *exponents, vreal x,
-                                              vreal t, struct exponential lifted) {
+                                              vreal t, struct pair lifted) {
     const bool quality = factors->soft == FGHM_SOFT_QUALITY;
     const vreal zero = v_set(0);
     const vreal one = v_set(1);
-    const struct exponential x_exp =
-        is_lifted(kind) ? exponential_times(lifted, REAL_DROP) : lifted;
+    const struct pair e = is_lifted(kind) ? pair_times(lifted, REAL_DROP) : lifted;
     const vreal magnitude = v_abs(x);
     const vmask above = v_gt(x, zero);
     const vreal rest = v_sub(one, t);
-    const vreal e = v_add(x_exp.power, x_exp.remainder);
-    const vreal large = reciprocal_1p(x_exp);
-    const vreal small = v_mul(e, large);
+    const struct softplus softplus = softplus_of(e.high);
+    const vreal large = softplus.reciprocal;
+    const vreal small = v_mul(e.high, large);
     const vreal p = v_select(above, large, small);
     const vreal not_p = v_select(above, small, large);
     /* 0 times an infinite logit must not be: t = 0 and 1 do not come here. */
-    const vreal loss =
-        v_muladd(v_select(above, rest, t), magnitude, v_add(x_exp.power, log1p_tail_of(x_exp)));
+    const vreal loss = v_muladd(v_select(above, rest, t), magnitude, softplus.log);
     const vreal bounded_loss = v_min(v_set(2 * EXP_ZERO), loss);
     /* p - t, from the smaller of p and 1 - p. */
     const vreal difference = v_select(above, v_sub(rest, small), v_sub(small, t));
     /* p (1 - p), as much larger as the exponential was. */
-    const vreal lifted_slope = v_mul(v_mul(v_add(lifted.power, lifted.remainder), large), large);
+    const vreal lifted_slope = v_mul(v_mul(lifted.high, large), large);
     const real drop = is_lifted(kind) ? REAL_DROP : 1;
     if (kind.gamma == FGHM_GAMMA_0) {
         return (struct focal_values){loss, difference, lifted_slope};
@@ -427,10 +487,10 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     } else if (kind.gamma == FGHM_GAMMA_2) {
         factor = v_mul(wrong, wrong);
     } else if (kind.gamma == FGHM_GAMMA_POWERS) {
-        factor = power_of(factors->halves, (struct pair){wrong, zero});
+        factor = power_of(factors->halves, wrong).value;
     } else {
         const struct pair log =
-            quality ? minus_log_pair((struct pair){wrong, zero}) : minus_log_wrong(t, above, x_exp);
+            quality ? minus_log_pair((struct pair){wrong, zero}) : minus_log_wrong(t, above, e);
         factor = exp_of_scaled(exponents->gamma, log);
     }
 
@@ -454,12 +514,17 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     return values;
 }
 
-/* The working memory of a chunk: its exponentials, in halves, then its losses in
- * the place of the first. */
+/* The working memory of a chunk: its exponentials, in the place of which its losses come, and, of
+ * kinds that are exact, what their rounding took.  Of any gamma, then, what any_sweep() makes. */
 struct chunk_exponentials {
-    real power[CHUNK];
-    real remainder[CHUNK];
+    real high[CHUNK];
+    real low[CHUNK];
 };
+
+KERNEL_INLINE struct pair chunk_exponential(bool exact, const struct chunk_exponentials *chunk,
+                                            size_t i) {
+    return (struct pair){v_load(chunk->high + i), exact ? v_load(chunk->low + i) : v_set(0)};
+}
 
 /* 0 for a target of 0 or 1, something else, or NaN, for any other. */
 KERNEL_INLINE vreal softness(vreal t) {
@@ -474,9 +539,9 @@ OUT_OF_LINE void margin_sweep(int want, const struct fghm_focal_constants *const
         negative_margin_of(constants->margin, constants->margin_logit);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal x = v_load((const real *)span->logits + i);
-        const struct exponential own = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
-        const struct exponential e = exponential_times(own, want >= WANT_HESSIAN ? REAL_DROP : 1);
-        const struct logistic of = logistic_of(x, e, reciprocal_1p(e));
+        const vreal drop = v_set(want >= WANT_HESSIAN ? REAL_DROP : 1);
+        const vreal e = v_mul(v_load(chunk->high + i), drop);
+        const struct logistic of = logistic_of(x, e, softplus_of(e).reciprocal);
         v_store(to->y + i, of.y);
         margin_parts(&margin, x, of.q, of.p, to, i);
     }
@@ -497,16 +562,14 @@ OUT_OF_LINE void margin_values(int want, bool products,
     margin_sweep(want, constants, span, chunk, &memory->parts);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal x = v_load((const real *)span->logits + i);
-        const struct exponential own = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
-        const struct exponential e = exponential_times(own, lifted ? REAL_DROP : 1);
+        const vreal own = v_load(chunk->high + i);
+        const vreal e = v_mul(own, v_set(lifted ? REAL_DROP : 1));
         const struct logistic of = logistic_of(x, e, v_load(margin->y + i));
         const vreal p = of.q, q = of.p;
         const vreal b = v_load(margin->b + i);
         const vreal b_slope = v_load(margin->b_slope + i);
         const vreal per_rest = v_load(margin->per_rest + i);
-        const struct exponential argument = {v_load(margin->argument + i), zero};
-        const vreal log = v_add(argument.power, log1p_tail_of(argument));
-        const vreal loss = margin_loss(margin, i, log);
+        const vreal loss = margin_loss(margin, i, softplus_of(v_load(margin->argument + i)).log);
         vreal gamma = factors.negative_gamma.high;
         vreal factor;
         if (products) {
@@ -531,8 +594,7 @@ OUT_OF_LINE void margin_values(int want, bool products,
             const vreal cross = v_muladd(loss, bend, v_mul(v_add(share, share), p));
             const vreal exact = v_muladd(focus, cross, v_mul(slope, curve));
             const vreal bracket = v_select(factors.gauss_newton, v_mul(q, steepness), exact);
-            const vreal lifted_e = v_add(own.power, own.remainder);
-            const vreal lifted_q = v_mul(of.y, v_select(of.easy, v_set(REAL_LIFT), lifted_e));
+            const vreal lifted_q = v_mul(of.y, v_select(of.easy, v_set(REAL_LIFT), own));
             v_store(to->hessian + i, v_mul(v_mul(factor, lifted_q), bracket));
         }
     }
@@ -550,7 +612,8 @@ struct chunk_nature {
     bool moderate; /* no logit is so large that a sum of losses could overflow */
 };
 
-KERNEL_INLINE struct chunk_nature exponentials_of(bool lifted, const struct fghm_span *span,
+KERNEL_INLINE struct chunk_nature exponentials_of(bool lifted, bool exact,
+                                                  const struct fghm_span *span,
                                                   struct chunk_exponentials *chunk) {
     const size_t n = span->n;
     const real *const logits = span->logits;
@@ -560,11 +623,14 @@ KERNEL_INLINE struct chunk_nature exponentials_of(bool lifted, const struct fghm
     vreal largest = v_set(0);
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal magnitude = v_abs(v_load(logits + i));
-        const struct exponential x = lifted ? lifted_exp_minus(magnitude) : exp_minus(magnitude);
+        const struct pair e =
+            lifted ? lifted_exp_minus_exactly(magnitude) : exp_minus_exactly(magnitude);
         soft = v_or(soft, softness(v_load(targets + i)));
         largest = v_max(magnitude, largest);
-        v_store(chunk->power + i, x.power);
-        v_store(chunk->remainder + i, x.remainder);
+        v_store(chunk->high + i, e.high);
+        if (exact) {
+            v_store(chunk->low + i, e.low);
+        }
     }
     return (struct chunk_nature){
         .regular = m_all(m_and(v_eq(soft, v_set(0)), v_le(largest, v_set(REAL_MAX)))),
@@ -576,17 +642,28 @@ KERNEL_INLINE struct chunk_nature exponentials_of(bool lifted, const struct fghm
  * fifteenth of the library's text less. */
 OUT_OF_LINE struct chunk_nature plain_exponentials(const struct fghm_span *span,
                                                    struct chunk_exponentials *chunk) {
-    return exponentials_of(false, span, chunk);
+    return exponentials_of(false, false, span, chunk);
 }
 
 OUT_OF_LINE struct chunk_nature lifted_exponentials(const struct fghm_span *span,
                                                     struct chunk_exponentials *chunk) {
-    return exponentials_of(true, span, chunk);
+    return exponentials_of(true, false, span, chunk);
 }
 
-KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind, const struct fghm_span *span,
+OUT_OF_LINE struct chunk_nature exact_exponentials(bool lifted, const struct fghm_span *span,
+                                                   struct chunk_exponentials *chunk) {
+    return lifted ? exponentials_of(true, true, span, chunk)
+                  : exponentials_of(false, true, span, chunk);
+}
+
+KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind,
+                                               const struct focal_factors *factors,
+                                               const struct fghm_span *span,
                                                struct chunk_exponentials *chunk) {
-    return is_lifted(kind) ? lifted_exponentials(span, chunk) : plain_exponentials(span, chunk);
+    const bool exact = is_any(kind) || (kind.gamma == FGHM_GAMMA_POWERS && has_correction(factors));
+    return exact             ? exact_exponentials(is_lifted(kind), span, chunk)
+           : is_lifted(kind) ? lifted_exponentials(span, chunk)
+                             : plain_exponentials(span, chunk);
 }
 
 /* Results of a register, and the factors that they still lack. */
@@ -597,16 +674,47 @@ struct focal_register {
     vreal hessian_factor;
 };
 
+/* A sweep between the first and the last of a chunk's: in one with the last, the chain of dependent
+ * operations would be longer than what out-of-order execution overlaps.  What it makes of an
+ * element takes the place of what it is made of, whether there is a margin or not. */
+KERNEL_INLINE void any_sweep(struct focal_kind kind, const struct focal_factors *factors,
+                             const struct fghm_span *span, struct margin_chunk *margin,
+                             struct chunk_exponentials *chunk) {
+    for (size_t i = 0; i < span->n; i += V_LANES) {
+        const vmask is_one = v_eq(v_load((const real *)span->targets + i), v_set(1));
+        const vreal minus_z = v_negate_where(is_one, v_load((const real *)span->logits + i));
+        const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
+        const struct pair lifted = chunk_exponential(true, chunk, i);
+        const struct pair e = is_lifted(kind) ? pair_times(lifted, REAL_DROP) : lifted;
+        const struct powered of = any_powered(kind, &exponents, minus_z, e, margin, i);
+        v_store(margin->log + i, of.log);
+        v_store(margin->reciprocal + i, of.reciprocal);
+        v_store(chunk->low + i, of.power.high);
+        v_store(margin->power_low + i, of.power.low);
+    }
+}
+
 /* Registers are elements i, i + 1 ... of a span. */
 KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
                                                   const struct focal_factors *factors,
                                                   const struct fghm_span *span, size_t i, vreal x,
                                                   vreal t, const struct margin_chunk *margin,
-                                                  struct exponential x_exp) {
+                                                  const struct chunk_exponentials *chunk) {
     const vmask is_one = v_eq(t, v_set(1));
+    const vreal minus_z = v_negate_where(is_one, x);
     const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
+    const struct pair e = chunk_exponential(kind.gamma == FGHM_GAMMA_POWERS, chunk, i);
+    struct powered powered;
+    if (is_any(kind)) {
+        powered = (struct powered){v_load(margin->log + i),
+                                   v_load(margin->reciprocal + i),
+                                   {v_load(chunk->low + i), v_load(margin->power_low + i)}};
+    } else {
+        const struct pair dropped = is_lifted(kind) ? pair_times(e, REAL_DROP) : e;
+        powered = powered_of(kind, factors, &exponents, minus_z, dropped, margin, i);
+    }
     struct focal_values values =
-        hard_values(kind, factors, &exponents, v_negate_where(is_one, x), x_exp, margin, i);
+        hard_values(kind, factors, &exponents, minus_z, e.high, powered, margin, i);
     if (is_lifted(kind)) {
         finish_hessian(factors, &values);
     }
@@ -683,15 +791,18 @@ KERNEL_INLINE struct split split_of(const struct focal_factors *factors,
 KERNEL_INLINE struct focal_values
 hard_or_split(struct focal_kind kind, const struct focal_factors *factors,
               const struct fghm_span *span, size_t i, vreal x, vmask is_one, vmask is_soft,
-              const struct split *parts, const struct negative_values *negatives,
-              struct exponential x_exp) {
+              const struct split *parts, const struct negative_values *negatives, struct pair e) {
     const bool split = factors->soft == FGHM_SOFT_SPLIT && !m_all(m_not(is_soft));
     vmask positive = split ? m_or(is_one, is_soft) : is_one;
     struct focal_values values;
     for (int side = 0;; side++) {
         const struct focal_exponents exponents = exponents_of(kind, factors, span, i, positive);
+        const vreal minus_z = v_negate_where(positive, x);
+        const struct pair dropped = is_lifted(kind) ? pair_times(e, REAL_DROP) : e;
+        const struct powered powered =
+            powered_of(kind, factors, &exponents, minus_z, dropped, NULL, i);
         struct focal_values own =
-            hard_values(kind, factors, &exponents, v_negate_where(positive, x), x_exp, NULL, i);
+            hard_values(kind, factors, &exponents, minus_z, e.high, powered, NULL, i);
         if (has_exponents(kind) && negatives != NULL) {
             own.loss = v_select(positive, own.loss, v_load(negatives->loss + i));
             own.gradient = v_select(positive, own.gradient, v_load(negatives->gradient + i));
@@ -769,7 +880,7 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
                                                    const struct focal_factors *factors,
                                                    const struct fghm_span *span, size_t i, vreal x,
                                                    vreal t, const struct negative_values *negatives,
-                                                   struct exponential x_exp, int *bad_target) {
+                                                   struct pair e, int *bad_target) {
     const vreal one = v_set(1);
     const vmask is_one = v_eq(t, one);
     const vmask is_soft = m_not(m_or(v_eq(t, v_set(0)), is_one));
@@ -786,8 +897,7 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
         shares = split.rest;
     }
     struct focal_register out;
-    out.values =
-        hard_or_split(kind, factors, span, i, x, is_one, is_soft, &split, negatives, x_exp);
+    out.values = hard_or_split(kind, factors, span, i, x, is_one, is_soft, &split, negatives, e);
     if (factors->soft == FGHM_SOFT_HEATMAP) {
         shares.positive = v_drop(is_soft, shares.positive);
         shares.negative = penalty(factors->beta, shares.negative, t);
@@ -804,7 +914,7 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
             x = v_select(v_eq(soft_t, one), v_min(v_set(REAL_MAX), x), x);
         }
         const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
-        const struct focal_values soft = soft_values(kind, factors, &exponents, x, soft_t, x_exp);
+        const struct focal_values soft = soft_values(kind, factors, &exponents, x, soft_t, e);
         out.values.loss = v_select(is_soft, soft.loss, out.values.loss);
         out.values.gradient = v_select(is_soft, soft.gradient, out.values.gradient);
         out.values.hessian = v_select(is_soft, soft.hessian, out.values.hessian);
@@ -826,8 +936,7 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
  * and logistic function are the exponential itself there. */
 KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vreal t,
                                struct focal_register *out) {
-    const struct exponential lifted = lifted_exp_minus(v_abs(x));
-    const vreal e = v_add(lifted.power, lifted.remainder);
+    const vreal e = lifted_exp_minus(v_abs(x));
     const vmask is_one = v_eq(t, v_set(1));
     const vmask is_hard = m_or(is_one, v_eq(t, v_set(0)));
     const vmask is_easy = v_gt(v_set(0), v_negate_where(is_one, x));
@@ -845,64 +954,117 @@ KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vre
     out->hessian_factor = v_mul(out->hessian_factor, drop);
 }
 
-/* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES.  Returns the largest
- * magnitudes of the weights: maxima in a loop of their own would be a chain that nothing hides. */
-KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_factors *factors,
-                                  const struct fghm_span *span, const struct margin_chunk *margin,
-                                  const struct negative_values *negatives,
-                                  struct chunk_exponentials *chunk, int *bad_target) {
-    const real *const logits = span->logits;
-    const real *const targets = span->targets;
+/* How many registers of a regular chunk go through the second sweep together: two chains of
+ * dependent operations, side by side in the code, ask less of out-of-order execution, and the
+ * branches are half as many.  Saves a twentieth of the time where there are registers enough (Zen
+ * 5, AVX-512), at the price of text, so the usual gammas alone have it. */
+#define SIDE_BY_SIDE ((size_t)(V_LANES * sizeof(real) >= 64 ? 2 : 1))
+
+/* Where there are results, and what they are made from, beside the span. */
+struct focal_sweep {
+    const struct focal_factors *factors;
+    const struct margin_chunk *margin;
+    const struct negative_values *negatives;
+    struct chunk_exponentials *chunk;
+    int *bad_target;
+};
+
+/* Of `count` registers from element i on; returns the largest magnitudes of their weights, or
+ * `largest_weight`. */
+KERNEL_INLINE vreal focal_registers(struct focal_kind kind, size_t count,
+                                    const struct focal_sweep *sweep, const struct fghm_span *span,
+                                    size_t i, vreal largest_weight) {
+    const struct focal_factors *const factors = sweep->factors;
     const real *const weights = span->weights;
     real *const element_loss = span->element_loss;
     real *const gradient = span->gradient;
     real *const hessian = span->hessian;
-    vreal largest_weight = v_set(0);
-    for (size_t i = 0; i < span->n; i += V_LANES) {
-        const vreal x = v_load(logits + i);
-        const vreal t = v_load(targets + i);
-        const struct exponential x_exp = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
-        struct focal_register out =
-            kind.regular
-                ? hard_register(kind, factors, span, i, x, t, margin, x_exp)
-                : mixed_register(kind, factors, span, i, x, t, negatives, x_exp, bad_target);
-        if (!kind.regular && kind.gamma == FGHM_GAMMA_0 && factors->careful) {
-            lift_values(factors, x, t, &out);
+    struct focal_register out[SIDE_BY_SIDE];
+    KERNEL_UNROLL
+    for (size_t k = 0; k < count; k++) {
+        const size_t at = i + k * V_LANES;
+        const vreal x = v_load((const real *)span->logits + at);
+        const vreal t = v_load((const real *)span->targets + at);
+        if (kind.regular) {
+            out[k] = hard_register(kind, factors, span, at, x, t, sweep->margin, sweep->chunk);
+        } else {
+            const struct pair e = chunk_exponential(is_exact(kind), sweep->chunk, at);
+            out[k] = mixed_register(kind, factors, span, at, x, t, sweep->negatives, e,
+                                    sweep->bad_target);
         }
-        if (weights != NULL) {
-            vreal weight = v_load(weights + i);
+        if (!kind.regular && kind.gamma == FGHM_GAMMA_0 && factors->careful) {
+            lift_values(factors, x, t, &out[k]);
+        }
+    }
+    if (weights != NULL) {
+        KERNEL_UNROLL
+        for (size_t k = 0; k < count; k++) {
+            const size_t at = i + k * V_LANES;
+            vreal weight = v_load(weights + at);
             largest_weight = v_max(v_abs(weight), largest_weight);
             if (!kind.regular) {
                 /* Not hard targets: those have the bits that they have in a regular chunk. */
+                const vreal t = v_load((const real *)span->targets + at);
                 const vmask is_hard = m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1)));
                 const vreal soft_weight = v_select(is_hard, v_set(1), v_abs(weight));
                 const vmask tiny =
                     v_gt(v_set(REAL_TINY), factors->careful ? v_abs(weight) : soft_weight);
-                weight = v_mul(weight, drop_values(tiny, &out.values));
+                weight = v_mul(weight, drop_values(tiny, &out[k].values));
             }
-            out.loss_factor = v_mul(out.loss_factor, weight);
-            out.gradient_factor = v_mul(out.gradient_factor, weight);
-            out.hessian_factor = v_mul(out.hessian_factor, weight);
+            out[k].loss_factor = v_mul(out[k].loss_factor, weight);
+            out[k].gradient_factor = v_mul(out[k].gradient_factor, weight);
+            out[k].hessian_factor = v_mul(out[k].hessian_factor, weight);
         }
+    }
+    vreal losses[SIDE_BY_SIDE];
+    KERNEL_UNROLL
+    for (size_t k = 0; k < count; k++) {
         if (!kind.regular) {
             /* 0 times an infinite loss is 0. */
-            const vreal finite = v_min(v_set(REAL_MAX), out.values.loss);
-            const vmask is_zero = v_eq(out.loss_factor, v_set(0));
-            out.values.loss = v_select(is_zero, finite, out.values.loss);
-            out.gradient_factor = v_mul(out.gradient_factor, factors->drop);
-            out.hessian_factor = v_mul(out.hessian_factor, factors->drop);
+            const vreal finite = v_min(v_set(REAL_MAX), out[k].values.loss);
+            const vmask is_zero = v_eq(out[k].loss_factor, v_set(0));
+            out[k].values.loss = v_select(is_zero, finite, out[k].values.loss);
+            out[k].gradient_factor = v_mul(out[k].gradient_factor, factors->drop);
+            out[k].hessian_factor = v_mul(out[k].hessian_factor, factors->drop);
         }
-        const vreal loss = v_mul(out.values.loss, out.loss_factor);
-        v_store(chunk->power + i, loss);
-        if (element_loss != NULL) {
-            v_store(element_loss + i, loss);
+        losses[k] = v_mul(out[k].values.loss, out[k].loss_factor);
+        v_store(sweep->chunk->high + i + k * V_LANES, losses[k]);
+    }
+    if (element_loss != NULL) {
+        KERNEL_UNROLL
+        for (size_t k = 0; k < count; k++) {
+            v_store(element_loss + i + k * V_LANES, losses[k]);
         }
-        if (kind.want >= WANT_GRADIENT && gradient != NULL) {
-            v_store(gradient + i, v_mul(out.values.gradient, out.gradient_factor));
+    }
+    if (kind.want >= WANT_GRADIENT && gradient != NULL) {
+        KERNEL_UNROLL
+        for (size_t k = 0; k < count; k++) {
+            v_store(gradient + i + k * V_LANES,
+                    v_mul(out[k].values.gradient, out[k].gradient_factor));
         }
-        if (kind.want >= WANT_HESSIAN && hessian != NULL) {
-            v_store(hessian + i, v_mul(out.values.hessian, out.hessian_factor));
+    }
+    if (kind.want >= WANT_HESSIAN && hessian != NULL) {
+        KERNEL_UNROLL
+        for (size_t k = 0; k < count; k++) {
+            v_store(hessian + i + k * V_LANES, v_mul(out[k].values.hessian, out[k].hessian_factor));
         }
+    }
+    return largest_weight;
+}
+
+/* The second sweep over n <= CHUNK elements, a multiple of SUM_LANES.  Returns the largest
+ * magnitudes of the weights: maxima in a loop of their own would be a chain that nothing hides. */
+KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_sweep *sweep,
+                                  const struct fghm_span *span) {
+    const bool usual = kind.gamma == FGHM_GAMMA_0 || kind.gamma == FGHM_GAMMA_2;
+    const size_t count = kind.regular && usual ? SIDE_BY_SIDE : 1;
+    vreal largest_weight = v_set(0);
+    size_t i = 0;
+    for (; i + count * V_LANES <= span->n; i += count * V_LANES) {
+        largest_weight = focal_registers(kind, count, sweep, span, i, largest_weight);
+    }
+    if (SUM_LANES % (count * V_LANES) != 0 && i < span->n) {
+        largest_weight = focal_registers(kind, 1, sweep, span, i, largest_weight);
     }
     return largest_weight;
 }
@@ -920,8 +1082,9 @@ irregular_results(struct focal_kind kind, const struct fghm_focal_constants *con
         margin_values(kind.want, kind.gamma == FGHM_GAMMA_POWERS, constants, scale, span, chunk,
                       margin);
     }
-    return focal_results(kind, &factors, span, NULL, has_margin ? &margin->values : NULL, chunk,
-                         bad_target);
+    const struct focal_sweep sweep = {&factors, NULL, has_margin ? &margin->values : NULL, chunk,
+                                      bad_target};
+    return focal_results(kind, &sweep, span);
 }
 
 /* A span of n <= CHUNK elements, a multiple of SUM_LANES. */
@@ -930,24 +1093,31 @@ KERNEL_INLINE void focal_chunk(struct focal_kind kind, const struct fghm_focal_c
                                const struct fghm_span *span, struct lane_sum *total,
                                int *bad_target) {
     struct chunk_exponentials chunk;
-    const struct chunk_nature nature = exponentials(kind, span, &chunk);
+    const struct chunk_nature nature = exponentials(kind, factors, span, &chunk);
     vreal largest_weight;
     const bool common = nature.regular && !factors->careful;
     const bool has_margin = has_exponents(kind) && constants->margin > 0;
     union margin_memory margin;
     if (__builtin_expect(common && !has_margin, 1)) {
-        largest_weight = focal_results(kind, factors, span, NULL, NULL, &chunk, bad_target);
+        const struct focal_sweep sweep = {factors, &margin.parts, NULL, &chunk, bad_target};
+        if (is_any(kind)) {
+            any_sweep(kind, factors, span, &margin.parts, &chunk);
+        }
+        largest_weight = focal_results(kind, &sweep, span);
     } else if (common && has_margin_loop(kind)) {
         margin_sweep(kind.want, constants, span, &chunk, &margin.parts);
         kind.margin = true;
-        largest_weight =
-            focal_results(kind, factors, span, &margin.parts, NULL, &chunk, bad_target);
+        if (is_any(kind)) {
+            any_sweep(kind, factors, span, &margin.parts, &chunk);
+        }
+        const struct focal_sweep sweep = {factors, &margin.parts, NULL, &chunk, bad_target};
+        largest_weight = focal_results(kind, &sweep, span);
     } else {
         largest_weight = irregular_results(kind, constants, scale, span, &chunk,
                                            has_margin ? &margin : NULL, bad_target);
     }
     const bool light = m_all(v_le(largest_weight, v_set(REAL_MODERATE_WEIGHT)));
-    lane_sum_add_chunk(total, span->n, chunk.power, nature.moderate && light);
+    lane_sum_add_chunk(total, span->n, chunk.high, nature.moderate && light);
 }
 
 KERNEL_INLINE void focal_span(struct focal_kind kind, const struct fghm_focal_constants *constants,

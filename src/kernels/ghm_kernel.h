@@ -37,9 +37,9 @@
 
 /* g = |sigmoid(x) - t|. */
 static inline vreal gradient_norm(vreal x, vreal t) {
-    const struct exponential x_exp = exp_minus(v_abs(x));
-    const vreal large = reciprocal_1p(x_exp);
-    const vreal small = v_mul(v_add(x_exp.power, x_exp.remainder), large);
+    const vreal e = exp_minus(v_abs(x));
+    const vreal large = softplus_of(e).reciprocal;
+    const vreal small = v_mul(e, large);
     return v_abs(v_sub(v_select(v_gt(x, v_set(0)), large, small), t));
 }
 
@@ -293,10 +293,9 @@ static inline void uniform_bins(const struct fghm_bins *bins, size_t n, const re
     real norms[CHUNK];
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal margin = v_load(margins + i);
-        const struct exponential x = exp_minus(v_abs(margin));
-        const vreal e = v_add(x.power, x.remainder);
+        const vreal e = exp_minus(v_abs(margin));
         const vreal above = v_select(v_gt(margin, v_set(0)), e, one);
-        v_store(norms + i, v_div(above, v_add(one, e)));
+        v_store(norms + i, v_mul(above, softplus_of(e).reciprocal));
     }
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal margin = v_load(margins + i);
@@ -637,12 +636,16 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
     const struct focal_exponents exponents = {.gamma = factors->gamma,
                                               .derivative = factors->gamma.high};
     for (size_t i = 0; i < span->n; i += V_LANES) {
-        const struct exponential x = {v_load(chunk->power + i), v_load(chunk->remainder + i)};
+        const vreal e = v_load(chunk->high + i);
         const vmask is_one = v_eq(v_load(targets + i), v_set(1));
         const vreal logit = v_load(logits + i);
         const vreal margin = v_negate_unless(is_one, logit);
+        const vreal minus_z = v_negate_where(is_one, logit);
+        const struct pair dropped = {v_mul(e, v_set(is_lifted(kind) ? REAL_DROP : 1)), v_set(0)};
+        const struct powered powered =
+            powered_of(kind, factors, &exponents, minus_z, dropped, NULL, i);
         const struct focal_values values =
-            hard_values(kind, factors, &exponents, v_negate_where(is_one, logit), x, NULL, i);
+            hard_values(kind, factors, &exponents, minus_z, e, powered, NULL, i);
         const vindex bin =
             small ? bin_of_margin(&finder, margin) : bin_of_hard(bins, margin, values.gradient);
         const vreal weight = small    ? v_lookup16(bin_weights, bin)
@@ -650,7 +653,7 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
                                       : v_lookup(bin_weights, bin);
         const vreal scaled = v_mul(factors->positive_scaled, weight);
         const vreal loss = v_mul(values.loss, weight);
-        v_store(chunk->power + i, loss);
+        v_store(chunk->high + i, loss);
         if (element_loss != NULL) {
             v_store(element_loss + i, loss);
         }
@@ -670,12 +673,12 @@ KERNEL_INLINE bool apply_regular_chunk(struct focal_kind kind, const struct foca
     if (!(bins->uniform || is_small(bins))) {
         return false;
     }
-    const struct chunk_nature nature = exponentials(kind, span, &chunk);
+    const struct chunk_nature nature = exponentials(kind, factors, span, &chunk);
     if (!nature.regular) {
         return false;
     }
     regular_results(kind, factors, bins, bin_weights, span, &chunk);
-    lane_sum_add_chunk(total, span->n, chunk.power, nature.moderate);
+    lane_sum_add_chunk(total, span->n, chunk.high, nature.moderate);
     return true;
 }
 

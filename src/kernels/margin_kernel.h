@@ -38,11 +38,18 @@ KERNEL_INLINE struct negative_margin negative_margin_of(double margin, struct do
  * is too long else (see focal_kernel.h).  Where b is 0, loss and derivatives come out as 0:
  * argument, base and per_rest are, and b is 1/2, so that nothing is infinite. */
 struct margin_chunk {
-    real y[CHUNK]; /* 1 / (1 + exp(-|x|)) */
-    real b[CHUNK];
+    union {
+        struct {
+            real y[CHUNK]; /* 1 / (1 + exp(-|x|)) */
+            real b[CHUNK];
+            real argument[CHUNK]; /* L is log1p of it, or, where `base` is not 0, base minus that */
+        };
+        struct {
+            real reciprocal[CHUNK], power_low[CHUNK], log[CHUNK]; /* see any_sweep() */
+        };
+    };
     real b_slope[CHUNK];  /* p / b */
     real per_rest[CHUNK]; /* 1 / (1 - b) */
-    real argument[CHUNK]; /* L is log1p(argument), or, where `base` is not 0, base minus that */
     real base[CHUNK];
 };
 
@@ -70,8 +77,8 @@ KERNEL_INLINE void margin_parts(const struct negative_margin *margin, vreal x, v
     const vreal one = v_set(1);
     const vreal distance = v_sub(v_sub(x, margin->logit.high), margin->logit.low);
     const vmask below = v_le(distance, zero);
-    const struct exponential e = exp_minus(v_select(below, one, distance));
-    const vreal share = v_mul(margin->rest, v_sub(v_sub(one, e.power), e.remainder));
+    const struct pair e = exp_minus_exactly(v_select(below, one, distance));
+    const vreal share = v_mul(margin->rest, v_sub(v_sub(one, e.high), e.low));
     const vreal rest = v_add(q, margin->margin);
     const vreal b = v_mul(p, share);
     const vmask none = m_or(below, v_eq(b, zero));

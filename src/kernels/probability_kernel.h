@@ -95,10 +95,14 @@ KERNEL_INLINE struct scaled scaled_power(struct pair gamma, struct pair a) {
     const vreal bounded = v_min(most, product.high);
     const vreal low = v_keep(v_le(product.high, most), product.low);
     const vreal rounded = exp_rounded(bounded);
-    const vreal s = v_add(exp_reduced(bounded, rounded), low);
-    const vreal s2 = v_mul(s, s);
-    const vreal w = v_mulsub(s2, exp_tail(s, s2), s);
-    return (struct scaled){v_add(v_set(1), w), v_sub(rounded, v_set(REAL_ROUND))};
+    const vreal r = v_add(exp_reduced(bounded, rounded), low);
+    /* n eighths are `whole` ones and -4 to 4. */
+    const vreal round = v_set(REAL_ROUND);
+    const vreal n = v_sub(rounded, round);
+    const vreal whole = v_sub(v_muladd(n, v_set((real)0.125), round), round);
+    const vreal left = v_nmuladd(whole, v_set(8), n);
+    const struct exponential x = exponential_of(r, v_add(left, round));
+    return (struct scaled){v_mul(exponential_sum(x), v_set(EXP_DROP)), whole};
 }
 
 /* Loss, gradient and Hessian before a_t, weights and 1 / D. */

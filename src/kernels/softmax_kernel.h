@@ -34,10 +34,12 @@
 #define LIFT_DROP 0x1p-64f
 #define LIFTED_ZERO (-0x1.08c842p+7f) /* -(REAL_EXPONENT_BIAS + LIFT_EXPONENT) ln 2 */
 #define LN2 0x1.62e43p-1f
+#define LOG2_E 0x1.715476p+0f
 #else
 #define LIFT_DROP 0x1p-512
 #define LIFTED_ZERO (-0x1.09fec7ba27fbap+10)
 #define LN2 0x1.62e42fefa39efp-1
+#define LOG2_E 0x1.71547652b82fep+0
 #endif
 
 /* exp(r) for |r| <= 0.3466 by Horner's rule, from the highest power on.  Minimax polynomials of

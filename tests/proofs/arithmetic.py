@@ -22,6 +22,10 @@ def is_power_of_2(number):
     return number > 0 and {number.numerator.bit_count(), number.denominator.bit_count()} == {1}
 
 
+def is_exact_factor(value):
+    return value.number is not None and is_power_of_2(value.number)
+
+
 class Value:
     def __init__(self, text, exact, number=None):
         self.text, self.exact, self.number = text, exact, number
@@ -76,6 +80,10 @@ class Arithmetic:
     def v_sub(self, a, b):
         if a.number == 0:
             return self.negated(b)
+        if b.number == 0:
+            return a
+        if a.text and a.text == b.text:
+            return self.constant(0)
         return self.operation((a, b), lambda x, y: x - y, f"{a.text} - {b.text}",
                               f"{a.exact} - {b.exact}")
 
@@ -83,7 +91,7 @@ class Arithmetic:
         for x, factor in ((a, b), (b, a)):
             if factor.number == 1:
                 return x
-            if factor.number is not None and x.number is None and is_power_of_2(factor.number):
+            if x.number is None and is_exact_factor(factor):
                 return self.exactly(f"{x.text} * {factor.text}", f"{x.exact} * {factor.exact}")
         return self.operation((a, b), lambda x, y: x * y, f"{a.text} * {b.text}",
                               f"{a.exact} * {b.exact}")
@@ -94,6 +102,8 @@ class Arithmetic:
 
     def v_product_minus(self, a, b, c):
         """Fused in every row."""
+        if is_exact_factor(a):
+            return self.v_sub(self.v_mul(a, b), c)
         return self.define(f"{a.text} * {b.text} - {c.text}", f"{a.exact} * {b.exact} - {c.exact}")
 
     # Nothing is subnormal here, so that factors that are powers of two are exact.  What makes such
@@ -164,40 +174,52 @@ class Gappa(Arithmetic):
                 value.exact = value.text
         return value
 
-    def _with_names(self, text):
+    def with_names(self, text):
         return re.sub(r"\b(M?)(temporary\d+)\b",
                       lambda match: match[1] + self.names.get(match[2], match[2]), text)
 
     def find(self, text):
         """The name of what is computed so."""
         for line in self.lines:
-            name, _, made = self._with_names(line).partition(" = ")
+            name, _, made = self.with_names(line).partition(" = ")
             if made == text + ";":
                 return name
         raise Failure(f"nothing is {text}")
 
     def script(self, goal, hints):
-        return self._with_names("\n".join([*self.lines, f"{{ {goal} }}", hints, ""]))
+        return self.with_names("\n".join([*self.lines, f"{{ {goal} }}", hints, ""]))
 
     def variable(self, name):
         """A number of the type."""
         self.lines.append(f"{name} = rnd({name}_);")
         return Value(name, name)
 
+    def _one_rounding(self, a, b, c):
+        """Whether it makes a difference that the three are fused."""
+        return self.fused and c.number != 0 and not is_exact_factor(a) and not is_exact_factor(b)
+
+    def unrounded(self, value):
+        """What is rounded, last, to give it."""
+        for line in self.lines:
+            name, _, made = self.with_names(line).partition(" = ")
+            if name == self.with_names(value.text):
+                return re.fullmatch(r"rnd(\(.*\));", made)[1]
+        raise Failure(f"nothing makes {value.text}")
+
     def v_muladd(self, a, b, c):
-        if self.fused:
+        if self._one_rounding(a, b, c):
             return self.define(f"{a.text} * {b.text} + {c.text}",
                                f"{a.exact} * {b.exact} + {c.exact}")
         return self.v_add(self.v_mul(a, b), c)
 
     def v_mulsub(self, a, b, c):
-        if self.fused:
+        if self._one_rounding(a, b, c):
             return self.define(f"{a.text} * {b.text} - {c.text}",
                                f"{a.exact} * {b.exact} - {c.exact}")
         return self.v_sub(self.v_mul(a, b), c)
 
     def v_nmuladd(self, a, b, c):
-        if self.fused:
+        if self._one_rounding(a, b, c):
             return self.define(f"{c.text} - {a.text} * {b.text}",
                                f"{c.exact} - {a.exact} * {b.exact}")
         return self.v_sub(c, self.v_mul(a, b))

@@ -9,7 +9,7 @@ TOKEN = re.compile(r"""\s*(?:/\*.*?\*/|//[^\n]*|
     (?P<number>0x[0-9a-fA-F.]+(?:p[+-]?\d+)?[fu]?|\d+\.?\d*[fu]?)|
     (?P<name>[A-Za-z_]\w*)|(?P<sign>\+\+|\+=|->|<=|>=|==|<<|>>|[-+*/%<>=?:;,.(){}\[\]&|!]))""",
                    re.VERBOSE | re.DOTALL)
-TYPES = {"vreal", "vmask", "real", "double", "int", "uint64_t"}
+TYPES = {"vreal", "vmask", "vindex", "real", "double", "int", "uint64_t"}
 QUALIFIERS = {"const", "static", "inline", "KERNEL_INLINE", "KERNEL_UNROLL"}
 
 
@@ -52,9 +52,10 @@ class Source:
             text += self._preprocessed(file.read_text(), bits)
         self.text = text
         for name, body in re.findall(r"\bstruct (\w+) \{([^{}]*)\}", text):
-            self.structures[name] = [field for line in body.split(";") for field in
-                                     re.sub(r"^\s*vreal\b", "", line).replace(" ", "").split(",")
-                                     if re.match(r"\s*vreal\b", line)]
+            found = [re.fullmatch(r"\s*(?:vreal|struct \w+) ([\w, ]*)", line)
+                     for line in body.split(";")]
+            self.structures[name] = [field for match in found if match
+                                     for field in match[1].replace(" ", "").split(",")]
 
     def _preprocessed(self, text, bits):
         """Only conditions on the type's width are decided; others count as true."""
@@ -100,7 +101,8 @@ class Source:
         found = re.findall(rf"\b{name}\[\w+\] = \{{([^{{}}]*)\}};", self.text)
         if len(found) != 1:
             raise Failure(f"{len(found)} arrays {name}")
-        return [number_of(item.strip()) for item in found[0].split(",") if item.strip()]
+        items = [item.strip() for item in found[0].split(",") if item.strip()]
+        return [-number_of(item[1:]) if item[0] == "-" else number_of(item) for item in items]
 
     def body(self, name):
         return " ".join(self.function(name)[1])
@@ -122,12 +124,30 @@ class Evaluation:
 
     def call(self, name, *arguments):
         special = getattr(self.arithmetic, name, None)
-        if special is not None:
-            return special(*arguments)
+        return self.read(name, *arguments) if special is None else special(*arguments)
+
+    def read(self, name, *arguments):
+        """What the source makes of them, also where the arithmetic has something else."""
         parameters, tokens = self.source.function(name)
         if len(parameters) != len(arguments):
             raise Failure(f"{name} has {len(parameters)} parameters, not {len(arguments)}")
         return Frame(self, name, dict(zip(parameters, arguments)), tokens).run()
+
+    def record(self, name, fresh=False):
+        """Arguments and results of the calls of a function, in a list to come; `fresh` results count
+        as exact."""
+        calls = []
+
+        def call(*arguments):
+            result = self.read(name, *arguments)
+            if fresh:
+                for value in result.values():
+                    value.exact = value.text
+            calls.append((arguments, result))
+            return result
+
+        setattr(self.arithmetic, name, call)
+        return calls
 
     def constant_of(self, text):
         return Frame(self, text, {}, tokens_of(text)).expression()
@@ -179,6 +199,9 @@ class Frame:
             self.declaration()
         elif self.peek() == "memcpy":
             self.copy()
+        elif self.tokens[self.at:self.at + 3] == ["(", "void", ")"]:
+            while self.take() != ";":
+                pass
         else:
             self.assignment()
 
@@ -274,11 +297,15 @@ class Frame:
         return given[1]
 
     def literal(self, structure):
+        """Also with the names of all fields, in order; a pair may stand within."""
         self.take("{")
         fields = self.evaluation.source.structures[structure]
         values = []
         while self.peek() != "}":
-            values.append(self.expression())
+            if self.peek() == ".":
+                for token in (".", fields[len(values)], "="):
+                    self.take(token)
+            values.append(self.literal("pair") if self.peek() == "{" else self.expression())
             if self.peek() == ",":
                 self.take()
         self.take("}")
@@ -320,7 +347,7 @@ class Frame:
             value = self.expression()
             self.take(")")
         elif token[0].isdigit():
-            return arithmetic.constant(number_of(token))
+            return arithmetic.constant(arithmetic.rounded(number_of(token)))
         elif self.peek() == "(":
             self.take()
             arguments = []

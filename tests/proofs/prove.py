@@ -10,7 +10,8 @@ operations come out of the sources: see kernel_source.py.  The few functions tha
 hand here are compared with the text that they had then.
 
 All of it is of numbers that are not subnormal, nor made from such, and in units of half an epsilon:
-2^-53.  (Every float is tried by `exhaustive`.)  --show prints what Gappa finds in place of what is to be proved."""
+2^-53.  (Every float is tried by `exhaustive`.)  --show prints what Gappa finds in place of what is
+to be proved."""
 
 import concurrent.futures
 import fractions
@@ -19,6 +20,7 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -28,53 +30,74 @@ from arithmetic import Formula, Gappa, Value, dyadic
 from kernel_source import Evaluation, Failure, Source, Struct, tokens_of
 
 SRC = pathlib.Path(__file__).resolve().parents[2] / "src"
-KERNELS = [SRC / name for name in ("vec/real.h", "kernels/samples.h", "kernels/math_kernel.h",
-                                   "kernels/softmax_kernel.h",
+KERNELS = [SRC / name for name in ("vec/real.h", "vec/vec_scalar.h", "kernels/samples.h",
+                                   "kernels/math_kernel.h", "kernels/softmax_kernel.h",
                                    "kernels/focal_kernel.h")]
 DENSITY = [SRC / "ghm_density.c"]
 DIGITS = {32: 24, 64: 53}
+FORMATS = {32: (">f", ">I"), 64: (">d", ">Q")}
 DENSITY_REDUCED_MAX = "0.01084"
 TIMEOUT_SECONDS = 60  # each takes at most 2, where it holds
 SHOW = "--show" in sys.argv
 
-# The remainder of an exponential over its power of two: exp(-s) - 1, with |s| at most that.
-REDUCED_MAX = "0.347"
-REMAINDER_LEAST, REMAINDER_MOST = "-0.2932", "0.4149"
+SOFTMAX_REDUCED_MAX = "0.347"
+# What is left of the argument of an exponential; also with the second part of a pair; and w.
+STEP_MAX, REDUCED_MAX, W_MAX = "0.04333", "0.0434", "0.045"
+LOG_LEAST, LOG_MAX = "-0.0626", "0.07143"  # d
+LOG_REST_MAX = "0.07"  # what the first part of d lacks, in units
+LOG_LOW_MAX = "1b-8"  # the second part of log1p_sum
 
-# What is put together by hand.  exact_sum is Knuth's sum, exponential_pair Dekker's: without error.
+# What is put together by hand.  exact_sum is Knuth's: without error.
 AS_READ = {
+    "v_step":
+        "return real_of(bits_of(entry) + shift_rounded(rounded, REAL_EXPONENT_SHIFT - 3));",
+    "shift_rounded": """scalar_bits low = bits_of(rounded) & (scalar_bits)-1 >> shift;
+        return low << shift;""",
+    "v_lookup8": "return table[index & 7];",
     "exact_sum": """vreal high = v_add(a, b); vreal b_part = v_sub(high, a);
         vreal a_part = v_sub(high, b_part);
         return (struct pair){high, v_add(v_sub(a, a_part), v_sub(b, b_part))};""",
-    "exponential_pair": """vreal high = v_add(x.power, x.remainder);
-        return (struct pair){high, v_sub(x.remainder, v_sub(high, x.power))};""",
-    "exp_minus": """vreal bounded = v_min(v_set(EXP_ZERO), a);
+    "exponential_minus": """vreal bounded = v_min(v_set(EXP_MOST), a);
         vreal rounded = exp_rounded(bounded);
-        return scaled_exp(exp_reduced(bounded, rounded), rounded);""",
-    "lifted_exp_minus": """vreal bounded = v_min(v_set(EXP_ZERO_LIFTED), a);
+        return exponential_of(exp_reduced(bounded, rounded), rounded);""",
+    "exponential_minus_pair": """vreal most = v_set(EXP_MOST); vreal bounded = v_min(most, a.high);
+        vreal low = v_drop(v_le(most, a.high), a.low);
         vreal rounded = exp_rounded(bounded);
-        return scaled_exp(exp_reduced(bounded, rounded),
-                          v_add(rounded, v_set(REAL_LIFT_EXPONENT)));""",
-    "exp_minus_pair": """vreal bounded = v_min(v_set(EXP_ZERO), a.high);
-        vreal low = v_keep(v_le(a.high, v_set(EXP_ZERO)), a.low);
-        vreal rounded = exp_rounded(bounded);
-        return scaled_exp(v_add(exp_reduced(bounded, rounded), low), rounded);""",
-    "log1p_tail_of": """vreal e = v_add(x.power, x.remainder); vreal e2 = v_mul(e, e);
-        return v_muladd(e2, log1p_tail(e, e2, (real)-0.5), x.remainder);""",
+        return exponential_of(v_add(exp_reduced(bounded, rounded), low), rounded);""",
+    "exp_minus": "return v_mul(exponential_sum(exponential_minus(a)), v_set(EXP_DROP));",
+    "lifted_exp_minus":
+        "return v_mul(exponential_sum(exponential_minus(a)), v_set(EXP_DROP * REAL_LIFT));",
+    "exp_minus_exactly": "return pair_times(exponential_pair(exponential_minus(a)), EXP_DROP);",
+    "lifted_exp_minus_exactly":
+        "return pair_times(exponential_pair(exponential_minus(a)), EXP_DROP * REAL_LIFT);",
+    "exp_minus_pair":
+        "return v_mul(exponential_sum(exponential_minus_pair(a)), v_set(EXP_DROP));",
+    "pair_times":
+        "return (struct pair){v_mul(a.high, v_set(scale)), v_mul(a.low, v_set(scale))};",
+    "log1p_sum": "return exact_softplus_of(e).log;",
+    "log1p_pair": """struct pair sum = log1p_sum(e);
+        return exact_sum_in_order(sum.high, sum.low);""",
+    "log_entry_of": """vreal rounded = v_muladd(e, v_set(LOG_STEPS), v_set(REAL_ROUND));
+        vindex index = v_index_bits(rounded);
+        return (struct log_entry){log_lookup(log_factors, index), log_lookup(log_values, index)};""",
 }
 
 # What is read no further than that it is there.
 STATEMENTS = {
-    "logistic_of": ("of.y = y;", "of.power = v_select(of.easy, x.power, v_set(1));",
-                    "of.remainder = v_keep(of.easy, x.remainder);",
-                    "of.q = v_muladd(of.remainder, of.y, v_mul(of.power, of.y));"),
-    # Of kinds without a margin.
-    "hard_values": ("vreal y = kind.margin ? v_load(margin->y + i) : reciprocal_1p(x);",
-                    "struct logistic of = logistic_of(minus_z, x, y);", "vreal q = of.q, p = of.p;",
-                    "struct exponential argument = x; if (kind.margin) {",
-                    "vreal tail = log1p_tail_of(argument);",
-                    "vreal log = v_add(argument.power, tail);",
-                    "vreal loss = v_add(log, v_max(minus_z, v_set(0)));",
+    "exponentials_of": (
+        "lifted ? lifted_exp_minus_exactly(magnitude) : exp_minus_exactly(magnitude);",
+        "v_store(chunk->high + i, e.high);"),
+    "softplus_of": ("reciprocal_of(e, reciprocal_start(of.factor, d, d2))",),
+    "exact_softplus_of": ("log_entry_of(e.high)",
+                          "reciprocal_of(e.high, reciprocal_start(of.factor, d.high, d2))"),
+    "logistic_of": ("vmask easy = v_gt(v_set(0), minus_z);",
+                    "vreal smaller = v_nmuladd(e, v_mul(e, y), e);",
+                    ".q = v_select(easy, smaller, y)"),
+    # Of gamma 0, without a margin.
+    "powered_of": ("struct softplus softplus = softplus_of(e.high);",
+                   "return (struct powered){softplus.log, softplus.reciprocal,"),
+    "hard_values": ("vreal y = powered.reciprocal;", "logistic_of(minus_z,", "vreal q = of.q",
+                    "vreal loss = v_add(powered.log, v_max(minus_z, v_set(0)));",
                     "return (struct focal_values){loss, q, lift ? v_mul(lifted_p, q) : one};"),
     "sigmoid_of": ("double e = exp_minus(x < 0 ? -x : x);",
                    "int64_t smaller = (int64_t)(e / (1 + e) * NORM_ONE + 0.5);",
@@ -130,9 +153,10 @@ class Proofs:
         self.results = []
 
     def gappa(self, title, arithmetic, hypothesis, bounds, hints=""):
-        """bounds: expressions and what their magnitudes are at most, as Gappa reads it."""
-        goal = " /\\ ".join(f"{expression} in ?" if SHOW else f"|{expression}| <= {bound}"
-                            for expression, bound in bounds)
+        """bounds: expressions and what their magnitudes are at most, for Gappa, or ranges."""
+        goal = " /\\ ".join(f"{expression} in ?" if SHOW else
+                            f"{expression} in {bound}" if bound.startswith("[") else
+                            f"|{expression}| <= {bound}" for expression, bound in bounds)
         self.jobs.append(Job(title, ["gappa"], arithmetic.script(f"{hypothesis} -> {goal}", hints)))
 
     def sollya(self, title, lines):
@@ -170,47 +194,87 @@ def row(bits, fused):
 
 # Exponentials ------------------------------------------------------------------------------------
 
+def exponential_given(power, low):
+    """For exponential_of: whatever the tables have."""
+    return {"exponential_of.index": ("v_index_bits(rounded)", power),
+            "exponential_of.power": ("v_step(v_lookup8(exp_powers, index), rounded)", power),
+            "exponential_of.low": ("v_lookup8(exp_lows, index)", low)}
+
+
+def exponential_formula(source, bits, x):
+    """exp(-x) - 1."""
+    formula = Formula(DIGITS[bits])
+    one = formula.constant(1)
+    of = Evaluation(source, formula, exponential_given(one, formula.constant(0)))
+    exact = of.call("exponential_of", formula.variable(x), one)["w"].exact
+    of.finish()
+    return exact
+
+
 def prove_exponential(proofs, source, bits, fused, links):
-    """exp(-a) = exp(-s) 2^n for s = a + n ln 2."""
+    """exp(-a) = exp(-r) 2^(n / 8) for r = a + n ln 2 / 8."""
     name = row(bits, fused)
     values = Evaluation(source, Formula(DIGITS[bits]))
-    most = max(values.constant_of(macro).number for macro in ("EXP_ZERO", "EXP_ZERO_LIFTED",
-                                                          "POWER_ZERO"))
-    high, low, log2_e, middle = (values.constant_of(macro).text for macro in (
-        "LN2_HIGH", "LN2_LOW", "LOG2_E", "REAL_ROUND"))
+    most = max(values.constant_of(macro).number for macro in ("EXP_MOST", "POWER_ZERO"))
+    high, low, steps, middle = (values.constant_of(macro).text for macro in (
+        "STEP_HIGH", "STEP_LOW", "STEPS_E", "REAL_ROUND"))
 
     arithmetic = Gappa(bits, fused, ("rounded", "exp_reduced_n"))
     evaluation = Evaluation(source, arithmetic)
     a = arithmetic.variable("a")
     rounded = arithmetic.named("rounded", evaluation.call("exp_rounded", a))
-    s = arithmetic.named("s", evaluation.call("exp_reduced", a, rounded))
-    proofs.gappa(f"exp: argument near 0 is not reduced, {name}", arithmetic, "a in [0, 0.34]",
+    r = arithmetic.named("r", evaluation.call("exp_reduced", a, rounded))
+    proofs.gappa(f"exp: argument near 0 is not reduced, {name}", arithmetic, "a in [0, 0.0433]",
                  [("exp_reduced_n", "0")])
-    arithmetic.lines.append("exact = exp_reduced_n * ln2 + a;")
-    ln2 = f"|ln2 - ({high} + {low})| <= {links['ln2']}"
+    arithmetic.lines.append("exact = exp_reduced_n * step + a;")
     hints = f"""
-        exp_reduced_n * {high} + a -> (exp_reduced_n + a * {log2_e}) * {high}
-                                      + a * (1 - {log2_e} * {high});
-        exp_reduced_n + a * {log2_e} -> (exp_reduced_n - (rounded - {middle}))
-                                        + (rounded - ({middle} - a * {log2_e}));
-        s - exact -> (s - Ms) - exp_reduced_n * (ln2 - ({high} + {low}));"""
+        exp_reduced_n * {high} + a -> (exp_reduced_n + a * {steps}) * {high}
+                                      + a * (1 - {steps} * {high});
+        exp_reduced_n + a * {steps} -> (exp_reduced_n - (rounded - {middle}))
+                                       + (rounded - ({middle} - a * {steps}));
+        r - exact -> (r - Mr) - exp_reduced_n * (step - ({high} + {low}));"""
     proofs.gappa(f"exp: argument, {name}", arithmetic,
-                 f"a in [0.34, {dyadic(most)}] /\\ {ln2}",
-                 [("s - exact", units(links["reduction"], bits)), ("s", "0.3466")], hints)
+                 f"a in [0.0433, {dyadic(most)}] /\\ |step - ({high} + {low})| <= {links['step']}",
+                 [("r - exact", units(links["reduction"], bits)), ("r", STEP_MAX)], hints)
 
     arithmetic = Gappa(bits, fused)
-    s, low_part = arithmetic.variable("s"), arithmetic.variable("low")
-    arithmetic.named("sum", arithmetic.v_add(s, low_part))
+    r, second = arithmetic.variable("r"), arithmetic.variable("second")
+    arithmetic.named("sum", arithmetic.v_add(r, second))
     proofs.gappa(f"exp: second part of an argument, {name}", arithmetic,
-                 f"|s| <= 0.3466 /\\ |low| <= {2 if bits == 32 else 1}b-16",
-                 [("sum - Msum", units(links["second_part"], bits)), ("sum", REDUCED_MAX)])
+                 f"|r| <= {STEP_MAX} /\\ |second| <= 1b-40",
+                 [("sum - Msum", units(links["reduction"], bits)), ("sum", REDUCED_MAX)])
+
+    # (1 + p) (1 + low) = 1 + want for p = exp(-r) - 1.
+    arithmetic = Gappa(bits, fused)
+    r, low = arithmetic.variable("r"), arithmetic.variable("low")
+    one = arithmetic.constant(1)
+    evaluation = Evaluation(source, arithmetic, exponential_given(one, low))
+    arithmetic.named("w", evaluation.call("exponential_of", r, one)["w"])
+    evaluation.finish()
+    formula = exponential_formula(source, bits, "r")
+    arithmetic.lines += [f"p = {formula};", "want = p + low + p * low;"]
+    proofs.gappa(f"exp: rounding, {name}", arithmetic,
+                 f"|r| <= {REDUCED_MAX} /\\ |low| <= {units(1, bits)}",
+                 [("(w - want) / (1 + want)", units(links["exp"], bits)), ("w", W_MAX)],
+                 "w - want -> (w - Mw) - low * (Mw - low); want -> Mw + low * (Mw - low);"
+                 " $ r in 16;")
 
     arithmetic = Gappa(bits, fused)
-    s = arithmetic.variable("s")
-    Evaluation(source, arithmetic).call("scaled_exp", s, arithmetic.constant(0))
-    proofs.gappa(f"exp: rounding, {name}", arithmetic, f"|s| <= {REDUCED_MAX}",
-                 [("(scaled_exp_w - Mscaled_exp_w) / (1 + Mscaled_exp_w)",
-                   units(links["exp"], bits))], "$ s in 16;")
+    of = Struct(power=arithmetic.variable("power"), w=arithmetic.variable("w"))
+    result = arithmetic.named("result", Evaluation(source, arithmetic).call("exponential_pair", of))
+    high = result["high"].text
+    rest = arithmetic.find(f"rnd(power - {arithmetic.with_names(high)})")
+    arithmetic.lines += [f"before = {arithmetic.unrounded(result['high'])};",
+                         f"low_before = {arithmetic.unrounded(result['low'])};",
+                         "want = power * w + power;", f"got = {high} + result_low;"]
+    hints = f"""
+        got - before -> (result_low - low_before) + ({rest} - (power - {high}));
+        low_before -> ({rest} - (power - {high})) - ({high} - before);
+        want -> power * (1 + w);
+        $ power in 8;"""
+    proofs.gappa(f"exp: sum, {name}", arithmetic, f"power in [1, 2] /\\ |w| <= {W_MAX}",
+                 [("(before - want) / want", units(links["exp_sum"], bits)),
+                  ("got - before", "1b-100")], hints)
 
 
 def prove_exponential_of_softmax(proofs, source, bits, fused, links):
@@ -226,7 +290,7 @@ def prove_exponential_of_softmax(proofs, source, bits, fused, links):
     evaluation.call("lifted_exps", one, result, zero)
     evaluation.finish()
     result = arithmetic.named("result", result[0])
-    proofs.gappa(f"exp of softmax: rounding, {name}", arithmetic, f"|r| <= {REDUCED_MAX}",
+    proofs.gappa(f"exp of softmax: rounding, {name}", arithmetic, f"|r| <= {SOFTMAX_REDUCED_MAX}",
                  [(f"({result.text} - {result.exact}) / {result.exact}",
                    units(links["softmax"], bits))], "$ r in 16;")
 
@@ -247,114 +311,222 @@ def prove_exponential_of_softmax(proofs, source, bits, fused, links):
         least = evaluation.constant_of("LIFTED_ZERO").text
         proofs.gappa(f"exp of softmax: argument, {name}", arithmetic, f"x in [{least}, 0]".replace(
             "(", "").replace(")", ""), [
-                ("lifted_exps_r - Mlifted_exps_r", units(links["reduction"], bits)),
-                ("lifted_exps_r", REDUCED_MAX)], hints)
+                ("lifted_exps_r - Mlifted_exps_r", units(links["reduction_of_softmax"], bits)),
+                ("lifted_exps_r", SOFTMAX_REDUCED_MAX)], hints)
 
 
-# Logarithms --------------------------------------------------------------------------------------
+# Logarithms and reciprocals ----------------------------------------------------------------------
 
-# What is T + R, by T: from where to where, the largest T, and what 1 - 1 / (1 + xi) is at most for xi
-# between the rounded sum and the exact one.
-TAILS = (("0.9", "1", "1", "0.5001"), ("0.8", "0.9", "1", "0.4738"), ("0.7068", "0.8", "1", "0.4445"),
-         ("0.3534", "0.7075", "0.5", "0.4144"), ("0.1767", "0.3538", "0.25", "0.2614"),
-         ("0", "0.1769", "0.125", "0.1504"))
+def log_entries(source, bits):
+    """Number, R, -log R, and from where to where e is, with a little room."""
+    steps = Evaluation(source, Formula(DIGITS[bits])).constant_of("LOG_STEPS").number
+    factors, values = source.array("log_factors"), source.array("log_values")
+    room = fractions.Fraction(1, 2 ** 40)
+
+    def below(number):
+        return fractions.Fraction(math.floor(number * 2 ** 60), 2 ** 60)
+
+    for i, (factor, value) in enumerate(zip(factors, values, strict=True)):
+        half = fractions.Fraction(1, 2)
+        least = max(fractions.Fraction(0), below((i - half) / steps) - room)
+        most = min(fractions.Fraction(1), below((i + half) / steps) + room)
+        yield i, factor, value, least, most
 
 
-# What the first part of a pair is.
-PAIR_TAILS = (("0.9", "1"), ("0.75", "0.9"), ("0.5", "0.75"), ("0", "0.5"))
+def of_square(source, bits, function, x, *first):
+    """A function of a number and its square, without rounding."""
+    formula = Formula(DIGITS[bits])
+    x = formula.variable(x)
+    return Evaluation(source, formula).call(
+        function, *(formula.constant(number) for number in first), x, formula.v_mul(x, x)).exact
 
 
-def prove_logarithm(proofs, source, bits, fused, links):
+def relative_to_argument(arithmetic, tail):
+    """Hints for log = e + d2 tail, of which e is a factor, however small."""
+    t, exact, d2 = (arithmetic.with_names(x) for x in (tail.text, tail.exact, "softplus_of_d2"))
+    before = arithmetic.unrounded(Value("log", ""))
+    product = before[1:-1].removesuffix(" + e")
+    square = f"({d2} - e * e) / (e * e)"
+    rounding = "0" if "*" in product else f"({product} - {t} * {d2}) / ({t} * {d2})"
+    nonzero = f"{{ e <> 0, {t} <> 0, {d2} <> 0 }}"
+    arithmetic.lines += [f"before = {before};", f"product = {product};"]
+    return f"""
+        (log - Mlog) / Mlog -> (((log - before) / before) * (1 + product / e)
+            + (before - Mlog) / e) / (1 + e * {exact}) {{ e <> 0, before <> 0, Mlog <> 0 }};
+        Mlog -> e * (1 + e * {exact});
+        before -> e * (1 + product / e) {{ e <> 0 }};
+        product / e -> (1 + {rounding}) * ({t} * (1 + {square}) * e) {nonzero};
+        (before - Mlog) / e -> {rounding} * ({t} * (1 + {square}) * e)
+            + e * (({t} - {exact}) + {t} * ({square})) {nonzero};"""
+
+
+def prove_softplus(proofs, source, bits, fused, links):
+    """log1p(e) = -log R + log1p(d): errors of that for the entry's rounded logarithm."""
     name = row(bits, fused)
-    for (least, most, power, slope), tail, log in zip(TAILS, links["tails"], links["logs"]):
+    arithmetic = Gappa(bits, fused, ("rounded",))
+    evaluation = Evaluation(source, arithmetic)
+    steps, middle = (evaluation.constant_of(macro) for macro in ("LOG_STEPS", "REAL_ROUND"))
+    e = arithmetic.variable("e")
+    arithmetic.named("rounded", arithmetic.v_muladd(e, steps, middle))
+    last = len(source.array("log_factors")) - 1
+    proofs.gappa(f"log1p: index, {name}", arithmetic, "e in [0, 1]",
+                 [(f"rounded - {middle.text}", f"[0, {last}]"),
+                  (f"rounded - (e * {steps.text} + {middle.text})", "0.500000000001")])
+
+    for i, factor, value, least, most in log_entries(source, bits):
         arithmetic = Gappa(bits, fused)
         e = arithmetic.variable("e")
-        e2 = arithmetic.named("e2", arithmetic.v_mul(e, e))
-        arithmetic.named("tail", Evaluation(source, arithmetic).call(
-            "log1p_tail", e, e2, arithmetic.constant(fractions.Fraction(-1, 2))))
-        proofs.gappa(f"log1p: polynomial on [{least}, {most}], {name}", arithmetic,
-                     f"e in [{least}, {most}]", [("tail - Mtail", units(tail, bits))], "$ e in 3;")
-
-        # log1p_tail_of over T, a power of two.
-        arithmetic = Gappa(bits, fused)
-        w = arithmetic.variable("w")
-        p = Value("p", "Mp")
-        t = Value("t", "t")
-        e = arithmetic.named("e", arithmetic.v_add(arithmetic.constant(1), w))
-        e.exact = e.text
-        e2 = arithmetic.named("e2", arithmetic.v_mul(e, e))
-        arithmetic.lines += ["p = rnd(p_);"]
-        if fused:
-            arithmetic.lines += ["r = rnd(t * e2 * p + w);"]
-        else:
-            arithmetic.lines += ["r = rnd(rnd(t * e2 * p) + w);"]
-        arithmetic.lines += ["Mr = t * Me2 * Mp + w;"]
-        from_, to = (f"{float(x) - 1:.4f}" for x in (least, most)) if power == "1" else \
-            (REMAINDER_LEAST, REMAINDER_MOST)
-        least_power = "0" if power == "0.125" else power
-        g_least, g_most = tail_range(least, most)
-        proofs.gappa(
-            f"log1p: rounding with T up to {power}, {name}", arithmetic,
-            f"w in [{from_}, {to}] /\\ t in [{least_power}, {power}] /\\ slope in [0, {slope}]"
-            f" /\\ Mp in [{g_least}, {g_most}] /\\ |p - Mp| <= {units(tail, bits)}",
-            [("((r - Mr) + (1 + w - e) * slope) / (e + t * Me2 * Mp)", units(log, bits))],
-            "$ w in 6;")
+        entry = Struct(factor=arithmetic.constant(factor), value=arithmetic.constant(value))
+        arithmetic.log_entry_of = lambda _, entry=entry: entry
+        arithmetic.reciprocal_start = lambda *_: arithmetic.constant(1)
+        evaluation = Evaluation(source, arithmetic)
+        tails = evaluation.record("log_tail")
+        arithmetic.named("log", evaluation.call("softplus_of", e)["log"])
+        (d, _), tail = tails[0]
+        r, start = entry["factor"].text, entry["value"].text
+        arithmetic.lines += [f"D = {r} * e + ({r} - 1);",
+                             f"tail = {of_square(source, bits, 'log_tail', 'D')};",
+                             f"want = {start} + D + D * D * tail;"]
+        hints = "$ e in 4;"
+        if i == 0:
+            # Below that, the result is d.
+            least = fractions.Fraction(1, 2 ** 500)
+            hints = relative_to_argument(arithmetic, tail)
+        proofs.gappa(f"log1p: rounding, entry {i}, {name}", arithmetic,
+                     f"e in [{dyadic(least)}, {dyadic(most)}]",
+                     [("(log - Mlog) / Mlog", units(links["log"], bits)),
+                      (d.text, f"[{LOG_LEAST}, {LOG_MAX}]"),
+                      (f"{d.text} - {d.exact}", units(1, bits))],
+                     hints + f"{d.exact} -> D; Mlog -> want;")
 
 
-def tail_range(least, most):
-    """Of (log1p(x) - x) / x^2, which rises, with a little room."""
-    def at(x):
-        return -0.5 if x == 0 else (math.log1p(x) - x) / x ** 2
-    return f"{at(float(least)) - 1e-6:.7f}", f"{at(float(most)) + 1e-6:.7f}"
+def sum_in_order(arithmetic, total, a, b, of):
+    """Hints for what exact_sum_in_order makes: a sum of two that is named `total`."""
+    high = arithmetic.with_names(of["high"].text)
+    part = arithmetic.find(f"rnd({high} - {a})")
+    return f"""
+        {total} - ({a} + {b}) -> ({of['low'].text} - ({b} - {part})) - ({part} - ({high} - {a}));
+        {high} - {a} -> ({high} - ({a} + {b})) + {b};
+        {b} - {part} -> -({high} - ({a} + {b})) - ({part} - ({high} - {a}));"""
 
 
-def prove_pair_of_logarithm(proofs, source, bits, fused, links):
+def prove_exact_softplus(proofs, source, bits, fused, links):
+    """log1p(high + low) = -log R + log1p(D) = -log R + log1p(d) + (D - d) / (1 + d) - ..., where
+    what is left out is less than the square of D - d.  The source has low (1 - d) for the quotient,
+    which is wrong by less than D - d times d^2 / (1 + d), and what low is wrong by."""
     name = row(bits, fused)
-    half = f"1b-{DIGITS[bits] + 1}"
-    for (least, most), tail in zip(PAIR_TAILS, links["pair_tails"]):
-        arithmetic = Gappa(bits, fused)
-        e = arithmetic.variable("e")
-        e2 = arithmetic.named("e2", arithmetic.v_mul(e, e))
-        arithmetic.named("tail", Evaluation(source, arithmetic).call(
-            "log1p_tail", e, e2, arithmetic.constant(0)))
-        proofs.gappa(f"log1p of pairs: polynomial on [{least}, {most}], {name}", arithmetic,
-                     f"e in [{least}, {most}]", [("tail - Mtail", units(tail, bits))], "$ e in 3;")
-        g_least, g_most = tail_range(least, most)
-        for low, link in (("0", "log_of_one"), (half, "log_of_pair")):
-            pre = "log1p_pair_"
-            arithmetic = Gappa(bits, fused, tuple(
-                pre + x for x in ("square", "square_low", "first_high", "first_low", "log_high",
-                                  "log_low", "low")))
-            arithmetic.log1p_tail = lambda *_: Value("p", "Mp")
-            h, l = arithmetic.variable("h"), arithmetic.variable("l")
-            result = arithmetic.named("result", Evaluation(source, arithmetic).call(
-                "log1p_pair", Struct(high=h, low=l)))
-            arithmetic.lines += [
-                "want = h - h * h * 0.5 + h * h * Mp + l / (1 + h);",
-                f"got = {result['high'].text} + {result['low'].text};"]
-            hints = """
-                got - want -> (result_low - Mresult_low) + (low - Mlow)
-                    - (square_low - Msquare_low) * 0.5 + (tail - Mtail)
-                    - (h * h - square) * Mp - l * (h * h / (1 + h)) { 1 + h <> 0 };"""
-            hints = re.sub(r"\b(M?)(low|square_low|tail|square)\b", rf"\1{pre}\2", hints)
-            proofs.gappa(f"log1p of pairs: rounding on [{least}, {most}], second part up to {low},"
-                         f" {name}", arithmetic,
-                         f"h in [{least}, {most}] /\\ |l| <= {low}"
-                         f" /\\ Mp in [{float(g_least) + 0.5:.7f}, {float(g_most) + 0.5:.7f}]"
-                         f" /\\ |p - Mp| <= {units(tail, bits)}",
-                         [("got - want", units(links[link], bits))], hints + "$ h in 4;")
+    pre = "exact_softplus_of_"
+    unit = units(1, bits)
+    exact = units("0.000001", bits)
+    d_range = f"[{LOG_LEAST}, {LOG_MAX}]"
+    for i, factor, value, least, most in log_entries(source, bits):
+        arithmetic = Gappa(bits, fused, (pre + "product", pre + "product_low"))
+        e = Struct(high=arithmetic.variable("e"), low=arithmetic.variable("e_low"))
+        entry = Struct(factor=arithmetic.constant(factor), value=arithmetic.constant(value))
+        zero = arithmetic.constant(0)
+        arithmetic.log_entry_of = lambda _, entry=entry: entry
+        arithmetic.reciprocal_start = arithmetic.log_tail = lambda *_, zero=zero: zero
+        evaluation = Evaluation(source, arithmetic)
+        sums = evaluation.record("exact_sum_in_order", True)
+        evaluation.call("exact_softplus_of", e)
+        ((first, second), d), (_, log) = sums
+        h, r, start = d["high"].text, entry["factor"].text, entry["value"].text
+        arithmetic.lines += [f"D = {r} * (e + e_low) + ({r} - 1);",
+                             f"d_sum = {h} + {d['low'].text};",
+                             f"log_sum = {log['high'].text} + {log['low'].text};"]
+        bounds = [(f"{first.text} - {first.exact}", "0"), ("d_sum - D", exact),
+                  (h, d_range), (f"D - {h}", units(LOG_REST_MAX, bits)), (d["low"].text, unit)]
+        a, b = (arithmetic.with_names(x.text) for x in (first, second))
+        hints = sum_in_order(arithmetic, "d_sum", a, b, d)
+        rounding = "0"
+        if i > 0:  # R e is not e, and d is added to something
+            rounding = f"({a} - M{a}) + ({b} - M{b}) + ({pre}product_low - M{pre}product_low)"
+            bounds += [(f"log_sum - ({start} + {h})", exact), (log["low"].text, unit)]
+            hints += sum_in_order(arithmetic, "log_sum", start, arithmetic.with_names(h), log)
+        hints += f"""
+            d_sum - D -> (d_sum - ({a} + {b})) + ({rounding});
+            D - {h} -> -({h} - ({a} + {b})) - ({rounding});"""
+        proofs.gappa(f"log1p, exactly: sums, entry {i}, {name}", arithmetic,
+                     f"e in [{dyadic(least)}, {dyadic(most)}] /\\ |e_low| <= {unit}", bounds, hints)
+
+    arithmetic = Gappa(bits, fused)
+    h, low, log_low = (arithmetic.variable(x) for x in ("h", "low", "log_low"))
+    zero = arithmetic.constant(0)
+    parts = [Struct(high=h, low=low), Struct(high=h, low=log_low)]
+    arithmetic.log_entry_of = lambda _: Struct(factor=arithmetic.constant(1), value=zero)
+    arithmetic.reciprocal_start = lambda *_: zero
+    arithmetic.exact_sum_in_order = lambda *_: parts.pop(0)
+    result = Evaluation(source, arithmetic).call("exact_softplus_of", Struct(high=h, low=low))
+    result = arithmetic.named("result", result["log"]["low"])
+    arithmetic.lines.append("want = log_low + (low - h * low) + h * h * "
+                            f"{of_square(source, bits, 'log_tail', 'h')};")
+    proofs.gappa(f"log1p, exactly: rounding, {name}", arithmetic,
+                 f"h in {d_range} /\\ |low| <= {unit} /\\ |log_low| <= {unit}",
+                 [("result - Mresult", units(links["log_sum"], bits)), ("result", LOG_LOW_MAX)],
+                 "Mresult -> want; $ h in 8;")
+
+    arithmetic = Gappa(bits, fused)
+    high, low = arithmetic.variable("high"), arithmetic.variable("low")
+    of = Evaluation(source, arithmetic).call("exact_sum_in_order", high, low)
+    arithmetic.lines.append(f"sum = {of['high'].text} + {of['low'].text};")
+    proofs.gappa(f"log1p, as a pair: rounding, {name}", arithmetic,
+                 f"high in [0, 0.7] /\\ |low| <= {LOG_LOW_MAX}",
+                 [("sum - (high + low)", units(links["log_pair"], bits))],
+                 sum_in_order(arithmetic, "sum", "high", "low", of))
+
+
+def prove_reciprocal(proofs, source, bits, fused, links):
+    """R / (1 + d), of which a step of Newton's squares the error."""
+    name = row(bits, fused)
+    arithmetic = Gappa(bits, fused)
+    factor, d = arithmetic.variable("factor"), arithmetic.variable("d")
+    arithmetic.named("start", Evaluation(source, arithmetic).call(
+        "reciprocal_start", factor, d, arithmetic.named("d2", arithmetic.v_mul(d, d))))
+    formula = of_square(source, bits, "reciprocal_start", "d", 1)
+    arithmetic.lines.append(f"want = factor * {formula};")
+    proofs.gappa(f"reciprocal: start, {name}", arithmetic,
+                 f"factor in [0.5, 1] /\\ d in [{LOG_LEAST}, {LOG_MAX}]",
+                 [("(start - Mstart) / Mstart", units(links["start"], bits))], "Mstart -> want;")
+
+    arithmetic = Gappa(bits, fused, ("reciprocal_of_excess",))
+    # The polynomial's error, that of d, and what the second part of e makes of d.
+    error = fractions.Fraction(APPROXIMATIONS[bits]["start"]) / 2 ** 24 * 2 ** DIGITS[bits]
+    newton = units(error + fractions.Fraction(links["start"]) + 3, bits)
+    e, start = arithmetic.variable("e"), arithmetic.variable("start")
+    arithmetic.named("result", Evaluation(source, arithmetic).call("reciprocal_of", e, start))
+    arithmetic.lines += ["D = 1 + e;", "x = D * start - 1;"]
+    excess = "reciprocal_of_excess"
+    hints = f"""
+        D * result - 1 -> (result - Mresult) / Mresult * (D * Mresult)
+                          - (D * start) * ({excess} - x) - x * x {{ Mresult <> 0 }};
+        D * Mresult -> 1 - (D * start) * ({excess} - x) - x * x;
+        D * start -> 1 + x;
+        {excess} - x -> {excess} - M{excess};
+        M{excess} -> x;
+        start * e -> 1 + x - start;"""
+    # From 1/2 on, start - 1 is exact.
+    proofs.gappa(f"reciprocal, {name}", arithmetic,
+                 f"e in [0, 1] /\\ start in [0.5, 1.001] /\\ |x| <= {newton}",
+                 [("D * result - 1", units(links["reciprocal"], bits))], hints)
 
 
 def prove_minus_log_pair(proofs, source, bits, fused, links):
     """-log(m) = k ln 2 - log1p(r) - m.low / m.high: what comes to the logarithm of 1 + r."""
     name, digits = row(bits, fused), DIGITS[bits]
-    sums = ("pair_sum_sum_high", "pair_sum_sum_low", "pair_sum_all_high", "pair_sum_all_low")
+    sums = ("pair_sum_sum_high", "pair_sum_sum_low", "minus_log_pair_sum_high",
+            "minus_log_pair_sum_low")
     powers = ("minus_log_pair_power_high", "minus_log_pair_power_low")
     arithmetic = Gappa(bits, fused, sums + powers)
     m_high, m_low, fraction, log_high, log_low = (arithmetic.variable(x) for x in (
         "m_high", "m_low", "fraction", "log_high", "log_low"))
     arithmetic.lines.append("k = fixed<0, ne>(k_);")
-    arithmetic.log1p_pair = lambda _: Struct(high=log_high, low=log_low)
+    logarithms_of = []
+
+    def log1p_sum(e):
+        logarithms_of.append(e["high"])
+        return Struct(high=log_high, low=log_low)
+
+    arithmetic.log1p_sum = log1p_sum
     evaluation = Evaluation(source, arithmetic, {
         "minus_log_pair.subnormal": ("m_not(v_gt(m.high, v_set(REAL_MIN)))", m_high),
         "minus_log_pair.lifted": (
@@ -364,11 +536,12 @@ def prove_minus_log_pair(proofs, source, bits, fused, links):
             "v_sub(v_keep(subnormal, v_set(REAL_LIFT_EXPONENT)), exponent)", Value("k", "k"))})
     result = evaluation.call("minus_log_pair", Struct(high=m_high, low=m_low))
     evaluation.finish()
-    second = arithmetic.named("second", result["low"])
-    added = arithmetic.find("rnd(pair_sum_sum_low + "
-                            + arithmetic.find("rnd(minus_log_pair_power_low + (-log_low))") + ")")
+    result = arithmetic.named("result", result)
+    lows = arithmetic.find(f"rnd({powers[1]} + (-log_low))")
+    added = arithmetic.find(f"rnd({sums[1]} + {lows})")
     high, low = (evaluation.constant_of(macro).text for macro in ("LN2_HIGH", "LN2_LOW"))
-    second = arithmetic.find(f"rnd(pair_sum_all_low - {arithmetic.find('rnd(m_low / m_high)')})")
+    second = arithmetic.with_names(result["low"].text)
+    of = logarithms_of[0]
     arithmetic.lines += [f"got = {result['high'].text} + {second};",
                          "want = k * ln2 - log_high - log_low - m_low / m_high;"]
     hints = f"""
@@ -377,50 +550,11 @@ def prove_minus_log_pair(proofs, source, bits, fused, links):
                       - k * (ln2 - ({high} + {low})) {{ m_high <> 0 }};"""
     proofs.gappa(f"logarithms of pairs: rounding, {name}", arithmetic,
                  f"|k| <= 1138 /\\ fraction in [1, 2] /\\ log_high in [0, 0.6932]"
-                 f" /\\ |log_low| <= 1b-{digits} /\\ |m_low / m_high| <= 1b-{digits}"
+                 f" /\\ |log_low| <= {LOG_LOW_MAX} /\\ |m_low / m_high| <= 1b-{digits - 1}"
                  f" /\\ m_high in [1b-100, 1b100]"
                  f" /\\ |ln2 - ({high} + {low})| <= {links['ln2']}",
                  [("got - want", units(links["minus_log"], bits)),
-                  ("minus_log_pair_r_high - Mminus_log_pair_r_high", "0")], hints)
-
-
-# Reciprocals -------------------------------------------------------------------------------------
-
-def prove_reciprocal(proofs, source, bits, fused, links):
-    """Of 1 + T + R; where T is too small to be added to 1, it is lost."""
-    name, digits = row(bits, fused), DIGITS[bits]
-    pre = "reciprocal_1p_"
-    for lost in (False, True):
-        arithmetic = Gappa(bits, fused, tuple(pre + x for x in ("d", "d_below", "y", "excess")))
-        r = arithmetic.variable("r")
-        first = arithmetic.constant(1) if lost else arithmetic.variable("first")
-        evaluation = Evaluation(source, arithmetic, {
-            "reciprocal_1p.one_power": ("v_add(one, x.power)", first)})
-        arithmetic.named("result", evaluation.call(
-            "reciprocal_1p", Struct(power=arithmetic.constant(0), remainder=r)))
-        evaluation.finish()
-        above = arithmetic.find(f"rnd({first.text} - {pre}d)")
-        arithmetic.lines += [f"D = {first.text} + {'T + r' if lost else 'r + 0'};",
-                             f"x = D * {pre}y - 1;"]
-        gone = "T" if lost else "0"
-        unit = f"1b-{digits}"
-        ranges = (f"T in [0, {unit}] /\\ r / {unit} in [{REMAINDER_LEAST}, {REMAINDER_MOST}]"
-                  if lost else f"first in [1, 2] /\\ D in [1, 2]"
-                  f" /\\ r in [{REMAINDER_LEAST}, {REMAINDER_MOST}]")
-        hints = f"""
-            D * result - 1 -> (result - Mresult) / Mresult * (D * Mresult)
-                              - (D * y) * (excess - x) - x * x {{ Mresult <> 0 }};
-            D * Mresult -> 1 - (D * y) * (excess - x) - x * x;
-            x -> D * (y - 1 / d) + (D - d) / d {{ d <> 0 }};
-            D - d -> {gone} + ({first.text} + r - d);
-            D * y -> 1 + x;
-            excess - x -> (excess - Mexcess) + y * (d_below - (D - d));
-            d_below - (D - d) -> (d_below - ({above} + r)) + ({above} - ({first.text} - d)) - {gone};
-            {above} + r -> ({above} - ({first.text} - d)) - (d - ({first.text} + r));"""
-        hints = re.sub(r"\b(M?)(d|d_below|y|excess)\b", rf"\1{pre}\2", hints)
-        proofs.gappa(f"reciprocal{' where T is lost' if lost else ''}, {name}", arithmetic, ranges,
-                     [("D * result - 1", units(links["lost" if lost else "reciprocal"], bits))],
-                     hints)
+                  (f"{of.text} - {of.exact}", "0")], hints)
 
 
 # The exact gradient density: with a table, without fused multiply-add -----------------------------
@@ -519,10 +653,10 @@ def prove_approximations(proofs, source, bits, links):
     x = formula.variable("x")
     one = formula.constant(1)
 
-    exp = evaluation.call("scaled_exp", x, one)["remainder"].exact
-    reduced = f"[-{REDUCED_MAX}; {REDUCED_MAX}]"
+    exp = exponential_formula(source, bits, "x")
     proofs.sollya(f"exp: polynomial, {name}", [supnorm(
-        f"horner(1 + {exp})", "exp(-x)", reduced, "relative", units(links["exp"], bits))])
+        f"horner(1 + {exp})", "exp(-x)", f"[-{REDUCED_MAX}; {REDUCED_MAX}]", "relative",
+        units(links["exp"], bits))])
 
     result = [one]
     formula.v_max = lambda a, b: b
@@ -531,58 +665,124 @@ def prove_approximations(proofs, source, bits, links):
     of_softmax.call("lifted_exps", one, result, formula.constant(0))
     of_softmax.finish()
     proofs.sollya(f"exp of softmax: polynomial, {name}", [supnorm(
-        f"horner({result[0].exact})", "exp(x)", reduced, "relative",
+        f"horner({result[0].exact})", "exp(x)",
+        f"[-{SOFTMAX_REDUCED_MAX}; {SOFTMAX_REDUCED_MAX}]", "relative",
         units(links["softmax"], bits))])
 
-    tail = evaluation.call("log1p_tail", x, formula.v_mul(x, x),
-                           formula.constant(fractions.Fraction(-1, 2))).exact
-    series = " + ".join(f"({(-1) ** (k + 1)}) / {k + 2} * x^{k}" for k in range(21))
-    bound = units(links["log"], bits)
+    # (log1p(x) - x) / x^2 is 0 / 0 at 0, and its series is less wrong than 2^-78.
+    tail = of_square(source, bits, "log_tail", "x")
+    series = " + ".join(f"({(-1) ** (k + 1)}) / {k + 2} * x^{k}" for k in range(20))
     proofs.sollya(f"log1p: polynomial, {name}", [
         f"rest = horner({tail});", f"series = horner({series});",
-        supnorm("x + x^2 * rest", "log1p(x)", "[1/16; 1]", "relative", bound),
-        supnorm("x + x^2 * rest", "log1p(x)", "[1/16; 1]", "absolute",
-                units(links["log_absolute"], bits)),
-        # (log1p(x) - x) / x^2 is 0 / 0 at 0; from its series, which alternates, it is less than the
-        # first term left out.  There x^2 / log1p(x) < 1/15.
-        f"print(sup(supnorm(rest, series, [0; 1/16], absolute, 2^(-5))) + 2^(-84) <= 15 * {bound});",
-        f"print(sup(supnorm(rest, series, [0; 1/16], absolute, 2^(-5))) + 2^(-84)"
-        f" <= 256 * {units(links['log_absolute'], bits)});"])
+        f"print({LOG_MAX}^20 / (22 * (1 - {LOG_MAX})) <= 2^(-78));",
+        f"print(sup(supnorm(rest, series, [{LOG_LEAST}; {LOG_MAX}], absolute, 2^(-5))) + 2^(-78)"
+        f" <= {units(links['log'], bits)});"])
+    start = of_square(source, bits, "reciprocal_start", "x", 1)
+    proofs.sollya(f"reciprocal: polynomial, {name}", [supnorm(
+        f"horner({start})", "1 / (1 + x)", f"[{LOG_LEAST}; {LOG_MAX}]", "relative",
+        f"{links['start']} * 2^(-24)")])
+    # It is least where d is most; d, and what is made from it, are rounded by far less than 2^-31.
+    proofs.sollya(f"reciprocal: start is above 1/2, {name}", [
+        f"start = horner({start});",
+        f"print(sup(evaluate(diff(start), [{LOG_LEAST}; {LOG_MAX}])) < 0);"] + [
+            f"print({dyadic(factor)} * start({dyadic(factor * (1 + most) - 1)}) > 1/2 + 2^(-30));"
+            for _, factor, _, _, most in log_entries(source, bits)])
 
-    high, low, whole = (evaluation.constant_of(macro).text for macro in (
-        "LN2_HIGH", "LN2_LOW", "LN2"))
+    constants = {macro: evaluation.constant_of(macro).text for macro in (
+        "LN2_HIGH", "LN2_LOW", "LN2", "STEP_HIGH", "STEP_LOW")}
     proofs.sollya(f"logarithm of 2, {name}", [
-        f"print(abs(log(2) - ({high} + {low})) <= {links['ln2']});",
-        f"print(abs({whole} / log(2) - 1) <= 1b-{DIGITS[bits] + 1});"])
+        f"print(abs(log(2) - ({constants['LN2_HIGH']} + {constants['LN2_LOW']})) <= {links['ln2']});",
+        f"print(abs(log(2) / 8 - ({constants['STEP_HIGH']} + {constants['STEP_LOW']}))"
+        f" <= {links['step']});",
+        f"print(abs({constants['LN2']} / log(2) - 1) <= 1b-{DIGITS[bits] + 1});"])
+
+
+def bits_of(number, bits):
+    """Those of a number that is not negative, as a whole number."""
+    formats = FORMATS[bits]
+    return struct.unpack(formats[1], struct.pack(formats[0], float(number)))[0]
+
+
+def as_stepped(number, steps, bits):
+    """A normal number with so many units of the third bit of its fraction more."""
+    whole = (bits_of(number, bits) + (steps << (DIGITS[bits] - 4))) % 2 ** bits
+    formats = FORMATS[bits]
+    return fractions.Fraction(struct.unpack(formats[0], struct.pack(formats[1], whole))[0])
+
+
+def prove_tables(proofs, source, bits, log_error):
+    """Those of exponential_of and log_entry_of."""
+    name = "float" if bits == 32 else "double"
+    digits = DIGITS[bits]
+    evaluation = Evaluation(source, Formula(digits))
+    lift, bias, drop, real_lift, least, most, zero, steps, middle = (
+        evaluation.constant_of(macro).number for macro in (
+            "EXP_LIFT_EXPONENT", "REAL_EXPONENT_BIAS", "EXP_DROP", "REAL_LIFT",
+            "REAL_LEAST_EXPONENT", "EXP_MOST", "EXP_ZERO", "STEPS_E", "REAL_ROUND"))
+    powers, lows = source.array("exp_powers"), source.array("exp_lows")
+
+    # v_step makes 2^m T of entry j for n = 8 m + j, as long as that is normal: bits of REAL_ROUND
+    # fall off, and its last ones, to which n adds the index, are 0.
+    lines = [f"print(2^{lift} <= {t} && {t} < 2^({lift} + 1)"
+             f" && abs({low}) <= 2^(-{digits})"
+             f" && abs({t} * (1 + {low}) / 2^({lift} + {j} / 8) - 1) <= 2^({3 - 2 * digits}));"
+             for j, (t, low) in enumerate(
+                 (dyadic(as_stepped(power, j, bits)), dyadic(low))
+                 for j, (power, low) in enumerate(zip(powers, lows, strict=True)))]
+    proofs.sollya(f"exp: table of {len(powers)}, {name}", lines + [
+        f"print({len(powers)} == 8);",
+        f"print({dyadic(as_stepped(1, bits_of(middle, bits), bits))} == 1);"])
+
+    # T is 0 for EXP_MOST: bits of m = -(bias + lift).  Where it is subnormal, the exponential is 0.
+    normal = -8 * (bias + lift - 1)
+    proofs.sollya(f"exp: range, {name}", [
+        f"print({dyadic(powers[0])} == 2^{lift});",
+        f"print(abs({dyadic(most)} * {dyadic(steps)} - 8 * ({bias} + {lift})) < 1/4);",
+        f"print({dyadic(zero)} * {dyadic(steps)} + 1 < {-normal});",
+        f"print({dyadic(drop)} == 2^(-{lift}));",
+        f"print(2^(1 - {bias}) * {dyadic(drop * real_lift)} < 2^({least} - 1));",
+        f"print(exp(-{dyadic(zero)}) * (1 + 2^(-20)) < 2^({least} - 1));"])
+
+    lines = []
+    for _, factor, value, least_e, _ in log_entries(source, bits):
+        unit = fractions.Fraction(1)
+        while value and unit > value:
+            unit /= 2
+        lines.append(f"print(1/2 <= {dyadic(factor)} && {dyadic(factor)} <= 1"
+                     f" && abs(log({dyadic(factor)}) + {dyadic(value)})"
+                     f" <= {log_error} * {dyadic(unit)} * 2^(1 - {digits})"
+                     f" && {dyadic(value)} <= 2 * log1p({dyadic(least_e)}));")
+    if source.macros["log_lookup"] != f"v_lookup{len(lines)}":
+        raise Failure(f"log_lookup is not of {len(lines)} entries")
+    proofs.sollya(f"log1p: table of {len(lines)}, {name}", lines)
 
 
 # The bounds --------------------------------------------------------------------------------------
 
 APPROXIMATIONS = {
-    64: dict(ln2="1b-86", exp="0.003", softmax="0.12", log="0.1", log_absolute="0.07"),
+    64: dict(ln2="1b-86", step="1b-96", exp="0.0945", softmax="0.12", log="2.73", start="0.072"),
 }
+LOG_TABLES = {32: "6.6e-5", 64: "5.2e-3"}  # in units of the last place of an entry
 LINKS = {
     (64, True): dict(
-        ln2="1b-86", reduction="0.2501", second_part="0.2501", exp="0.533", softmax="1.052",
-        tails=("1.2", "1.14", "1.06", "1.1", "0.81", "1.27"),
-        logs=("3.1", "2.8", "2.6", "2.3", "1.1", "0.75"),
-        pair_tails=("1.3", "1.1", "1", "0.6"), log_of_one="1.6", log_of_pair="1.9",
-        minus_log="0.001",
-        reciprocal="1.001", lost="1.415"),
+        ln2="1b-86", step="1b-96", reduction="0.0313", exp="0.118", exp_sum="0",
+        reduction_of_softmax="0.2501", softmax="1.052",
+        log="2.4", start="1.2", reciprocal="1.17",
+        log_sum="0.0119", log_pair="0.004", minus_log="0.0079"),
     (64, False): dict(
-        ln2="1b-86", reduction="0.2501", second_part="0.2501", exp="0.584", softmax="1.44",
-        tails=("1.93", "1.58", "1.45", "1.39", "0.9", "1.27"),
-        logs=("4.7", "4", "3.6", "3.1", "1.3", "0.9"),
-        pair_tails=("1.9", "1.5", "1.4", "0.7"), log_of_one="2.3", log_of_pair="2.6",
-        minus_log="0.001",
-        reciprocal="1.001", lost="1.415"),
+        ln2="1b-86", step="1b-96", reduction="0.0313", exp="0.149", exp_sum="0.048",
+        reduction_of_softmax="0.2501", softmax="1.44",
+        log="2.91", start="1.4", reciprocal="1.67",
+        log_sum="0.0139", log_pair="0.004", minus_log="0.0079"),
 }
 PROMISED = {
-    True: {"exp_minus": "0.8", "exp_minus_pair": "1.1", "log1p_tail_of": "3.3",
-           "reciprocal_1p": "1.42", "log1p_pair": "2", "minus_log_pair": "1.7",
+    True: {"exp_minus before it is rounded": "0.25", "exp_minus_pair": "1.3",
+           "logarithm of softplus_of": "2.7", "reciprocal of softplus_of": "1.2",
+           "log1p_sum": "0.032", "log1p_pair": "0.036", "minus_log_pair": "0.04",
            "lifted_exps": "1.5", "element_loss, gamma 0": "8", "gradient, gamma 0": "8"},
-    False: {"exp_minus": "0.9", "exp_minus_pair": "1.2", "log1p_tail_of": "4.9",
-            "reciprocal_1p": "1.42", "log1p_pair": "2.7", "minus_log_pair": "2.4",
+    False: {"exp_minus before it is rounded": "0.33", "exp_minus_pair": "1.4",
+            "logarithm of softplus_of": "3.2", "reciprocal of softplus_of": "1.7",
+            "log1p_sum": "0.034", "log1p_pair": "0.038", "minus_log_pair": "0.042",
             "lifted_exps": "1.9", "element_loss, gamma 0": "8", "gradient, gamma 0": "8"},
 }
 DENSITY_LINKS = dict(ln2="1b-91", reduction="0.01", exp="2.1", sigmoid="0.77", polynomial="0.1")
@@ -597,28 +797,34 @@ def chain(bits, *factors):
     return (product - 1) / unit
 
 
-def add_promises(proofs, bits, fused, links, promised):
+def add_promises(proofs, source, bits, fused, links, promised):
     """What the links make together, and what comments and the manual say."""
     name = row(bits, fused)
     approximations = APPROXIMATIONS[bits]
     number = fractions.Fraction
-    exp = chain(bits, links["reduction"], links["exp"], approximations["exp"])
-    # The last is for the rounded sum's logarithm in the denominator.
-    log = chain(bits, max(map(number, links["logs"])), approximations["log"], "1/1000")
-    lost = number(links["lost"])
-    absolute = number(approximations["log_absolute"]) + number(1, 1000)
-    of_pair = number(links["log_of_pair"]) + absolute
-    minus_log = number(links["log_of_one"]) + number(links["minus_log"]) + absolute
-    softmax = chain(bits, links["reduction"], links["softmax"], approximations["softmax"])
-    # Where there is no fused multiply-add, a product of y and at most 0.415 of the sum is rounded.
-    gradient = chain(bits, exp, lost, 1, *(() if fused else ("0.415",)))
+    exp = chain(bits, links["reduction"], links["exp"], links["exp_sum"], approximations["exp"])
+    exp_pair = chain(bits, exp, links["reduction"], 1)
+    # The polynomial's error is relative to d^2, and most of log1p(e) where entry 1 begins.  Entries
+    # are at most twice log1p(e), and a unit of their last place at most two of ours of them.
+    polynomial = number(LOG_MAX) ** 2 * number(approximations["log"])
+    least = [entry[3] for entry in log_entries(source, bits)][1]
+    table = number(LOG_TABLES[bits])
+    log = chain(bits, links["log"], polynomial / (least - least ** 2 / 2), 4 * table)
+    # Last are (D - d) d^2 / (1 + d), sums, and the square of D - d.
+    rest = number(LOG_REST_MAX) * number(LOG_MAX) ** 2 + number(1, 10 ** 5)
+    log_sum = number(links["log_sum"]) + polynomial + table + rest
+    softmax = chain(bits, links["reduction_of_softmax"], links["softmax"], approximations["softmax"])
+    reciprocal = number(links["reciprocal"])
     for text, bound in (
-            ("exp_minus", exp), ("exp_minus_pair", chain(bits, exp, links["second_part"])),
-            ("log1p_tail_of", log), ("reciprocal_1p", max(lost, number(links["reciprocal"]))),
-            ("log1p_pair", of_pair), ("minus_log_pair", minus_log), ("lifted_exps", softmax),
-            # log1p is no more sensitive than its argument; then two sums are rounded.
-            ("element_loss, gamma 0", chain(bits, exp, log, 1, 1)),
-            ("gradient, gamma 0", gradient)):
+            ("exp_minus before it is rounded", exp), ("exp_minus_pair", exp_pair),
+            ("logarithm of softplus_of", log), ("reciprocal of softplus_of", reciprocal),
+            ("log1p_sum", log_sum), ("log1p_pair", log_sum + number(links["log_pair"])),
+            ("minus_log_pair", log_sum + number(links["minus_log"])), ("lifted_exps", softmax),
+            # log1p(e) and e / (1 + e) are no more sensitive than e; then a sum is rounded, or, of
+            # e - e (e y), the product in brackets, the other one without fused multiply-add, and the
+            # difference: e (e y) is at most as large as that, and so are its errors.
+            ("element_loss, gamma 0", chain(bits, exp, 1, log, 1)),
+            ("gradient, gamma 0", chain(bits, exp, 1, reciprocal, 1, 1, 0 if fused else 1))):
         proofs.promise(f"{text}, {name}", bound, promised[text])
 
 
@@ -626,16 +832,18 @@ def main():
     proofs = Proofs()
     for (bits, fused), links in LINKS.items():
         source = Source(KERNELS, bits)
-        check_text(source, [*AS_READ, "logistic_of", "hard_values"])
+        check_text(source, [*AS_READ, *(name for name in STATEMENTS if name != "sigmoid_of")])
         prove_exponential(proofs, source, bits, fused, links)
         prove_exponential_of_softmax(proofs, source, bits, fused, links)
-        prove_logarithm(proofs, source, bits, fused, links)
-        prove_pair_of_logarithm(proofs, source, bits, fused, links)
-        prove_minus_log_pair(proofs, source, bits, fused, links)
+        prove_softplus(proofs, source, bits, fused, links)
+        prove_exact_softplus(proofs, source, bits, fused, links)
         prove_reciprocal(proofs, source, bits, fused, links)
-        add_promises(proofs, bits, fused, links, PROMISED[fused])
+        prove_minus_log_pair(proofs, source, bits, fused, links)
+        add_promises(proofs, source, bits, fused, links, PROMISED[fused])
     for bits in sorted({bits for bits, _ in LINKS}):
         prove_approximations(proofs, Source(KERNELS, bits), bits, APPROXIMATIONS[bits])
+    for bits, log_error in LOG_TABLES.items():
+        prove_tables(proofs, Source(KERNELS, bits), bits, log_error)
     prove_density(proofs, DENSITY_LINKS)
     return 0 if proofs.run() else 1
 
