@@ -18,8 +18,8 @@
  *
  * The work goes in sweeps over CHUNK elements: first the exponentials into an array in the level 1
  * cache, then the results, last the sum of the losses; of any gamma, the powers' exponents have a
- * sweep of their own between the first two.  With fewer sweeps, the chain of dependent operations of
- * an element is longer than what out-of-order execution overlaps: with polynomials in place of
+ * sweep of their own between the first two.  With fewer sweeps, the chain of dependent operations
+ * of an element is longer than what out-of-order execution overlaps: with polynomials in place of
  * tables, one sweep less took 1.3 times as long, and so it is with any gamma now. */
 
 #include <stdbool.h>
