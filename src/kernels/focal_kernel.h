@@ -173,12 +173,6 @@ KERNEL_INLINE bool is_any(struct focal_kind kind) {
     return kind.gamma == FGHM_GAMMA_ANY || kind.gamma == FGHM_GAMMA_LANES;
 }
 
-/* Whether more of an exponential is wanted than its rounded value: the rounding is multiplied by
- * gamma. */
-KERNEL_INLINE bool is_exact(struct focal_kind kind) {
-    return is_any(kind) || kind.gamma == FGHM_GAMMA_POWERS;
-}
-
 /* Whether exponents differ from lane to lane. */
 KERNEL_INLINE bool has_exponents(struct focal_kind kind) {
     return kind.gamma == FGHM_GAMMA_POWERS || kind.gamma == FGHM_GAMMA_LANES;
@@ -280,6 +274,12 @@ KERNEL_INLINE bool has_correction(const struct focal_factors *factors) {
     return factors->halves >= CORRECTED_HALVES || factors->negative_halves >= CORRECTED_HALVES;
 }
 
+/* Whether more of an exponential is wanted than its rounded value: else its rounding would be
+ * multiplied by gamma. */
+KERNEL_INLINE bool is_exact(struct focal_kind kind, const struct focal_factors *factors) {
+    return is_any(kind) || (kind.gamma == FGHM_GAMMA_POWERS && has_correction(factors));
+}
+
 KERNEL_INLINE struct power product_of_powers(const struct focal_factors *factors, vmask is_one,
                                              vreal q) {
     const struct power one = power_of(factors->halves, q);
@@ -352,7 +352,7 @@ KERNEL_INLINE struct powered powered_of(struct focal_kind kind, const struct foc
     if (kind.gamma == FGHM_GAMMA_POWERS) {
         return product_powered(kind, factors, exponents, minus_z, e, margin, i);
     }
-    if (is_exact(kind)) {
+    if (is_any(kind)) {
         return any_powered(kind, exponents, minus_z, e, margin, i);
     }
     const struct softplus softplus = softplus_of(e.high);
@@ -660,10 +660,9 @@ KERNEL_INLINE struct chunk_nature exponentials(struct focal_kind kind,
                                                const struct focal_factors *factors,
                                                const struct fghm_span *span,
                                                struct chunk_exponentials *chunk) {
-    const bool exact = is_any(kind) || (kind.gamma == FGHM_GAMMA_POWERS && has_correction(factors));
-    return exact             ? exact_exponentials(is_lifted(kind), span, chunk)
-           : is_lifted(kind) ? lifted_exponentials(span, chunk)
-                             : plain_exponentials(span, chunk);
+    return is_exact(kind, factors) ? exact_exponentials(is_lifted(kind), span, chunk)
+           : is_lifted(kind)       ? lifted_exponentials(span, chunk)
+                                   : plain_exponentials(span, chunk);
 }
 
 /* Results of a register, and the factors that they still lack. */
@@ -703,7 +702,8 @@ KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
     const vmask is_one = v_eq(t, v_set(1));
     const vreal minus_z = v_negate_where(is_one, x);
     const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
-    const struct pair e = chunk_exponential(kind.gamma == FGHM_GAMMA_POWERS, chunk, i);
+    const bool exact = kind.gamma == FGHM_GAMMA_POWERS && has_correction(factors);
+    const struct pair e = chunk_exponential(exact, chunk, i);
     struct powered powered;
     if (is_any(kind)) {
         powered = (struct powered){v_load(margin->log + i),
@@ -988,7 +988,7 @@ KERNEL_INLINE vreal focal_registers(struct focal_kind kind, size_t count,
         if (kind.regular) {
             out[k] = hard_register(kind, factors, span, at, x, t, sweep->margin, sweep->chunk);
         } else {
-            const struct pair e = chunk_exponential(is_exact(kind), sweep->chunk, at);
+            const struct pair e = chunk_exponential(is_exact(kind, factors), sweep->chunk, at);
             out[k] = mixed_register(kind, factors, span, at, x, t, sweep->negatives, e,
                                     sweep->bad_target);
         }
