@@ -941,6 +941,27 @@ static void hard_targets_do_not_feel_their_neighbours(void **state) {
     fghm_focal_destroy(focal);
 }
 
+/* Two losses near the largest float, wherever they are among ordinary ones, have a sum. */
+static void heavy_weights_anywhere(void **state) {
+    enum { N = 256, APART = 16 };
+    (void)state;
+    fghm_focal *const focal = focal_handle(0, WIDE_ALPHA_OFF, FGHM_REDUCTION_SUM);
+    float logits[N], targets[N], weights[N];
+    for (int heavy = 0; heavy + APART < N; heavy++) {
+        for (int i = 0; i < N; i++) {
+            logits[i] = 10;
+            targets[i] = 0;
+            weights[i] = i == heavy || i == heavy + APART ? 0x1p124f : 1;
+        }
+        double loss;
+        assert_int_equal(
+            fghm_focal_f32(focal, NULL, N, logits, targets, weights, &loss, NULL, NULL, NULL),
+            FGHM_OK);
+        assert_true(fabs(loss - 2 * 10.0 * 0x1p124) < 0x1p112);
+    }
+    fghm_focal_destroy(focal);
+}
+
 /* Two gammas, with a margin and without: a soft target beside hard ones leads to other loops. */
 static void two_gammas_do_not_feel_their_neighbours(void **state) {
     enum { N = 48, SOFT = 5 };
@@ -985,6 +1006,7 @@ static void two_gammas_do_not_feel_their_neighbours(void **state) {
 int main(int argument_count, char **arguments) {
     const struct suite_test tests[] = {
         {"hard_targets_do_not_feel_their_neighbours", hard_targets_do_not_feel_their_neighbours, 0},
+        {"heavy_weights_anywhere", heavy_weights_anywhere, 0},
         {"two_gammas_do_not_feel_their_neighbours", two_gammas_do_not_feel_their_neighbours, 1},
         {"reference_derivatives_are_those_of_its_loss", reference_derivatives_are_those_of_its_loss,
          0},
