@@ -26,15 +26,23 @@ set(focalghm_arithmetic
   # the result from one instruction set to the next.
   -ffp-contract=off
   -fno-fast-math
-  -fno-unsafe-math-optimizations
   -fno-finite-math-only
   -fno-associative-math
   -fno-reciprocal-math
   -fsigned-zeros
   -fno-math-errno)
-# Not known to all compilers: constants of double stay double; s390x and 32-bit x86 do not
-# compute float in double.
-foreach(option -fno-single-precision-constant -fexcess-precision=fast)
+# No operation but those of the source, since one may trap.  clang has undone
+# -funsafe-math-optimizations by -fno-fast-math, and of what gcc is told would count exceptions of
+# operations whose results nobody needs.
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+  set(focalghm_exceptions -ffp-exception-behavior=maytrap)
+else()
+  set(focalghm_exceptions -ftrapping-math)
+  list(APPEND focalghm_arithmetic -fno-unsafe-math-optimizations)
+endif()
+# Not known to all compilers or for all targets; the others: constants of double stay double; s390x
+# and 32-bit x86 do not compute float in double.
+foreach(option ${focalghm_exceptions} -fno-single-precision-constant -fexcess-precision=fast)
   string(MAKE_C_IDENTIFIER "FOCALGHM_FLAG${option}" known)
   check_c_compiler_flag("-Werror ${option}" ${known})
   if(${known})

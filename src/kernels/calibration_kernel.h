@@ -27,7 +27,7 @@
 #define CALIBRATION_LOGIT_MAX_STAR 0x1p30
 
 static inline struct pair pair_of(vreal x) {
-    return (struct pair){x, v_set(0)};
+    return (struct pair){x, v_set(REAL(0.0))};
 }
 
 static inline struct pair pair_negated_where(vmask negative, struct pair a) {
@@ -52,16 +52,16 @@ struct magnitude_odds {
 
 KERNEL_INLINE struct magnitude_odds odds_of_magnitude(bool detached, bool two_gammas, vreal a,
                                                       vreal gamma, vreal other) {
-    const vreal one = v_set(1);
+    const vreal one = v_set(REAL(1.0));
     const struct pair exact_e = exp_minus_exactly(a);
     const vreal e = exact_e.high;
     const vreal s = softplus_of(e).log;
     const vreal least = v_set(REAL_MIN);
     const vreal s_over_e = v_select(v_gt(e, least), v_div(s, v_max(least, e)), one);
-    const vreal differentiated = v_set(detached ? 0 : 1);
+    const vreal differentiated = v_set(detached ? REAL(0.0) : REAL(1.0));
     struct pair exponent = pair_product(exact_sum(one, gamma), pair_of(a));
     if (two_gammas) {
-        const struct pair difference = exact_sum(gamma, v_sub(v_set(0), other));
+        const struct pair difference = exact_sum(gamma, v_sub(v_set(REAL(0.0)), other));
         exponent = pair_sum(exponent, pair_product(difference, log1p_pair(exact_e)));
     }
     return (struct magnitude_odds){
@@ -74,12 +74,12 @@ KERNEL_INLINE struct magnitude_odds odds_of_magnitude(bool detached, bool two_ga
 /* `star` and `two_gammas` are constants at compile time. */
 KERNEL_INLINE vreal calibrated(bool star, bool two_gammas, const struct fghm_calibration *map,
                                vreal x) {
-    const vreal one = v_set(1);
+    const vreal one = v_set(REAL(1.0));
     const vreal gamma = v_set(map->gamma);
     const vreal negative_gamma = v_set(map->negative_gamma);
     const vreal most = v_set(star ? CALIBRATION_LOGIT_MAX_STAR : CALIBRATION_LOGIT_MAX);
     const vreal a = v_min(most, v_abs(x));
-    const vmask negative = v_gt(v_set(0), x);
+    const vmask negative = v_gt(v_set(REAL(0.0)), x);
     const struct magnitude_odds odds =
         star ? (struct magnitude_odds){pair_product(pair_of(gamma), pair_of(a)), one, one}
              : odds_of_magnitude(map->detached, two_gammas, a,
@@ -131,14 +131,15 @@ static inline void calibrate(const struct fghm_calibration *map, size_t n, doubl
 KERNEL_INLINE struct pair distance_below(const struct fghm_shares *shares, vreal x) {
     const vmask near = v_le(v_set(shares->floor), x);
     const vreal largest = v_set(shares->largest);
-    const struct pair distance = exact_sum(largest, v_sub(v_set(0), v_select(near, x, largest)));
+    const struct pair distance =
+        exact_sum(largest, v_sub(v_set(REAL(0.0)), v_select(near, x, largest)));
     return (struct pair){v_select(near, distance.high, v_set(CALIBRATION_LOGIT_MAX)), distance.low};
 }
 
 KERNEL_INLINE vreal share(const struct fghm_shares *shares, struct pair distance, struct pair e,
                           vreal gamma, vreal weight) {
-    const vreal one = v_set(1);
-    const vreal zero = v_set(0);
+    const vreal one = v_set(REAL(1.0));
+    const vreal zero = v_set(REAL(0.0));
     const struct pair all = {v_set(shares->all), v_set(shares->all_low)};
     const struct pair top_power = {v_set(shares->power), v_set(shares->power_low)};
     const struct pair rest = pair_sum(all, (struct pair){v_sub(zero, e.high), v_sub(zero, e.low)});
@@ -148,7 +149,7 @@ KERNEL_INLINE vreal share(const struct fghm_shares *shares, struct pair distance
     const struct pair power = pair_product(pair_of(v_sub(zero, gamma)), log1p_pair(exact_odds));
     const struct pair exponent = pair_sum(pair_sum(distance, top_power), power);
     const vreal minus_log_p = v_add(distance.high, v_set(shares->log_all));
-    const vreal second = v_mul(v_mul(gamma, v_set(shares->detached ? 0 : 1)), odds);
+    const vreal second = v_mul(v_mul(gamma, v_set(shares->detached ? REAL(0.0) : REAL(1.0))), odds);
     const vreal factor = v_mul(weight, v_muladd(second, minus_log_p, one));
     return v_mul(exp_minus_pair_lifted_by(SHARE_LIFT, exponent),
                  v_div(v_set(shares->factor), factor));

@@ -118,24 +118,24 @@ KERNEL_INLINE struct focal_factors focal_factors(const struct fghm_focal_constan
         .positive_scaled = v_set_factor(constants->positive * scale),
         .positive_slope = v_set_factor(-constants->positive * scale),
         .negative_scaled = v_set_factor(constants->negative * scale),
-        .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(1)),
-        .absolute = v_eq(v_set(constants->absolute), v_set(1)),
-        .of_gradient = v_eq(v_set(constants->of_gradient), v_set(1)),
+        .gauss_newton = v_eq(v_set(constants->gauss_newton), v_set(REAL(1.0))),
+        .absolute = v_eq(v_set(constants->absolute), v_set(REAL(1.0))),
+        .of_gradient = v_eq(v_set(constants->of_gradient), v_set(REAL(1.0))),
         .hessian_floor =
             v_set_factor(fghm_floor_times(constants->hessian_floor, constants->hessian_factor)),
         .hessian_factor = v_set_factor(constants->hessian_factor),
         .hessian_drop = v_set_factor(constants->hessian_factor *
                                      (constants->of_gradient ? 1 : (double)REAL_DROP)),
         .differentiated = v_set(!constants->detached),
-        .drop = v_set(tiny ? REAL_DROP : 1),
+        .drop = v_set(tiny ? REAL_DROP : REAL(1.0)),
         .careful = tiny || constants->careful,
         .soft = constants->soft,
-        .met_is_zero = v_eq(v_set(constants->soft == FGHM_SOFT_QUALITY), v_set(1)),
+        .met_is_zero = v_eq(v_set(constants->soft == FGHM_SOFT_QUALITY), v_set(REAL(1.0))),
         .positive_share = v_set((real)(larger > 0 ? constants->positive / larger : 0)),
         .negative_share = v_set((real)(larger > 0 ? constants->negative / larger : 0)),
         .positive_leads = constants->positive >= constants->negative,
         .beta = constants->beta,
-        .zero_scores = v_eq(v_set(constants->zero_scores), v_set(1)),
+        .zero_scores = v_eq(v_set(constants->zero_scores), v_set(REAL(1.0))),
         .margin = v_set((real)constants->margin),
     };
 }
@@ -218,11 +218,11 @@ struct power {
 
 KERNEL_INLINE struct power power_of(unsigned halves, vreal q) {
     if (halves < 2) {
-        return (struct power){halves == 1 ? v_sqrt(q) : v_set(1), v_set(0)};
+        return (struct power){halves == 1 ? v_sqrt(q) : v_set(REAL(1.0)), v_set(REAL(0.0))};
     }
     const unsigned rest = halves - 2;
     const vreal square = v_mul(q, q);
-    vreal product = rest & 2 ? q : v_set(1);
+    vreal product = rest & 2 ? q : v_set(REAL(1.0));
     if (rest & 4) {
         product = rest & 2 ? v_mul(product, square) : square;
     }
@@ -233,7 +233,7 @@ KERNEL_INLINE struct power power_of(unsigned halves, vreal q) {
     if (rest & 1) {
         product = v_mul(product, v_sqrt(q));
     }
-    const vreal over_q = halves >= CORRECTED_HALVES ? product : v_set(0);
+    const vreal over_q = halves >= CORRECTED_HALVES ? product : v_set(REAL(0.0));
     return (struct power){v_mul(product, q), over_q};
 }
 
@@ -245,7 +245,7 @@ struct logistic {
 };
 
 KERNEL_INLINE struct logistic logistic_of(vreal minus_z, vreal e, vreal y) {
-    const vmask easy = v_gt(v_set(0), minus_z);
+    const vmask easy = v_gt(v_set(REAL(0.0)), minus_z);
     /* e y, with less of the rounding of y the smaller e is. */
     const vreal smaller = v_nmuladd(e, v_mul(e, y), e);
     return (struct logistic){
@@ -254,7 +254,7 @@ KERNEL_INLINE struct logistic logistic_of(vreal minus_z, vreal e, vreal y) {
 
 /* What rounding took from q, also from y, of which that is what y (1 + e) is above 1. */
 KERNEL_INLINE vreal sigmoid_low(const struct logistic *of, struct pair e) {
-    const vreal one = v_set(1);
+    const vreal one = v_set(REAL(1.0));
     const vreal excess = v_muladd(of->y, e.low, v_muladd(of->y, e.high, v_sub(of->y, one)));
     const vreal rounded =
         v_keep(of->easy, v_muladd(e.low, of->y, v_product_minus(e.high, of->y, of->q)));
@@ -264,7 +264,7 @@ KERNEL_INLINE vreal sigmoid_low(const struct logistic *of, struct pair e) {
 /* q^gamma of q = b, which has not so many digits that pairs would pay. */
 KERNEL_INLINE vreal margin_power_of(unsigned halves, vreal b) {
     const vreal square = v_mul(b, b);
-    vreal product = halves & 2 ? b : v_set(1);
+    vreal product = halves & 2 ? b : v_set(REAL(1.0));
     product = halves & 4 ? v_mul(product, square) : product;
     product = halves & 8 ? v_mul(product, v_mul(square, square)) : product;
     return halves & 1 ? v_mul(product, v_sqrt(b)) : product;
@@ -311,7 +311,7 @@ KERNEL_INLINE struct powered product_powered(struct focal_kind kind,
     const struct power power = kind.margin
                                    ? power_of(factors->halves, logistic.q)
                                    : product_of_powers(factors, exponents->is_one, logistic.q);
-    of.power = (struct pair){power.value, v_set(0)};
+    of.power = (struct pair){power.value, v_set(REAL(0.0))};
     if (kind.margin ? factors->halves >= CORRECTED_HALVES : has_correction(factors)) {
         /* (q + low)^gamma = q^gamma + gamma q^(gamma - 1) low. */
         const vreal low = v_mul(exponents->gamma.high, sigmoid_low(&logistic, e));
@@ -331,9 +331,11 @@ KERNEL_INLINE struct powered any_powered(struct focal_kind kind,
     const struct exact_softplus softplus = exact_softplus_of(e);
     struct powered of = {.log = v_add(softplus.log.high, softplus.log.low),
                          .reciprocal = softplus.reciprocal};
-    struct pair minus_log = softplus_pair(v_abs(minus_z), v_gt(v_set(0), minus_z), softplus.log);
+    struct pair minus_log =
+        softplus_pair(v_abs(minus_z), v_gt(v_set(REAL(0.0)), minus_z), softplus.log);
     if (kind.margin) {
-        const struct pair other = minus_log_pair((struct pair){v_load(margin->b + i), v_set(0)});
+        const struct pair other =
+            minus_log_pair((struct pair){v_load(margin->b + i), v_set(REAL(0.0))});
         minus_log.high = v_select(exponents->is_one, minus_log.high, other.high);
         minus_log.low = v_select(exponents->is_one, minus_log.low, other.low);
         const vreal other_log = softplus_of(v_load(margin->argument + i)).log;
@@ -356,7 +358,8 @@ KERNEL_INLINE struct powered powered_of(struct focal_kind kind, const struct foc
         return any_powered(kind, exponents, minus_z, e, margin, i);
     }
     const struct softplus softplus = softplus_of(e.high);
-    return (struct powered){softplus.log, softplus.reciprocal, {v_set(1), v_set(0)}};
+    return (struct powered){
+        softplus.log, softplus.reciprocal, {v_set(REAL(1.0)), v_set(REAL(0.0))}};
 }
 
 /* The results for -z, minus the margins; gradient is d / dz times -1.  `margin` as above. */
@@ -366,13 +369,13 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
                                               vreal minus_z, vreal lifted, struct powered powered,
                                               const struct margin_chunk *margin, size_t i) {
     const bool lift = is_lifted(kind);
-    const vreal one = v_set(1);
+    const vreal one = v_set(REAL(1.0));
     const vreal y = powered.reciprocal;
     const struct logistic of =
         logistic_of(minus_z, lift ? v_mul(lifted, v_set(REAL_DROP)) : lifted, y);
     const vmask easy = of.easy;
     const vreal q = of.q, p = of.p;
-    vreal loss = v_add(powered.log, v_max(minus_z, v_set(0)));
+    vreal loss = v_add(powered.log, v_max(minus_z, v_set(REAL(0.0))));
     if (kind.margin) {
         loss = v_select(exponents->is_one, loss, margin_loss(margin, i, powered.log));
     }
@@ -396,7 +399,7 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
         return (struct focal_values){loss, q, lift ? v_mul(lifted_p, q) : one};
     }
     /* p is 0 beyond this bound, and 0 times an infinite loss would not be. */
-    const vreal bounded_loss = kind.regular ? loss : v_min(v_set(2 * EXP_ZERO), loss);
+    const vreal bounded_loss = kind.regular ? loss : v_min(v_set(REAL(2.0) * EXP_ZERO), loss);
     const vreal gamma_p = kind.gamma == FGHM_GAMMA_1   ? p
                           : kind.gamma == FGHM_GAMMA_2 ? v_add(p, p)
                                                        : v_mul(exponents->derivative, p);
@@ -425,7 +428,7 @@ KERNEL_INLINE struct focal_values hard_values(struct focal_kind kind,
 /* -log m for m = 1 - p_t = (u + v e) / (1 + e): u is t, or 1 - t for a logit above
  * 0, and v the other of the two.  As a pair. */
 KERNEL_INLINE struct pair minus_log_wrong(vreal t, vmask above, struct pair e) {
-    const struct pair rest = exact_sum(v_set(1), v_sub(v_set(0), t));
+    const struct pair rest = exact_sum(v_set(REAL(1.0)), v_sub(v_set(REAL(0.0)), t));
     const vreal u = v_select(above, rest.high, t);
     const vreal v = v_select(above, t, rest.high);
     const struct pair v_e = pair_product((struct pair){v, v_drop(above, rest.low)}, e);
@@ -448,8 +451,8 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
                                               const struct focal_exponents *exponents, vreal x,
                                               vreal t, struct pair lifted) {
     const bool quality = factors->soft == FGHM_SOFT_QUALITY;
-    const vreal zero = v_set(0);
-    const vreal one = v_set(1);
+    const vreal zero = v_set(REAL(0.0));
+    const vreal one = v_set(REAL(1.0));
     const struct pair e = is_lifted(kind) ? pair_times(lifted, REAL_DROP) : lifted;
     const vreal magnitude = v_abs(x);
     const vmask above = v_gt(x, zero);
@@ -461,7 +464,7 @@ KERNEL_INLINE struct focal_values soft_values(struct focal_kind kind,
     const vreal not_p = v_select(above, small, large);
     /* 0 times an infinite logit must not be: t = 0 and 1 do not come here. */
     const vreal loss = v_muladd(v_select(above, rest, t), magnitude, softplus.log);
-    const vreal bounded_loss = v_min(v_set(2 * EXP_ZERO), loss);
+    const vreal bounded_loss = v_min(v_set(REAL(2.0) * EXP_ZERO), loss);
     /* p - t, from the smaller of p and 1 - p. */
     const vreal difference = v_select(above, v_sub(rest, small), v_sub(small, t));
     /* p (1 - p), as much larger as the exponential was. */
@@ -523,7 +526,8 @@ struct chunk_exponentials {
 
 KERNEL_INLINE struct pair chunk_exponential(bool exact, const struct chunk_exponentials *chunk,
                                             size_t i) {
-    return (struct pair){v_load(chunk->high + i), exact ? v_load(chunk->low + i) : v_set(0)};
+    return (struct pair){v_load(chunk->high + i),
+                         exact ? v_load(chunk->low + i) : v_set(REAL(0.0))};
 }
 
 /* 0 for a target of 0 or 1, something else, or NaN, for any other. */
@@ -539,7 +543,7 @@ OUT_OF_LINE void margin_sweep(int want, const struct fghm_focal_constants *const
         negative_margin_of(constants->margin, constants->margin_logit);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal x = v_load((const real *)span->logits + i);
-        const vreal drop = v_set(want >= WANT_HESSIAN ? REAL_DROP : 1);
+        const vreal drop = v_set(want >= WANT_HESSIAN ? REAL_DROP : REAL(1.0));
         const vreal e = v_mul(v_load(chunk->high + i), drop);
         const struct logistic of = logistic_of(x, e, softplus_of(e).reciprocal);
         v_store(to->y + i, of.y);
@@ -555,15 +559,15 @@ OUT_OF_LINE void margin_values(int want, bool products,
     const struct focal_factors factors = focal_factors(constants, scale);
     const bool lifted = want >= WANT_HESSIAN;
     const bool own_gammas = span->own != NULL && span->own->gamma != NULL;
-    const vreal zero = v_set(0);
-    const vreal one = v_set(1);
+    const vreal zero = v_set(REAL(0.0));
+    const vreal one = v_set(REAL(1.0));
     const struct margin_chunk *const margin = &memory->parts;
     struct negative_values *const to = &memory->values;
     margin_sweep(want, constants, span, chunk, &memory->parts);
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal x = v_load((const real *)span->logits + i);
         const vreal own = v_load(chunk->high + i);
-        const vreal e = v_mul(own, v_set(lifted ? REAL_DROP : 1));
+        const vreal e = v_mul(own, v_set(lifted ? REAL_DROP : REAL(1.0)));
         const struct logistic of = logistic_of(x, e, v_load(margin->y + i));
         const vreal p = of.q, q = of.p;
         const vreal b = v_load(margin->b + i);
@@ -619,8 +623,8 @@ KERNEL_INLINE struct chunk_nature exponentials_of(bool lifted, bool exact,
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     /* Kept in registers that are no masks: masks are slow to come by. */
-    vreal soft = v_set(0);
-    vreal largest = v_set(0);
+    vreal soft = v_set(REAL(0.0));
+    vreal largest = v_set(REAL(0.0));
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal magnitude = v_abs(v_load(logits + i));
         const struct pair e =
@@ -633,7 +637,7 @@ KERNEL_INLINE struct chunk_nature exponentials_of(bool lifted, bool exact,
         }
     }
     return (struct chunk_nature){
-        .regular = m_all(m_and(v_eq(soft, v_set(0)), v_le(largest, v_set(REAL_MAX)))),
+        .regular = m_all(m_and(v_eq(soft, v_set(REAL(0.0))), v_le(largest, v_set(REAL_MAX)))),
         .moderate = m_all(v_le(largest, v_set(REAL_MODERATE_LOGIT))),
     };
 }
@@ -680,7 +684,7 @@ KERNEL_INLINE void any_sweep(struct focal_kind kind, const struct focal_factors 
                              const struct fghm_span *span, struct margin_chunk *margin,
                              struct chunk_exponentials *chunk) {
     for (size_t i = 0; i < span->n; i += V_LANES) {
-        const vmask is_one = v_eq(v_load((const real *)span->targets + i), v_set(1));
+        const vmask is_one = v_eq(v_load((const real *)span->targets + i), v_set(REAL(1.0)));
         const vreal minus_z = v_negate_where(is_one, v_load((const real *)span->logits + i));
         const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
         const struct pair lifted = chunk_exponential(true, chunk, i);
@@ -699,7 +703,7 @@ KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
                                                   const struct fghm_span *span, size_t i, vreal x,
                                                   vreal t, const struct margin_chunk *margin,
                                                   const struct chunk_exponentials *chunk) {
-    const vmask is_one = v_eq(t, v_set(1));
+    const vmask is_one = v_eq(t, v_set(REAL(1.0)));
     const vreal minus_z = v_negate_where(is_one, x);
     const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
     const bool exact = kind.gamma == FGHM_GAMMA_POWERS && has_correction(factors);
@@ -730,11 +734,11 @@ KERNEL_INLINE struct focal_register hard_register(struct focal_kind kind,
  * up for it: the values smaller by as much as is returned, which the factor is to be
  * multiplied by.  Values that lose digits by it have results of 0. */
 KERNEL_INLINE vreal drop_values(vmask tiny, struct focal_values *values) {
-    const vreal drop = v_select(tiny, v_set(REAL_DROP), v_set(1));
+    const vreal drop = v_select(tiny, v_set(REAL_DROP), v_set(REAL(1.0)));
     values->loss = v_mul(values->loss, drop);
     values->gradient = v_mul(values->gradient, drop);
     values->hessian = v_mul(values->hessian, drop);
-    return v_select(tiny, v_set(REAL_LIFT), v_set(1));
+    return v_select(tiny, v_set(REAL_LIFT), v_set(REAL(1.0)));
 }
 
 /* The a_t of a register is positive times one share plus negative times the other: t and 1 - t, or
@@ -759,8 +763,8 @@ struct split {
 KERNEL_INLINE struct split split_of(const struct focal_factors *factors,
                                     const struct fghm_span *span, size_t i, vreal t,
                                     vmask is_soft) {
-    const vreal one = v_set(1);
-    const vreal zero = v_set(0);
+    const vreal one = v_set(REAL(1.0));
+    const vreal zero = v_set(REAL(0.0));
     const struct focal_shares whole = {t, v_sub(one, t)};
     struct focal_shares shares = {factors->positive_share, factors->negative_share};
     if (span->own != NULL && span->own->positive_share != NULL) {
@@ -815,7 +819,7 @@ hard_or_split(struct focal_kind kind, const struct focal_factors *factors,
             return own;
         }
         const vreal share = side == 0 ? parts->shares.positive : parts->shares.negative;
-        const vmask is_none = m_and(is_soft, v_eq(share, v_set(0)));
+        const vmask is_none = m_and(is_soft, v_eq(share, v_set(REAL(0.0))));
         own.loss = v_select(is_none, v_min(v_set(REAL_MAX), own.loss), own.loss);
         if (side == 0) {
             const vreal drop = parts->drop;
@@ -848,9 +852,9 @@ KERNEL_INLINE vreal penalty(double beta, vreal rest, vreal t) {
         return rest;
     }
     /* 0 has no logarithm: 1 stands in for it. */
-    const vmask is_zero = v_eq(rest, v_set(0));
+    const vmask is_zero = v_eq(rest, v_set(REAL(0.0)));
     const vreal other = v_drop(is_zero, t);
-    const struct pair exact_rest = exact_sum(v_set(1), v_sub(v_set(0), other));
+    const struct pair exact_rest = exact_sum(v_set(REAL(1.0)), v_sub(v_set(REAL(0.0)), other));
     const vreal power = exp_of_scaled(gamma_pair(beta), minus_log_pair(exact_rest));
     return v_select(v_eq(t, t), v_drop(is_zero, power), t);
 }
@@ -859,7 +863,7 @@ KERNEL_INLINE vreal penalty(double beta, vreal rest, vreal t) {
 KERNEL_INLINE vreal positive_weight(const struct focal_factors *factors, vreal t) {
     const vmask is_zero = m_and(factors->zero_scores, v_gt(v_set(REAL_MIN), t));
     /* The Hessian of cross-entropy does not depend on the target, but is NaN if that is. */
-    const vreal one = v_select(v_eq(t, t), v_set(1), t);
+    const vreal one = v_select(v_eq(t, t), v_set(REAL(1.0)), t);
     return factors->soft == FGHM_SOFT_VARIFOCAL ? v_drop(is_zero, t) : one;
 }
 
@@ -867,9 +871,9 @@ KERNEL_INLINE vreal positive_weight(const struct focal_factors *factors, vreal t
 KERNEL_INLINE vreal quality_of(const struct focal_factors *factors, vreal t) {
     const vmask is_zero = m_and(factors->zero_scores, v_gt(v_set(REAL_MIN), t));
     if (factors->soft == FGHM_SOFT_MATCHABILITY) {
-        const vreal power =
-            exp_of_scaled(factors->negative_gamma, minus_log_pair((struct pair){t, v_set(0)}));
-        const vmask lost = m_and(is_zero, v_gt(factors->negative_gamma.high, v_set(0)));
+        const vreal power = exp_of_scaled(factors->negative_gamma,
+                                          minus_log_pair((struct pair){t, v_set(REAL(0.0))}));
+        const vmask lost = m_and(is_zero, v_gt(factors->negative_gamma.high, v_set(REAL(0.0))));
         return v_drop(lost, power);
     }
     return v_drop(is_zero, t);
@@ -881,10 +885,10 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
                                                    const struct fghm_span *span, size_t i, vreal x,
                                                    vreal t, const struct negative_values *negatives,
                                                    struct pair e, int *bad_target) {
-    const vreal one = v_set(1);
+    const vreal one = v_set(REAL(1.0));
     const vmask is_one = v_eq(t, one);
-    const vmask is_soft = m_not(m_or(v_eq(t, v_set(0)), is_one));
-    const vmask in_range = m_and(v_le(v_set(0), t), v_le(t, one));
+    const vmask is_soft = m_not(m_or(v_eq(t, v_set(REAL(0.0))), is_one));
+    const vmask in_range = m_and(v_le(v_set(REAL(0.0)), t), v_le(t, one));
     if (!m_all(m_or(in_range, m_not(v_eq(t, t))))) {
         *bad_target = 1;
     }
@@ -903,14 +907,14 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
         shares.negative = penalty(factors->beta, shares.negative, t);
     } else if (factors->soft != FGHM_SOFT_SPLIT) {
         /* Where the target is hard, nothing is to be divided by 0. */
-        vreal soft_t = v_select(is_soft, t, v_set((real)0.5));
+        vreal soft_t = v_select(is_soft, t, v_set(REAL(0.5)));
         if (factors->soft >= FGHM_SOFT_VARIFOCAL) {
             kind.gamma = FGHM_GAMMA_0;
             shares.positive = v_select(is_soft, positive_weight(factors, t), shares.positive);
             shares.negative = v_drop(is_soft, shares.negative);
             soft_t = quality_of(factors, soft_t);
             /* The cross-entropy of targets 0 and 1 where it is 0, too. */
-            x = v_select(v_eq(soft_t, v_set(0)), v_max(v_set(-REAL_MAX), x), x);
+            x = v_select(v_eq(soft_t, v_set(REAL(0.0))), v_max(v_set(-REAL_MAX), x), x);
             x = v_select(v_eq(soft_t, one), v_min(v_set(REAL_MAX), x), x);
         }
         const struct focal_exponents exponents = exponents_of(kind, factors, span, i, is_one);
@@ -937,12 +941,12 @@ KERNEL_INLINE struct focal_register mixed_register(struct focal_kind kind,
 KERNEL_INLINE void lift_values(const struct focal_factors *factors, vreal x, vreal t,
                                struct focal_register *out) {
     const vreal e = lifted_exp_minus(v_abs(x));
-    const vmask is_one = v_eq(t, v_set(1));
-    const vmask is_hard = m_or(is_one, v_eq(t, v_set(0)));
-    const vmask is_easy = v_gt(v_set(0), v_negate_where(is_one, x));
+    const vmask is_one = v_eq(t, v_set(REAL(1.0)));
+    const vmask is_hard = m_or(is_one, v_eq(t, v_set(REAL(0.0))));
+    const vmask is_easy = v_gt(v_set(REAL(0.0)), v_negate_where(is_one, x));
     const vmask is_small = v_gt(v_set(REAL_TINY * REAL_LIFT), e);
     const vmask lifts = m_and(is_hard, m_and(is_easy, is_small));
-    const vreal drop = v_select(lifts, v_set(REAL_DROP), v_set(1));
+    const vreal drop = v_select(lifts, v_set(REAL_DROP), v_set(REAL(1.0)));
     const vreal floor =
         v_mul(v_max(v_set(-REAL_MAX * REAL_DROP), factors->hessian_floor), v_set(REAL_LIFT));
     out->values.loss = v_select(lifts, e, out->values.loss);
@@ -1005,8 +1009,8 @@ KERNEL_INLINE vreal focal_registers(struct focal_kind kind, size_t count,
             if (!kind.regular) {
                 /* Not hard targets: those have the bits that they have in a regular chunk. */
                 const vreal t = v_load((const real *)span->targets + at);
-                const vmask is_hard = m_or(v_eq(t, v_set(0)), v_eq(t, v_set(1)));
-                const vreal soft_weight = v_select(is_hard, v_set(1), v_abs(weight));
+                const vmask is_hard = m_or(v_eq(t, v_set(REAL(0.0))), v_eq(t, v_set(REAL(1.0))));
+                const vreal soft_weight = v_select(is_hard, v_set(REAL(1.0)), v_abs(weight));
                 const vmask tiny =
                     v_gt(v_set(REAL_TINY), factors->careful ? v_abs(weight) : soft_weight);
                 weight = v_mul(weight, drop_values(tiny, &out[k].values));
@@ -1022,7 +1026,7 @@ KERNEL_INLINE vreal focal_registers(struct focal_kind kind, size_t count,
         if (!kind.regular) {
             /* 0 times an infinite loss is 0. */
             const vreal finite = v_min(v_set(REAL_MAX), out[k].values.loss);
-            const vmask is_zero = v_eq(out[k].loss_factor, v_set(0));
+            const vmask is_zero = v_eq(out[k].loss_factor, v_set(REAL(0.0)));
             out[k].values.loss = v_select(is_zero, finite, out[k].values.loss);
             out[k].gradient_factor = v_mul(out[k].gradient_factor, factors->drop);
             out[k].hessian_factor = v_mul(out[k].hessian_factor, factors->drop);
@@ -1058,7 +1062,7 @@ KERNEL_INLINE vreal focal_results(struct focal_kind kind, const struct focal_swe
                                   const struct fghm_span *span) {
     const bool usual = kind.gamma == FGHM_GAMMA_0 || kind.gamma == FGHM_GAMMA_2;
     const size_t count = kind.regular && usual ? SIDE_BY_SIDE : 1;
-    vreal largest_weight = v_set(0);
+    vreal largest_weight = v_set(REAL(0.0));
     size_t i = 0;
     for (; i + count * V_LANES <= span->n; i += count * V_LANES) {
         largest_weight = focal_registers(kind, count, sweep, span, i, largest_weight);

@@ -40,7 +40,7 @@ static inline vreal gradient_norm(vreal x, vreal t) {
     const vreal e = exp_minus(v_abs(x));
     const vreal large = softplus_of(e).reciprocal;
     const vreal small = v_mul(e, large);
-    return v_abs(v_sub(v_select(v_gt(x, v_set(0)), large, small), t));
+    return v_abs(v_sub(v_select(v_gt(x, v_set(REAL(0.0))), large, small), t));
 }
 
 /* The bin of a gradient norm in [0, 1]: the last whose edge is not above it. */
@@ -80,7 +80,7 @@ static __attribute__((noinline)) void search_bins(const struct fghm_bins *bins, 
 
 /* The margin of a logit with target 0 or 1. */
 KERNEL_INLINE vreal hard_margin(vreal x, vreal t) {
-    return v_negate_unless(v_eq(t, v_set(1)), x);
+    return v_negate_unless(v_eq(t, v_set(REAL(1.0))), x);
 }
 
 /* The margin of an element that is not valid: that of the first bin, from which such elements
@@ -97,11 +97,11 @@ static __attribute__((noinline)) void soft_margins(const struct fghm_bins *bins,
     real norms[V_LANES];
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal t = v_load((const real *)span->targets + i);
-        const vmask in_range = m_and(v_le(v_set(0), t), v_le(t, v_set(1)));
+        const vmask in_range = m_and(v_le(v_set(REAL(0.0)), t), v_le(t, v_set(REAL(1.0))));
         vmask harmless = m_or(in_range, m_not(v_eq(t, t)));
-        vmask soft = m_not(v_eq(softness(t), v_set(0)));
+        vmask soft = m_not(v_eq(softness(t), v_set(REAL(0.0))));
         if (mask != NULL) {
-            const vmask valid = v_gt(v_load(mask + i), v_set(0));
+            const vmask valid = v_gt(v_load(mask + i), v_set(REAL(0.0)));
             harmless = m_or(harmless, m_not(valid));
             soft = m_and(soft, valid);
         }
@@ -127,19 +127,19 @@ KERNEL_INLINE uint32_t chunk_margins(const struct fghm_bins *bins, const struct 
     const real *const targets = span->targets;
     const real *const mask = span->weights;
     vtally valid_tally = v_tally_zero();
-    vreal soft = v_set(0);
+    vreal soft = v_set(REAL(0.0));
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal t = v_load(targets + i);
         vreal margin = hard_margin(v_load(logits + i), t);
         soft = v_or(soft, softness(t));
         if (mask != NULL) {
-            const vmask valid = v_gt(v_load(mask + i), v_set(0));
+            const vmask valid = v_gt(v_load(mask + i), v_set(REAL(0.0)));
             valid_tally = v_tally_add(valid_tally, valid);
             margin = v_select(valid, margin, v_set(MASKED_MARGIN));
         }
         v_store(margins + i, margin);
     }
-    if (__builtin_expect(!m_all(v_eq(soft, v_set(0))), 0)) {
+    if (__builtin_expect(!m_all(v_eq(soft, v_set(REAL(0.0)))), 0)) {
         soft_margins(bins, span, margins, bad_target);
     }
     return v_tally_total(valid_tally);
@@ -152,9 +152,9 @@ KERNEL_INLINE uint32_t regression_margins(const struct fghm_span *span, real *ma
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal prediction = v_load((const real *)span->logits + i);
         const vreal difference = v_sub(prediction, v_load((const real *)span->targets + i));
-        vreal margin = v_sub(v_set(0), v_abs(difference));
+        vreal margin = v_sub(v_set(REAL(0.0)), v_abs(difference));
         if (mask != NULL) {
-            const vmask valid = v_gt(v_load(mask + i), v_set(0));
+            const vmask valid = v_gt(v_load(mask + i), v_set(REAL(0.0)));
             valid_tally = v_tally_add(valid_tally, valid);
             margin = v_select(valid, margin, v_set(MASKED_MARGIN));
         }
@@ -199,7 +199,7 @@ KERNEL_INLINE vindex bin_of_margin(const struct bin_finder *finder, vreal margin
     const vreal held = v_min(finder->high, v_max(finder->low, margin));
     vreal cell = v_muladd(held, finder->scale, finder->offset);
     if (finder->cells == CELLS_ANY) {
-        cell = v_max(cell, v_set(0));
+        cell = v_max(cell, v_set(REAL(0.0)));
     }
     const vindex index = v_index(cell);
     const vreal first = cell_lookup(finder->cells, finder->cell_bin, index);
@@ -219,13 +219,13 @@ static __attribute__((noinline)) vindex exact_bin(const struct fghm_bins *bins, 
  * register would take longer than all the rest. */
 KERNEL_INLINE vindex bin_of_hard(const struct fghm_bins *bins, vreal margin, vreal norm) {
     const real count = (real)bins->bins;
-    const vreal half = v_set((real)0.5);
+    const vreal half = v_set(REAL(0.5));
     const vreal round = v_set(REAL_ROUND);
     /* No doubt at g = 1, nor about NaN, which the first v_min keeps. */
     const vreal scaled = v_min(v_sub(v_set(count), half), v_mul(norm, v_set(count)));
     const vreal place = v_min(scaled, v_add(v_set(count), half));
     const vreal distance = v_abs(v_sub(place, v_sub(v_add(place, round), round)));
-    const vmask clear = v_le(v_mul(place, v_set(8 * REAL_EPSILON)), distance);
+    const vmask clear = v_le(v_mul(place, v_set(REAL(8.0) * REAL_EPSILON)), distance);
     if (__builtin_expect(!m_all(clear), 0)) {
         return exact_bin(bins, margin);
     }
@@ -289,12 +289,12 @@ static inline void tally(const struct fghm_bins *bins, size_t n, const real *mar
 /* The bins of margins of hard targets, where bins are uniform. */
 static inline void uniform_bins(const struct fghm_bins *bins, size_t n, const real *margins,
                                 int32_t *indices) {
-    const vreal one = v_set(1);
+    const vreal one = v_set(REAL(1.0));
     real norms[CHUNK];
     for (size_t i = 0; i < n; i += V_LANES) {
         const vreal margin = v_load(margins + i);
         const vreal e = exp_minus(v_abs(margin));
-        const vreal above = v_select(v_gt(margin, v_set(0)), e, one);
+        const vreal above = v_select(v_gt(margin, v_set(REAL(0.0))), e, one);
         v_store(norms + i, v_mul(above, softplus_of(e).reciprocal));
     }
     for (size_t i = 0; i < n; i += V_LANES) {
@@ -379,14 +379,14 @@ KERNEL_INLINE bool packed_add_hard(int registers, const struct fghm_bins *bins,
     const real *const logits = span->logits;
     const real *const targets = span->targets;
     vpacked packed = v_packed_zero();
-    vreal soft = v_set(0);
+    vreal soft = v_set(REAL(0.0));
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal t = v_load(targets + i);
         const vreal margin = hard_margin(v_load(logits + i), t);
         soft = v_or(soft, softness(t));
         packed = v_packed_add(packed, &counter->ones, registers, bin_of_margin(&finder, margin));
     }
-    const bool hard = m_all(v_eq(soft, v_set(0)));
+    const bool hard = m_all(v_eq(soft, v_set(REAL(0.0))));
     if (hard) {
         v_packed_unload(counter->packed, packed, registers);
     }
@@ -561,7 +561,7 @@ struct ghm_chunk {
 static inline void mask_weights(const struct fghm_span *span, real *weights) {
     const real *const mask = span->weights;
     for (size_t i = 0; mask != NULL && i < span->n; i += V_LANES) {
-        const vmask valid = v_gt(v_load(mask + i), v_set(0));
+        const vmask valid = v_gt(v_load(mask + i), v_set(REAL(0.0)));
         v_store(weights + i, v_keep(valid, v_load(weights + i)));
     }
 }
@@ -637,11 +637,12 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
                                               .derivative = factors->gamma.high};
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal e = v_load(chunk->high + i);
-        const vmask is_one = v_eq(v_load(targets + i), v_set(1));
+        const vmask is_one = v_eq(v_load(targets + i), v_set(REAL(1.0)));
         const vreal logit = v_load(logits + i);
         const vreal margin = v_negate_unless(is_one, logit);
         const vreal minus_z = v_negate_where(is_one, logit);
-        const struct pair dropped = {v_mul(e, v_set(is_lifted(kind) ? REAL_DROP : 1)), v_set(0)};
+        const struct pair dropped = {v_mul(e, v_set(is_lifted(kind) ? REAL_DROP : REAL(1.0))),
+                                     v_set(REAL(0.0))};
         const struct powered powered =
             powered_of(kind, factors, &exponents, minus_z, dropped, NULL, i);
         const struct focal_values values =
@@ -755,9 +756,9 @@ static void ghm_apply(const struct fghm_bins *bins, const void *bin_weights, dou
         const real *const targets_from = part.targets;
         const size_t whole = part.n - part.n % V_LANES;
         for (size_t i = 0; i < whole; i += V_LANES) {
-            const vmask valid = v_gt(v_load(mask + i), v_set(0));
+            const vmask valid = v_gt(v_load(mask + i), v_set(REAL(0.0)));
             v_store(logits + i, v_select(valid, v_load(from + i), v_set(HARMLESS_LOGIT)));
-            v_store(targets + i, v_select(valid, v_load(targets_from + i), v_set(1)));
+            v_store(targets + i, v_select(valid, v_load(targets_from + i), v_set(REAL(1.0))));
         }
         for (size_t i = whole; i < part.n; i++) {
             const bool valid = mask[i] > 0;

@@ -18,20 +18,20 @@ KERNEL_INLINE struct focal_values regression_values(vreal difference, vreal mu) 
     const vreal a = v_abs(difference);
     const vreal larger = v_max(mu, a);
     const vreal ratio = v_div(v_min(mu, a), larger);
-    const vreal square = v_muladd(ratio, ratio, v_set(1));
+    const vreal square = v_muladd(ratio, ratio, v_set(REAL(1.0)));
     const vreal root = v_sqrt(square);
     const vreal h = v_mul(larger, root);
     /* An infinite difference has the limits. */
     const vmask infinite = v_gt(a, v_set(REAL_MAX));
-    const vreal share = v_select(infinite, v_set(1), v_div(a, v_add(h, mu)));
-    const vreal slope = v_select(infinite, v_set(1), v_div(a, h));
+    const vreal share = v_select(infinite, v_set(REAL(1.0)), v_div(a, v_add(h, mu)));
+    const vreal slope = v_select(infinite, v_set(REAL(1.0)), v_div(a, h));
     /* mu / larger goes in by one factor at a time: its square may be subnormal where the
      * Hessian is not. */
-    const vreal part = v_select(v_gt(a, mu), ratio, v_set(1));
+    const vreal part = v_select(v_gt(a, mu), ratio, v_set(REAL(1.0)));
     const vreal cube = v_mul(larger, v_mul(square, root));
     return (struct focal_values){
         .loss = v_mul(a, share),
-        .gradient = v_negate_where(v_gt(v_set(0), difference), slope),
+        .gradient = v_negate_where(v_gt(v_set(REAL(0.0)), difference), slope),
         .hessian = v_mul(part, v_div(part, cube)),
     };
 }
@@ -54,17 +54,17 @@ static void ghmr_apply(const struct fghm_bins *bins, const void *bin_weights, do
         for (size_t i = walk.n; i < part->n; i++) {
             chunk.weights[i] = 0;
         }
-        vreal largest = v_set(0);
+        vreal largest = v_set(REAL(0.0));
         for (size_t i = 0; i < part->n; i += V_LANES) {
             vreal difference = v_sub(v_load((const real *)part->logits + i),
                                      v_load((const real *)part->targets + i));
             if (mask != NULL) {
-                difference = v_keep(v_gt(v_load(mask + i), v_set(0)), difference);
+                difference = v_keep(v_gt(v_load(mask + i), v_set(REAL(0.0))), difference);
             }
             const vreal weight = v_load(chunk.weights + i);
             /* A weight of 0 outweighs an infinite loss, but NaN stays. */
             const vmask infinite = v_gt(v_abs(difference), v_set(REAL_MAX));
-            difference = v_drop(m_and(infinite, v_eq(weight, v_set(0))), difference);
+            difference = v_drop(m_and(infinite, v_eq(weight, v_set(REAL(0.0)))), difference);
             const struct focal_values values = regression_values(difference, v_mu);
             const vreal scaled = v_mul(weight, v_scale);
             const vreal loss = v_mul(values.loss, weight);

@@ -68,13 +68,13 @@ union margin_memory {
 
 /* b / p counts as no less in derivatives, whose terms stay finite so: the largest are 64 times 65
  * times p / b, times REAL_LIFT. */
-#define LEAST_SHARE (REAL_MIN * REAL_LIFT * (real)0x1p16)
+#define LEAST_SHARE (REAL_MIN * REAL_LIFT * REAL(0x1p16))
 
 /* Of x and of what logistic_of() makes of it. */
 KERNEL_INLINE void margin_parts(const struct negative_margin *margin, vreal x, vreal p, vreal q,
                                 struct margin_chunk *to, size_t i) {
-    const vreal zero = v_set(0);
-    const vreal one = v_set(1);
+    const vreal zero = v_set(REAL(0.0));
+    const vreal one = v_set(REAL(1.0));
     const vreal distance = v_sub(v_sub(x, margin->logit.high), margin->logit.low);
     const vmask below = v_le(distance, zero);
     const struct pair e = exp_minus_exactly(v_select(below, one, distance));
@@ -88,7 +88,7 @@ KERNEL_INLINE void margin_parts(const struct negative_margin *margin, vreal x, v
     const vmask is_large = m_and(v_gt(b, rest), m_not(none));
     const vreal argument = v_select(is_large, v_sub(fraction, one), v_mul(b, per_rest));
     const vreal base = v_mul(exponent, v_set(-LN2_HIGH - LN2_LOW));
-    v_store(to->b + i, v_select(none, v_set((real)0.5), b));
+    v_store(to->b + i, v_select(none, v_set(REAL(0.5)), b));
     v_store(to->b_slope + i, v_div(one, v_max(v_set(LEAST_SHARE), share)));
     v_store(to->per_rest + i, v_drop(none, per_rest));
     v_store(to->argument + i, v_drop(none, argument));
@@ -98,7 +98,7 @@ KERNEL_INLINE void margin_parts(const struct negative_margin *margin, vreal x, v
 /* L, given log1p(argument). */
 KERNEL_INLINE vreal margin_loss(const struct margin_chunk *margin, size_t i, vreal log) {
     const vreal base = v_load(margin->base + i);
-    return v_add(base, v_negate_where(v_gt(base, v_set(0)), log));
+    return v_add(base, v_negate_where(v_gt(base, v_set(REAL(0.0))), log));
 }
 
 #endif

@@ -205,7 +205,7 @@ static inline vreal reciprocal_start(vreal factor, vreal d, vreal d2) {
 
 /* A step of Newton's; error 0.2. */
 static inline vreal reciprocal_of(vreal e, vreal start) {
-    const vreal excess = v_muladd(start, e, v_sub(start, v_set(1)));
+    const vreal excess = v_muladd(start, e, v_sub(start, v_set(REAL(1.0))));
     return v_nmuladd(start, excess, start);
 }
 
@@ -228,7 +228,8 @@ static inline struct exponential exponential_of(vreal r, vreal rounded) {
     const vindex index = v_index_bits(rounded);
     const vreal power = v_step(v_lookup8(exp_powers, index), rounded);
     const vreal low = v_lookup8(exp_lows, index);
-    return (struct exponential){power, v_muladd(r, v_mulsub(r, exp_tail(r), v_set(1)), low)};
+    return (struct exponential){power,
+                                v_muladd(r, v_mulsub(r, exp_tail(r), v_set(REAL(1.0))), low)};
 }
 
 static inline vreal exponential_sum(struct exponential x) {
@@ -339,7 +340,7 @@ struct softplus {
 
 static inline struct softplus softplus_of(vreal e) {
     const struct log_entry of = log_entry_of(e);
-    const vreal d = v_muladd(of.factor, e, v_sub(of.factor, v_set(1)));
+    const vreal d = v_muladd(of.factor, e, v_sub(of.factor, v_set(REAL(1.0))));
     const vreal d2 = v_mul(d, d);
     return (struct softplus){
         .log = v_add(of.value, v_muladd(log_tail(d, d2), d2, d)),
@@ -360,7 +361,7 @@ static inline struct exact_softplus exact_softplus_of(struct pair e) {
     /* d, of which the first difference is exact: near 0 because its terms are near each other. */
     const vreal product = v_mul(of.factor, e.high);
     const vreal product_low = v_product_minus(of.factor, e.high, product);
-    const vreal first = v_add(product, v_sub(of.factor, v_set(1)));
+    const vreal first = v_add(product, v_sub(of.factor, v_set(REAL(1.0))));
     const struct pair d = exact_sum_in_order(first, v_muladd(of.factor, e.low, product_low));
     const vreal d2 = v_mul(d.high, d.high);
     const struct pair log = exact_sum_in_order(of.value, d.high);
@@ -386,12 +387,13 @@ static inline struct pair log1p_pair(struct pair e) {
  * 0.042. */
 static inline struct pair minus_log_pair(struct pair m) {
     const vmask subnormal = m_not(v_gt(m.high, v_set(REAL_MIN)));
-    const vreal lifted = v_mul(m.high, v_select(subnormal, v_set(REAL_LIFT), v_set(1)));
+    const vreal lifted = v_mul(m.high, v_select(subnormal, v_set(REAL_LIFT), v_set(REAL(1.0))));
     vreal exponent;
     const vreal fraction = v_fraction(lifted, &exponent);
     const vreal k = v_sub(v_keep(subnormal, v_set(REAL_LIFT_EXPONENT)), exponent);
-    const struct pair log = log1p_sum((struct pair){v_sub(fraction, v_set(1)), v_set(0)});
-    const vreal zero = v_set(0);
+    const struct pair log =
+        log1p_sum((struct pair){v_sub(fraction, v_set(REAL(1.0))), v_set(REAL(0.0))});
+    const vreal zero = v_set(REAL(0.0));
     const struct pair minus_log = {v_sub(zero, log.high), v_sub(zero, log.low)};
     const struct pair power = {v_mul(k, v_set(LN2_HIGH)), v_mul(k, v_set(LN2_LOW))};
     struct pair sum = pair_sum(power, minus_log);

@@ -33,16 +33,16 @@ struct minus_logs {
 };
 
 KERNEL_INLINE struct minus_logs minus_logs_of(vreal p, struct pair not_p) {
-    const vmask is_large = v_gt(p, v_set((real)0.5));
+    const vmask is_large = v_gt(p, v_set(REAL(0.5)));
     const vreal small = v_select(is_large, not_p.high, p);
     const struct pair large = {v_select(is_large, p, not_p.high), v_drop(is_large, not_p.low)};
     const vreal quotient = v_div(small, large.high);
     const vreal excess =
         v_muladd(quotient, large.low, v_product_minus(quotient, large.high, small));
-    const struct pair ratio = {quotient, v_sub(v_set(0), v_div(excess, large.high))};
+    const struct pair ratio = {quotient, v_sub(v_set(REAL(0.0)), v_div(excess, large.high))};
     const struct pair of_large = log1p_pair(ratio);
-    const vreal not_zero = v_select(v_eq(small, v_set(0)), v_set(REAL_MIN), small);
-    const struct pair of_small = minus_log_pair((struct pair){not_zero, v_set(0)});
+    const vreal not_zero = v_select(v_eq(small, v_set(REAL(0.0))), v_set(REAL_MIN), small);
+    const struct pair of_small = minus_log_pair((struct pair){not_zero, v_set(REAL(0.0))});
     const vreal large_log = v_add(of_large.high, of_large.low);
     const vreal small_log = v_add(of_small.high, of_small.low);
     return (struct minus_logs){v_select(is_large, large_log, small_log),
@@ -64,7 +64,7 @@ KERNEL_INLINE struct scaled scaled_of(vreal a) {
     const vmask tiny = v_gt(v_set(REAL_TINY), a);
     struct scaled scaled;
     scaled.value =
-        v_fraction(v_mul(a, v_select(tiny, v_set(REAL_LIFT), v_set(1))), &scaled.exponent);
+        v_fraction(v_mul(a, v_select(tiny, v_set(REAL_LIFT), v_set(REAL(1.0)))), &scaled.exponent);
     scaled.exponent = v_sub(scaled.exponent, v_keep(tiny, v_set(REAL_LIFT_EXPONENT)));
     return scaled;
 }
@@ -81,7 +81,7 @@ KERNEL_INLINE vreal unscaled(struct scaled scaled) {
                               v_min(v_set(REAL_EXPONENT_OFFSET - 2), scaled.exponent));
         scaled.value = v_mul(scaled.value, v_exponent(v_add(n, v_set(REAL_ROUND))));
         scaled.exponent = v_sub(scaled.exponent, n);
-        if (__builtin_expect(m_all(v_eq(scaled.exponent, v_set(0))), 1)) {
+        if (__builtin_expect(m_all(v_eq(scaled.exponent, v_set(REAL(0.0)))), 1)) {
             break;
         }
     }
@@ -99,8 +99,8 @@ KERNEL_INLINE struct scaled scaled_power(struct pair gamma, struct pair a) {
     /* n eighths are `whole` ones and -4 to 4. */
     const vreal round = v_set(REAL_ROUND);
     const vreal n = v_sub(rounded, round);
-    const vreal whole = v_sub(v_muladd(n, v_set((real)0.125), round), round);
-    const vreal left = v_nmuladd(whole, v_set(8), n);
+    const vreal whole = v_sub(v_muladd(n, v_set(REAL(0.125)), round), round);
+    const vreal left = v_nmuladd(whole, v_set(REAL(8.0)), n);
     const struct exponential x = exponential_of(r, v_add(left, round));
     return (struct scaled){v_mul(exponential_sum(x), v_set(EXP_DROP)), whole};
 }
@@ -123,10 +123,10 @@ struct probability_parts {
 };
 
 KERNEL_INLINE struct probability_parts probability_parts(struct pair gamma, vreal p, vreal t) {
-    const vreal zero = v_set(0);
-    const vreal rest = v_sub(v_set(1), t);
+    const vreal zero = v_set(REAL(0.0));
+    const vreal rest = v_sub(v_set(REAL(1.0)), t);
     struct probability_parts parts;
-    parts.not_p = exact_sum(v_set(1), v_sub(zero, p));
+    parts.not_p = exact_sum(v_set(REAL(1.0)), v_sub(zero, p));
     parts.m =
         (struct pair){v_muladd(t, parts.not_p.high, v_mul(rest, p)), v_mul(t, parts.not_p.low)};
     parts.is_zero = v_eq(parts.m.high, zero);
@@ -134,7 +134,7 @@ KERNEL_INLINE struct probability_parts probability_parts(struct pair gamma, vrea
     const struct minus_logs logs = minus_logs_of(p, parts.not_p);
     /* Where m is that small, so are p and t, and -log(1 - p) is p. */
     const vmask tiny = v_gt(v_set(REAL_TINY), parts.m.high);
-    parts.lift = v_select(tiny, v_set(REAL_LIFT), v_set(1));
+    parts.lift = v_select(tiny, v_set(REAL_LIFT), v_set(REAL(1.0)));
     const vreal of_not_p = v_select(tiny, v_mul(p, parts.lift), logs.not_p);
     parts.loss = v_muladd(rest, of_not_p, v_mul(v_mul(t, parts.lift), logs.p));
     /* 0 to the power of 0 is 1. */
@@ -149,7 +149,7 @@ KERNEL_INLINE struct probability_parts probability_parts(struct pair gamma, vrea
 }
 
 KERNEL_INLINE struct scaled scaled_loss(const struct probability_parts *parts) {
-    const vmask lifted = v_gt(parts->lift, v_set(1));
+    const vmask lifted = v_gt(parts->lift, v_set(REAL(1.0)));
     const vreal exponent = v_sub(parts->power.exponent, v_keep(lifted, v_set(REAL_LIFT_EXPONENT)));
     return (struct scaled){v_mul(parts->factor.value, parts->loss), exponent};
 }
@@ -160,8 +160,8 @@ struct slopes {
 };
 
 KERNEL_INLINE struct slopes slopes_of(const struct probability_parts *parts, vreal p, vreal t) {
-    const vreal zero = v_set(0);
-    const vreal one = v_set(1);
+    const vreal zero = v_set(REAL(0.0));
+    const vreal one = v_set(REAL(1.0));
     const vreal rest = v_sub(one, t);
     const vreal not_p = v_select(v_eq(parts->not_p.high, zero), v_set(REAL_MIN), parts->not_p.high);
     const struct scaled p_scaled = scaled_of(v_select(v_eq(p, zero), v_set(REAL_MIN), p));
@@ -188,8 +188,8 @@ KERNEL_INLINE struct slopes slopes_of(const struct probability_parts *parts, vre
 KERNEL_INLINE void add_derivatives(const struct focal_factors *factors,
                                    const struct probability_parts *parts, vreal gamma, vreal p,
                                    vreal t, struct probability_values *values) {
-    const vreal zero = v_set(0);
-    const vreal one = v_set(1);
+    const vreal zero = v_set(REAL(0.0));
+    const vreal one = v_set(REAL(1.0));
     const vreal m_slope = v_sub(v_sub(one, t), t);
     const struct slopes slopes = slopes_of(parts, p, t);
     const vreal slope = slopes.first.value;
@@ -232,9 +232,10 @@ KERNEL_INLINE struct scaled scaled_times(vreal factor, struct scaled a) {
 /* The same number with a value whose magnitude is in [1, 2), if it is one. */
 KERNEL_INLINE struct scaled scaled_normal(struct scaled a) {
     const vreal magnitude = v_abs(a.value);
-    const vmask is_number = m_and(v_gt(magnitude, v_set(0)), v_le(magnitude, v_set(REAL_MAX)));
-    const struct scaled own = scaled_of(v_select(is_number, magnitude, v_set(1)));
-    const vreal value = v_negate_where(v_gt(v_set(0), a.value), own.value);
+    const vmask is_number =
+        m_and(v_gt(magnitude, v_set(REAL(0.0))), v_le(magnitude, v_set(REAL_MAX)));
+    const struct scaled own = scaled_of(v_select(is_number, magnitude, v_set(REAL(1.0))));
+    const vreal value = v_negate_where(v_gt(v_set(REAL(0.0)), a.value), own.value);
     return (struct scaled){v_select(is_number, value, a.value),
                            v_add(a.exponent, v_keep(is_number, own.exponent))};
 }
@@ -246,7 +247,7 @@ KERNEL_INLINE vreal scaled_down(vreal a, vreal n) {
 
 /* a + b where the mask is set, else a; 0 has no exponent. */
 KERNEL_INLINE struct scaled scaled_sum(vmask mask, struct scaled a, struct scaled b) {
-    const vreal zero = v_set(0);
+    const vreal zero = v_set(REAL(0.0));
     const struct scaled normal_a = scaled_normal(a);
     const struct scaled normal_b = scaled_normal(b);
     const vreal a_exponent = v_select(v_eq(a.value, zero), normal_b.exponent, normal_a.exponent);
@@ -264,7 +265,7 @@ KERNEL_INLINE struct probability_values
 probability_values(const struct focal_factors *factors, const struct fghm_span *span, size_t i,
                    bool derivatives, vreal p, vreal t, const struct split *split, vmask is_soft) {
     const struct focal_kind lanes = {.gamma = FGHM_GAMMA_LANES};
-    const vreal one = v_set(1);
+    const vreal one = v_set(REAL(1.0));
     vmask positive = v_eq(t, one);
     vreal share = one;
     if (split != NULL) {
@@ -325,7 +326,7 @@ KERNEL_INLINE vreal probability_hessian(const struct focal_factors *factors, str
     hessian.value = within_range(v_mul(hessian.value, factors->hessian_factor));
     hessian.value = v_select(factors->absolute, v_abs(hessian.value), hessian.value);
     /* No floor is larger than that. */
-    const struct scaled bounded = {hessian.value, v_min(v_set(100), hessian.exponent)};
+    const struct scaled bounded = {hessian.value, v_min(v_set(REAL(100.0)), hessian.exponent)};
     const vmask below = v_gt(factors->hessian_floor, unscaled(bounded));
     const struct scaled chosen = {v_select(below, factors->hessian_floor, hessian.value),
                                   v_drop(below, hessian.exponent)};
@@ -345,13 +346,13 @@ probability_factors(const struct focal_factors *factors, struct focal_shares sha
     const vreal a_t = factor_of(&shares, factors->positive, factors->negative);
     const vmask tiny = v_gt(v_set(REAL_TINY), a_t);
     const vmask light = v_gt(v_set(REAL_TINY), v_abs(weight));
-    shares.positive = v_mul(shares.positive, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
-    shares.negative = v_mul(shares.negative, v_select(tiny, v_set(REAL_LIFT), v_set(1)));
-    weight = v_mul(weight, v_select(light, v_set(REAL_LIFT), v_set(1)));
+    shares.positive = v_mul(shares.positive, v_select(tiny, v_set(REAL_LIFT), v_set(REAL(1.0))));
+    shares.negative = v_mul(shares.negative, v_select(tiny, v_set(REAL_LIFT), v_set(REAL(1.0))));
+    weight = v_mul(weight, v_select(light, v_set(REAL_LIFT), v_set(REAL(1.0))));
     const vreal alpha = factor_of(&shares, factors->positive, factors->negative);
     const vreal scaled = factor_of(&shares, factors->positive_scaled, factors->negative_scaled);
-    const vreal shift = v_sub(v_set(0), v_add(v_keep(tiny, lift), v_keep(light, lift)));
-    const vmask dropped = v_gt(v_set(1), factors->drop);
+    const vreal shift = v_sub(v_set(REAL(0.0)), v_add(v_keep(tiny, lift), v_keep(light, lift)));
+    const vmask dropped = v_gt(v_set(REAL(1.0)), factors->drop);
     return (struct probability_factors){v_mul(alpha, weight), v_mul(scaled, weight), shift,
                                         v_sub(shift, v_keep(dropped, lift))};
 }
@@ -359,7 +360,7 @@ probability_factors(const struct focal_factors *factors, struct focal_shares sha
 static void focal_probability(const struct fghm_focal_constants *constants, double scale,
                               const struct fghm_span *span, struct fghm_sum *sum, int *bad) {
     const struct focal_factors factors = focal_factors(constants, scale);
-    const vreal one = v_set(1);
+    const vreal one = v_set(REAL(1.0));
     const vreal nan = v_set((real)NAN);
     const bool derivatives = span->gradient != NULL || span->hessian != NULL;
     real losses[CHUNK];
@@ -367,14 +368,14 @@ static void focal_probability(const struct fghm_focal_constants *constants, doub
     lane_sum_start(&total, sum);
     struct span_walk walk;
     walk_start(&walk, span);
-    walk.filling = (real)0.5; /* an ordinary element, whose loss is left out */
+    walk.filling = REAL(0.5); /* an ordinary element, whose loss is left out */
     while (walk_next(&walk)) {
         const struct fghm_span *const part = walk.part;
         for (size_t i = 0; i < part->n; i += V_LANES) {
             vreal p = v_load((const real *)part->logits + i);
             vreal t = v_load((const real *)part->targets + i);
-            const vmask p_fits = m_and(v_le(v_set(0), p), v_le(p, one));
-            const vmask t_fits = m_and(v_le(v_set(0), t), v_le(t, one));
+            const vmask p_fits = m_and(v_le(v_set(REAL(0.0)), p), v_le(p, one));
+            const vmask t_fits = m_and(v_le(v_set(REAL(0.0)), t), v_le(t, one));
             if (!m_all(m_or(t_fits, m_not(v_eq(t, t))))) {
                 *bad |= FGHM_BAD_TARGET;
             }
@@ -387,7 +388,7 @@ static void focal_probability(const struct fghm_focal_constants *constants, doub
                 part->weights == NULL ? one : v_load((const real *)part->weights + i);
             struct focal_shares shares = {t, v_sub(one, t)};
             struct split split;
-            const vmask is_soft = m_not(m_or(v_eq(t, one), v_eq(t, v_set(0))));
+            const vmask is_soft = m_not(m_or(v_eq(t, one), v_eq(t, v_set(REAL(0.0)))));
             const vreal loss_t = factors.soft == FGHM_SOFT_HEATMAP ? v_drop(is_soft, t) : t;
             const bool splits = factors.soft == FGHM_SOFT_SPLIT && !m_all(m_not(is_soft));
             if (splits) {

@@ -62,7 +62,7 @@ KERNEL_INLINE struct pair soft_sum_of(const struct soft_samples *samples, enum s
 /* What a class of a part is multiplied by. */
 KERNEL_INLINE vreal soft_class_factor(const struct fghm_soft *soft, size_t c) {
     const real *const factors = soft->class_factors;
-    return v_set(factors == NULL ? 1 : factors[c]);
+    return v_set(factors == NULL ? REAL(1.0) : factors[c]);
 }
 
 #define FOR_LANES(lane) for (size_t lane = 0; lane < SUM_LANES; lane += V_LANES)
@@ -70,9 +70,9 @@ KERNEL_INLINE vreal soft_class_factor(const struct fghm_soft *soft, size_t c) {
 static bool soft_add_targets(size_t classes, const void *block, double *sums) {
     const real *const targets = block;
     vsum sum;
-    vreal least = v_set(0);
-    vreal most = v_set(1);
-    vreal known = v_set(0);
+    vreal least = v_set(REAL(0.0));
+    vreal most = v_set(REAL(1.0));
+    vreal known = v_set(REAL(0.0));
     v_sum_load(&sum, sums);
     for (size_t c = 0; c < classes; c++) {
         for (int part = 0; part < SUM_LANES / V_LANES; part++) {
@@ -84,7 +84,8 @@ static bool soft_add_targets(size_t classes, const void *block, double *sums) {
         }
     }
     /* NaN is neither less nor more. */
-    if (!m_all(m_and(m_and(v_le(v_set(0), least), v_le(most, v_set(1))), v_eq(known, known)))) {
+    if (!m_all(m_and(m_and(v_le(v_set(REAL(0.0)), least), v_le(most, v_set(REAL(1.0)))),
+                     v_eq(known, known)))) {
         return false;
     }
     v_sum_store(sums, &sum);
@@ -103,7 +104,7 @@ static void soft_largest(const struct fghm_soft *soft, void *tile_samples) {
             const vmask is_larger = v_gt(x, most);
             most = v_select(is_larger, x, most);
             top = v_select(is_larger, at, top);
-            at = v_add(at, v_set(1));
+            at = v_add(at, v_set(REAL(1.0)));
         }
         v_store(samples->largest + lane, most);
         v_store(samples->top + lane, top);
@@ -130,7 +131,7 @@ static void soft_lift(const struct fghm_soft *soft, void *tile_samples) {
             /* Also where the largest logit is infinite. */
             const vreal e = v_select(is_top, v_set(LIFT), lifted_exp(x, most));
             const vreal other = v_drop(is_top, e);
-            at = v_add(at, v_set(1));
+            at = v_add(at, v_set(REAL(1.0)));
             v_store(samples->exponentials + i, e);
             soft_sum_add(&sums[SOFT_REST], other);
             if (!soft->by_class) {
@@ -139,9 +140,10 @@ static void soft_lift(const struct fghm_soft *soft, void *tile_samples) {
                 const vreal cross = v_mul(u, v_sub(most, x));
                 top_target = v_select(is_top, t, top_target);
                 top_weight = v_select(is_top, u, top_weight);
-                soft_sum_add(&sums[SOFT_WRONG], v_mul(v_sub(v_set(1), t), other));
+                soft_sum_add(&sums[SOFT_WRONG], v_mul(v_sub(v_set(REAL(1.0)), t), other));
                 soft_sum_add(&sums[SOFT_RIGHT], v_mul(t, other));
-                soft_sum_add(&sums[SOFT_CROSS], v_drop(m_or(is_top, v_eq(u, v_set(0))), cross));
+                soft_sum_add(&sums[SOFT_CROSS],
+                             v_drop(m_or(is_top, v_eq(u, v_set(REAL(0.0)))), cross));
                 soft_sum_add(&sums[SOFT_WEIGHT], v_drop(is_top, u));
             }
         }
@@ -155,12 +157,12 @@ static void soft_lift(const struct fghm_soft *soft, void *tile_samples) {
 
 /* log(1 + rho), rho = high + low >= 0, as a pair. */
 KERNEL_INLINE struct pair soft_log1p(struct pair rho) {
-    const vreal zero = v_set(0);
-    const vmask is_small = v_le(rho.high, v_set(1));
-    struct pair sum = exact_sum(v_set(1), rho.high);
+    const vreal zero = v_set(REAL(0.0));
+    const vmask is_small = v_le(rho.high, v_set(REAL(1.0)));
+    struct pair sum = exact_sum(v_set(REAL(1.0)), rho.high);
     sum.low = v_add(sum.low, rho.low);
     const struct pair large = minus_log_pair(sum);
-    const struct pair small = log1p_pair((struct pair){v_min(v_set(1), rho.high), rho.low});
+    const struct pair small = log1p_pair((struct pair){v_min(v_set(REAL(1.0)), rho.high), rho.low});
     return (struct pair){v_select(is_small, small.high, v_sub(zero, large.high)),
                          v_select(is_small, small.low, v_sub(zero, large.low))};
 }
@@ -168,12 +170,12 @@ KERNEL_INLINE struct pair soft_log1p(struct pair rho) {
 /* (part / whole)^gamma, where both are lifted; 0 of 0, but 1 for gamma 0.  Out of line for the sake
  * of size. */
 OUT_OF_LINE vreal soft_power(struct pair gamma, struct pair part, struct pair whole) {
-    const vmask is_zero = v_eq(part.high, v_set(0));
+    const vmask is_zero = v_eq(part.high, v_set(REAL(0.0)));
     const struct pair safe = {v_max(v_set(REAL_MIN), part.high), v_drop(is_zero, part.low)};
     struct pair log = minus_log_pair(whole);
-    log = (struct pair){v_sub(v_set(0), log.high), v_sub(v_set(0), log.low)};
+    log = (struct pair){v_sub(v_set(REAL(0.0)), log.high), v_sub(v_set(REAL(0.0)), log.low)};
     const vreal power = exp_of_scaled(gamma, pair_sum(minus_log_pair(safe), log));
-    const vmask vanishes = m_and(is_zero, v_gt(gamma.high, v_set(0)));
+    const vmask vanishes = m_and(is_zero, v_gt(gamma.high, v_set(REAL(0.0))));
     /* NaN has a logarithm here. */
     return v_add(v_drop(vanishes, power), v_sub(part.high, part.high));
 }
@@ -184,7 +186,7 @@ KERNEL_INLINE struct pair soft_gamma(double gamma) {
 
 /* That of derivatives. */
 KERNEL_INLINE vreal soft_slope_gamma(const struct fghm_soft *soft, double gamma) {
-    return v_set(soft->detached ? 0 : (real)gamma);
+    return v_set(soft->detached ? REAL(0.0) : (real)gamma);
 }
 
 /* The sum of all exponentials, as it was stored. */
@@ -202,10 +204,10 @@ KERNEL_INLINE struct pair soft_with_top(struct pair rest, vreal top) {
 /* The factor of the sample, its loss, and what their derivatives need. */
 KERNEL_INLINE void soft_prepare_sample(const struct fghm_soft *soft, struct soft_samples *samples,
                                        size_t lane) {
-    const vreal zero = v_set(0);
+    const vreal zero = v_set(REAL(0.0));
     const vreal t = v_load(samples->top_first + lane);
     const struct pair wrong = soft_with_top(soft_sum_of(samples, SOFT_WRONG, lane),
-                                            v_mul(v_sub(v_set(1), t), v_set(LIFT)));
+                                            v_mul(v_sub(v_set(REAL(1.0)), t), v_set(LIFT)));
     const struct pair weight =
         soft_with_top(soft_sum_of(samples, SOFT_WEIGHT, lane), v_load(samples->top_second + lane));
     const struct pair cross = soft_sum_of(samples, SOFT_CROSS, lane);
@@ -231,7 +233,7 @@ static void soft_prepare(const struct fghm_soft *soft, void *tile_samples) {
         const vreal drop = v_set(LIFT_DROP);
         const struct pair log =
             soft_log1p((struct pair){v_mul(rest.high, drop), v_mul(rest.low, drop)});
-        const vreal quotient = v_div(v_set(1), total.high);
+        const vreal quotient = v_div(v_set(REAL(1.0)), total.high);
         v_store(samples->total + lane, total.high);
         v_store(samples->total_low + lane, total.low);
         v_store(samples->reciprocal + lane,
@@ -254,7 +256,7 @@ struct soft_class {
 
 KERNEL_INLINE struct soft_class soft_class_of(vmask is_top, vreal e, struct pair rest,
                                               struct pair total, vreal reciprocal) {
-    struct pair others = exact_sum(total.high, v_sub(v_set(0), e));
+    struct pair others = exact_sum(total.high, v_sub(v_set(REAL(0.0)), e));
     others.low = v_add(others.low, total.low);
     others.high = v_select(is_top, rest.high, others.high);
     others.low = v_select(is_top, rest.low, others.low);
@@ -278,7 +280,7 @@ KERNEL_INLINE struct soft_term soft_positive(const struct fghm_soft *soft,
     const vreal gamma = soft_slope_gamma(soft, plain);
     vreal power;
     if (plain == 0) {
-        power = v_set(1);
+        power = v_set(REAL(1.0));
     } else if (plain == 1) {
         power = of->q;
     } else if (plain == 2) {
@@ -290,10 +292,10 @@ KERNEL_INLINE struct soft_term soft_positive(const struct fghm_soft *soft,
     const vreal p_log = v_mul(of->p, v_min(v_set(REAL_MAX), log));
     const vreal ratio = v_div(p_log, v_max(v_set(REAL_MIN), of->q));
     const vreal gamma_p = v_mul(gamma, of->p);
-    const vreal bracket = v_nmuladd(ratio, v_sub(v_set(1), gamma_p), v_add(of->p, of->p));
+    const vreal bracket = v_nmuladd(ratio, v_sub(v_set(REAL(1.0)), gamma_p), v_add(of->p, of->p));
     return (struct soft_term){
         .loss = v_mul(power, log),
-        .slope = v_mul(power, v_muladd(gamma, ratio, v_set(1))),
+        .slope = v_mul(power, v_muladd(gamma, ratio, v_set(REAL(1.0)))),
         .bend = v_mul(v_mul(gamma, power), bracket),
     };
 }
@@ -305,18 +307,18 @@ KERNEL_INLINE struct soft_term soft_negative(const struct fghm_soft *soft,
     const vreal bounded = v_min(v_set(REAL_MAX), log.high);
     const vreal power =
         exp_of_scaled(soft_gamma(soft->negative_gamma), (struct pair){bounded, log.low});
-    const vmask vanishes = v_eq(power, v_set(0));
+    const vmask vanishes = v_eq(power, v_set(REAL(0.0)));
     const vreal gamma_log = v_mul(gamma, v_drop(vanishes, bounded));
     return (struct soft_term){
         .loss = v_drop(vanishes, v_mul(power, log.high)),
-        .slope = v_mul(power, v_sub(v_set(1), gamma_log)),
-        .bend = v_mul(of->q, v_mul(v_mul(gamma, power), v_sub(gamma_log, v_set(2)))),
+        .slope = v_mul(power, v_sub(v_set(REAL(1.0)), gamma_log)),
+        .bend = v_mul(of->q, v_mul(v_mul(gamma, power), v_sub(gamma_log, v_set(REAL(2.0))))),
     };
 }
 
 /* b / q; of the top class, whose q may be 0, nothing. */
 KERNEL_INLINE vreal soft_bend_of_other(const struct soft_class *of, vreal bend) {
-    return v_div(v_drop(of->is_top, bend), v_select(of->is_top, v_set(1), of->q));
+    return v_div(v_drop(of->is_top, bend), v_select(of->is_top, v_set(REAL(1.0)), of->q));
 }
 
 /* Where the factor is that of each class: v in the place of logits, b in that of targets, and sums
@@ -344,7 +346,8 @@ static void soft_terms(const struct fghm_soft *soft, void *tile_samples) {
             const vmask is_top = v_eq(at, top);
             const struct soft_class of =
                 soft_class_of(is_top, v_load(samples->exponentials + i), rest, total, reciprocal);
-            const struct pair below = exact_sum(most, v_sub(v_set(0), v_load(samples->logits + i)));
+            const struct pair below =
+                exact_sum(most, v_sub(v_set(REAL(0.0)), v_load(samples->logits + i)));
             struct pair log = exact_sum(below.high, top_log.high);
             const vmask is_finite = v_le(log.high, v_set(REAL_MAX));
             log.low = v_keep(is_finite, v_add(log.low, v_add(below.low, top_log.low)));
@@ -361,7 +364,7 @@ static void soft_terms(const struct fghm_soft *soft, void *tile_samples) {
             }
             const vreal slope = v_mul(u, term.slope);
             const vreal bend = v_mul(u, term.bend);
-            at = v_add(at, v_set(1));
+            at = v_add(at, v_set(REAL(1.0)));
             v_store(samples->logits + i, slope);
             v_store(samples->targets + i, bend);
             top_slope = v_select(is_top, slope, top_slope);
@@ -371,7 +374,8 @@ static void soft_terms(const struct fghm_soft *soft, void *tile_samples) {
             if (soft->hessian) {
                 soft_sum_add(&sums[SOFT_BENDS], soft_bend_of_other(&of, bend));
             }
-            soft_sum_add(&sums[SOFT_LOSSES], v_drop(v_eq(u, v_set(0)), v_mul(u, term.loss)));
+            soft_sum_add(&sums[SOFT_LOSSES],
+                         v_drop(v_eq(u, v_set(REAL(0.0))), v_mul(u, term.loss)));
         }
         for (int i = SOFT_SLOPES; i <= SOFT_LOSSES && !soft->again; i++) {
             soft_sum_store(samples, (enum soft_sum)i, lane, sums[i]);
@@ -404,8 +408,8 @@ KERNEL_INLINE struct soft_sample soft_sample_of(const struct fghm_soft *soft,
     const vreal lift = v_set(LIFT);
     const vreal reciprocal = v_load(samples->reciprocal + lane);
     const struct pair weight_rest = soft_sum_of(samples, SOFT_WEIGHT, lane);
-    const struct pair wrong =
-        soft_with_top(soft_sum_of(samples, SOFT_WRONG, lane), v_mul(v_sub(v_set(1), t), lift));
+    const struct pair wrong = soft_with_top(soft_sum_of(samples, SOFT_WRONG, lane),
+                                            v_mul(v_sub(v_set(REAL(1.0)), t), lift));
     const struct pair right = soft_with_top(soft_sum_of(samples, SOFT_RIGHT, lane), v_mul(t, lift));
     return (struct soft_sample){
         .rest = soft_sum_of(samples, SOFT_REST, lane),
@@ -414,7 +418,7 @@ KERNEL_INLINE struct soft_sample soft_sample_of(const struct fghm_soft *soft,
         .weight = soft_with_top(weight_rest, v_load(samples->top_second + lane)),
         .reciprocal = reciprocal,
         .wrong = v_mul(wrong.high, reciprocal),
-        .wrong_reciprocal = v_div(v_set(1), v_max(v_set(REAL_MIN), wrong.high)),
+        .wrong_reciprocal = v_div(v_set(REAL(1.0)), v_max(v_set(REAL_MIN), wrong.high)),
         .right = v_mul(right.high, reciprocal),
         .power = v_load(samples->power + lane),
         .cross = v_load(samples->cross + lane),
@@ -435,9 +439,9 @@ KERNEL_INLINE struct soft_derivatives soft_of_sample(const struct fghm_soft *sof
     const vreal rest = soft_others(of->is_top, sample->weight_rest, sample->weight, u);
     const vreal slope = v_mulsub(of->p, rest, v_mul(u, of->q));
     /* P - t, from the smaller ones of P and t, and 1 - P and 1 - t. */
-    const vmask is_large = v_gt(t, v_set((real)0.5));
-    const vreal apart =
-        v_select(is_large, v_sub(v_sub(v_set(1), t), sample->wrong), v_sub(sample->right, t));
+    const vmask is_large = v_gt(t, v_set(REAL(0.5)));
+    const vreal apart = v_select(is_large, v_sub(v_sub(v_set(REAL(1.0)), t), sample->wrong),
+                                 v_sub(sample->right, t));
     /* In this order: lifted numbers are not too small. */
     const vreal relative = v_mul(v_mul(of->exponential, apart), sample->wrong_reciprocal);
     const vreal gamma_relative = v_mul(sample->gamma, relative);
@@ -522,7 +526,7 @@ static void soft_spread(const struct fghm_soft *soft, void *tile_samples) {
                 soft->by_class
                     ? soft_of_class(soft, &split, &of, v_load(samples->logits + i), t)
                     : soft_of_sample(soft, &sample, &of, t, v_mul(t, soft_class_factor(soft, c)));
-            at = v_add(at, v_set(1));
+            at = v_add(at, v_set(REAL(1.0)));
             const vreal gradient = v_mul(derivatives.gradient, factor);
             v_store(samples->exponentials + i, gradient);
             if (soft->hessian) {

@@ -32,11 +32,13 @@
 
 #if FGHM_REAL_BITS == 32
 #define LIFT_DROP 0x1p-64f
-#define LIFTED_ZERO (-0x1.08c842p+7f) /* -(REAL_EXPONENT_BIAS + LIFT_EXPONENT) ln 2 */
+#define LIFTED_ROUND (REAL_ROUND + REAL(191.0)) /* REAL_EXPONENT_BIAS + LIFT_EXPONENT */
+#define LIFTED_ZERO (-0x1.08c842p+7f)           /* minus that, times ln 2 */
 #define LN2 0x1.62e43p-1f
 #define LOG2_E 0x1.715476p+0f
 #else
 #define LIFT_DROP 0x1p-512
+#define LIFTED_ROUND (REAL_ROUND + REAL(1535.0))
 #define LIFTED_ZERO (-0x1.09fec7ba27fbap+10)
 #define LN2 0x1.62e42fefa39efp-1
 #define LOG2_E 0x1.71547652b82fep+0
@@ -73,7 +75,7 @@ static const real exp_terms[EXP_TERMS] = {0x1.ad8234199bccdp-26,
  * 1.9 units.  Step by step: a chain of these operations is longer than what out-of-order
  * execution overlaps. */
 KERNEL_INLINE void lifted_exps(int count, vreal *x, vreal largest) {
-    const vreal round = v_set(REAL_ROUND + (REAL_EXPONENT_BIAS + LIFT_EXPONENT));
+    const vreal round = v_set(LIFTED_ROUND);
     vreal r[4], power[4];
     FOR_REGISTERS {
         x[k] = v_max(v_set(LIFTED_ZERO), v_sub(x[k], largest));
@@ -134,8 +136,8 @@ static inline struct spread_modes spread_modes_of(const struct fghm_spread *spre
     const vreal floor = v_set_factor(spread->hessian_floor);
     const vmask has_floor = v_gt(floor, v_set(-REAL_MAX));
     return (struct spread_modes){
-        .absolute = v_eq(v_set(spread->absolute || spread->of_gradient), v_set(1)),
-        .of_gradient = v_eq(v_set(spread->of_gradient), v_set(1)),
+        .absolute = v_eq(v_set(spread->absolute || spread->of_gradient), v_set(REAL(1.0))),
+        .of_gradient = v_eq(v_set(spread->of_gradient), v_set(REAL(1.0))),
         .hessian_factor = v_set_factor(spread->hessian_factor),
         .has_floor = has_floor,
         .hessian_floor = v_keep(has_floor, floor),
@@ -146,28 +148,28 @@ static inline struct spread_modes spread_modes_of(const struct fghm_spread *spre
 KERNEL_INLINE struct spread spread_of(vreal gradient, vreal hessian, vreal factor,
                                       struct pair sum) {
     const vreal divisor = v_max(v_set(REAL_MIN), sum.high);
-    const vreal quotient = v_div(v_set(1), divisor);
-    const vmask is_dominated = v_gt(v_set(2 * LIFT), sum.high);
+    const vreal quotient = v_div(v_set(REAL(1.0)), divisor);
+    const vmask is_dominated = v_gt(v_set(REAL(2.0) * LIFT), sum.high);
     return (struct spread){
         .gradient = gradient,
         .hessian = hessian,
         .reciprocal = v_nmuladd(v_mul(sum.low, quotient), quotient, quotient),
         .sum = sum.high,
         .dominant = v_keep(is_dominated, v_set(LIFT)),
-        .rest = v_set(0),
+        .rest = v_set(REAL(0.0)),
         .factor = factor,
     };
 }
 
 KERNEL_INLINE vreal spread_gradient(const struct spread *spread, vreal exponential) {
-    return v_mul(v_sub(v_set(0), spread->gradient), v_mul(exponential, spread->reciprocal));
+    return v_mul(v_sub(v_set(REAL(0.0)), spread->gradient), v_mul(exponential, spread->reciprocal));
 }
 
 /* The mode is that of the Hessian before factors, so of a negative one the sign comes after
  * it. */
 KERNEL_INLINE vreal spread_mode(const struct spread_modes *modes, vreal factor, vreal gradient,
                                 vreal exact) {
-    const vmask is_negative = v_gt(v_set(0), factor);
+    const vmask is_negative = v_gt(v_set(REAL(0.0)), factor);
     const vreal signed_exact =
         v_negate_where(is_negative, v_select(modes->of_gradient, gradient, exact));
     const vreal magnitude = v_select(modes->absolute, v_abs(signed_exact), signed_exact);
@@ -181,7 +183,7 @@ KERNEL_INLINE vreal spread_hessian(const struct spread_modes *modes, const struc
     const vmask is_dominant = v_eq(exponential, spread->dominant);
     const vreal others = v_select(is_dominant, spread->rest, v_sub(spread->sum, exponential));
     const vreal share = v_mul(exponential, spread->reciprocal);
-    const vreal minus_gradient = v_sub(v_set(0), spread->gradient);
+    const vreal minus_gradient = v_sub(v_set(REAL(0.0)), spread->gradient);
     const vreal slope = v_mul(minus_gradient, v_mul(others, spread->reciprocal));
     const vreal exact = v_mul(share, v_muladd(spread->hessian, share, slope));
     return spread_mode(modes, spread->factor, v_mul(share, minus_gradient), exact);
@@ -310,7 +312,7 @@ KERNEL_LOOP void row_add_some(struct lane_sum *sum, size_t n, const real *from) 
         KERNEL_UNROLL
         for (size_t half = 0; half < 2; half++) {
             const size_t start = part + 2 * half * SUM_LANES;
-            two[half] = v_set(0);
+            two[half] = v_set(REAL(0.0));
             for (size_t at = start; at < n && at <= start + SUM_LANES; at += SUM_LANES) {
                 two[half] = v_add(two[half], v_load(from + at));
             }
@@ -470,7 +472,7 @@ KERNEL_INLINE void row_spread(const struct spread_modes *modes, const struct spr
     if (rest > 0) {
         /* What is no whole register. */
         real last[V_LANES], last_gradient[V_LANES], last_hessian[V_LANES];
-        v_store(last, v_set(0));
+        v_store(last, v_set(REAL(0.0)));
         copy_reals(rest, exponentials + whole, last);
         row_spread_part(modes, spread, V_LANES, last, last_gradient,
                         hessian == NULL ? NULL : last_hessian);
@@ -557,7 +559,7 @@ static void columns_largest(const struct fghm_columns_part *part, const struct f
             const vmask is_own = v_eq(own_class, at);
             most = v_select(is_own, most, v_max(x, most));
             own_logit = v_select(is_own, x, own_logit);
-            at = v_add(at, v_set(1));
+            at = v_add(at, v_set(REAL(1.0)));
         }
         v_store(samples->largest + k, most);
         v_store(samples->own + k, own_logit);
@@ -584,7 +586,7 @@ KERNEL_LOOP void columns_add(enum summand summand, const struct fghm_columns_par
                     KERNEL_UNROLL
                     for (size_t half = 0; half < 2; half++) {
                         const size_t start = first + 2 * half * SUM_LANES;
-                        two[half] = v_set(0);
+                        two[half] = v_set(REAL(0.0));
                         for (size_t k = start; k < part->classes && k <= start + SUM_LANES;
                              k += SUM_LANES) {
                             const vreal e = v_load(column_of(exponentials, k, at + lane));
@@ -614,7 +616,7 @@ static void columns_lift(const struct fghm_columns_part *part, const struct fghm
             const vreal x = v_min(most, v_load(column_of(logits, c, lane)));
             const vmask is_own = v_eq(own_class, at);
             v_store(column_of(exponentials, c, lane), v_drop(is_own, lifted_exp(x, most)));
-            at = v_add(at, v_set(1));
+            at = v_add(at, v_set(REAL(1.0)));
         }
     }
     columns_add(ALL, part, exponentials, sums);
@@ -636,10 +638,10 @@ static void columns_spread(const struct fghm_spread *of, const struct fghm_colum
     for (size_t lane = 0; lane < part->lanes; lane += V_LANES) {
         const size_t k = part->first + lane;
         const vreal own_class = v_load(samples->column + k);
-        const vmask is_ignored = v_gt(v_set(0), own_class);
+        const vmask is_ignored = v_gt(v_set(REAL(0.0)), own_class);
         const struct pair sum = {v_load(samples->sum + k), v_load(samples->sum_low + k)};
         const vreal own_hessian =
-            hessian->first == NULL ? v_set(0) : v_load((const real *)of->hessian + k);
+            hessian->first == NULL ? v_set(REAL(0.0)) : v_load((const real *)of->hessian + k);
         struct spread spread = spread_of(v_load((const real *)of->gradient + k), own_hessian,
                                          v_load((const real *)of->factors + k), sum);
         spread.rest = v_load(samples->rest + k);
@@ -648,7 +650,7 @@ static void columns_spread(const struct fghm_spread *of, const struct fghm_colum
         for (size_t c = 0; c < part->classes; c++) {
             const vmask is_own = v_eq(own_class, at);
             const vreal e = v_load(column_of(exponentials, c, lane));
-            at = v_add(at, v_set(1));
+            at = v_add(at, v_set(REAL(1.0)));
             if (gradient->first != NULL) {
                 const vreal other = spread_gradient(&spread, e);
                 v_store(column_of(gradient, c, lane),
@@ -670,19 +672,19 @@ static void columns_spread(const struct fghm_spread *of, const struct fghm_colum
 KERNEL_INLINE vreal margin_of(vreal own, vreal largest, struct pair sum) {
     const vreal most = v_set(REAL_MAX);
     const vreal least = v_set(-REAL_MAX);
-    struct pair above = exact_sum(own, v_sub(v_set(0), largest));
+    struct pair above = exact_sum(own, v_sub(v_set(REAL(0.0)), largest));
     /* The difference of finite logits may overflow. */
     above.low = v_keep(v_le(v_abs(above.high), most), above.low);
     above.high = v_max(least, v_min(most, above.high));
     /* 0 has no logarithm, and is looked for below. */
     const struct pair safe = {v_max(v_set(REAL_MIN), sum.high), sum.low};
     /* The other one of two classes is its own sum, 1: no logarithm. */
-    const vmask is_one = m_and(v_eq(sum.high, v_set(1)), v_eq(sum.low, v_set(0)));
+    const vmask is_one = m_and(v_eq(sum.high, v_set(REAL(1.0))), v_eq(sum.low, v_set(REAL(0.0))));
     const vreal margin =
         m_all(is_one) ? v_add(above.high, above.low) : pair_sum(above, minus_log_pair(safe)).high;
     const vreal finite = v_max(least, v_min(most, margin));
     const vmask is_finite = v_le(v_abs(own), most);
-    const vmask alone = m_and(v_eq(sum.high, v_set(0)), v_eq(own, own));
+    const vmask alone = m_and(v_eq(sum.high, v_set(REAL(0.0))), v_eq(own, own));
     return v_select(alone, most, v_select(is_finite, finite, v_add(own, sum.high)));
 }
 

@@ -15,7 +15,7 @@
 /* Stands in for a logit that is not to be looked at.  With target 1 it is so right that its
  * results are 0, whatever its weight, and of an ordinary size: nothing overflows, and the
  * chunk that has it goes the common way. */
-#define HARMLESS_LOGIT ((real)0x1p15)
+#define HARMLESS_LOGIT REAL(0x1p15)
 
 /* Walks over a span in parts of at most CHUNK elements, each a multiple of
  * SUM_LANES: the last few are handed out in a padded copy. */

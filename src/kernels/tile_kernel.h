@@ -11,7 +11,7 @@
 #include "vec/real.h"
 
 /* A logit, and a probability that is no end: those may be too large for their derivatives. */
-#define IGNORED_LOGIT ((real)0.5)
+#define IGNORED_LOGIT REAL(0.5)
 
 static void blank(const uint8_t *ignored, const struct fghm_span *span, void *logits_to,
                   void *targets_to, void *weights_to) {
@@ -24,16 +24,16 @@ static void blank(const uint8_t *ignored, const struct fghm_span *span, void *lo
     const size_t whole = span->n - span->n % V_LANES;
     for (size_t k = 0; k < whole; k += V_LANES) {
         const vmask out = m_load(ignored + k);
-        const vreal weight = weights == NULL ? v_set(1) : v_load(weights + k);
+        const vreal weight = weights == NULL ? v_set(REAL(1.0)) : v_load(weights + k);
         v_store(blank_logits + k, v_select(out, v_set(IGNORED_LOGIT), v_load(logits + k)));
-        v_store(blank_targets + k, v_select(out, v_set(1), v_load(targets + k)));
+        v_store(blank_targets + k, v_select(out, v_set(REAL(1.0)), v_load(targets + k)));
         v_store(blank_weights + k, v_drop(out, weight));
     }
     for (size_t k = whole; k < span->n; k++) {
-        const real weight = weights == NULL ? (real)1 : weights[k];
+        const real weight = weights == NULL ? REAL(1.0) : weights[k];
         blank_logits[k] = ignored[k] ? IGNORED_LOGIT : logits[k];
-        blank_targets[k] = ignored[k] ? (real)1 : targets[k];
-        blank_weights[k] = ignored[k] ? (real)0 : weight;
+        blank_targets[k] = ignored[k] ? REAL(1.0) : targets[k];
+        blank_weights[k] = ignored[k] ? REAL(0.0) : weight;
     }
 }
 
@@ -110,13 +110,13 @@ static void total(double least, double most, size_t n, const void *numbers_from,
 static inline bool count_targets(real least, size_t n, const real *targets, uint32_t *positives) {
     const size_t whole = n - n % V_LANES;
     vtally tally = v_tally_zero();
-    vreal soft = v_set(0);
+    vreal soft = v_set(REAL(0.0));
     for (size_t i = 0; i < whole; i += V_LANES) {
         const vreal t = v_load(targets + i);
         tally = v_tally_add(tally, v_le(v_set(least), t));
         soft = v_or(soft, v_mulsub(t, t, t));
     }
-    bool hard = m_all(v_eq(soft, v_set(0)));
+    bool hard = m_all(v_eq(soft, v_set(REAL(0.0))));
     *positives = v_tally_total(tally);
     for (size_t i = whole; i < n; i++) {
         *positives += targets[i] >= least;

@@ -15,6 +15,9 @@
 
 #if FGHM_REAL_BITS == 32
 typedef float real;
+/* A literal of the type: of 1 and (real)1, where exceptions count, clang makes code that converts.
+ */
+#define REAL(literal) literal##f
 typedef int32_t real_integer; /* as wide as real */
 /* Adding this to a number of magnitude below 2^22 rounds it to an integer and
  * leaves that integer in the low bits of the sum. */
@@ -40,6 +43,7 @@ typedef int32_t real_integer; /* as wide as real */
 #define REAL_DROP 0x1p-32f
 #elif FGHM_REAL_BITS == 64
 typedef double real;
+#define REAL(literal) literal
 typedef int64_t real_integer;
 #define REAL_ROUND 0x1.8p52
 #define REAL_EXPONENT_SHIFT 52
@@ -72,7 +76,11 @@ typedef int64_t real_integer;
 #define OUT_OF_LINE static __attribute__((noinline))
 
 /* Before a short loop whose length is known, over registers that would else be in memory. */
+#ifdef __clang__
+#define KERNEL_UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define KERNEL_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* Sums are kept in 16 lanes whatever the width of a register: element i of a
  * block adds to lane i mod 16.  So the order of additions, and with it every

@@ -113,7 +113,7 @@ static inline vreal v_nmuladd(vreal a, vreal b, vreal c) {
 }
 
 static inline vreal v_abs(vreal a) {
-    return v_drop(v_set((real)-0.0), a);
+    return v_drop(v_set(REAL(-0.0)), a);
 }
 
 static inline vreal v_keep(vmask m, vreal a) {
@@ -121,11 +121,11 @@ static inline vreal v_keep(vmask m, vreal a) {
 }
 
 static inline vreal v_negate_where(vmask m, vreal a) {
-    return V_LOGIC(xor)(a, v_keep(m, v_set((real)-0.0)));
+    return V_LOGIC(xor)(a, v_keep(m, v_set(REAL(-0.0))));
 }
 
 static inline vreal v_negate_unless(vmask m, vreal a) {
-    return V_LOGIC(xor)(a, v_drop(m, v_set((real)-0.0)));
+    return V_LOGIC(xor)(a, v_drop(m, v_set(REAL(-0.0))));
 }
 
 static inline vreal v_or(vreal a, vreal b) {

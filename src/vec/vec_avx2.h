@@ -137,15 +137,15 @@ static inline vreal v_max(vreal a, vreal b) {
 }
 
 static inline vreal v_abs(vreal a) {
-    return V_OP(andnot)(v_set((real)-0.0), a);
+    return V_OP(andnot)(v_set(REAL(-0.0)), a);
 }
 
 static inline vreal v_negate_where(vmask m, vreal a) {
-    return V_OP(xor)(a, V_OP(and)(m, v_set((real)-0.0)));
+    return V_OP(xor)(a, V_OP(and)(m, v_set(REAL(-0.0))));
 }
 
 static inline vreal v_negate_unless(vmask m, vreal a) {
-    return V_OP(xor)(a, V_OP(andnot)(m, v_set((real)-0.0)));
+    return V_OP(xor)(a, V_OP(andnot)(m, v_set(REAL(-0.0))));
 }
 
 static inline vreal v_or(vreal a, vreal b) {
@@ -249,7 +249,7 @@ static inline vindex v_index_increment(vmask m, vindex index) {
 /* b where the sign is set.  gcc makes of the intrinsic a comparison with 0, and a blend. */
 static inline vreal blend_by_sign(vreal a, vreal b, __m256i sign) {
     vreal blend;
-    __asm__("vblendvps %3, %2, %1, %0" : "=x"(blend) : "x"(a), "xm"(b), "x"(sign));
+    __asm__("vblendvps %3, %2, %1, %0" : "=x"(blend) : "x"(a), "x"(b), "x"(sign));
     return blend;
 }
 

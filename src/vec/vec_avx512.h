@@ -128,15 +128,15 @@ static inline vreal v_max(vreal a, vreal b) {
 }
 
 static inline vreal v_abs(vreal a) {
-    return V_OP(andnot)(v_set((real)-0.0), a);
+    return V_OP(andnot)(v_set(REAL(-0.0)), a);
 }
 
 static inline vreal v_negate_where(vmask m, vreal a) {
-    return V_OP(mask_xor)(a, m, a, v_set((real)-0.0));
+    return V_OP(mask_xor)(a, m, a, v_set(REAL(-0.0)));
 }
 
 static inline vreal v_negate_unless(vmask m, vreal a) {
-    return V_OP(mask_xor)(a, (vmask)~m, a, v_set((real)-0.0));
+    return V_OP(mask_xor)(a, (vmask)~m, a, v_set(REAL(-0.0)));
 }
 
 static inline vreal v_or(vreal a, vreal b) {
@@ -203,7 +203,7 @@ static inline vreal v_fraction(vreal a, vreal *exponent) {
 }
 
 static inline vreal v_exponent(vreal rounded) {
-    return V_OP(scalef)(v_set(1), v_sub(rounded, v_set(REAL_ROUND)));
+    return V_OP(scalef)(v_set(REAL(1.0)), v_sub(rounded, v_set(REAL_ROUND)));
 }
 
 #if FGHM_REAL_BITS == 32

@@ -200,12 +200,12 @@ static inline vreal v_drop(vmask m, vreal a) {
 }
 
 static inline vreal v_negate_where(vmask m, vreal a) {
-    const vbits sign = V_AS_INT(v_set((real)-0.0));
+    const vbits sign = V_AS_INT(v_set(REAL(-0.0)));
     return V_AS_REAL(V_INT(veor)(V_AS_INT(a), m_and(m, sign)));
 }
 
 static inline vreal v_negate_unless(vmask m, vreal a) {
-    const vbits sign = V_AS_INT(v_set((real)-0.0));
+    const vbits sign = V_AS_INT(v_set(REAL(-0.0)));
     return V_AS_REAL(V_INT(veor)(V_AS_INT(a), V_INT(vbic)(sign, m)));
 }
 

@@ -145,17 +145,17 @@ static inline vreal v_max(vreal a, vreal b) {
 }
 
 static inline vreal v_abs(vreal a) {
-    return real_of(bits_of(a) & ~bits_of((real)-0.0));
+    return real_of(bits_of(a) & ~bits_of(REAL(-0.0)));
 }
 
 /* -a where the mask is set, a elsewhere; and the other way round.  The sign bit
  * of a NaN turns too. */
 static inline vreal v_negate_where(vmask m, vreal a) {
-    return m ? real_of(bits_of(a) ^ bits_of((real)-0.0)) : a;
+    return m ? real_of(bits_of(a) ^ bits_of(REAL(-0.0))) : a;
 }
 
 static inline vreal v_negate_unless(vmask m, vreal a) {
-    return m ? a : real_of(bits_of(a) ^ bits_of((real)-0.0));
+    return m ? a : real_of(bits_of(a) ^ bits_of(REAL(-0.0)));
 }
 
 /* The bits that are set in a or in b. */
@@ -208,7 +208,7 @@ static inline vreal v_keep(vmask m, vreal a) {
 }
 
 static inline vreal v_drop(vmask m, vreal a) {
-    return m ? (real)0 : a;
+    return m ? REAL(0.0) : a;
 }
 
 /* a where the mask is set, a b elsewhere. */

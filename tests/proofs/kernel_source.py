@@ -346,6 +346,10 @@ class Frame:
                 return self.factor()
             value = self.expression()
             self.take(")")
+        elif token == "REAL" and self.peek() == "(":
+            self.take()
+            value = self.expression()
+            self.take(")")
         elif token[0].isdigit():
             return arithmetic.constant(arithmetic.rounded(number_of(token)))
         elif self.peek() == "(":

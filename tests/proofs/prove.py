@@ -90,14 +90,14 @@ STATEMENTS = {
     "softplus_of": ("reciprocal_of(e, reciprocal_start(of.factor, d, d2))",),
     "exact_softplus_of": ("log_entry_of(e.high)",
                           "reciprocal_of(e.high, reciprocal_start(of.factor, d.high, d2))"),
-    "logistic_of": ("vmask easy = v_gt(v_set(0), minus_z);",
+    "logistic_of": ("vmask easy = v_gt(v_set(REAL(0.0)), minus_z);",
                     "vreal smaller = v_nmuladd(e, v_mul(e, y), e);",
                     ".q = v_select(easy, smaller, y)"),
     # Of gamma 0, without a margin.
     "powered_of": ("struct softplus softplus = softplus_of(e.high);",
                    "return (struct powered){softplus.log, softplus.reciprocal,"),
     "hard_values": ("vreal y = powered.reciprocal;", "logistic_of(minus_z,", "vreal q = of.q",
-                    "vreal loss = v_add(powered.log, v_max(minus_z, v_set(0)));",
+                    "vreal loss = v_add(powered.log, v_max(minus_z, v_set(REAL(0.0))));",
                     "return (struct focal_values){loss, q, lift ? v_mul(lifted_p, q) : one};"),
     "sigmoid_of": ("double e = exp_minus(x < 0 ? -x : x);",
                    "int64_t smaller = (int64_t)(e / (1 + e) * NORM_ONE + 0.5);",
@@ -302,7 +302,7 @@ def prove_exponential_of_softmax(proofs, source, bits, fused, links):
         arithmetic.v_power = lambda _: one
         evaluation = Evaluation(source, arithmetic)
         evaluation.call("lifted_exps", one, [one], zero)
-        middle = evaluation.constant_of("REAL_ROUND + (REAL_EXPONENT_BIAS + LIFT_EXPONENT)").text
+        middle = evaluation.constant_of("LIFTED_ROUND").text
         log2_e, ln2 = (evaluation.constant_of(macro).text for macro in ("LOG2_E", "LN2"))
         n = "M" + arithmetic.find(f"rnd(lifted_exps_power - {middle})")
         hints = f"""
@@ -530,7 +530,7 @@ def prove_minus_log_pair(proofs, source, bits, fused, links):
     evaluation = Evaluation(source, arithmetic, {
         "minus_log_pair.subnormal": ("m_not(v_gt(m.high, v_set(REAL_MIN)))", m_high),
         "minus_log_pair.lifted": (
-            "v_mul(m.high, v_select(subnormal, v_set(REAL_LIFT), v_set(1)))", m_high),
+            "v_mul(m.high, v_select(subnormal, v_set(REAL_LIFT), v_set(REAL(1.0))))", m_high),
         "minus_log_pair.fraction": ("v_fraction(lifted, &exponent)", fraction),
         "minus_log_pair.k": (
             "v_sub(v_keep(subnormal, v_set(REAL_LIFT_EXPONENT)), exponent)", Value("k", "k"))})

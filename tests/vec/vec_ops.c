@@ -10,7 +10,7 @@
 extern const struct vec_ops VEC_TABLE;
 
 static vmask mask_of(const void *from) {
-    return v_gt(v_load(from), v_set(0));
+    return v_gt(v_load(from), v_set(REAL(0.0)));
 }
 
 /* Bytes that are set in one bit, a different one from lane to lane. */
@@ -48,7 +48,7 @@ static vreal converted(enum vec_op op, const real *from) {
 }
 
 static vreal of_mask(vmask m) {
-    return v_select(m, v_set(1), v_set(0));
+    return v_select(m, v_set(REAL(1.0)), v_set(REAL(0.0)));
 }
 
 static vreal result(enum vec_op op, const void *a_from, const void *b_from, const void *c_from) {
