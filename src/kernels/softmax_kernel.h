@@ -144,16 +144,20 @@ static inline struct spread_modes spread_modes_of(const struct fghm_spread *spre
     };
 }
 
+KERNEL_INLINE vreal reciprocal_of_sum(struct pair sum) {
+    const vreal divisor = v_max(v_set(REAL_MIN), sum.high);
+    const vreal quotient = v_div(v_set(REAL(1.0)), divisor);
+    return v_nmuladd(v_mul(sum.low, quotient), quotient, quotient);
+}
+
 /* Of a register of samples, or of one in all lanes. */
 KERNEL_INLINE struct spread spread_of(vreal gradient, vreal hessian, vreal factor,
                                       struct pair sum) {
-    const vreal divisor = v_max(v_set(REAL_MIN), sum.high);
-    const vreal quotient = v_div(v_set(REAL(1.0)), divisor);
     const vmask is_dominated = v_gt(v_set(REAL(2.0) * LIFT), sum.high);
     return (struct spread){
         .gradient = gradient,
         .hessian = hessian,
-        .reciprocal = v_nmuladd(v_mul(sum.low, quotient), quotient, quotient),
+        .reciprocal = reciprocal_of_sum(sum),
         .sum = sum.high,
         .dominant = v_keep(is_dominated, v_set(LIFT)),
         .rest = v_set(REAL(0.0)),
@@ -161,8 +165,8 @@ KERNEL_INLINE struct spread spread_of(vreal gradient, vreal hessian, vreal facto
     };
 }
 
-KERNEL_INLINE vreal spread_gradient(const struct spread *spread, vreal exponential) {
-    return v_mul(v_sub(v_set(REAL(0.0)), spread->gradient), v_mul(exponential, spread->reciprocal));
+KERNEL_INLINE vreal spread_gradient(vreal gradient, vreal reciprocal, vreal exponential) {
+    return v_mul(v_sub(v_set(REAL(0.0)), gradient), v_mul(exponential, reciprocal));
 }
 
 /* The mode is that of the Hessian before factors, so of a negative one the sign comes after
@@ -194,6 +198,22 @@ KERNEL_INLINE vreal spread_hessian(const struct spread_modes *modes, const struc
 /* Numbers that are worked on together: four registers. */
 #define TOGETHER ((size_t)4 * V_LANES)
 
+/* Stores the first n lanes, not all, in pieces: a store with a mask would hold up loads of what
+ * follows, which is the next row, until it is through. */
+KERNEL_INLINE void store_first(real *to, size_t n, vreal a) {
+    real lanes[V_LANES];
+    v_store(lanes, a);
+    const real *from = lanes;
+    KERNEL_UNROLL
+    for (size_t piece = V_LANES / 2; piece > 0; piece /= 2) {
+        if (n & piece) {
+            memcpy(to, from, piece * sizeof(real));
+            to += piece;
+            from += piece;
+        }
+    }
+}
+
 /* Copies n numbers, few of them. */
 KERNEL_LOOP void copy_reals(size_t n, const real *from, real *to) {
     size_t i = 0;
@@ -217,6 +237,19 @@ struct row {
 
 static const real lane_numbers[SUM_LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
+/* A register of which n numbers are there, -inf behind them. */
+KERNEL_INLINE vreal load_or_nothing(const real *from, size_t n) {
+    return n >= V_LANES ? v_load(from) : v_load_first(from, n, -(real)INFINITY);
+}
+
+KERNEL_INLINE void store_what_is_there(real *to, size_t n, vreal a) {
+    if (n >= V_LANES) {
+        v_store(to, a);
+    } else {
+        store_first(to, n, a);
+    }
+}
+
 /* -inf in the place of a number.  A whole register is stored, as it will be loaded: processors wait
  * where the one is a part of the other. */
 KERNEL_INLINE void take_away(real *numbers, size_t place) {
@@ -231,10 +264,9 @@ KERNEL_LOOP void row_copy(struct row *row, const real *logits, size_t n, size_t 
     row->last_group = n - left;
     row->filled = (left + V_LANES - 1) / V_LANES * V_LANES;
     row->own_group = own < row->last_group ? own / TOGETHER * TOGETHER : SIZE_MAX;
-    if (row->filled > left) {
-        v_store(row->last + (row->filled - V_LANES), v_set(-(real)INFINITY));
+    for (size_t i = 0; i < left; i += V_LANES) {
+        v_store(row->last + i, load_or_nothing(logits + row->last_group + i, left - i));
     }
-    copy_reals(left, logits + row->last_group, row->last);
     if (own < row->last_group) {
         KERNEL_UNROLL
         for (size_t k = 0; k < TOGETHER; k += V_LANES) {
@@ -306,7 +338,7 @@ KERNEL_LOOP void row_sum_end(struct lane_sum *sum, struct fghm_sum *total) {
 }
 
 /* Adds up to FOURS exponentials, whole registers, as add_fours adds FOURS of them and 0. */
-KERNEL_LOOP void row_add_some(struct lane_sum *sum, size_t n, const real *from) {
+KERNEL_INLINE void add_some(vsum *sum, size_t n, const real *from) {
     for (size_t part = 0; part < SUM_LANES; part += V_LANES) {
         vreal two[2];
         KERNEL_UNROLL
@@ -317,8 +349,12 @@ KERNEL_LOOP void row_add_some(struct lane_sum *sum, size_t n, const real *from) 
                 two[half] = v_add(two[half], v_load(from + at));
             }
         }
-        v_sum_add(&sum->sum, (int)(part / V_LANES), v_add(two[0], two[1]));
+        v_sum_add(sum, (int)(part / V_LANES), v_add(two[0], two[1]));
     }
+}
+
+KERNEL_LOOP void row_add_some(struct lane_sum *sum, size_t n, const real *from) {
+    add_some(&sum->sum, n, from);
 }
 
 /* The exponentials of the last logits of a row, from class i on, n of them, fewer than FOURS. */
@@ -399,10 +435,103 @@ KERNEL_LOOP void row_set_sum(const struct fghm_sum *sum, size_t sample,
     set_sum(sum_of_lanes(sum, sizeof(real)), &samples->sum[sample], &samples->sum_low[sample]);
 }
 
+/* Rows of up to CHUNK classes, which are copied as a whole. */
+
+/* Copies n logits, -inf for that of the own class and behind them to the end of a register; returns
+ * the largest. */
+KERNEL_INLINE real short_row_copy(size_t n, size_t own, const real *logits, real *row) {
+    const vreal own_class = v_set((real)own);
+    vreal class = v_load(lane_numbers);
+    vreal most = v_set(-REAL_MAX);
+    for (size_t i = 0; i < n; i += V_LANES) {
+        const vreal logit = load_or_nothing(logits + i, n - i);
+        const vmask is_own = v_eq(class, own_class);
+        const vreal other = v_select(is_own, v_set(-(real)INFINITY), logit);
+        most = v_max(other, most);
+        class = v_add(class, v_set((real)V_LANES));
+        v_store(row + i, other);
+    }
+    return largest_lane(most);
+}
+
+/* Makes exponentials of them: the last ones, fewer than FOURS, in place, and all where they are
+ * wanted.  Returns where FOURS of them are, and FOURS again. */
+KERNEL_INLINE const real *short_row_exponentials(size_t n, real largest, real *row,
+                                                 real *exponentials) {
+    const vreal most = v_set(largest);
+    real *const to = exponentials != NULL ? exponentials : row;
+    size_t i = 0;
+    for (; i + FOURS <= n; i += FOURS) {
+        for (size_t at = i; at < i + FOURS; at += TOGETHER) {
+            vreal e[4];
+            KERNEL_UNROLL
+            for (size_t k = 0; k < 4; k++) {
+                e[k] = v_load(row + at + k * V_LANES);
+            }
+            lifted_exps(4, e, most);
+            KERNEL_UNROLL
+            for (size_t k = 0; k < 4; k++) {
+                v_store(to + at + k * V_LANES, e[k]);
+            }
+        }
+    }
+    for (; i < n; i += V_LANES) {
+        const vreal e = lifted_exp(v_load(row + i), most);
+        v_store(row + i, e);
+        if (exponentials != NULL) {
+            store_what_is_there(exponentials + i, n - i, e);
+        }
+    }
+    return to;
+}
+
+KERNEL_INLINE double short_row_sum(size_t n, const real *fours, const real *row) {
+    const size_t whole = n / FOURS * FOURS;
+    vsum sum;
+    v_sum_zero(&sum);
+    add_fours(&sum, n / FOURS, fours);
+    if (whole < n) {
+        add_some(&sum, (n - whole + V_LANES - 1) / V_LANES * V_LANES, row + whole);
+    }
+    double lanes[SUM_LANES];
+    v_sum_store(lanes, &sum);
+    return sum_of_sixteen(lanes);
+}
+
+KERNEL_LOOP void short_rows_reduce(size_t first, size_t n, size_t classes,
+                                   const struct fghm_rows *logits,
+                                   const struct fghm_rows *exponentials,
+                                   struct softmax_samples *samples) {
+    for (size_t start = 0; start < n; start += ROWS) {
+        const size_t count = n - start < ROWS ? n - start : ROWS;
+        real row[ROWS][CHUNK];
+        const real *fours[ROWS];
+        for (size_t k = 0; k < count; k++) {
+            const real *const of = row_of(logits, start + k);
+            const size_t sample = first + start + k, own = (size_t)samples->columns[sample];
+            samples->own[sample] = of[own];
+            samples->largest[sample] = short_row_copy(classes, own, of, row[k]);
+        }
+        for (size_t k = 0; k < count; k++) {
+            fours[k] = short_row_exponentials(classes, samples->largest[first + start + k], row[k],
+                                              row_of(exponentials, start + k));
+        }
+        for (size_t k = 0; k < count; k++) {
+            const size_t sample = first + start + k;
+            const double sum = short_row_sum(classes, fours[k], row[k]);
+            set_sum(sum, &samples->sum[sample], &samples->sum_low[sample]);
+        }
+    }
+}
+
 /* Both, of whole rows, and what else is to be known of them. */
 static void rows_reduce(size_t first, size_t n, size_t classes, const struct fghm_rows *logits,
                         const struct fghm_rows *exponentials, void *tile_samples) {
     struct softmax_samples *const samples = tile_samples;
+    if (classes <= CHUNK) {
+        short_rows_reduce(first, n, classes, logits, exponentials, samples);
+        return;
+    }
     for (size_t start = 0; start < n; start += ROWS) {
         const size_t end = n - start < ROWS ? n : start + ROWS;
         struct row rows[ROWS];
@@ -448,55 +577,60 @@ static void row_rest(size_t n, const void *row_exponentials, struct fghm_sum *to
     row_sum_end(&sum, total);
 }
 
-KERNEL_LOOP void row_spread_part(const struct spread_modes *modes, const struct spread *of,
-                                 size_t n, const real *exponentials, real *gradient,
-                                 real *hessian) {
+/* The derivatives of the classes from `start` on of a sample, of which the Hessian is wanted. */
+KERNEL_LOOP void row_spread(const struct spread_modes *modes, const struct spread *of, size_t own,
+                            size_t classes, const real *exponentials, real *gradient,
+                            real *hessian) {
     const struct spread spread = *of; /* which no output is seen to change */
-    for (size_t i = 0; hessian == NULL && i < n; i += V_LANES) {
-        v_store(gradient + i, spread_gradient(&spread, v_load(exponentials + i)));
-    }
-    for (size_t i = 0; hessian != NULL && i < n; i += V_LANES) {
-        const vreal e = v_load(exponentials + i);
+    for (size_t i = 0; i < classes; i += V_LANES) {
+        const size_t left = classes - i;
+        const vreal e =
+            left >= V_LANES ? v_load(exponentials + i) : v_load_first(exponentials + i, left, 0);
         if (gradient != NULL) {
-            v_store(gradient + i, spread_gradient(&spread, e));
+            store_what_is_there(gradient + i, left,
+                                spread_gradient(spread.gradient, spread.reciprocal, e));
         }
-        v_store(hessian + i, spread_hessian(modes, &spread, e));
-    }
-}
-
-/* The derivatives of the classes from `start` on of a sample. */
-KERNEL_INLINE void row_spread(const struct spread_modes *modes, const struct spread *spread,
-                              size_t own, size_t classes, const real *exponentials, real *gradient,
-                              real *hessian) {
-    const size_t rest = classes % V_LANES, whole = classes - rest;
-    if (rest > 0) {
-        /* What is no whole register. */
-        real last[V_LANES], last_gradient[V_LANES], last_hessian[V_LANES];
-        v_store(last, v_set(REAL(0.0)));
-        copy_reals(rest, exponentials + whole, last);
-        row_spread_part(modes, spread, V_LANES, last, last_gradient,
-                        hessian == NULL ? NULL : last_hessian);
-        row_spread_part(modes, spread, whole, exponentials, gradient, hessian);
-        if (gradient != NULL) {
-            copy_reals(rest, last_gradient, gradient + whole);
-        }
-        if (hessian != NULL) {
-            copy_reals(rest, last_hessian, hessian + whole);
-        }
-    } else {
-        row_spread_part(modes, spread, whole, exponentials, gradient, hessian);
+        store_what_is_there(hessian + i, left, spread_hessian(modes, &spread, e));
     }
     if (own >= classes) {
         return;
     }
     real lanes[V_LANES];
     if (gradient != NULL) {
-        v_store(lanes, spread->gradient);
+        v_store(lanes, spread.gradient);
         gradient[own] = lanes[0];
     }
-    if (hessian != NULL) {
-        v_store(lanes, spread_mode(modes, spread->factor, spread->gradient, spread->hessian));
-        hessian[own] = lanes[0];
+    v_store(lanes, spread_mode(modes, spread.factor, spread.gradient, spread.hessian));
+    hessian[own] = lanes[0];
+}
+
+/* Gradients alone. */
+KERNEL_LOOP void rows_gradients(const struct fghm_spread *of, size_t first, size_t n, size_t start,
+                                size_t classes, const struct fghm_rows *exponentials,
+                                const struct fghm_rows *gradients) {
+    const struct softmax_samples *const samples = of->samples;
+    real reciprocals[SOFTMAX_TILE];
+    for (size_t k = first / V_LANES * V_LANES; k < first + n; k += V_LANES) {
+        const struct pair sum = {v_load(samples->sum + k), v_load(samples->sum_low + k)};
+        v_store(reciprocals + k, reciprocal_of_sum(sum));
+    }
+    for (size_t k = 0; k < n; k++) {
+        const size_t sample = first + k, own = (size_t)samples->columns[sample] - start;
+        const real own_gradient = ((const real *)of->gradient)[sample];
+        const vreal factor = v_set(own_gradient), reciprocal = v_set(reciprocals[sample]);
+        const real *const row = row_of(exponentials, k);
+        real *const gradient = row_of(gradients, k);
+        size_t i = 0;
+        for (; i + V_LANES <= classes; i += V_LANES) {
+            v_store(gradient + i, spread_gradient(factor, reciprocal, v_load(row + i)));
+        }
+        if (i < classes) {
+            const vreal e = v_load_first(row + i, classes - i, 0);
+            store_first(gradient + i, classes - i, spread_gradient(factor, reciprocal, e));
+        }
+        if (own < classes) {
+            gradient[own] = own_gradient;
+        }
     }
 }
 
@@ -505,15 +639,18 @@ KERNEL_INLINE void row_spread(const struct spread_modes *modes, const struct spr
 static void rows_spread(const struct fghm_spread *of, size_t first, size_t n, size_t start,
                         size_t classes, const struct fghm_rows *exponentials,
                         const struct fghm_rows *gradient, const struct fghm_rows *hessian) {
+    if (hessian->first == NULL) {
+        rows_gradients(of, first, n, start, classes, exponentials, gradient);
+        return;
+    }
     const struct softmax_samples *const samples = of->samples;
     const struct spread_modes modes = spread_modes_of(of);
     for (size_t k = 0; k < n; k++) {
         const size_t sample = first + k;
-        const real own_hessian = hessian->first == NULL ? 0 : ((const real *)of->hessian)[sample];
         const struct pair sum = {v_set(samples->sum[sample]), v_set(samples->sum_low[sample])};
-        struct spread spread =
-            spread_of(v_set(((const real *)of->gradient)[sample]), v_set(own_hessian),
-                      v_set(((const real *)of->factors)[sample]), sum);
+        struct spread spread = spread_of(v_set(((const real *)of->gradient)[sample]),
+                                         v_set(((const real *)of->hessian)[sample]),
+                                         v_set(((const real *)of->factors)[sample]), sum);
         spread.rest = v_set(samples->rest[sample]);
         row_spread(&modes, &spread, (size_t)samples->columns[sample] - start, classes,
                    row_of(exponentials, k), row_of(gradient, k), row_of(hessian, k));
@@ -652,7 +789,7 @@ static void columns_spread(const struct fghm_spread *of, const struct fghm_colum
             const vreal e = v_load(column_of(exponentials, c, lane));
             at = v_add(at, v_set(REAL(1.0)));
             if (gradient->first != NULL) {
-                const vreal other = spread_gradient(&spread, e);
+                const vreal other = spread_gradient(spread.gradient, spread.reciprocal, e);
                 v_store(column_of(gradient, c, lane),
                         v_drop(is_ignored, v_select(is_own, spread.gradient, other)));
             }
