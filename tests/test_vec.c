@@ -153,19 +153,17 @@ static const char *const op_names[VEC_OPS] = {"v_load",
                                               "v_select",
                                               "v_keep",
                                               "v_drop",
-                                              "v_mul_unless",
                                               "v_store_f16, v_load_f16",
                                               "v_store_bf16, v_load_bf16",
                                               "v_load_u8",
                                               "v_step",
                                               "v_fraction",
                                               "v_fraction's exponent",
-                                              "v_exponent",
-                                              "v_power"};
+                                              "v_exponent"};
 
 /* Which NaN arithmetic makes is not said; what only moves bits keeps them. */
 static bool is_arithmetic(enum vec_op op) {
-    return (op >= VEC_ADD && op <= VEC_NMULADD) || op == VEC_MUL_UNLESS;
+    return op >= VEC_ADD && op <= VEC_NMULADD;
 }
 
 /* The definition of the operation on this row. */
@@ -287,22 +285,6 @@ static void ties_of_halves(void **state) {
         check_op(c, &o, VEC_F16, n);
         check_op(c, &o, VEC_BF16, n);
     }
-    operands_free(&o);
-}
-
-/* Every normal power of two, and 0. */
-static void powers(void **state) {
-    const struct row_case *c = *state;
-    const struct vec_ops *const ops = ops_of(c);
-    const size_t n = 2 * (size_t)ops->bias + 1;
-    struct random r = random_for(39);
-    struct operands o;
-    operands_make(&o, c->d, &r);
-    assert_true(n <= OPERANDS);
-    for (size_t i = 0; i < n + LANES_MAX; i++) {
-        c->d->put(o.a, i, ops->round + (double)(i < n ? i : 0));
-    }
-    check_op(c, &o, VEC_POWER, n);
     operands_free(&o);
 }
 
@@ -594,7 +576,6 @@ int main(int argument_count, char **arguments) {
         {"fractions", fractions, 1},
         {"exponents", exponents, 1},
         {"ties_of_halves", ties_of_halves, 1},
-        {"powers", powers, 1},
         {"steps", steps, 1},
         {"indices", indices, 1},
         {"lookups", lookups, 1},

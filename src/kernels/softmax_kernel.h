@@ -32,70 +32,38 @@
 
 #if FGHM_REAL_BITS == 32
 #define LIFT_DROP 0x1p-64f
-#define LIFTED_ROUND (REAL_ROUND + REAL(191.0)) /* REAL_EXPONENT_BIAS + LIFT_EXPONENT */
-#define LIFTED_ZERO (-0x1.08c842p+7f)           /* minus that, times ln 2 */
-#define LN2 0x1.62e43p-1f
-#define LOG2_E 0x1.715476p+0f
+#define STEP 0x1.62e43p-4f /* ln 2 / 8 */
 #else
 #define LIFT_DROP 0x1p-512
-#define LIFTED_ROUND (REAL_ROUND + REAL(1535.0))
-#define LIFTED_ZERO (-0x1.09fec7ba27fbap+10)
-#define LN2 0x1.62e42fefa39efp-1
-#define LOG2_E 0x1.71547652b82fep+0
+#define STEP 0x1.62e42fefa39efp-4
 #endif
 
-/* exp(r) for |r| <= 0.3466 by Horner's rule, from the highest power on.  Minimax polynomials of
- * the relative error, made with Lawson's algorithm, coefficients rounded; error 0.07 units of
- * 2^-24 and 0.11 of 2^-53. */
-#if FGHM_REAL_BITS == 32
-#define EXP_TERMS 7
-static const real exp_terms[EXP_TERMS] = {
-    0x1.6a23d2p-10f, 0x1.1239e8p-7f, 0x1.5558f2p-5f, 0x1.555492p-3f, 0x1.fffffcp-2f, 1, 1};
-#else
-#define EXP_TERMS 12
-static const real exp_terms[EXP_TERMS] = {0x1.ad8234199bccdp-26,
-                                          0x1.28ad6f040fb7dp-22,
-                                          0x1.71df238ec738ep-19,
-                                          0x1.a0199a0fa6656p-16,
-                                          0x1.a01a012b2343ep-13,
-                                          0x1.6c16c1842941cp-10,
-                                          0x1.1111111127988p-7,
-                                          0x1.555555555087ep-5,
-                                          0x1.55555555554fap-3,
-                                          0x1.000000000000ap-1,
-                                          1,
-                                          1};
-#endif
+_Static_assert(LIFT_EXPONENT == EXP_LIFT_EXPONENT, "exponentials of the table are lifted");
 
 #define FOR_REGISTERS KERNEL_UNROLL for (int k = 0; k < count; k++)
 
 /* Makes lifted exponentials of `count` registers of logits, at most four and each at most
- * `largest`; NaN of NaN, and 0 from LIFTED_ZERO below `largest` on.  The difference is rounded, by
- * half a unit in its last place, of which LN2 in one part takes less; from there on, the error is
- * 1.9 units.  Step by step: a chain of these operations is longer than what out-of-order
- * execution overlaps. */
+ * `largest`; NaN of NaN, and 0 from EXP_MOST below `largest` on.  The difference is rounded, by
+ * half a unit in its last place, of which STEP in one part takes less; from there on, the error is
+ * 1.9 units (2 without fused multiply-add), since what the table's entries lack is left out.  Step by step: a chain of these
+ * operations is longer than what out-of-order execution overlaps. */
 KERNEL_INLINE void lifted_exps(int count, vreal *x, vreal largest) {
-    const vreal round = v_set(LIFTED_ROUND);
-    vreal r[4], power[4];
+    vreal rounded[4], r[4], power[4], w[4];
     FOR_REGISTERS {
-        x[k] = v_max(v_set(LIFTED_ZERO), v_sub(x[k], largest));
+        x[k] = v_min(v_set(EXP_MOST), v_sub(largest, x[k]));
     }
     FOR_REGISTERS {
-        power[k] = v_muladd(x[k], v_set(LOG2_E), round);
+        rounded[k] = exp_rounded(x[k]);
     }
     FOR_REGISTERS {
-        r[k] = v_nmuladd(v_sub(power[k], round), v_set(LN2), x[k]);
-        power[k] = v_power(power[k]);
-        x[k] = v_set(exp_terms[0]);
-    }
-    KERNEL_UNROLL
-    for (int i = 1; i < EXP_TERMS; i++) {
-        FOR_REGISTERS {
-            x[k] = v_muladd(x[k], r[k], v_set(exp_terms[i]));
-        }
+        r[k] = v_muladd(v_sub(rounded[k], v_set(REAL_ROUND)), v_set(STEP), x[k]);
+        power[k] = v_step(v_lookup8(exp_powers, v_index_bits(rounded[k])), rounded[k]);
     }
     FOR_REGISTERS {
-        x[k] = v_mul(x[k], power[k]);
+        w[k] = v_mul(r[k], v_mulsub(r[k], exp_tail(r[k]), v_set(REAL(1.0))));
+    }
+    FOR_REGISTERS {
+        x[k] = exponential_sum((struct exponential){power[k], w[k]});
     }
 }
 

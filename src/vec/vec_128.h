@@ -148,10 +148,6 @@ static inline vreal v_select(vmask m, vreal a, vreal b) {
     return V_LOGIC(or)(v_keep(m, a), v_drop(m, b));
 }
 
-static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
-    return v_select(m, a, v_mul(a, b));
-}
-
 static inline vreal v_fraction(vreal a, vreal *exponent) {
     const vbits one = V_SET_INT((int64_t)REAL_EXPONENT_BIAS << REAL_EXPONENT_SHIFT);
     const vbits integer =
@@ -170,10 +166,6 @@ static inline vreal v_exponent(vreal rounded) {
         V_SET_INT((int64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET) << REAL_EXPONENT_SHIFT);
     const vbits shifted = V_SHIFT_UP(V_AS_INT(rounded), REAL_EXPONENT_SHIFT);
     return v_mul(V_AS_REAL(V_INT(add)(shifted, one)), V_AS_REAL(down));
-}
-
-static inline vreal v_power(vreal rounded) {
-    return V_AS_REAL(V_SHIFT_UP(V_AS_INT(rounded), REAL_EXPONENT_SHIFT));
 }
 
 static inline vreal v_step(vreal entry, vreal rounded) {

@@ -203,10 +203,6 @@ static inline vreal v_drop(vmask m, vreal a) {
     return V_OP(andnot)(m, a);
 }
 
-static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
-    return v_select(m, a, v_mul(a, b));
-}
-
 static inline vreal v_fraction(vreal a, vreal *exponent) {
     const __m256i one = V_SET_INT((int64_t)REAL_EXPONENT_BIAS << REAL_EXPONENT_SHIFT);
     const __m256i integer =
@@ -225,10 +221,6 @@ static inline vreal v_exponent(vreal rounded) {
         V_SET_INT((int64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET) << REAL_EXPONENT_SHIFT);
     const __m256i shifted = V_INT(slli)(V_AS_INT(rounded), REAL_EXPONENT_SHIFT);
     return v_mul(V_AS_REAL(V_INT(add)(shifted, one)), V_AS_REAL(down));
-}
-
-static inline vreal v_power(vreal rounded) {
-    return V_AS_REAL(V_INT(slli)(V_AS_INT(rounded), REAL_EXPONENT_SHIFT));
 }
 
 static inline vreal v_step(vreal entry, vreal rounded) {

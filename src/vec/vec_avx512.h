@@ -193,10 +193,6 @@ static inline vreal v_drop(vmask m, vreal a) {
     return V_OP(maskz_mov)((vmask)~m, a);
 }
 
-static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
-    return V_OP(mask_mul)(a, (vmask)~m, a, b);
-}
-
 static inline vreal v_fraction(vreal a, vreal *exponent) {
     *exponent = V_OP(getexp)(a);
     return V_OP(getmant)(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
@@ -207,11 +203,6 @@ static inline vreal v_exponent(vreal rounded) {
 }
 
 #if FGHM_REAL_BITS == 32
-
-static inline vreal v_power(vreal rounded) {
-    const __m512i bits = _mm512_castps_si512(rounded);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, REAL_EXPONENT_SHIFT));
-}
 
 static inline vreal v_step(vreal entry, vreal rounded) {
     const __m512i steps = _mm512_slli_epi32(_mm512_castps_si512(rounded), REAL_EXPONENT_SHIFT - 3);
@@ -265,11 +256,6 @@ static inline void v_store_index(int32_t *to, vindex index) {
 }
 
 #else
-
-static inline vreal v_power(vreal rounded) {
-    const __m512i bits = _mm512_castpd_si512(rounded);
-    return _mm512_castsi512_pd(_mm512_slli_epi64(bits, REAL_EXPONENT_SHIFT));
-}
 
 static inline vreal v_step(vreal entry, vreal rounded) {
     const __m512i steps = _mm512_slli_epi64(_mm512_castpd_si512(rounded), REAL_EXPONENT_SHIFT - 3);

@@ -213,10 +213,6 @@ static inline vreal v_or(vreal a, vreal b) {
     return V_AS_REAL(V_INT(vorr)(V_AS_INT(a), V_AS_INT(b)));
 }
 
-static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
-    return v_select(m, a, v_mul(a, b));
-}
-
 static inline vbits shift_up(vbits a) {
 #if FGHM_REAL_BITS == 32
     return vshlq_n_u32(a, REAL_EXPONENT_SHIFT);
@@ -249,10 +245,6 @@ static inline vreal v_exponent(vreal rounded) {
     const vbits down =
         V_SET_INT((uint64_t)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET) << REAL_EXPONENT_SHIFT);
     return v_mul(V_AS_REAL(V_INT(vadd)(shift_up(V_AS_INT(rounded)), one)), V_AS_REAL(down));
-}
-
-static inline vreal v_power(vreal rounded) {
-    return V_AS_REAL(shift_up(V_AS_INT(rounded)));
 }
 
 static inline vreal v_step(vreal entry, vreal rounded) {

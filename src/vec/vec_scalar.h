@@ -211,11 +211,6 @@ static inline vreal v_drop(vmask m, vreal a) {
     return m ? REAL(0.0) : a;
 }
 
-/* a where the mask is set, a b elsewhere. */
-static inline vreal v_mul_unless(vmask m, vreal a, vreal b) {
-    return m ? a : a * b;
-}
-
 /* Takes a normal a > 0 apart: a = f 2^k, 1 <= f < 2. */
 static inline vreal v_fraction(vreal a, vreal *exponent) {
     const scalar_bits one = (scalar_bits)REAL_EXPONENT_BIAS << REAL_EXPONENT_SHIFT;
@@ -242,12 +237,6 @@ static inline vreal v_exponent(vreal rounded) {
     const scalar_bits down = (scalar_bits)(REAL_EXPONENT_BIAS - REAL_EXPONENT_OFFSET)
                              << REAL_EXPONENT_SHIFT;
     return real_of(shift_rounded(rounded, REAL_EXPONENT_SHIFT) + one) * real_of(down);
-}
-
-/* 2^(n - REAL_EXPONENT_BIAS) for `rounded` = REAL_ROUND + n, 0 < n <= 2 REAL_EXPONENT_BIAS; 0
- * for n = 0. */
-static inline vreal v_power(vreal rounded) {
-    return real_of(shift_rounded(rounded, REAL_EXPONENT_SHIFT));
 }
 
 /* 2^(n / 8) for `rounded` = REAL_ROUND + n and an `entry` which is 2^(j / 8), j = n mod 8, less j

@@ -112,9 +112,6 @@ class Arithmetic:
     def v_exponent(self, _):
         return self.constant(1)
 
-    def v_power(self, _):
-        return self.constant(1)
-
 
 class Formula(Arithmetic):
     """Without rounding, as one expression."""

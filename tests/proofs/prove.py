@@ -40,7 +40,6 @@ DENSITY_REDUCED_MAX = "0.01084"
 TIMEOUT_SECONDS = 60  # each takes at most 2, where it holds
 SHOW = "--show" in sys.argv
 
-SOFTMAX_REDUCED_MAX = "0.347"
 # What is left of the argument of an exponential; also with the second part of a pair; and w.
 STEP_MAX, REDUCED_MAX, W_MAX = "0.04333", "0.0434", "0.045"
 LOG_LEAST, LOG_MAX = "-0.0626", "0.07143"  # d
@@ -277,42 +276,48 @@ def prove_exponential(proofs, source, bits, fused, links):
                   ("got - before", "1b-100")], hints)
 
 
+def lifted_given(power):
+    """For lifted_exps: whatever the table has."""
+    return {"lifted_exps.power": (
+        "v_step(v_lookup8(exp_powers, v_index_bits(rounded[k])), rounded[k])", power)}
+
+
 def prove_exponential_of_softmax(proofs, source, bits, fused, links):
-    """One factor less, and ln 2 in one part: of the argument, half a unit in its last place."""
+    """ln 2 in one part: of the argument, half a unit in its last place."""
     name = row(bits, fused)
-    arithmetic = Gappa(bits, fused)
-    arithmetic.v_max = lambda a, b: b
+    arithmetic = Gappa(bits, fused, ("lifted_exps_w",))
+    arithmetic.v_min = lambda a, b: b
     one, zero = arithmetic.constant(1), arithmetic.constant(0)
-    r = arithmetic.variable("r")
-    result = [one]
     evaluation = Evaluation(source, arithmetic, {
-        "lifted_exps.r": ("v_nmuladd(v_sub(power[k], round), v_set(LN2), x[k])", r)})
-    evaluation.call("lifted_exps", one, result, zero)
+        **lifted_given(one), "lifted_exps.r": (
+            "v_muladd(v_sub(rounded[k], v_set(REAL_ROUND)), v_set(STEP), x[k])",
+            arithmetic.variable("r"))})
+    evaluation.call("lifted_exps", one, [one], zero)
     evaluation.finish()
-    result = arithmetic.named("result", result[0])
-    proofs.gappa(f"exp of softmax: rounding, {name}", arithmetic, f"|r| <= {SOFTMAX_REDUCED_MAX}",
-                 [(f"({result.text} - {result.exact}) / {result.exact}",
-                   units(links["softmax"], bits))], "$ r in 16;")
+    arithmetic.lines.append(f"p = {exponential_formula(source, bits, 'r')};")
+    proofs.gappa(f"exp of softmax: rounding, {name}", arithmetic, f"|r| <= {REDUCED_MAX}",
+                 [("(lifted_exps_w - p) / (1 + p)", units(links["exp"], bits)),
+                  ("lifted_exps_w", W_MAX)],
+                 "lifted_exps_w - p -> lifted_exps_w - Mlifted_exps_w; p -> Mlifted_exps_w;"
+                 " $ r in 16;")
 
     # ln 2 in one part takes a product that is exact only if it is fused.
     if fused:
-        arithmetic = Gappa(bits, fused, ("lifted_exps_power",))
-        x = arithmetic.variable("x")
-        arithmetic.v_max = lambda *_: x
-        arithmetic.v_power = lambda _: one
-        evaluation = Evaluation(source, arithmetic)
+        arithmetic = Gappa(bits, fused, ("lifted_exps_rounded",))
+        a = arithmetic.variable("a")
+        arithmetic.v_min = lambda *_: a
+        evaluation = Evaluation(source, arithmetic, lifted_given(one))
         evaluation.call("lifted_exps", one, [one], zero)
-        middle = evaluation.constant_of("LIFTED_ROUND").text
-        log2_e, ln2 = (evaluation.constant_of(macro).text for macro in ("LOG2_E", "LN2"))
-        n = "M" + arithmetic.find(f"rnd(lifted_exps_power - {middle})")
+        step, steps, middle = (evaluation.constant_of(macro).text for macro in (
+            "STEP", "STEPS_E", "REAL_ROUND"))
+        n = "M" + arithmetic.find(f"rnd(lifted_exps_rounded - {middle})")
         hints = f"""
-            Mlifted_exps_r -> (x * {log2_e} - {n}) * {ln2} + x * (1 - {log2_e} * {ln2});
-            x * {log2_e} - {n} -> -(lifted_exps_power - (x * {log2_e} + {middle}));"""
-        least = evaluation.constant_of("LIFTED_ZERO").text
-        proofs.gappa(f"exp of softmax: argument, {name}", arithmetic, f"x in [{least}, 0]".replace(
-            "(", "").replace(")", ""), [
-                ("lifted_exps_r - Mlifted_exps_r", units(links["reduction_of_softmax"], bits)),
-                ("lifted_exps_r", SOFTMAX_REDUCED_MAX)], hints)
+            Mlifted_exps_r -> (a * {steps} + {n}) * {step} + a * (1 - {steps} * {step});
+            a * {steps} + {n} -> lifted_exps_rounded - ({middle} - a * {steps});"""
+        most = dyadic(evaluation.constant_of("EXP_MOST").number)
+        proofs.gappa(f"exp of softmax: argument, {name}", arithmetic, f"a in [0, {most}]", [
+            ("lifted_exps_r - Mlifted_exps_r", units(links["reduction_of_softmax"], bits)),
+            ("lifted_exps_r", REDUCED_MAX)], hints)
 
 
 # Logarithms and reciprocals ----------------------------------------------------------------------
@@ -658,17 +663,6 @@ def prove_approximations(proofs, source, bits, links):
         f"horner(1 + {exp})", "exp(-x)", f"[-{REDUCED_MAX}; {REDUCED_MAX}]", "relative",
         units(links["exp"], bits))])
 
-    result = [one]
-    formula.v_max = lambda a, b: b
-    of_softmax = Evaluation(source, formula, {
-        "lifted_exps.r": ("v_nmuladd(v_sub(power[k], round), v_set(LN2), x[k])", x)})
-    of_softmax.call("lifted_exps", one, result, formula.constant(0))
-    of_softmax.finish()
-    proofs.sollya(f"exp of softmax: polynomial, {name}", [supnorm(
-        f"horner({result[0].exact})", "exp(x)",
-        f"[-{SOFTMAX_REDUCED_MAX}; {SOFTMAX_REDUCED_MAX}]", "relative",
-        units(links["softmax"], bits))])
-
     # (log1p(x) - x) / x^2 is 0 / 0 at 0, and its series is less wrong than 2^-78.
     tail = of_square(source, bits, "log_tail", "x")
     series = " + ".join(f"({(-1) ** (k + 1)}) / {k + 2} * x^{k}" for k in range(20))
@@ -689,12 +683,12 @@ def prove_approximations(proofs, source, bits, links):
             for _, factor, _, _, most in log_entries(source, bits)])
 
     constants = {macro: evaluation.constant_of(macro).text for macro in (
-        "LN2_HIGH", "LN2_LOW", "LN2", "STEP_HIGH", "STEP_LOW")}
+        "LN2_HIGH", "LN2_LOW", "STEP", "STEP_HIGH", "STEP_LOW")}
     proofs.sollya(f"logarithm of 2, {name}", [
         f"print(abs(log(2) - ({constants['LN2_HIGH']} + {constants['LN2_LOW']})) <= {links['ln2']});",
         f"print(abs(log(2) / 8 - ({constants['STEP_HIGH']} + {constants['STEP_LOW']}))"
         f" <= {links['step']});",
-        f"print(abs({constants['LN2']} / log(2) - 1) <= 1b-{DIGITS[bits] + 1});"])
+        f"print(abs(8 * {constants['STEP']} / log(2) - 1) <= 1b-{DIGITS[bits] + 1});"])
 
 
 def bits_of(number, bits):
@@ -760,18 +754,18 @@ def prove_tables(proofs, source, bits, log_error):
 # The bounds --------------------------------------------------------------------------------------
 
 APPROXIMATIONS = {
-    64: dict(ln2="1b-86", step="1b-96", exp="0.0945", softmax="0.12", log="2.73", start="0.072"),
+    64: dict(ln2="1b-86", step="1b-96", exp="0.0945", log="2.73", start="0.072"),
 }
 LOG_TABLES = {32: "6.6e-5", 64: "5.2e-3"}  # in units of the last place of an entry
 LINKS = {
     (64, True): dict(
         ln2="1b-86", step="1b-96", reduction="0.0313", exp="0.118", exp_sum="0",
-        reduction_of_softmax="0.2501", softmax="1.052",
+        reduction_of_softmax="0.0313",
         log="2.4", start="1.2", reciprocal="1.17",
         log_sum="0.0119", log_pair="0.004", minus_log="0.0079"),
     (64, False): dict(
         ln2="1b-86", step="1b-96", reduction="0.0313", exp="0.149", exp_sum="0.048",
-        reduction_of_softmax="0.2501", softmax="1.44",
+        reduction_of_softmax="0.0313",
         log="2.91", start="1.4", reciprocal="1.67",
         log_sum="0.0139", log_pair="0.004", minus_log="0.0079"),
 }
@@ -779,11 +773,11 @@ PROMISED = {
     True: {"exp_minus before it is rounded": "0.25", "exp_minus_pair": "1.3",
            "logarithm of softplus_of": "2.7", "reciprocal of softplus_of": "1.2",
            "log1p_sum": "0.032", "log1p_pair": "0.036", "minus_log_pair": "0.04",
-           "lifted_exps": "1.5", "element_loss, gamma 0": "8", "gradient, gamma 0": "8"},
+           "lifted_exps": "1.9", "element_loss, gamma 0": "8", "gradient, gamma 0": "8"},
     False: {"exp_minus before it is rounded": "0.33", "exp_minus_pair": "1.4",
             "logarithm of softplus_of": "3.2", "reciprocal of softplus_of": "1.7",
             "log1p_sum": "0.034", "log1p_pair": "0.038", "minus_log_pair": "0.042",
-            "lifted_exps": "1.9", "element_loss, gamma 0": "8", "gradient, gamma 0": "8"},
+            "lifted_exps": "2", "element_loss, gamma 0": "8", "gradient, gamma 0": "8"},
 }
 DENSITY_LINKS = dict(ln2="1b-91", reduction="0.01", exp="2.1", sigmoid="0.77", polynomial="0.1")
 
@@ -813,7 +807,9 @@ def add_promises(proofs, source, bits, fused, links, promised):
     # Last are (D - d) d^2 / (1 + d), sums, and the square of D - d.
     rest = number(LOG_REST_MAX) * number(LOG_MAX) ** 2 + number(1, 10 ** 5)
     log_sum = number(links["log_sum"]) + polynomial + table + rest
-    softmax = chain(bits, links["reduction_of_softmax"], links["softmax"], approximations["softmax"])
+    entries = max(abs(low) for low in source.array("exp_lows")) * 2 ** DIGITS[bits]
+    softmax = chain(bits, links["reduction_of_softmax"], links["exp"], approximations["exp"],
+                    entries, links["exp_sum"], 1)
     reciprocal = number(links["reciprocal"])
     for text, bound in (
             ("exp_minus before it is rounded", exp), ("exp_minus_pair", exp_pair),

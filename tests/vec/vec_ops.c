@@ -105,8 +105,6 @@ static vreal result(enum vec_op op, const void *a_from, const void *b_from, cons
         return v_keep(mask_of(b_from), a);
     case VEC_DROP:
         return v_drop(mask_of(b_from), a);
-    case VEC_MUL_UNLESS:
-        return v_mul_unless(mask_of(c_from), a, b);
     case VEC_F16:
     case VEC_BF16:
     case VEC_U8:
@@ -121,8 +119,6 @@ static vreal result(enum vec_op op, const void *a_from, const void *b_from, cons
         return exponent;
     case VEC_EXPONENT:
         return v_exponent(a);
-    case VEC_POWER:
-        return v_power(a);
     default:
         return a;
     }

@@ -42,7 +42,6 @@ enum vec_op {
     VEC_SELECT,
     VEC_KEEP,
     VEC_DROP,
-    VEC_MUL_UNLESS,
     VEC_F16, /* stored and loaded; of doubles, nothing */
     VEC_BF16,
     VEC_U8,   /* the lowest byte of a, loaded */
@@ -50,7 +49,6 @@ enum vec_op {
     VEC_FRACTION,
     VEC_FRACTION_EXPONENT,
     VEC_EXPONENT,
-    VEC_POWER,
     VEC_OPS
 };
 

@@ -146,8 +146,6 @@ static real result(enum vec_op op, real a, real b, real c) {
         return b > 0 ? a : 0;
     case VEC_DROP:
         return b > 0 ? 0 : a;
-    case VEC_MUL_UNLESS:
-        return c > 0 ? a : a * b;
     case VEC_F16:
     case VEC_BF16:
     case VEC_U8:
@@ -161,9 +159,6 @@ static real result(enum vec_op op, real a, real b, real c) {
         return (real)(exponent - 1);
     case VEC_EXPONENT:
         return (real)ldexp(1, (int)(a - (real)VEC_TABLE.round));
-    case VEC_POWER:
-        exponent = (int)(a - (real)VEC_TABLE.round);
-        return exponent == 0 ? 0 : (real)ldexp(1, exponent - VEC_TABLE.bias);
     default:
         return a;
     }
