@@ -370,12 +370,13 @@ static void assert_same_numbers(const struct table *t, const char *what, const s
     }
 }
 
-/* The results of the logits as they lie in `logits`, with outputs of the same strides. */
-static void check_layout(struct table *t, const fghm_focal *focal, const char *what,
-                         fghm_dtype logits_dtype, fghm_dtype out_dtype, const int64_t strides[2],
-                         unsigned subset, fghm_pool *pool) {
+/* The results of the logits as they lie in `logits`. */
+static void check_layouts_of(struct table *t, const fghm_focal *focal, const char *what,
+                             fghm_dtype logits_dtype, const int64_t logits_strides[2],
+                             fghm_dtype out_dtype, const int64_t strides[2], unsigned subset,
+                             fghm_pool *pool) {
     const double loss = t->loss;
-    struct strided logits = array_of(logits_dtype, t->samples, t->classes, strides);
+    struct strided logits = array_of(logits_dtype, t->samples, t->classes, logits_strides);
     struct strided out[OUTPUTS];
     copy_numbers(&logits, &t->logits);
     out[ELEMENT_LOSS] = rows_of(out_dtype, t->samples, 1);
@@ -393,6 +394,13 @@ static void check_layout(struct table *t, const fghm_focal *focal, const char *w
         strided_free(&out[k]);
     }
     strided_free(&logits);
+}
+
+/* With outputs of the same strides. */
+static void check_layout(struct table *t, const fghm_focal *focal, const char *what,
+                         fghm_dtype logits_dtype, fghm_dtype out_dtype, const int64_t strides[2],
+                         unsigned subset, fghm_pool *pool) {
+    check_layouts_of(t, focal, what, logits_dtype, strides, out_dtype, strides, subset, pool);
 }
 
 /* One output in the place of the logits. */
@@ -449,8 +457,14 @@ static void check_layouts(struct random *r, const struct dtype *d, size_t sample
             check_layout(&t, focal, "halves in", half, own, strides, 7, NULL);
             check_layout(&t, focal, "halves out", own, half, strides, 7, NULL);
             check_layout(&t, focal, "halves", half, half, strides, 7, NULL);
+            check_layout(&t, focal, "halves, no Hessian", half, half, strides, 2, NULL);
+            check_layouts_of(&t, focal, "halves in, outputs as rows", half, strides, own,
+                             layouts[0].strides, 2, NULL);
+            check_layouts_of(&t, focal, "rows of halves in", half, layouts[0].strides, own, strides,
+                             2, NULL);
         } else {
             check_layout(&t, focal, "floats out", own, FGHM_F32, strides, 7, NULL);
+            check_layout(&t, focal, "floats out, no Hessian", own, FGHM_F32, strides, 2, NULL);
         }
     }
     table_free(&t);

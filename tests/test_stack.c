@@ -361,8 +361,26 @@ static void measure_classes(const char *handle) {
     }
 }
 
+/* So many classes of softmax that samples are rows, short and long ones. */
+static void measure_rows(const char *handle) {
+    static const int64_t classes[] = {56, 224, 1024};
+    for (size_t k = 0; k < SUITE_COUNT(dtypes_of_logits) * SUITE_COUNT(classes) * 2; k++) {
+        const fghm_dtype dtype = dtypes_of_logits[k / 2 / SUITE_COUNT(classes)];
+        const int64_t row = classes[k / 2 % SUITE_COUNT(classes)];
+        set_batch(dtype, SOFTMAX_ROWS, false, false);
+        call.batch.harmonizing_weight.data = NULL;
+        call.batch.shape[0] = ELEMENTS / row;
+        call.batch.shape[1] = row;
+        call.batch.hessian.data = k % 2 == 0 ? NULL : call.batch.hessian.data;
+        snprintf(call.name, sizeof call.name, "focal batch, %s, %d classes, dtype %d, Hessian %d",
+                 handle, (int)row, dtype, (int)(k % 2));
+        measure(call_focal_batch, CALL_MAX);
+    }
+}
+
 static void measure_focal_batches(const char *handle) {
     measure_classes(handle);
+    measure_rows(handle);
     for (size_t k = 0; k < SUITE_COUNT(dtypes_of_logits); k++) {
         for (int form = 0; form < FORMS; form++) {
             for (int extras = 0; extras < 4; extras += 3) {

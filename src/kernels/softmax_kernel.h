@@ -45,8 +45,8 @@ _Static_assert(LIFT_EXPONENT == EXP_LIFT_EXPONENT, "exponentials of the table ar
 /* Makes lifted exponentials of `count` registers of logits, at most four and each at most
  * `largest`; NaN of NaN, and 0 from EXP_MOST below `largest` on.  The difference is rounded, by
  * half a unit in its last place, of which STEP in one part takes less; from there on, the error is
- * 1.9 units (2 without fused multiply-add), since what the table's entries lack is left out.  Step by step: a chain of these
- * operations is longer than what out-of-order execution overlaps. */
+ * 1.9 units (2 without fused multiply-add), since what the table's entries lack is left out.  Step
+ * by step: a chain of these operations is longer than what out-of-order execution overlaps. */
 KERNEL_INLINE void lifted_exps(int count, vreal *x, vreal largest) {
     vreal rounded[4], r[4], power[4], w[4];
     FOR_REGISTERS {
@@ -403,7 +403,7 @@ KERNEL_LOOP void row_set_sum(const struct fghm_sum *sum, size_t sample,
     set_sum(sum_of_lanes(sum, sizeof(real)), &samples->sum[sample], &samples->sum_low[sample]);
 }
 
-/* Rows of up to CHUNK classes, which are copied as a whole. */
+/* Rows of up to CHUNK classes are copied as a whole. */
 
 /* Copies n logits, -inf for that of the own class and behind them to the end of a register; returns
  * the largest. */

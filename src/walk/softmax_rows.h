@@ -88,7 +88,7 @@ OUT_OF_LINE void rows_next(struct sample_rows *rows, size_t classes, size_t k, s
 }
 
 static inline size_t row_run(const struct row *row, size_t n) {
-    return row->array->data == NULL ? n : row->base == NULL ? 1 : cursor_run(&row->cursor, n);
+    return row->array->data == NULL ? n : cursor_run(&row->cursor, n);
 }
 
 /* How many samples from k on, of at most n that the tile has, none of which is ignored, have rows
@@ -96,7 +96,14 @@ static inline size_t row_run(const struct row *row, size_t n) {
 OUT_OF_LINE size_t rows_run(const struct sample_rows *rows, size_t classes, size_t k, size_t n,
                             const struct softmax_samples *samples) {
     size_t most = row_run(&rows->hessian, row_run(&rows->gradient, row_run(&rows->logits, n - k)));
-    if (rows->room != NULL && rows_kept(rows, samples) == NULL) {
+    const bool has_gradient = rows->gradient.array->data != NULL;
+    const bool has_hessian = rows->hessian.array->data != NULL;
+    const bool outputs_are_dense =
+        rows->hessian.base != NULL && (!has_gradient || rows->gradient.base != NULL);
+    const bool needs_room = rows->logits.base == NULL || has_gradient || has_hessian;
+    if ((has_hessian && !outputs_are_dense) || (rows->room == NULL && needs_room)) {
+        most = 1;
+    } else if (rows->room != NULL && rows_kept(rows, samples) == NULL) {
         const size_t fit = SAMPLES_ROOM / classes - k;
         most = most < fit ? most : fit;
     }
@@ -137,6 +144,29 @@ OUT_OF_LINE const real *row_read(const struct fghm_kernels *kernels, const struc
     return to;
 }
 
+/* Whether rows of an array, whose classes are neighbours, follow each other as they do in memory
+ * where a row is so many numbers behind the one before. */
+static inline bool rows_follow(const struct row *row, size_t classes, ptrdiff_t step) {
+    return row->array->class_stride == 1 && cursor_stride(&row->cursor) == (ptrdiff_t)classes &&
+           step == (ptrdiff_t)classes;
+}
+
+/* Reads the logits of a run. */
+OUT_OF_LINE void rows_read(const struct fghm_kernels *kernels, const struct row *row,
+                           size_t classes, size_t run, const struct fghm_rows *to) {
+    const struct fghm_array *const array = row->array;
+    real *const first = to->first;
+    if (row->offsets == NULL && rows_follow(row, classes, to->step)) {
+        kernels->read(array->dtype, array->data, row->cursor.offset, 1, run * classes, first);
+        return;
+    }
+    struct row one = *row;
+    for (size_t k = 0; k < run; k++) {
+        (void)row_read(kernels, &one, 0, classes, first + (ptrdiff_t)k * to->step);
+        one.cursor.offset += cursor_stride(&row->cursor);
+    }
+}
+
 /* Rows are walked in parts where there is no room for all of their numbers. */
 #define FOR_ROW_PARTS(start, n, classes)                                                           \
     for (size_t start = 0, n;                                                                      \
@@ -151,7 +181,7 @@ OUT_OF_LINE void rows_reduce_run(const struct fghm_kernels *kernels, const struc
         const struct fghm_rows room = rows_room(rows, classes, samples);
         if (logits.first == NULL) {
             logits = room;
-            (void)row_read(kernels, &rows->logits, 0, classes, rows->room);
+            rows_read(kernels, &rows->logits, classes, run, &room);
         }
         kernels->rows_reduce(k, run, classes, &logits, &room, samples);
         return;
@@ -208,16 +238,28 @@ OUT_OF_LINE const real *row_exponentials(const struct fghm_kernels *kernels,
     return to;
 }
 
-/* The sum of the exponentials without that of the largest logit. */
-OUT_OF_LINE real row_rest(const struct fghm_kernels *kernels, const struct sample_rows *rows,
-                          size_t classes, size_t k, const struct softmax_samples *samples) {
+/* The sums of the exponentials of a run without that of the largest logit, where they are needed.
+ */
+OUT_OF_LINE void rows_rest(const struct fghm_kernels *kernels, const struct sample_rows *rows,
+                           size_t classes, size_t k, size_t run, struct softmax_samples *samples) {
+    const struct fghm_rows room = rows_room(rows, classes, samples);
     real part[CHUNK];
-    struct fghm_sum sum;
-    sum_start(&sum);
-    FOR_ROW_PARTS(start, n, classes) {
-        kernels->row_rest(n, row_exponentials(kernels, rows, start, n, k, samples, part), &sum);
+    for (size_t i = 0; i < run; i++) {
+        if (samples->sum[k + i] >= 2 * LIFT) {
+            continue;
+        }
+        struct fghm_sum sum;
+        sum_start(&sum);
+        if (rows->room != NULL) {
+            kernels->row_rest(classes, (const real *)room.first + (ptrdiff_t)i * room.step, &sum);
+        } else {
+            FOR_ROW_PARTS(start, n, classes) {
+                kernels->row_rest(n, row_exponentials(kernels, rows, start, n, k, samples, part),
+                                  &sum);
+            }
+        }
+        samples->rest[k + i] = (real)sum_of_lanes(&sum, sizeof(real));
     }
-    return (real)sum_of_lanes(&sum, sizeof(real));
 }
 
 OUT_OF_LINE void row_write(const struct fghm_kernels *kernels, const struct row *row, size_t start,
@@ -226,6 +268,22 @@ OUT_OF_LINE void row_write(const struct fghm_kernels *kernels, const struct row 
     if (array->data != NULL && row->base == NULL) {
         const ptrdiff_t offset = row->cursor.offset + (ptrdiff_t)start * array->class_stride;
         kernels->write(array->dtype, array->data, offset, array->class_stride, n, from);
+    }
+}
+
+/* Writes the gradients of a run. */
+OUT_OF_LINE void rows_write(const struct fghm_kernels *kernels, const struct row *row,
+                            size_t classes, size_t run, const struct fghm_rows *from) {
+    const struct fghm_array *const array = row->array;
+    const real *const first = from->first;
+    if (rows_follow(row, classes, from->step)) {
+        kernels->write(array->dtype, array->data, row->cursor.offset, 1, run * classes, first);
+        return;
+    }
+    struct row one = *row;
+    for (size_t k = 0; k < run; k++) {
+        row_write(kernels, &one, 0, classes, first + (ptrdiff_t)k * from->step);
+        one.cursor.offset += cursor_stride(&row->cursor);
     }
 }
 
@@ -244,6 +302,12 @@ OUT_OF_LINE void rows_spread_run(const struct fghm_kernels *kernels,
         const struct fghm_rows gradient = dense_rows(&rows->gradient);
         const struct fghm_rows hessian = dense_rows(&rows->hessian);
         kernels->rows_spread(spread, k, run, 0, classes, &room, &gradient, &hessian);
+        return;
+    }
+    if (rows->room != NULL && rows->hessian.array->data == NULL) {
+        const struct fghm_rows room = rows_room(rows, classes, samples), none = {NULL, 0};
+        kernels->rows_spread(spread, k, run, 0, classes, &room, &room, &none);
+        rows_write(kernels, &rows->gradient, classes, run, &room);
         return;
     }
     real exponentials[CHUNK], parts[2][CHUNK];
@@ -279,14 +343,13 @@ OUT_OF_LINE void rows_spread(const struct fghm_kernels *kernels, const struct cl
     struct sample_rows rows;
     rows_start(&rows, arrays, first, samples);
     for (size_t k = 0, run; k < n; k += run) {
-        /* With Hessians, each by itself, for the sake of `rest`. */
-        run = arrays->hessian->data == NULL ? rows_run(&rows, arrays->classes, k, n, samples) : 1;
+        run = rows_run(&rows, arrays->classes, k, n, samples);
         if (samples->columns[k] < 0) {
             row_clear(kernels, &rows.gradient, arrays->classes);
             row_clear(kernels, &rows.hessian, arrays->classes);
         } else {
-            if (arrays->hessian->data != NULL && samples->sum[k] < 2 * LIFT) {
-                samples->rest[k] = row_rest(kernels, &rows, arrays->classes, k, samples);
+            if (arrays->hessian->data != NULL) {
+                rows_rest(kernels, &rows, arrays->classes, k, run, samples);
             }
             rows_spread_run(kernels, spread, &rows, arrays->classes, k, run);
         }

@@ -18,15 +18,21 @@ static struct class_arrays class_arrays_of(const struct fghm_plan *plan) {
 }
 
 /* Up to so many classes are columns in any case: what a row costs besides is more than moving it.
- */
-#define FEW_CLASSES 32
+ * A row costs less where several of them are worked on together, and a column more where logits are
+ * converted or a register has fewer lanes. */
+static inline size_t few_classes(const struct class_arrays *arrays) {
+    const struct fghm_array *const hessian = arrays->hessian;
+    const bool one_by_one = arrays->logits->class_stride != 1 || arrays->offsets != NULL ||
+                            (hessian->data != NULL && hessian->dtype != REAL_DTYPE);
+    return one_by_one ? 32 : FGHM_REAL_BITS == 32 && arrays->logits->dtype == REAL_DTYPE ? 24 : 15;
+}
 
 /* Whether classes of a sample lie nearer to each other than the samples of a class. */
 static inline bool are_rows(const struct class_arrays *arrays) {
     const struct fghm_array *const array = arrays->logits;
     const ptrdiff_t class_stride = array->class_stride;
     const ptrdiff_t sample_stride = array->strides[array->axes - 1];
-    return arrays->classes > FEW_CLASSES &&
+    return arrays->classes > few_classes(arrays) &&
            (class_stride < 0 ? -class_stride : class_stride) <=
                (sample_stride < 0 ? -sample_stride : sample_stride);
 }
