@@ -280,6 +280,20 @@ static double run_softmax(const struct entrant *entrant) {
     return softmax_batch(entrant, &batch);
 }
 
+/* Logits and gradient in bfloat16. */
+static double run_softmax_bf16(const struct entrant *entrant) {
+    const struct bench *const bench = entrant->bench;
+    fghm_batch batch = batch_of(entrant->n / entrant->classes, entrant->classes);
+    fghm_result result = FGHM_RESULT_INIT;
+    batch.activation = FGHM_SOFTMAX;
+    batch.target_form = FGHM_TARGET_LABEL;
+    batch.logits = (fghm_input){.data = bench->half_logits[1], .dtype = FGHM_BF16};
+    batch.targets = (fghm_input){.data = bench->f32.byte_targets, .dtype = FGHM_U8};
+    batch.gradient = (fghm_output){.data = bench->half_gradient, .dtype = FGHM_BF16};
+    const fghm_status status = fghm_focal_batch(bench->gamma_2, NULL, &batch, &result);
+    return status == FGHM_OK ? result.loss : (double)NAN;
+}
+
 /* Targets of all classes. */
 static double run_softmax_soft(const struct entrant *entrant) {
     fghm_batch batch = batch_of(entrant->n / entrant->classes, entrant->classes);
@@ -435,6 +449,7 @@ static const struct side softmax_21 = {.run = run_softmax, .classes = 21};
 static const struct side softmax_80 = {.run = run_softmax, .classes = 80};
 static const struct side softmax_1000 = {.run = run_softmax, .classes = 1000};
 static const struct side softmax_128256 = {.run = run_softmax, .classes = 128256};
+static const struct side softmax_bf16 = {.run = run_softmax_bf16, .classes = 80};
 static const struct side softmax_soft = {.run = run_softmax_soft, .classes = 80};
 static const struct side softmax_image = {.run = run_softmax_image, .classes = 21};
 static const struct side stream = {.run = run_stream};
@@ -560,6 +575,7 @@ static const struct ratio ratios[] = {
      ">= 1.3"},
 #endif
     {"softmax_one_row_ns", PER_ELEMENT, N_SOFTMAX_ROW, &softmax_128256, NULL, "<= 1.5"},
+    {"softmax_bf16_of_f32", TIME, N_SOFTMAX_80, &softmax_bf16, &softmax_80, "<= 1.5"},
     {"softmax_soft_of_labels", TIME, N_SOFTMAX_80, &softmax_soft, &softmax_80, "<= 4"},
     {"softmax_nchw_of_rows", TIME, N_SOFTMAX_IMAGE, &softmax_image, &softmax_21, "<= 1"},
     {"small_call_ns", NANOSECONDS, N_SMALL, &focal, NULL, "<= 45"},
