@@ -292,8 +292,11 @@ static inline void uniform_bins(const struct fghm_bins *bins, size_t n, const re
     const vreal one = v_set(REAL(1.0));
     real norms[CHUNK];
     for (size_t i = 0; i < n; i += V_LANES) {
+        v_store(norms + i, exp_minus(v_abs(v_load(margins + i))));
+    }
+    for (size_t i = 0; i < n; i += V_LANES) {
         const vreal margin = v_load(margins + i);
-        const vreal e = exp_minus(v_abs(margin));
+        const vreal e = v_load(norms + i);
         const vreal above = v_select(v_gt(margin, v_set(REAL(0.0))), e, one);
         v_store(norms + i, v_mul(above, softplus_of(e).reciprocal));
     }
@@ -620,26 +623,50 @@ static void ghmr_harmonize(const struct fghm_bins *bins, const void *bin_weights
     harmonize(REGRESSION, bins, bin_weights, span, weights);
 }
 
+/* The results of a register for the weight of its bins. */
+KERNEL_INLINE void store_weighted(struct focal_kind kind, const struct focal_factors *factors,
+                                  const struct fghm_span *span, size_t i, vmask is_one,
+                                  struct focal_values values, vreal weight, real *losses) {
+    real *const element_loss = span->element_loss;
+    real *const gradient = span->gradient;
+    real *const hessian = span->hessian;
+    const vreal scaled = v_mul(factors->positive_scaled, weight);
+    const vreal loss = v_mul(values.loss, weight);
+    v_store(losses + i, loss);
+    if (element_loss != NULL) {
+        v_store(element_loss + i, loss);
+    }
+    if (kind.want >= WANT_GRADIENT && gradient != NULL) {
+        v_store(gradient + i, v_mul(values.gradient, v_negate_where(is_one, scaled)));
+    }
+    if (kind.want >= WANT_HESSIAN && hessian != NULL) {
+        v_store(hessian + i, v_mul(v_mul(values.hessian, v_set(REAL_DROP)), scaled));
+    }
+}
+
+KERNEL_INLINE vreal weight_of_bin(const struct fghm_bins *bins, const real *bin_weights,
+                                  vindex bin) {
+    return bins->bins < 32   ? v_lookup32(bin_weights, bin)
+           : is_medium(bins) ? v_lookup128(bin_weights, bin)
+                             : v_lookup(bin_weights, bin);
+}
+
 /* A chunk of hard targets and finite logits, without a mask.  The second sweep has
- * g at hand, which tells the bin. */
+ * g at hand, which tells the bin; of many bins, that and their weights take a third one. */
 KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_factors *factors,
                                    const struct fghm_bins *bins, const real *bin_weights,
                                    const struct fghm_span *span, struct chunk_exponentials *chunk) {
     const real *const logits = span->logits;
     const real *const targets = span->targets;
-    real *const element_loss = span->element_loss;
-    real *const gradient = span->gradient;
-    real *const hessian = span->hessian;
     const bool small = is_small(bins);
-    const bool medium = is_medium(bins);
     const struct bin_finder finder = bin_finder(bins, CELLS_16);
     const struct focal_exponents exponents = {.gamma = factors->gamma,
                                               .derivative = factors->gamma.high};
+    real gradients[CHUNK], hessians[CHUNK];
     for (size_t i = 0; i < span->n; i += V_LANES) {
         const vreal e = v_load(chunk->high + i);
         const vmask is_one = v_eq(v_load(targets + i), v_set(REAL(1.0)));
         const vreal logit = v_load(logits + i);
-        const vreal margin = v_negate_unless(is_one, logit);
         const vreal minus_z = v_negate_where(is_one, logit);
         const struct pair dropped = {v_mul(e, v_set(is_lifted(kind) ? REAL_DROP : REAL(1.0))),
                                      v_set(REAL(0.0))};
@@ -647,23 +674,28 @@ KERNEL_INLINE void regular_results(struct focal_kind kind, const struct focal_fa
             powered_of(kind, factors, &exponents, minus_z, dropped, NULL, i);
         const struct focal_values values =
             hard_values(kind, factors, &exponents, minus_z, e, powered, NULL, i);
-        const vindex bin =
-            small ? bin_of_margin(&finder, margin) : bin_of_hard(bins, margin, values.gradient);
-        const vreal weight = small    ? v_lookup16(bin_weights, bin)
-                             : medium ? v_lookup128(bin_weights, bin)
-                                      : v_lookup(bin_weights, bin);
-        const vreal scaled = v_mul(factors->positive_scaled, weight);
-        const vreal loss = v_mul(values.loss, weight);
-        v_store(chunk->high + i, loss);
-        if (element_loss != NULL) {
-            v_store(element_loss + i, loss);
+        if (small) {
+            const vindex bin = bin_of_margin(&finder, v_negate_unless(is_one, logit));
+            store_weighted(kind, factors, span, i, is_one, values, v_lookup16(bin_weights, bin),
+                           chunk->high);
+            continue;
         }
-        if (kind.want >= WANT_GRADIENT && gradient != NULL) {
-            v_store(gradient + i, v_mul(values.gradient, v_negate_where(is_one, scaled)));
+        v_store(chunk->high + i, values.loss);
+        v_store(gradients + i, values.gradient);
+        if (kind.want >= WANT_HESSIAN) {
+            v_store(hessians + i, values.hessian);
         }
-        if (kind.want >= WANT_HESSIAN && hessian != NULL) {
-            v_store(hessian + i, v_mul(v_mul(values.hessian, v_set(REAL_DROP)), scaled));
-        }
+    }
+    for (size_t i = 0; !small && i < span->n; i += V_LANES) {
+        const vmask is_one = v_eq(v_load(targets + i), v_set(REAL(1.0)));
+        const vreal margin = v_negate_unless(is_one, v_load(logits + i));
+        const struct focal_values values = {
+            .loss = v_load(chunk->high + i),
+            .gradient = v_load(gradients + i),
+            .hessian = v_load((kind.want >= WANT_HESSIAN ? hessians : gradients) + i)};
+        const vindex bin = bin_of_hard(bins, margin, values.gradient);
+        store_weighted(kind, factors, span, i, is_one, values,
+                       weight_of_bin(bins, bin_weights, bin), chunk->high);
     }
 }
 
